@@ -1,0 +1,63 @@
+"""xaudio: why did the network decide so about a sound? Explanations of audio classifiers, to see and to hear."""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from .errors import AudioError, DataError, DeviceError, ModelError, OutputError, PluginError, XaudioError
+from .hookspecs import hookimpl
+from .types import Axis, Clip, Fold, Sound
+
+if TYPE_CHECKING:
+    from .audio import read_audio, write_audio
+    from .classifier import Classifier
+    from .datasets import Recording, SpeakerDataset
+    from .explanation import Explanation
+    from .pipeline import create, explain, load_model
+
+# Names whose modules take time to import (scipy, torch) are imported when they are first used.
+_LAZY = {
+    "Classifier": "classifier",
+    "Explanation": "explanation",
+    "Recording": "datasets",
+    "SpeakerDataset": "datasets",
+    "create": "pipeline",
+    "explain": "pipeline",
+    "load_model": "pipeline",
+    "read_audio": "audio",
+    "write_audio": "audio",
+}
+
+__version__ = "0.1.0"
+__all__ = [
+    "AudioError",
+    "Axis",
+    "Classifier",
+    "Clip",
+    "DataError",
+    "DeviceError",
+    "Explanation",
+    "Fold",
+    "ModelError",
+    "OutputError",
+    "PluginError",
+    "Recording",
+    "Sound",
+    "SpeakerDataset",
+    "XaudioError",
+    "create",
+    "explain",
+    "hookimpl",
+    "load_model",
+    "read_audio",
+    "write_audio",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _LAZY:
+        return getattr(import_module(f"{__name__}.{_LAZY[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,245 @@
+"""Read, check, resample, fit and write recordings."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .errors import AudioError, OutputError
+from .runs import replaced
+from .types import Clip, Fit, FloatArray, Resampling
+
+RATES = (1_000, 768_000)
+"""Sample rates in Hz that are taken for real."""
+
+FORMATS = (".wav", ".flac", ".ogg")
+FULL_SCALE_INT16 = 32768.0
+SILENCE_DB = -40.0
+"""Frames this far below the loudest frame are silence to `trim_silence`."""
+
+
+def read_audio(path: str | Path, **labels: Any) -> Clip:
+    """Read a recording.
+
+    Parameters
+    ----------
+    path : path
+        WAV, FLAC or OGG; integer or float, any number of channels (mixed down to one, which is noted).
+    **labels
+        Other fields of the clip, such as ``labels`` and ``speaker``.
+
+    Returns
+    -------
+    Clip
+        At the file's own sample rate.
+
+    Raises
+    ------
+    AudioError
+        If the file is missing, empty, truncated, not audio, or holds samples that are not numbers.
+    """
+    import soundfile
+
+    path = Path(path)
+    if not path.exists():
+        raise AudioError(f"{path}: there is no such file. Check the path.")
+    if path.is_dir():
+        raise AudioError(f"{path}: is a folder; expected a recording ({', '.join(FORMATS)}).")
+    try:
+        if path.stat().st_size == 0:
+            raise AudioError(f"{path}: the file is empty. Copy or download it again.")
+        with soundfile.SoundFile(path) as file:
+            expected, rate = file.frames, file.samplerate
+            check_rate(rate, str(path))
+            samples = file.read(dtype="float32", always_2d=True)
+    except soundfile.LibsndfileError as error:
+        raise AudioError(f"{path}: cannot be read as audio ({error.error_string}). Expected {', '.join(FORMATS)}.") from None
+    except OSError as error:
+        raise AudioError(f"{path}: cannot be read ({error.strerror}).") from None
+    if len(samples) < expected or _promises_more(path, len(samples) * samples.shape[1]):
+        raise AudioError(f"{path}: is truncated: its header promises more samples than it holds. Copy or download it again.")
+    return make_clip(samples.T, rate, source=str(path), **labels)
+
+
+def _promises_more(path: Path, samples: int) -> bool:
+    """Whether the data chunk of a WAV file says that it is longer than the file (libsndfile shortens it silently)."""
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        head = file.read(12)
+        if len(head) < 12 or head[:4] != b"RIFF" or head[8:] != b"WAVE":
+            return False
+        while len(chunk := file.read(8)) == 8:
+            length = int.from_bytes(chunk[4:], "little")
+            if chunk[:4] == b"data":
+                # 0 and 0xFFFFFFFF are what a writer leaves that could not seek back; anything else must fit.
+                return length not in (0, 0xFFFFFFFF) and file.tell() + length > size
+            file.seek(length + length % 2, 1)
+    return False
+
+
+def check_rate(rate: int, where: str) -> None:
+    """Raise `AudioError` for a sample rate that no recording has."""
+    if not RATES[0] <= rate <= RATES[1]:
+        raise AudioError(f"{where}: the sample rate is {rate} Hz; expected {RATES[0]} to {RATES[1]} Hz.")
+
+
+def make_clip(samples: Any, sample_rate: int, *, source: str = "array", **fields: Any) -> Clip:
+    """A clip from an array or tensor.
+
+    Parameters
+    ----------
+    samples : array_like, shape (samples,) or (channels, samples)
+        Integers are scaled by their full scale; floats are taken as they are, full scale being [-1, 1].
+    sample_rate : int
+        In Hz.
+    source : str
+        How messages and results name it.
+    **fields
+        Other fields of the clip.
+
+    Raises
+    ------
+    AudioError
+        If there are fewer than two samples, or samples that are not numbers, or the shape does not fit.
+    """
+    check_rate(sample_rate, source)
+    array = np.asarray(samples.detach().cpu() if hasattr(samples, "detach") else samples)
+    notes: tuple[str, ...] = tuple(fields.pop("notes", ()))
+    if array.ndim == 2:
+        channels, length = array.shape
+        if channels > length and length:
+            raise AudioError(f"{source}: has shape {array.shape}; expected (samples,) or (channels, samples). Transpose it.")
+        if channels > 1:
+            notes += (f"mixed down from {channels} channels",)
+    elif array.ndim != 1:
+        raise AudioError(f"{source}: has shape {array.shape}; expected (samples,) or (channels, samples).")
+    if array.dtype.kind == "u":
+        array = array.astype(np.float64) - 2 ** (array.dtype.itemsize * 8 - 1)
+        array /= 2 ** (8 * np.asarray(samples).dtype.itemsize - 1)
+    elif array.dtype.kind == "i":
+        array = array / -float(np.iinfo(array.dtype).min)
+    elif array.dtype.kind != "f":
+        raise AudioError(f"{source}: holds {array.dtype}; expected integers or floats.")
+    if array.ndim == 2:
+        array = array.mean(0) if len(array) else array.reshape(-1)
+    if array.size < 2:
+        raise AudioError(f"{source}: has {array.size} sample{'s' * (array.size != 1)}; expected at least two.")
+    bad = np.flatnonzero(~np.isfinite(array))
+    if bad.size:
+        raise AudioError(
+            f"{source}: {bad.size} of {array.size} samples are NaN or infinite (the first is sample {bad[0]}). Repair the recording."
+        )
+    waveform = np.ascontiguousarray(array, dtype=np.float32)
+    if not np.isfinite(waveform).all():
+        raise AudioError(f"{source}: has samples too large for a sound; expected values in [-1, 1].")
+    return Clip(waveform, int(sample_rate), source=source, notes=notes, **fields)
+
+
+def resample(waveform: FloatArray, rate: int, target: int, method: Resampling) -> FloatArray:
+    """A waveform (samples,) at another rate, float32.
+
+    Parameters
+    ----------
+    waveform : ndarray, shape (samples,)
+    rate, target : int
+        In Hz.
+    method : {"fft", "soxr"}
+        ``fft`` is what the paper's code used (scipy.signal.resample: the spectrum is cut, so that edges ring);
+        ``soxr`` is a long band-limited filter. They differ by tens of dB in single cells near the new Nyquist rate.
+    """
+    if rate == target:
+        return waveform
+    if method == "fft":
+        from scipy.signal import resample as fft_resample
+
+        length = max(1, round(len(waveform) * target / rate))
+        return np.asarray(fft_resample(waveform.astype(np.float64), length), dtype=np.float32)
+    import soxr
+
+    return np.asarray(soxr.resample(waveform, rate, target, quality="HQ"), dtype=np.float32)
+
+
+def fit_length(clip: Clip, samples: int, rule: Fit) -> tuple[FloatArray, str]:
+    """A waveform of at most ``samples`` samples, and what was done to it ("" if it was short enough).
+
+    Parameters
+    ----------
+    clip : Clip
+        Already at the wanted rate.
+    samples : int
+        The longest that is taken.
+    rule : {"error", "trim", "loudest"}
+        See `xaudio.types.Fit`.
+
+    Raises
+    ------
+    AudioError
+        If it is too long and the rule does not make it fit.
+    """
+    waveform, rate = clip.waveform, clip.sample_rate
+    if len(waveform) <= samples:
+        return waveform, ""
+    seconds = f"{clip.duration:.3f} s"
+    if rule == "error":
+        raise AudioError(
+            f"{clip.source}: is {seconds} long, longer than the {samples / rate:.3f} s the model takes. "
+            "Cut it, or choose a rule: fit 'trim' removes silence at both ends, 'loudest' keeps the window with most energy."
+        )
+    if rule == "trim":
+        start, stop = speech_bounds(waveform, rate)
+        if stop - start > samples:
+            raise AudioError(
+                f"{clip.source}: is {(stop - start) / rate:.3f} s long without the silence at both ends, longer than the "
+                f"{samples / rate:.3f} s the model takes. Cut it, or choose fit 'loudest'."
+            )
+        return waveform[start:stop], f"trimmed from {seconds} to {(stop - start) / rate:.3f} s"
+    energy = np.concatenate([[0.0], np.cumsum(waveform.astype(np.float64) ** 2)])
+    start = int(np.argmax(energy[samples:] - energy[:-samples]))
+    return waveform[start : start + samples], f"loudest {samples / rate:.3f} s of {seconds} kept, from {start / rate:.3f} s"
+
+
+def speech_bounds(waveform: FloatArray, rate: int) -> tuple[int, int]:
+    """Start and stop sample of what is louder than `SILENCE_DB` below the loudest 10 ms frame."""
+    frame = max(1, rate // 100)
+    frames = waveform[: len(waveform) // frame * frame].astype(np.float64).reshape(-1, frame)
+    energy = (frames**2).mean(1)
+    loud = np.flatnonzero(energy > energy.max(initial=0.0) * 10 ** (SILENCE_DB / 10))
+    if not loud.size:
+        return 0, len(waveform)
+    return int(loud[0]) * frame, min(len(waveform), (int(loud[-1]) + 1) * frame)
+
+
+def at_rate(clip: Clip, rate: int, method: Resampling) -> Clip:
+    """The clip at another sample rate, with a note if that changed it."""
+    if clip.sample_rate == rate:
+        return clip
+    waveform = resample(clip.waveform, clip.sample_rate, rate, method)
+    note = f"resampled from {clip.sample_rate} to {rate} Hz ({method})"
+    return replace(clip, waveform=waveform, sample_rate=rate, notes=(*clip.notes, note))
+
+
+def write_audio(path: str | Path, waveform: FloatArray, sample_rate: int) -> Path:
+    """Write a mono waveform as 16-bit WAV, FLAC or OGG (by the file's ending), atomically.
+
+    Raises
+    ------
+    OutputError
+        If a sample exceeds full scale (it would clip), or the file cannot be written.
+    """
+    import soundfile
+
+    path = Path(path)
+    peak = float(np.abs(waveform).max(initial=0.0))
+    if not peak <= 1.0:
+        raise OutputError(f"{path}: not written, the waveform's peak is {peak:.3g} and would clip; scale it to at most 1.")
+    kind = {".wav": "WAV", ".flac": "FLAC", ".ogg": "OGG"}.get(path.suffix.lower())
+    if kind is None:
+        raise OutputError(f"{path}: cannot write the format {path.suffix!r}; expected {', '.join(FORMATS)}.")
+    with replaced(path) as temporary:
+        # Scaled by 32767 and rounded here, so that 1.0 does not wrap and reading back is exact.
+        data = np.round(np.asarray(waveform, dtype=np.float64) * 32767).astype(np.int16)
+        soundfile.write(temporary, data, sample_rate, format=kind, subtype="VORBIS" if kind == "OGG" else "PCM_16")
+    return path

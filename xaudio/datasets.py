@@ -1,0 +1,190 @@
+"""Data sets made of recordings of speakers, and folds that never share one."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from .audio import read_audio
+from .errors import DataError, unknown
+from .types import Clip, Fit, Fold, IntArray, Resampling
+
+
+@dataclass(frozen=True)
+class Recording:
+    """One recording of a data set, before it is decoded.
+
+    Parameters
+    ----------
+    source : str
+        A file's path, or a name for what is generated.
+    speaker : str
+    labels : mapping of str to int or None
+        Class index per task.
+    """
+
+    source: str
+    speaker: str
+    labels: Mapping[str, int | None]
+
+
+def read_recording(recording: Recording) -> Clip:
+    """Decode the file of a recording."""
+    return read_audio(recording.source, labels=recording.labels, speaker=recording.speaker)
+
+
+def fingerprint_files(recordings: Sequence[Recording]) -> str:
+    """A hash over names and contents of all files, in their order."""
+    digest = hashlib.blake2b(digest_size=16)
+    for recording in recordings:
+        digest.update(Path(recording.source).name.encode() + b"\0")
+        digest.update(Path(recording.source).read_bytes())
+    return digest.hexdigest()
+
+
+@dataclass(frozen=True)
+class SpeakerDataset:
+    """A data set given as a list of recordings; implements `xaudio.types.Dataset`.
+
+    Parameters
+    ----------
+    name, title : str
+        The plugin's name, and how tables and figures name the data.
+    tasks : mapping of str to tuple of str
+        Class names per task.
+    recordings : sequence of Recording
+    test_speakers : mapping of str to sequence of sequences of str
+        Per task the test speakers of each fold; see `speaker_folds` for a way to make them. Recordings of speakers in
+        no fold are not used in that task.
+    fit, resampling, notes
+        See `xaudio.types.Dataset`.
+    read : callable
+        Recording to Clip; by default reads the file.
+    fingerprint_of : callable
+        Recordings to a hash of their content; by default of the files.
+
+    Raises
+    ------
+    DataError
+        If there are no recordings, a label is out of range, or speakers are in two folds.
+    """
+
+    name: str
+    title: str
+    tasks: Mapping[str, tuple[str, ...]]
+    recordings: Sequence[Recording]
+    test_speakers: Mapping[str, Sequence[Sequence[str]]]
+    fit: Fit = "error"
+    resampling: Resampling = "fft"
+    notes: tuple[str, ...] = ()
+    read: Callable[[Recording], Clip] = read_recording
+    fingerprint_of: Callable[[Sequence[Recording]], str] = fingerprint_files
+    _hash: list[str] = field(default_factory=list, repr=False)
+
+    def __post_init__(self) -> None:
+        if not self.recordings:
+            raise DataError(f"The data set {self.name!r} has no recordings.")
+        for task, classes in self.tasks.items():
+            labels = self.labels(task)
+            if labels.max() >= len(classes) or labels.min() < -1:
+                raise DataError(f"The data set {self.name!r} has labels of task {task!r} outside its {len(classes)} classes.")
+            speakers = [speaker for fold in self.test_speakers[task] for speaker in fold]
+            if len(speakers) != len(set(speakers)):
+                raise DataError(f"The data set {self.name!r} has a speaker in two folds of task {task!r}.")
+
+    def __len__(self) -> int:
+        return len(self.recordings)
+
+    def __getitem__(self, index: int) -> Clip:
+        return self.read(self.recordings[index])
+
+    @property
+    def speakers(self) -> list[str]:
+        """Speaker of each recording."""
+        return [recording.speaker for recording in self.recordings]
+
+    def labels(self, task: str) -> IntArray:
+        """Class index of each recording in a task, -1 where there is none.
+
+        Raises
+        ------
+        DataError
+            If there is no such task.
+        """
+        if task not in self.tasks:
+            raise DataError(f"In the data set {self.name!r}: {unknown('task', task, self.tasks)}")
+        found = (recording.labels.get(task) for recording in self.recordings)
+        return np.array([-1 if label is None else label for label in found], dtype=np.int64)
+
+    def folds(self, task: str) -> tuple[Fold, ...]:
+        """Folds of a task: fold i is tested on its test speakers and validated on those of fold i-1.
+
+        Raises
+        ------
+        DataError
+            If there is no such task, or fewer than three folds.
+        """
+        labelled = self.labels(task) >= 0
+        groups = self.test_speakers[task]
+        if len(groups) < 3:
+            raise DataError(f"The task {task!r} of {self.name!r} has {len(groups)} folds; expected at least three.")
+        speakers = np.array(self.speakers)
+        parts = [np.flatnonzero(labelled & np.isin(speakers, list(group))) for group in groups]
+        folds = []
+        for test, part in enumerate(parts):
+            validation = (test - 1) % len(parts)
+            rest = [other for index, other in enumerate(parts) if index not in (test, validation)]
+            folds.append(Fold(np.sort(np.concatenate(rest)), parts[validation], part))
+        return tuple(folds)
+
+    def fingerprint(self) -> str:
+        """A hash of the content of all recordings, computed once."""
+        if not self._hash:
+            self._hash.append(self.fingerprint_of(self.recordings))
+        return self._hash[0]
+
+
+def speaker_folds(groups: Mapping[str, Sequence[str]], count: int, *, seed: int, balanced: bool = False) -> list[list[str]]:
+    """Divide speakers into folds of like composition.
+
+    Parameters
+    ----------
+    groups : mapping of str to sequence of str
+        The speakers of each group, such as female and male.
+    count : int
+        Number of folds.
+    seed : int
+        Of the order in which speakers are dealt out.
+    balanced : bool
+        Use as many speakers of each group as the smallest has, chosen at random, as the paper does for the sex task.
+
+    Returns
+    -------
+    list of list of str
+        The test speakers of each fold.
+
+    Raises
+    ------
+    DataError
+        If a group has fewer speakers than there are folds.
+    """
+    rng = np.random.default_rng(seed)
+    smallest = min(len(speakers) for speakers in groups.values())
+    folds: list[list[str]] = [[] for _ in range(count)]
+    dealt = 0
+    for group, speakers in sorted(groups.items()):
+        if balanced and len(speakers) < count:
+            raise DataError(f"{len(speakers)} speakers of group {group!r} cannot be divided into {count} folds.")
+        order = rng.permutation(sorted(speakers))
+        for speaker in order[:smallest] if balanced else order:
+            folds[dealt % count].append(str(speaker))
+            dealt += 1
+        if balanced:
+            dealt = 0
+    if any(not fold for fold in folds):
+        raise DataError(f"{dealt} speakers cannot be divided into {count} folds.")
+    return folds

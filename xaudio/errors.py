@@ -1,0 +1,58 @@
+"""Errors that a user can mend: one clear line each, shown by the command line without a traceback."""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class XaudioError(Exception):
+    """Something the user can mend.
+
+    The message is one line that says what went wrong, where, what was expected and what to do.
+    """
+
+
+class AudioError(XaudioError):
+    """A recording that cannot be read or used."""
+
+
+class DataError(XaudioError):
+    """A data set that is missing, broken or does not fit the task."""
+
+
+class PluginError(XaudioError):
+    """A plugin that cannot be found, loaded or created with the given options."""
+
+
+class ModelError(XaudioError):
+    """A model, checkpoint or run folder that cannot be used."""
+
+
+class DeviceError(XaudioError):
+    """A device that is not there."""
+
+
+class OutputError(XaudioError):
+    """An output that cannot be written."""
+
+
+def unknown(what: str, name: str, known: Iterable[str]) -> str:
+    """Message for a name that does not exist, with the nearest and all known names.
+
+    Parameters
+    ----------
+    what : str
+        What the name should have named, such as "explainer".
+    name : str
+        The name that was given.
+    known : iterable of str
+        The names that exist.
+
+    Returns
+    -------
+    str
+        One line.
+    """
+    names = sorted(known)
+    near = get_close_matches(str(name), names, n=3, cutoff=0.5)
+    hint = f" Did you mean {' or '.join(repr(n) for n in near)}?" if near else ""
+    return f"Unknown {what} {name!r}.{hint} Known: {', '.join(names) or 'none'}."

@@ -1,0 +1,203 @@
+"""An explanation: what was heard, what the model made of it, and which part of it spoke for the explained class."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from html import escape
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .errors import ModelError
+from .options import format_spec
+from .runs import replaced
+from .types import Axis, Clip, FloatArray
+
+if TYPE_CHECKING:
+    from .types import Representation
+
+FORMAT = 1
+
+
+@dataclass(frozen=True, eq=False)
+class Explanation:
+    """Relevance of each feature of one recording for one class.
+
+    Parameters
+    ----------
+    clip : Clip
+        The sound as the model heard it: at its sample rate, fitted and placed, in [-1, 1].
+    features : ndarray, shape (channels, *axes)
+        What the network read (the training mean, if any, is subtracted).
+    relevance : ndarray, same shape
+        Positive speaks for the target class, negative against it; the scale is the explainer's.
+    axes : tuple of Axis
+        One per dimension after the channel.
+    logits : ndarray, shape (classes,)
+    classes : tuple of str
+    target : int
+        Index of the explained class.
+    task : str
+        What was classified, such as "digit".
+    provenance : mapping
+        ``representation`` and ``explainer`` (each a mapping with name and options), model, data, seed, device,
+        versions: JSON values only.
+    """
+
+    clip: Clip
+    features: FloatArray
+    relevance: FloatArray
+    axes: tuple[Axis, ...]
+    logits: FloatArray
+    classes: tuple[str, ...]
+    target: int
+    task: str = ""
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+    _representation: Any = field(default=None, repr=False)
+
+    @property
+    def predicted(self) -> int:
+        """Index of the class with the highest logit."""
+        return int(np.argmax(self.logits))
+
+    @property
+    def probabilities(self) -> FloatArray:
+        """Softmax of the logits, shape (classes,)."""
+        exponentials = np.exp(self.logits - self.logits.max())
+        return np.asarray(exponentials / exponentials.sum())
+
+    @property
+    def label(self) -> int | None:
+        """Index of the true class, if it is known."""
+        return self.clip.labels.get(self.task)
+
+    @property
+    def explainer(self) -> str:
+        """The explainer and its options, as a person would write them."""
+        spec = self.provenance.get("explainer", {})
+        return format_spec(spec.get("name", "?"), spec.get("options", {}))
+
+    @property
+    def representation(self) -> Representation:
+        """The representation that made the features, as a torch module on the CPU.
+
+        Raises
+        ------
+        ModelError
+            If it was an object of the caller's own and the explanation was loaded from a file.
+        """
+        if self._representation is not None:
+            return self._representation  # type: ignore[no-any-return]
+        spec = self.provenance.get("representation")
+        if not spec:
+            raise ModelError("The explanation does not say which representation made it, so it cannot be brought back to sound.")
+        from .registry import registry
+
+        created = registry().create("representation", spec["name"], spec["options"])
+        object.__setattr__(self, "_representation", created)
+        return created  # type: ignore[no-any-return]
+
+    def title(self) -> str:
+        """One line that names the explained and the predicted class, the explainer and the recording."""
+        task = f"{self.task} " if self.task else ""
+        predicted = f"predicted {self.classes[self.predicted]!r} ({self.probabilities[self.predicted]:.0%})"
+        if self.label is not None:
+            predicted += f", truth {self.classes[self.label]!r}"
+        return f"{task}{self.classes[self.target]!r} explained; {predicted}; {self.explainer}; {Path(self.clip.source).name}"
+
+    def save(self, path: str | Path) -> Path:
+        """Write the explanation into one safetensors file with JSON metadata, atomically."""
+        from safetensors.numpy import save_file
+
+        tensors = {
+            "waveform": self.clip.waveform,
+            "features": self.features,
+            "relevance": self.relevance,
+            "logits": self.logits,
+            **{f"axis.{index}": axis.centres for index, axis in enumerate(self.axes)},
+            **{f"truth.{name}": np.asarray(values) for name, values in self.clip.truth.items()},
+        }
+        clip = self.clip
+        metadata = {
+            "format": FORMAT,
+            "clip": {
+                "sample_rate": clip.sample_rate,
+                "labels": dict(clip.labels),
+                "speaker": clip.speaker,
+                "source": clip.source,
+                "notes": clip.notes,
+            },
+            "axes": [{"name": axis.name, "unit": axis.unit} for axis in self.axes],
+            "classes": self.classes,
+            "target": self.target,
+            "task": self.task,
+            "provenance": dict(self.provenance),
+        }
+        path = Path(path)
+        with replaced(path) as temporary:
+            save_file(
+                {name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()},
+                temporary,
+                metadata={"xaudio.explanation": json.dumps(metadata)},
+            )
+        return path
+
+    @classmethod
+    def load(cls, path: str | Path) -> Explanation:
+        """Read what `save` wrote.
+
+        Raises
+        ------
+        ModelError
+            If the file is missing, damaged, or of another format.
+        """
+        from safetensors import SafetensorError, safe_open
+
+        try:
+            with safe_open(path, framework="numpy") as file:
+                metadata = json.loads((file.metadata() or {})["xaudio.explanation"])
+                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
+        except FileNotFoundError:
+            raise ModelError(f"{path}: there is no such file.") from None
+        except (SafetensorError, OSError, KeyError, ValueError) as error:
+            raise ModelError(f"{path}: is not an explanation saved by xaudio, or is damaged ({error}).") from None
+        if metadata.get("format") != FORMAT:
+            raise ModelError(f"{path}: has format {metadata.get('format')}; this version of xaudio reads format {FORMAT}.")
+        truth = {name.removeprefix("truth."): tensor for name, tensor in tensors.items() if name.startswith("truth.")}
+        clip = metadata["clip"] | {"notes": tuple(metadata["clip"]["notes"]), "truth": truth}
+        axes = tuple(Axis(axis["name"], axis["unit"], tensors[f"axis.{i}"]) for i, axis in enumerate(metadata["axes"]))
+        return cls(
+            clip=Clip(tensors["waveform"], **clip),
+            features=tensors["features"],
+            relevance=tensors["relevance"],
+            axes=axes,
+            logits=tensors["logits"],
+            classes=tuple(metadata["classes"]),
+            target=metadata["target"],
+            task=metadata["task"],
+            provenance=metadata["provenance"],
+        )
+
+    def with_relevance(self, relevance: FloatArray) -> Explanation:
+        """The same explanation with other relevance of the same shape."""
+        if relevance.shape != self.features.shape:
+            raise ModelError(f"The relevance has shape {relevance.shape}; expected that of the features, {self.features.shape}.")
+        return replace(self, relevance=relevance)
+
+    def render(self, *renderers: str, folder: str | Path) -> list[Path]:
+        """Write the explanation with renderers such as "visual" and "audible" into a folder."""
+        from .pipeline import render
+
+        return render([self], renderers, Path(folder))
+
+    def _repr_html_(self) -> str:
+        """Picture and players, for notebooks."""
+        from .pipeline import render
+
+        with TemporaryDirectory() as folder:
+            page = render([self], ["html"], Path(folder))[0].read_text(encoding="utf-8")
+        return f'<iframe srcdoc="{escape(page)}" style="width:100%;height:40em;border:0" title="{escape(self.title())}"></iframe>'

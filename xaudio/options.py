@@ -1,0 +1,179 @@
+"""Options of a plugin: the keyword-only parameters of its factory, read from its signature and docstring."""
+
+from __future__ import annotations
+
+import inspect
+import re
+import types
+import typing
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from .errors import PluginError, unknown
+
+REQUIRED = inspect.Parameter.empty
+
+
+@dataclass(frozen=True)
+class Option:
+    """One option of a plugin: its name, type, default (`REQUIRED` if it has none) and description."""
+
+    name: str
+    annotation: Any
+    default: Any
+    description: str
+
+    @property
+    def type_name(self) -> str:
+        """The type as a person would write it, such as ``'a' | 'b'`` or ``float``."""
+        return _type_name(self.annotation)
+
+
+def _type_name(annotation: Any) -> str:
+    origin = typing.get_origin(annotation)
+    if origin is typing.Literal:
+        return " | ".join(str(choice) for choice in typing.get_args(annotation))
+    if origin in (typing.Union, types.UnionType):
+        return " | ".join(_type_name(part) for part in typing.get_args(annotation))
+    if annotation is type(None):
+        return "none"
+    return getattr(annotation, "__name__", str(annotation)) if origin is None else str(annotation).replace("typing.", "")
+
+
+@cache
+def options_of(factory: Callable[..., Any]) -> dict[str, Option]:
+    """Options of a factory, by name.
+
+    Parameters
+    ----------
+    factory : callable
+        Its keyword-only parameters become options; their descriptions are those of the docstring's ``Parameters``.
+
+    Raises
+    ------
+    PluginError
+        If a parameter is not keyword-only, so that it could not be given by name.
+    """
+    try:
+        hints = typing.get_type_hints(factory)
+    except Exception as error:  # an annotation that names something which is not imported
+        raise PluginError(f"The type hints of {_describe(factory)} cannot be read: {error}.") from error
+    described = _parameter_descriptions(inspect.getdoc(factory) or "")
+    options = {}
+    for name, parameter in inspect.signature(factory).parameters.items():
+        if parameter.kind is not parameter.KEYWORD_ONLY:
+            raise PluginError(
+                f"Parameter {name!r} of {_describe(factory)} must be keyword-only: put it behind a '*' in the signature."
+            )
+        options[name] = Option(name, hints.get(name, str), parameter.default, described.get(name, ""))
+    return options
+
+
+def _describe(factory: Callable[..., Any]) -> str:
+    return f"{getattr(factory, '__module__', '?')}.{getattr(factory, '__qualname__', factory)}"
+
+
+def _parameter_descriptions(docstring: str) -> dict[str, str]:
+    """Descriptions of the parameters in a numpydoc docstring."""
+    section = re.search(r"^Parameters\n-+\n(.*?)(?=^\w[^\n]*\n-+\n|\Z)", docstring, re.M | re.S)
+    described: dict[str, str] = {}
+    names: list[str] = []
+    for line in section.group(1).splitlines() if section else ():
+        if line and not line[0].isspace():
+            names = [name.strip() for name in line.split(" : ")[0].split(",")]
+            described.update(dict.fromkeys(names, ""))
+        elif line.strip():
+            described.update({name: f"{described[name]} {line.strip()}".strip() for name in names})
+    return described
+
+
+def summary_of(factory: Callable[..., Any]) -> str:
+    """First line of a factory's docstring."""
+    return (inspect.getdoc(factory) or "").split("\n", 1)[0]
+
+
+def check_options(label: str, factory: Callable[..., Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    """Options converted to the types that the factory declares.
+
+    Parameters
+    ----------
+    label : str
+        How messages name the plugin, such as "explainer 'lrp'".
+    factory : callable
+    given : mapping
+        Values, or strings as they come from a command line.
+
+    Raises
+    ------
+    PluginError
+        For an unknown option (naming the nearest), a missing one, or a value that does not fit.
+    """
+    options = options_of(factory)
+    for name in given:
+        if name not in options:
+            raise PluginError(f"In the options of {label}: {unknown('option', name, options)}")
+    missing = [name for name, option in options.items() if option.default is REQUIRED and name not in given]
+    if missing:
+        raise PluginError(f"The {label} needs the option {missing[0]!r} ({options[missing[0]].description}).")
+    return {name: convert(f"option {name!r} of {label}", options[name].annotation, value) for name, value in given.items()}
+
+
+def convert(label: str, annotation: Any, value: Any) -> Any:
+    """A value, or a string from a command line, as the annotated type; the string "none" is None where that is allowed.
+
+    Raises
+    ------
+    PluginError
+        If the value does not fit, naming what was expected.
+    """
+    from pydantic import ConfigDict, TypeAdapter, ValidationError
+    from pydantic.errors import PydanticUserError
+
+    if annotation is Any:
+        return value
+    if isinstance(value, str) and value.lower() == "none" and type(None) in typing.get_args(annotation):
+        return None
+    try:
+        try:
+            adapter = TypeAdapter(annotation, config=ConfigDict(arbitrary_types_allowed=True))
+        except PydanticUserError:  # a type that brings a pydantic configuration of its own
+            adapter = TypeAdapter(annotation)
+        if isinstance(value, str) and typing.get_origin(annotation) is tuple:
+            value = tuple(part for part in value.split("+") if part)
+        return adapter.validate_python(value)
+    except ValidationError:
+        raise PluginError(f"{value!r} does not fit {label}: expected {_type_name(annotation)}.") from None
+
+
+def parse_spec(text: str) -> tuple[str, dict[str, str]]:
+    """Name and options of a plugin written as ``name`` or ``name:key=value,key=value``.
+
+    Raises
+    ------
+    PluginError
+        If the text has another form.
+
+    Examples
+    --------
+    >>> parse_spec("lrp:composite=epsilon_plus,epsilon=1e-6")
+    ('lrp', {'composite': 'epsilon_plus', 'epsilon': '1e-6'})
+    """
+    name, colon, rest = text.partition(":")
+    options: dict[str, str] = {}
+    for part in rest.split(",") if colon else ():
+        key, equals, value = part.partition("=")
+        if not equals or not key.strip():
+            raise PluginError(f"Cannot read {part!r} in {text!r}: expected name:option=value,option=value.")
+        if key.strip() in options:
+            raise PluginError(f"The option {key.strip()!r} is given twice in {text!r}.")
+        options[key.strip()] = value.strip()
+    if not name.strip():
+        raise PluginError(f"No plugin is named in {text!r}: expected name:option=value,option=value.")
+    return name.strip(), options
+
+
+def format_spec(name: str, options: Mapping[str, Any]) -> str:
+    """The inverse of `parse_spec`, for titles and provenance."""
+    return name + (":" + ",".join(f"{key}={value}" for key, value in options.items()) if options else "")

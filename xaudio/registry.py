@@ -1,0 +1,141 @@
+"""Find, load and create plugins."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any
+
+import pluggy
+
+from . import hookspecs
+from .errors import PluginError, unknown
+from .options import check_options, options_of
+
+KINDS = ("dataset", "representation", "model", "explainer", "renderer", "metric", "benchmark")
+
+
+@dataclass(frozen=True)
+class Plugin:
+    """An entry point of a distribution: what it is, and why it could not be loaded, if so."""
+
+    name: str
+    module: str
+    distribution: str
+    version: str
+    error: str = ""
+    provides: dict[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.distribution} {self.version})"
+
+
+class Registry:
+    """Plugins of one set of entry points, loaded one by one: one that fails is named and the rest go on.
+
+    Parameters
+    ----------
+    sources : iterable of EntryPoint
+        By default those of the group ``xaudio`` in this environment.
+
+    Attributes
+    ----------
+    plugins : list of Plugin
+    """
+
+    def __init__(self, sources: Iterable[EntryPoint] | None = None) -> None:
+        self.plugins: list[Plugin] = []
+        self._offers: dict[tuple[str, str], list[tuple[Plugin, Callable[..., Any]]]] = {}
+        found = entry_points(group=hookspecs.PROJECT) if sources is None else sources
+        for source in sorted(found, key=lambda entry: entry.name):
+            self._load(source)
+
+    def _load(self, source: EntryPoint) -> None:
+        distribution, version = (source.dist.name, source.dist.version) if source.dist else ("?", "?")
+        plugin = Plugin(source.name, source.value, distribution, version)
+        try:
+            offers = _offers_of(source.load(), source.name)
+        except Exception as error:  # a plugin may fail in any way; the others must go on
+            reason = str(error) if isinstance(error, PluginError) else f"{type(error).__name__}: {error}"
+            self.plugins.append(Plugin(source.name, source.value, distribution, version, reason))
+            return
+        for kind, factories in offers.items():
+            plugin.provides[kind] = tuple(sorted(factories))
+            for name, factory in factories.items():
+                self._offers.setdefault((kind, name), []).append((plugin, factory))
+        self.plugins.append(plugin)
+
+    def problems(self) -> list[str]:
+        """One line per plugin that failed to load and per name that two plugins offer."""
+        failed = [f"The plugin {plugin} could not be loaded: {plugin.error}" for plugin in self.plugins if plugin.error]
+        return failed + [self._collision(kind, name) for (kind, name), offers in self._offers.items() if len(offers) > 1]
+
+    def _collision(self, kind: str, name: str) -> str:
+        owners = " and ".join(str(plugin) for plugin, _ in self._offers[kind, name])
+        return f"The {kind} {name!r} is offered by {owners}: uninstall one of them."
+
+    def names(self, kind: str) -> list[str]:
+        """Names of all plugins of a kind."""
+        return sorted(name for offered, name in self._offers if offered == kind)
+
+    def factory(self, kind: str, name: str) -> Callable[..., Any]:
+        """Factory of a plugin.
+
+        Raises
+        ------
+        PluginError
+            If no plugin, or more than one, offers the name.
+        """
+        offers = self._offers.get((kind, name))
+        if offers is None:
+            failed = "".join(f" {line}" for line in self.problems())
+            raise PluginError(unknown(kind, name, self.names(kind)) + failed)
+        if len(offers) > 1:
+            raise PluginError(self._collision(kind, name))
+        return offers[0][1]
+
+    def owner(self, kind: str, name: str) -> Plugin:
+        """The plugin that offers a name."""
+        self.factory(kind, name)
+        return self._offers[kind, name][0][0]
+
+    def create(self, kind: str, name: str, options: Mapping[str, Any] | None = None) -> Any:
+        """Make a plugin's object, with its options checked and converted.
+
+        Raises
+        ------
+        PluginError
+            For an unknown name or option, or a value that does not fit.
+        """
+        factory = self.factory(kind, name)
+        return factory(**check_options(f"{kind} {name!r}", factory, options or {}))
+
+
+def _offers_of(module: Any, name: str) -> dict[str, dict[str, Callable[..., Any]]]:
+    """What a plugin module offers, by kind and name, after checking its hooks and factories."""
+    manager = pluggy.PluginManager(hookspecs.PROJECT)
+    manager.add_hookspecs(hookspecs)
+    manager.register(module, name=name)
+    hooks = {hook.name for hook in manager.get_hookcallers(manager.get_plugin(name)) or ()}
+    specified = {hook for hook, _ in inspect.getmembers(hookspecs, inspect.isfunction) if hook.startswith("xaudio_")}
+    for hook in hooks - specified:
+        raise PluginError(f"{unknown('hook', hook, specified)} Hooks of a plugin must have one of these names.")
+    if not hooks:
+        raise PluginError(f"It has no hooks: mark a function such as {min(specified)!r} with @xaudio.hookimpl.")
+    offers: dict[str, dict[str, Callable[..., Any]]] = {}
+    for hook in hooks:
+        kind = hook.removeprefix("xaudio_").removesuffix("s")
+        for factories in getattr(manager.hook, hook)():
+            for offered, factory in factories.items():
+                options_of(factory)
+                offers.setdefault(kind, {})[offered] = factory
+    return offers
+
+
+@cache
+def registry() -> Registry:
+    """The plugins of this environment, loaded once."""
+    return Registry()

@@ -1,0 +1,120 @@
+"""Run folders: where results live, written so that nothing is ever half there."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import shlex
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from .errors import ModelError, OutputError
+
+PACKAGES = ("xaudio", "torch", "numpy", "scipy", "soundfile", "soxr", "zennit", "captum")
+
+
+@contextmanager
+def replaced(path: Path) -> Iterator[Path]:
+    """A temporary path beside ``path`` that takes its place when the block ends well, and is removed when it does not.
+
+    Raises
+    ------
+    OutputError
+        If the file cannot be written (no folder, no permission, no space).
+    """
+    temporary: Path | None = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=path.suffix, dir=path.parent)
+        os.close(handle)
+        temporary = Path(name)
+        yield temporary
+        with temporary.open("rb+") as file:
+            os.fsync(file.fileno())
+        os.chmod(temporary, 0o666 & ~_umask())
+        os.replace(temporary, path)
+    except OSError as error:
+        raise OutputError(f"{path}: cannot be written ({error.strerror or error}). Check the folder and the space left.") from error
+    finally:
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
+
+
+def _umask() -> int:
+    current = os.umask(0)
+    os.umask(current)
+    return current
+
+
+def write_text(path: Path, text: str) -> Path:
+    """Write a text file atomically."""
+    with replaced(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+    return path
+
+
+def write_json(path: Path, content: Any) -> Path:
+    """Write a JSON file atomically; NaN and infinity are refused, since other readers do."""
+    return write_text(path, json.dumps(content, indent=2, allow_nan=False) + "\n")
+
+
+def read_json(path: Path) -> Any:
+    """Read a JSON file.
+
+    Raises
+    ------
+    ModelError
+        If it is missing or damaged.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ModelError(f"{path}: there is no such file. Is this a run folder of xaudio?") from None
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{path}: cannot be read ({error}).") from None
+
+
+def output_folder(path: Path) -> Path:
+    """Make a folder for results, after checking that it can be written.
+
+    Raises
+    ------
+    OutputError
+        If it cannot.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=path):
+            return path
+    except OSError as error:
+        raise OutputError(f"{path}: cannot be written ({error.strerror or error}). Choose another --out.") from None
+
+
+def versions() -> dict[str, str]:
+    """Versions of xaudio, Python and the packages that results depend on."""
+    found = {"python": platform.python_version(), "platform": platform.platform()}
+    for package in PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            found[package] = "not installed"
+    return found
+
+
+def command_line() -> str:
+    """The command that runs, as a person would type it, with the program's path left out."""
+    return shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
+
+
+def write_run(folder: Path, *, settings: Mapping[str, Any], **facts: Any) -> Path:
+    """Write ``run.json``: the command, its effective settings, versions, time and any other facts."""
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    record = {"command": command_line(), "settings": dict(settings), **facts, "versions": versions(), "written": now}
+    return write_json(folder / "run.json", record)

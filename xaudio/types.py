@@ -1,0 +1,240 @@
+"""The types that plugins and the core exchange.
+
+Records (`Clip`, `Axis`, `Fold`, `Explanation`) hold numpy arrays, so that reading, saving and drawing them needs no
+torch. Computation (`Representation`, models, `Explainer`) works on torch tensors whose first dimension is the batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from .classifier import Classifier
+    from .explanation import Explanation
+
+FloatArray = NDArray[np.floating[Any]]
+IntArray = NDArray[np.integer[Any]]
+
+Fit = Literal["error", "trim", "loudest"]
+"""What happens to a recording longer than the representation takes.
+
+``error`` refuses it, ``trim`` removes silence at both ends (and refuses it if that is not enough), ``loudest`` keeps
+the window with the most energy.
+"""
+
+Resampling = Literal["fft", "soxr"]
+"""``fft`` is scipy.signal.resample, as the paper used; ``soxr`` is a band-limited resampler without its ringing."""
+
+Placement = Literal["file", "step", "centre", "start"]
+"""Where a recording shorter than the representation's window is placed within the zeros.
+
+``file`` is a position drawn once per recording from the seed and the recording's content, ``step`` draws anew at each
+training step (and is ``file`` outside training), ``centre`` and ``start`` are fixed.
+"""
+
+
+@dataclass(frozen=True, eq=False)
+class Clip:
+    """A mono recording.
+
+    Parameters
+    ----------
+    waveform : ndarray, shape (samples,)
+        float32, full scale is [-1, 1].
+    sample_rate : int
+        In Hz.
+    labels : mapping of str to int or None
+        Class index per task; None where it is unknown.
+    speaker : str or None
+        Who speaks; folds never share a speaker.
+    source : str
+        A path or a description, shown in messages and results.
+    notes : tuple of str
+        What was done to the recording on the way (mixed down, trimmed, ...), shown to the user.
+    truth : mapping of str to ndarray
+        What is known about the sound by construction, such as its fundamental frequency.
+    """
+
+    waveform: FloatArray
+    sample_rate: int
+    labels: Mapping[str, int | None] = field(default_factory=dict)
+    speaker: str | None = None
+    source: str = "array"
+    notes: tuple[str, ...] = ()
+    truth: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+
+    @property
+    def duration(self) -> float:
+        """Length in seconds."""
+        return len(self.waveform) / self.sample_rate
+
+
+@dataclass(frozen=True, eq=False)
+class Axis:
+    """One axis of the features.
+
+    Parameters
+    ----------
+    name : str
+        "time" or "frequency".
+    unit : str
+        "s" or "Hz".
+    centres : ndarray, shape (n,)
+        The centre of each cell, in the unit.
+    """
+
+    name: str
+    unit: str
+    centres: FloatArray
+
+
+class Fold(NamedTuple):
+    """Indices into a data set; no speaker is in two of them."""
+
+    train: IntArray
+    validation: IntArray
+    test: IntArray
+
+
+@runtime_checkable
+class Dataset(Protocol):
+    """Labelled recordings of speakers. `xaudio.SpeakerDataset` implements it for lists of recordings.
+
+    Attributes
+    ----------
+    name : str
+        The plugin's name.
+    title : str
+        How tables and figures name the data.
+    tasks : mapping of str to tuple of str
+        Class names of each task.
+    speakers : sequence of str, one per recording
+    fit, resampling : str
+        The rules that suit this data set, used unless the user says otherwise.
+    notes : tuple of str
+        What a reader of the results must know (folds that are not the published ones, missing recordings, ...).
+    """
+
+    name: str
+    title: str
+    tasks: Mapping[str, tuple[str, ...]]
+    speakers: Sequence[str]
+    fit: Fit
+    resampling: Resampling
+    notes: tuple[str, ...]
+
+    def __len__(self) -> int:
+        """Number of recordings."""
+
+    def __getitem__(self, index: int) -> Clip:
+        """Decode one recording."""
+
+    def labels(self, task: str) -> IntArray:
+        """Class index of every recording, -1 where there is none; decodes nothing."""
+
+    def folds(self, task: str) -> tuple[Fold, ...]:
+        """Speaker-disjoint folds; the validation set of fold i is the test set of fold i-1."""
+
+    def fingerprint(self) -> str:
+        """A hash of the content, so that a result can name the data it came from."""
+
+
+class Representation(Protocol):
+    """What a model reads of a sound: a differentiable map from waveforms to features, and the way back.
+
+    Attributes
+    ----------
+    sample_rate : int
+        In Hz.
+    samples : int
+        Length of the waveforms it takes.
+    placement : str
+        See `Placement`.
+    unit : str
+        Unit of the features, such as "dB".
+    axes : tuple of Axis
+        One per feature dimension after the channel.
+    """
+
+    sample_rate: int
+    samples: int
+    placement: Placement
+    unit: str
+    axes: tuple[Axis, ...]
+
+    def __call__(self, waveforms: Tensor) -> Tensor:
+        """Features (batch, channels, *axes) of waveforms (batch, samples) in [-1, 1]."""
+
+    def amplitude(self, waveforms: Tensor) -> Tensor:
+        """Magnitude of the sound in each cell, (batch, channels, *axes), linear and not negative."""
+
+    def masked_waveform(self, waveforms: Tensor, mask: Tensor) -> Tensor:
+        """The sound (batch, samples) that is left when each cell is weighted by a mask shaped like the features."""
+
+    def to_waveform_relevance(self, waveforms: Tensor, relevance: Tensor) -> Tensor:
+        """Relevance of each sample (batch, samples), with the same sum as the relevance of the cells."""
+
+
+@dataclass(frozen=True)
+class Sound:
+    """The recordings behind a batch of features, for explainers that must hear them.
+
+    An explainer receives it by declaring a keyword-only parameter named ``sound``.
+
+    Parameters
+    ----------
+    waveforms : Tensor, shape (batch, samples)
+        At the representation's rate, in [-1, 1].
+    representation : Representation
+    features : callable
+        Waveforms (batch, samples) to what the model reads.
+    """
+
+    waveforms: Tensor
+    representation: Representation
+    features: Callable[[Tensor], Tensor]
+
+
+class Explainer(Protocol):
+    """Relevance of each feature for one class per recording."""
+
+    def __call__(self, model: nn.Module, features: Tensor, target: Tensor) -> Tensor:
+        """Relevance shaped like features.
+
+        Parameters
+        ----------
+        model : nn.Module
+            In evaluation mode; (batch, channels, *axes) to logits (batch, classes). Must be left as it was.
+        features : Tensor, shape (batch, channels, *axes)
+        target : Tensor of int64, shape (batch,)
+            The class to explain.
+        """
+
+
+class Renderer(Protocol):
+    """Writes an explanation to files."""
+
+    def __call__(self, explanation: Explanation, folder: Path) -> list[Path]:
+        """Write into an existing folder and return what was written."""
+
+
+class Metric(Protocol):
+    """Measures explanations of one model."""
+
+    def __call__(self, classifier: Classifier, explanations: Sequence[Explanation]) -> Mapping[str, FloatArray]:
+        """Named values, one per explanation."""
+
+
+class Benchmark(Protocol):
+    """Composes the other plugins by name and writes a run folder. Its factory's options are those of its command."""
+
+    def __call__(self, folder: Path) -> None:
+        """Run, or continue, in this folder."""

@@ -10,21 +10,32 @@ from .types import Axis, Clip, Fold, Sound
 if TYPE_CHECKING:
     from .audio import read_audio, write_audio
     from .classifier import Classifier
-    from .datasets import Recording, SpeakerDataset
+    from .datasets import Recording, SpeakerDataset, speaker_folds
+    from .devices import resolve_device
+    from .experiment import Experiment, run_experiment
     from .explanation import Explanation
     from .pipeline import create, explain, load_model
+    from .runs import replaced, write_json, write_run, write_text
 
 # Names whose modules take time to import (scipy, torch) are imported when they are first used.
 _LAZY = {
     "Classifier": "classifier",
+    "Experiment": "experiment",
     "Explanation": "explanation",
     "Recording": "datasets",
     "SpeakerDataset": "datasets",
+    "speaker_folds": "datasets",
     "create": "pipeline",
     "explain": "pipeline",
     "load_model": "pipeline",
     "read_audio": "audio",
+    "resolve_device": "devices",
+    "run_experiment": "experiment",
     "write_audio": "audio",
+    "write_json": "runs",
+    "write_run": "runs",
+    "write_text": "runs",
+    "replaced": "runs",
 }
 
 __version__ = "0.1.0"
@@ -35,6 +46,7 @@ __all__ = [
     "Clip",
     "DataError",
     "DeviceError",
+    "Experiment",
     "Explanation",
     "Fold",
     "ModelError",
@@ -49,7 +61,14 @@ __all__ = [
     "hookimpl",
     "load_model",
     "read_audio",
+    "replaced",
+    "resolve_device",
+    "run_experiment",
+    "speaker_folds",
     "write_audio",
+    "write_json",
+    "write_run",
+    "write_text",
 ]
 
 

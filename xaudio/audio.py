@@ -111,7 +111,7 @@ def make_clip(samples: Any, sample_rate: int, *, source: str = "array", **fields
     if array.ndim == 2:
         channels, length = array.shape
         if channels > length and length:
-            raise AudioError(f"{source}: has shape {array.shape}; expected (samples,) or (channels, samples). Transpose it.")
+            raise AudioError(f"{source}: has shape {array.shape}; expected (channels, samples). Transpose it.")
         if channels > 1:
             notes += (f"mixed down from {channels} channels",)
     elif array.ndim != 1:
@@ -130,7 +130,8 @@ def make_clip(samples: Any, sample_rate: int, *, source: str = "array", **fields
     bad = np.flatnonzero(~np.isfinite(array))
     if bad.size:
         raise AudioError(
-            f"{source}: {bad.size} of {array.size} samples are NaN or infinite (the first is sample {bad[0]}). Repair the recording."
+            f"{source}: {bad.size} of {array.size} samples are NaN or infinite, the first is sample {bad[0]}. "
+            "Repair the recording."
         )
     waveform = np.ascontiguousarray(array, dtype=np.float32)
     if not np.isfinite(waveform).all():

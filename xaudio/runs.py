@@ -41,7 +41,9 @@ def replaced(path: Path) -> Iterator[Path]:
         os.chmod(temporary, 0o666 & ~_umask())
         os.replace(temporary, path)
     except OSError as error:
-        raise OutputError(f"{path}: cannot be written ({error.strerror or error}). Check the folder and the space left.") from error
+        raise OutputError(
+            f"{path}: cannot be written ({error.strerror or error}). Check the folder and the space left."
+        ) from error
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)

@@ -1,0 +1,219 @@
+"""A network together with all that is needed to use it: representation, training mean, class names."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from .errors import ModelError, PluginError
+from .registry import registry
+from .runs import replaced
+from .types import Representation
+
+FORMAT = 1
+WEIGHTS = "model.safetensors"
+
+
+@dataclass(eq=False)
+class Classifier:
+    """A model that can be asked about sounds.
+
+    Parameters
+    ----------
+    network : nn.Module
+        Features (batch, channels, *axes) to logits (batch, classes).
+    representation : Representation
+        A torch module.
+    classes : tuple of str
+    task : str
+    mean : Tensor or None
+        Mean feature of the training set, shape (channels, *axes), subtracted before the network.
+    model_spec, representation_spec : mapping
+        ``name`` and ``options`` of the plugins they came from; empty for objects of the caller's own, which can be
+        used but not saved.
+    facts : mapping
+        Where it comes from: data, fold, seed, the rules used to prepare the recordings. JSON values only.
+    """
+
+    network: nn.Module
+    representation: Representation
+    classes: tuple[str, ...]
+    task: str = ""
+    mean: Tensor | None = None
+    model_spec: Mapping[str, Any] = field(default_factory=dict)
+    representation_spec: Mapping[str, Any] = field(default_factory=dict)
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+    def to(self, device: torch.device) -> Classifier:
+        """Move everything to a device, in place."""
+        self.network.to(device)
+        if isinstance(self.representation, nn.Module):
+            self.representation.to(device)
+        self.mean = None if self.mean is None else self.mean.to(device)
+        return self
+
+    @property
+    def device(self) -> torch.device:
+        """Where the network's weights are."""
+        return next((tensor.device for tensor in self.network.parameters()), torch.device("cpu"))
+
+    def features(self, waveforms: Tensor) -> Tensor:
+        """What the network reads of placed waveforms (batch, samples): the representation less the training mean."""
+        features = self.representation(waveforms)
+        return features if self.mean is None else features - self.mean
+
+    def logits(self, features: Tensor) -> Tensor:
+        """Logits (batch, classes) of features.
+
+        Raises
+        ------
+        ModelError
+            If the network does not take the features, or its output does not fit the classes.
+        """
+        try:
+            logits = self.network(features)
+        except RuntimeError as error:
+            if "out of memory" in str(error):
+                raise
+            reason = str(error).splitlines()[0]
+            raise ModelError(
+                f"The network does not take features of shape {tuple(features.shape)} (batch, channels, *axes): {reason}. "
+                "Choose the representation it was made for."
+            ) from error
+        expected = (len(features), len(self.classes))
+        if not isinstance(logits, Tensor) or logits.shape != expected:
+            found = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
+            raise ModelError(f"The network's output is {found}; expected logits of shape {expected} (batch, classes).")
+        return logits
+
+    def save(self, folder: Path) -> Path:
+        """Write ``model.safetensors``, atomically: weights, mean, and all the rest as JSON metadata.
+
+        Raises
+        ------
+        ModelError
+            If the network or the representation did not come from a plugin.
+        """
+        from safetensors.torch import save_file
+
+        if not self.model_spec or not self.representation_spec:
+            raise ModelError("Only a model and a representation made by plugins can be saved; register yours as a plugin.")
+        tensors = {f"network.{name}": tensor for name, tensor in self.network.state_dict().items()}
+        if self.mean is not None:
+            tensors["mean"] = self.mean
+        metadata = {
+            "format": FORMAT,
+            "model": self.model_spec,
+            "representation": self.representation_spec,
+            "classes": self.classes,
+            "task": self.task,
+            "facts": self.facts,
+        }
+        path = folder / WEIGHTS
+        with replaced(path) as temporary:
+            contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+            save_file(contiguous, temporary, metadata={"xaudio.model": json.dumps(metadata)})
+        return path
+
+    @classmethod
+    def load(cls, folder: Path) -> Classifier:
+        """Read a run folder that `save` wrote.
+
+        Raises
+        ------
+        ModelError
+            If it is not a run folder, its weights are damaged, or they are of another format.
+        """
+        from safetensors import SafetensorError, safe_open
+
+        path = folder / WEIGHTS
+        if not path.exists():
+            raise ModelError(f"{folder}: is not the run folder of a model: there is no {WEIGHTS} in it. Run xaudio train first.")
+        try:
+            with safe_open(path, framework="pt") as file:
+                metadata = json.loads((file.metadata() or {})["xaudio.model"])
+                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
+        except (SafetensorError, OSError, KeyError, ValueError) as error:
+            raise ModelError(
+                f"{path}: the weights are damaged or not xaudio's ({error}). Train again or copy them anew."
+            ) from None
+        if metadata.get("format") != FORMAT:
+            raise ModelError(f"{path}: has format {metadata.get('format')}; this version of xaudio reads format {FORMAT}.")
+        mean = tensors.pop("mean", None)
+        model, representation = metadata["model"], metadata["representation"]
+        try:
+            network = registry().create("model", model["name"], {**model["options"], "classes": len(metadata["classes"])})
+            network.load_state_dict({name.removeprefix("network."): tensor for name, tensor in tensors.items()})
+        except PluginError as error:
+            raise ModelError(f"{path}: needs a plugin that is not there. {error}") from None
+        except RuntimeError as error:
+            raise ModelError(
+                f"{path}: the weights do not fit the model {model['name']!r}: {' '.join(str(error).split())}"
+            ) from None
+        return cls(
+            network=network.eval(),
+            representation=registry().create("representation", representation["name"], representation["options"]),
+            classes=tuple(metadata["classes"]),
+            task=metadata["task"],
+            mean=mean,
+            model_spec=model,
+            representation_spec=representation,
+            facts=metadata["facts"],
+        )
+
+
+def new_classifier(
+    model: str,
+    classes: tuple[str, ...],
+    *,
+    task: str = "",
+    model_options: Mapping[str, Any] | None = None,
+    representation: str | None = None,
+    representation_options: Mapping[str, Any] | None = None,
+    seed: int = 0,
+    facts: Mapping[str, Any] | None = None,
+) -> Classifier:
+    """An untrained classifier from plugins, its weights drawn from the seed.
+
+    Parameters
+    ----------
+    model, representation : str
+        Plugin names; the model's own representation unless another is named.
+    classes : tuple of str
+    task : str
+    model_options, representation_options : mapping
+    seed : int
+    facts : mapping
+
+    Raises
+    ------
+    ModelError, PluginError
+        If a plugin is unknown, an option does not fit, or the two do not fit together.
+    """
+    options = dict(model_options or {})
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        network = registry().create("model", model, {**options, "classes": len(classes)})
+    chosen = representation or getattr(network, "representation", None)
+    if chosen is None:
+        raise ModelError(f"The model {model!r} does not say what it reads. Name a representation.")
+    made = registry().create("representation", chosen, representation_options or {})
+    classifier = Classifier(
+        network,
+        made,
+        classes,
+        task,
+        model_spec={"name": model, "options": options},
+        representation_spec={"name": chosen, "options": dict(representation_options or {})},
+        facts=facts or {},
+    )
+    with torch.no_grad():
+        network.eval()
+        classifier.logits(classifier.features(torch.zeros(1, made.samples)))
+    return classifier

@@ -1,0 +1,54 @@
+"""The command line: each command reads its options and calls one function. Nothing here imports torch before it must."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from .. import __version__
+from ..errors import XaudioError
+from . import bench, data, explain, plugins, train
+
+app = typer.Typer(
+    name="xaudio",
+    help="Why did the network decide so about a sound? Explanations of audio classifiers, to see and to hear.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=True,
+    rich_markup_mode=None,
+)
+app.add_typer(plugins.app, name="plugins")
+app.add_typer(data.app, name="data")
+app.add_typer(bench.app, name="bench")
+app.command("train")(train.train)
+app.command("explain")(explain.explain)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(f"xaudio {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")] = False,
+) -> None:
+    """Options of the program itself."""
+
+
+def main() -> None:
+    """Run the command line: exit status 0 done, 1 an error the user can mend, 2 wrong usage, 130 interrupted."""
+    try:
+        app()
+    except XaudioError as error:
+        print(f"xaudio: error: {error}", file=sys.stderr)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        print("xaudio: stopped; what is done is kept, and the same command goes on from here.", file=sys.stderr)
+        sys.exit(130)
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(1)

@@ -1,0 +1,72 @@
+"""`xaudio bench NAME`: one command per benchmark plugin, its options those of the plugin's factory."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+from typer.main import get_command
+
+from ..options import REQUIRED, options_of, summary_of
+from ..registry import registry
+from .common import OutOption, warn_about_plugins
+
+
+class BenchmarkGroup(TyperGroup):
+    """Commands made from the benchmark plugins when they are asked for."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Names of all benchmarks."""
+        return registry().names("benchmark")
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """The command of a benchmark, or None if there is none of that name."""
+        if cmd_name not in registry().names("benchmark"):
+            return None
+        single = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False)
+        single.command(cmd_name)(_command(cmd_name, registry().factory("benchmark", cmd_name)))
+        return get_command(single)
+
+
+app = typer.Typer(cls=BenchmarkGroup, help="Run a benchmark.", no_args_is_help=True, rich_markup_mode=None)
+
+
+@app.callback()
+def _benchmarks() -> None:
+    """Run a benchmark."""
+
+
+def _command(name: str, factory: Callable[..., Any]) -> Callable[..., None]:
+    """A function whose signature is that of the factory, every value a string that the registry converts."""
+
+    def run(out: Path, **given: Any) -> None:
+        from ..allocator import keep_large_buffers
+        from ..runs import output_folder
+
+        warn_about_plugins()
+        keep_large_buffers()
+        options = {key: value for key, value in given.items() if value is not None}
+        benchmark = registry().create("benchmark", name, options)
+        benchmark(output_folder(out))
+
+    default_out = Path("xaudio-runs") / name
+    parameters = [inspect.Parameter("out", inspect.Parameter.KEYWORD_ONLY, default=default_out, annotation=OutOption)]
+    for option in options_of(factory).values():
+        flag = f"--{option.name.replace('_', '-')}"
+        many = option.annotation == tuple[str, ...] and option.name == "set"
+        shown = "" if option.default in (REQUIRED, None, ()) else f" [default: {_shown(option.default)}]"
+        setting = typer.Option(flag, help=f"{option.description} ({option.type_name}){shown}")
+        annotation = Annotated[list[str] | None if many else str | None, setting]
+        parameters.append(inspect.Parameter(option.name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation))
+    run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    run.__doc__ = summary_of(factory)
+    return run
+
+
+def _shown(default: Any) -> str:
+    return ",".join(default) if isinstance(default, tuple) else str(default)

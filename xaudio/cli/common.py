@@ -1,0 +1,61 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from ..errors import PluginError
+from ..options import options_of, parse_spec
+from ..registry import registry
+from ..types import Dataset
+
+DeviceOption = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:N or mps.")]
+SeedOption = Annotated[int, typer.Option("--seed", help="Seed of everything that is random.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+DataOption = Annotated[Path | None, typer.Option("--data", help="Folder of the data set.")]
+OutOption = Annotated[Path, typer.Option("--out", help="Folder for the results.")]
+DatasetOption = Annotated[str, typer.Option("--dataset", help="Data set, with options as in synthetic:speakers=40.")]
+
+
+def print_json(content: Any) -> None:
+    """Print JSON that other programs can read."""
+    print(json.dumps(content, indent=2, allow_nan=False))
+
+
+def print_table(header: list[str], rows: list[list[str]]) -> None:
+    """Print aligned columns."""
+    widths = [max(len(str(cell)) for cell in column) for column in zip(header, *rows, strict=True)]
+    for row in [header, *rows]:
+        print("  ".join(str(cell).ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+def warn_about_plugins() -> None:
+    """Name on stderr the plugins that could not be loaded and the names that collide."""
+    for problem in registry().problems():
+        print(f"xaudio: warning: {problem}", file=sys.stderr)
+
+
+def open_dataset(spec: str, data: Path | None, seed: int | None = None) -> Dataset:
+    """The data set of a ``--dataset`` and a ``--data`` option.
+
+    Raises
+    ------
+    PluginError
+        If there is no such data set, or it reads no files and a folder was given.
+    """
+    name, options = parse_spec(spec)
+    known = options_of(registry().factory("dataset", name))
+    given: dict[str, Any] = dict(options)
+    if data is not None:
+        if "data" not in known:
+            raise PluginError(f"The data set {name!r} reads no files: leave out --data, or choose another --dataset.")
+        given["data"] = data
+    if seed is not None and "seed" in known:
+        given.setdefault("seed", seed)
+    dataset: Dataset = registry().create("dataset", name, given)
+    return dataset

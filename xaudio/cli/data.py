@@ -1,0 +1,54 @@
+"""`xaudio data`: fetch and inspect data sets."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ..errors import DataError
+from ..registry import registry
+from ..types import Fit
+from .common import DataOption, JsonOption, open_dataset, print_json, warn_about_plugins
+
+app = typer.Typer(help="Fetch and inspect data sets.", no_args_is_help=True)
+
+
+@app.command()
+def fetch(
+    dataset: Annotated[str, typer.Argument(help="Data set, such as audiomnist.")],
+    out: Annotated[Path | None, typer.Option("--out", help="Where to put it; by default the cache.")] = None,
+    url: Annotated[str | None, typer.Option(help="Another address of the same archive.")] = None,
+) -> None:
+    """Download and verify a data set."""
+    download = getattr(registry().factory("dataset", dataset), "fetch", None)
+    if download is None:
+        raise DataError(
+            f"The data set {dataset!r} cannot be fetched: get it as its description says and give its folder with --data."
+        )
+    folder = download(out, **({"url": url} if url else {}))
+    print(f"{dataset} is in {folder}.")
+
+
+@app.command()
+def info(
+    dataset: Annotated[str, typer.Argument(help="Data set, with options as in synthetic:speakers=40.")],
+    data: DataOption = None,
+    seconds: Annotated[float, typer.Option(help="Length that a model takes; longer recordings are fitted.", min=0.01)] = 1.0,
+    fit: Annotated[Fit | None, typer.Option(help="Rule for longer recordings; by default the data set's.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show tasks, speakers, folds, durations, how many recordings must be fitted, and the problems found."""
+    from ..inspection import describe, inspect
+
+    warn_about_plugins()
+    found = inspect(open_dataset(dataset, data), seconds, fit)
+    if as_json:
+        print_json(found)
+    else:
+        print(describe(found))
+    if found["problems"]:
+        raise DataError(
+            f"{len(found['problems'])} of {found['recordings']} recordings cannot be used; the first: {found['problems'][0]}"
+        )

@@ -1,0 +1,89 @@
+"""`xaudio explain`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ..types import Fit, Resampling
+from .common import DeviceOption, JsonOption, print_json, warn_about_plugins
+
+
+def explain(
+    files: Annotated[list[Path], typer.Argument(help="Recordings: WAV, FLAC or OGG.")],
+    model: Annotated[Path, typer.Option(help="Run folder of a trained model.")],
+    out: Annotated[Path, typer.Option(help="Folder for the results.")],
+    explainer: Annotated[
+        list[str] | None,
+        typer.Option(help="Explainer, with options as in lrp:composite=epsilon_plus; may be repeated. [default: lrp]"),
+    ] = None,
+    target: Annotated[str | None, typer.Option(help="Class to explain; by default the predicted one.")] = None,
+    render: Annotated[str, typer.Option(help="Renderers, separated by commas.")] = "visual,audible,html",
+    fit: Annotated[
+        Fit | None, typer.Option(help="What to do with a recording that is too long; by default as in training.")
+    ] = None,
+    resampling: Annotated[Resampling, typer.Option(help="How a recording is brought to the model's sample rate.")] = "soxr",
+    batch_size: Annotated[int, typer.Option(help="Recordings explained at once.", min=1)] = 16,
+    device: DeviceOption = "auto",
+    seed: Annotated[
+        int | None, typer.Option(help="Of the placement of short recordings; by default that of the training.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Explain why a model classifies recordings as it does: pictures, sounds, and the relevance itself."""
+    from ..allocator import keep_large_buffers
+    from ..devices import resolve_device
+    from ..options import parse_spec
+    from ..pipeline import explain as explain_audio
+    from ..pipeline import load_model, save_and_render
+    from ..runs import output_folder, write_run
+
+    warn_about_plugins()
+    keep_large_buffers()
+    resolve_device(device)
+    output_folder(out)
+    classifier = load_model(model, device)
+    explanations = []
+    for spec in explainer or ["lrp"]:
+        name, options = parse_spec(spec)
+        found = explain_audio(
+            classifier,
+            list(files),
+            explainer=name,
+            target=target,
+            device=device,
+            fit=fit,
+            resampling=resampling,
+            seed=seed,
+            batch_size=batch_size,
+            **options,
+        )
+        explanations += found if isinstance(found, list) else [found]
+    written = save_and_render(explanations, [name for name in render.split(",") if name], out)
+    settings = {"files": [str(path) for path in files], "explainers": explainer or ["lrp"], "target": target, "model": str(model)}
+    write_run(out, settings=settings, device=str(classifier.device))
+    if as_json:
+        print_json([_record(item, paths) for item, paths in zip(explanations, written, strict=True)])
+        return
+    for item, paths in zip(explanations, written, strict=True):
+        print(item.title())
+        for note in item.clip.notes:
+            print(f"  note: {note}")
+        for path in paths:
+            print(f"  {path}")
+
+
+def _record(item, paths) -> dict[str, object]:  # type: ignore[no-untyped-def]
+    return {
+        "source": item.clip.source,
+        "explained": item.classes[item.target],
+        "predicted": item.classes[item.predicted],
+        "probabilities": dict(zip(item.classes, (float(p) for p in item.probabilities), strict=True)),
+        "relevance_sum": float(item.relevance.sum()),
+        "logit": float(item.logits[item.target]),
+        "explainer": item.explainer,
+        "notes": list(item.clip.notes),
+        "files": [str(path) for path in paths],
+    }

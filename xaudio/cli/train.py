@@ -1,0 +1,67 @@
+"""`xaudio train`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ..errors import PluginError
+from ..types import Fit, Resampling
+from .common import DataOption, DatasetOption, DeviceOption, OutOption, SeedOption, open_dataset, warn_about_plugins
+
+Set = Annotated[list[str] | None, typer.Option("--set", help="A training setting, as in --set steps=500; may be repeated.")]
+
+
+def train(
+    dataset: DatasetOption,
+    task: Annotated[str, typer.Option(help="What to classify, such as digit.")],
+    model: Annotated[str, typer.Option(help="Model, with options as in audionet:pool1=paper.")],
+    out: OutOption,
+    data: DataOption = None,
+    fold: Annotated[int, typer.Option(help="Fold that is held out for the test.", min=0)] = 0,
+    representation: Annotated[str | None, typer.Option(help="Representation, with options; by default the model's own.")] = None,
+    settings: Set = None,
+    fit: Annotated[
+        Fit | None, typer.Option(help="What to do with recordings that are too long; by default the data set's rule.")
+    ] = None,
+    resampling: Annotated[Resampling | None, typer.Option(help="How recordings are brought to the model's sample rate.")] = None,
+    device: DeviceOption = "auto",
+    seed: SeedOption = 0,
+) -> None:
+    """Train a model on one fold of a data set and test it on speakers it never heard."""
+    from ..allocator import keep_large_buffers
+    from ..devices import resolve_device
+    from ..experiment import Experiment, run_experiment
+    from ..options import parse_spec
+
+    warn_about_plugins()
+    keep_large_buffers()
+    overrides = {}
+    for item in settings or []:
+        name, equals, value = item.partition("=")
+        if not equals:
+            raise PluginError(f"Cannot read --set {item!r}: expected name=value, such as steps=500.")
+        overrides[name.strip()] = None if value.strip() == "none" else value.strip()
+    name, options = parse_spec(model)
+    chosen, chosen_options = parse_spec(representation) if representation else (None, {})
+    experiment = Experiment(
+        open_dataset(dataset, data, seed),
+        task=task,
+        fold=fold,
+        model=name,
+        model_options=options,
+        representation=chosen,
+        representation_options=chosen_options,
+        training={"seed": seed, **overrides},
+        fit=fit,
+        resampling=resampling,
+    )
+    result = run_experiment(experiment, out, resolve_device(device))
+    print(
+        f"{name} on {experiment.dataset.title}, {task}, fold {fold}: accuracy {result['accuracy']:.2%} on {result['recordings']} "
+        f"recordings of {result['speakers']} unheard speakers (chance {result['chance']:.2%}). Results in {out}."
+    )
+    for note in experiment.dataset.notes:
+        print(f"note: {note}")

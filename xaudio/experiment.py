@@ -1,0 +1,194 @@
+"""One training with its test: a model, a task and a fold of a data set, in a run folder of its own."""
+
+from __future__ import annotations
+
+import csv
+import io
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .classifier import WEIGHTS, new_classifier
+from .errors import DataError
+from .preparation import prepare_dataset
+from .runs import output_folder, read_json, write_json, write_run, write_text
+from .training import CHECKPOINT, accuracy, evaluate, examples, refuse_other_identity, settings_for, train
+from .types import Dataset, Fit, FloatArray, IntArray, Resampling
+
+if TYPE_CHECKING:
+    import torch
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """What is trained on what.
+
+    Parameters
+    ----------
+    dataset : Dataset
+    task : str
+    fold : int
+        Its test speakers are held out.
+    model : str
+    model_options : mapping
+    representation : str or None
+        By default the model's own.
+    representation_options : mapping
+    training : mapping
+        Settings of `xaudio.training.TrainingSettings` that replace those the model was published with.
+    fit, resampling : optional
+        Instead of the data set's own rules.
+    """
+
+    dataset: Dataset
+    task: str
+    fold: int
+    model: str
+    model_options: Mapping[str, Any] = field(default_factory=dict)
+    representation: str | None = None
+    representation_options: Mapping[str, Any] = field(default_factory=dict)
+    training: Mapping[str, Any] = field(default_factory=dict)
+    fit: Fit | None = None
+    resampling: Resampling | None = None
+
+    @property
+    def title(self) -> str:
+        """A name for progress bars and messages."""
+        return f"{self.model} {self.task} fold {self.fold}"
+
+
+def run_experiment(experiment: Experiment, folder: Path, device: torch.device) -> dict[str, Any]:
+    """Train and test, or continue, or read what is already there.
+
+    Parameters
+    ----------
+    experiment : Experiment
+    folder : Path
+        Gets ``model.safetensors``, ``predictions.csv`` (one row per test recording), ``results.json`` and ``run.json``.
+    device : torch.device
+
+    Returns
+    -------
+    dict
+        What ``results.json`` holds: accuracy, its parts per speaker, the confusion matrix, and how it was trained.
+
+    Raises
+    ------
+    DataError
+        If there is no such task or fold.
+    ModelError
+        If the folder belongs to a run of other settings.
+    OutputError
+        If it cannot be written.
+    """
+    dataset, task = experiment.dataset, experiment.task
+    labels, folds = dataset.labels(task), dataset.folds(task)
+    if not 0 <= experiment.fold < len(folds):
+        raise DataError(
+            f"The task {task!r} of {dataset.title} has folds 0 to {len(folds) - 1}; there is no fold {experiment.fold}."
+        )
+    fold = folds[experiment.fold]
+    fit, resampling = experiment.fit or dataset.fit, experiment.resampling or dataset.resampling
+    facts = {
+        "data": dataset.title,
+        "dataset": dataset.name,
+        "fold": experiment.fold,
+        "fit": fit,
+        "resampling": resampling,
+        "test_speakers": sorted({dataset.speakers[index] for index in fold.test}),
+    }
+    classifier = new_classifier(
+        experiment.model,
+        tuple(dataset.tasks[task]),
+        task=task,
+        model_options=experiment.model_options,
+        representation=experiment.representation,
+        representation_options=experiment.representation_options,
+        seed=int(experiment.training.get("seed", 0)),
+    )
+    settings = settings_for(classifier.network, experiment.training)
+    classifier.facts = {**facts, "seed": settings.seed}
+    identity = {
+        "model": classifier.model_spec,
+        "representation": classifier.representation_spec,
+        "task": task,
+        **facts,
+        "fingerprint": dataset.fingerprint(),
+        "device": device.type,
+    }
+    output_folder(folder)
+    finished = _finished(folder, {**identity, "settings": settings.model_dump()})
+    if finished:
+        return finished
+    prepared = prepare_dataset(dataset, classifier.representation, fit, resampling)
+    classifier.to(device)
+    start = time.monotonic()
+    train(
+        classifier,
+        examples(prepared, labels, fold.train, classifier, settings.seed),
+        settings,
+        folder,
+        title=f"Training {experiment.title}",
+        identity=identity,
+    )
+    seconds = time.monotonic() - start
+    classifier.save(folder)
+    test = examples(prepared, labels, fold.test, classifier, settings.seed)
+    logits = evaluate(classifier, test, f"Testing {experiment.title}")
+    _write_predictions(folder / "predictions.csv", dataset, fold.test, labels[fold.test], logits, experiment.fold)
+    speakers = np.array(dataset.speakers)[fold.test]
+    result = {
+        "model": experiment.model,
+        "task": task,
+        "fold": experiment.fold,
+        **summary(logits, labels[fold.test], speakers, classifier.classes),
+        "data": dataset.title,
+        "train_recordings": len(fold.train),
+        "seconds": round(seconds, 1),
+        "identity": {**identity, "settings": settings.model_dump()},
+    }
+    write_run(folder, settings=settings.model_dump(), device=str(device), data=facts, fingerprint=dataset.fingerprint())
+    write_json(folder / "results.json", result)
+    (folder / CHECKPOINT).unlink(missing_ok=True)
+    return result
+
+
+def _finished(folder: Path, identity: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The results of a run that is already done, or None."""
+    path = folder / "results.json"
+    if not path.exists() or not (folder / WEIGHTS).exists():
+        return None
+    result: dict[str, Any] = read_json(path)
+    refuse_other_identity(path, result.get("identity", {}), identity)
+    return result
+
+
+def summary(logits: FloatArray, labels: IntArray, speakers: Any, classes: tuple[str, ...]) -> dict[str, Any]:
+    """Accuracy over all and per speaker, chance and the confusion matrix (rows are labels, columns predictions)."""
+    predicted = np.argmax(logits, 1)
+    confusion = np.zeros((len(classes), len(classes)), dtype=np.int64)
+    np.add.at(confusion, (labels, predicted), 1)
+    per_speaker = {str(speaker): float((predicted == labels)[speakers == speaker].mean()) for speaker in np.unique(speakers)}
+    return {
+        "accuracy": accuracy(logits, labels),
+        "chance": 1 / len(classes),
+        "recordings": len(labels),
+        "speakers": len(per_speaker),
+        "accuracy_per_speaker": per_speaker,
+        "classes": list(classes),
+        "confusion": confusion.tolist(),
+    }
+
+
+def _write_predictions(path: Path, dataset: Dataset, indices: IntArray, labels: IntArray, logits: FloatArray, fold: int) -> None:
+    text = io.StringIO()
+    rows = csv.writer(text, lineterminator="\n")
+    rows.writerow(["index", "fold", "speaker", "label", "predicted", *(f"logit_{k}" for k in range(logits.shape[1]))])
+    for index, label, values in zip(indices, labels, logits, strict=True):
+        predicted = int(np.argmax(values))
+        rows.writerow([int(index), fold, dataset.speakers[index], int(label), predicted, *(repr(float(v)) for v in values)])
+    write_text(path, text.getvalue())

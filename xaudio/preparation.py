@@ -1,0 +1,209 @@
+"""From clips to the waveforms a representation takes: resampled, fitted, placed; decoded once into a cache."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from .audio import at_rate, fit_length
+from .errors import OutputError
+from .progress import progress
+from .types import Clip, Dataset, Fit, FloatArray, IntArray, Placement, Representation, Resampling
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+CACHE_VERSION = 1
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """Recordings ready for a representation, not yet placed.
+
+    Parameters
+    ----------
+    waveforms : ndarray, shape (recordings, samples)
+        float32; each starts at sample 0 and is followed by zeros.
+    lengths : ndarray, shape (recordings,)
+        Samples of each before the zeros.
+    checksums : ndarray, shape (recordings,)
+        Of each recording's samples; its position depends on it.
+    notes : sequence of sequence of str
+        What was done to each.
+    """
+
+    waveforms: FloatArray
+    lengths: IntArray
+    checksums: IntArray
+    notes: Sequence[Sequence[str]]
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    def offsets(self, placement: Placement, seed: int) -> IntArray:
+        """Where each recording starts, for the placement that does not change from step to step.
+
+        The published code draws from [0, samples - length), once per recording. Here the draw depends on the seed and
+        on the recording's samples alone, so that a file is placed alike in a data set and on its own.
+        """
+        free = self.waveforms.shape[1] - self.lengths
+        if placement == "start":
+            return np.zeros_like(free)
+        if placement == "centre":
+            return np.asarray(free // 2)
+        draws = [np.random.default_rng([seed, int(checksum)]).random() for checksum in self.checksums]
+        return np.asarray(np.floor(np.array(draws) * free), dtype=np.int64)
+
+
+def prepare_clip(clip: Clip, rate: int, samples: int, fit: Fit, resampling: Resampling) -> tuple[FloatArray, tuple[str, ...]]:
+    """A clip's waveform at a rate and at most ``samples`` long, and all notes on it.
+
+    Raises
+    ------
+    AudioError
+        If it is too long and the rule does not make it fit.
+    """
+    clip = at_rate(clip, rate, resampling)
+    waveform, note = fit_length(clip, samples, fit)
+    return waveform, (*clip.notes, note) if note else clip.notes
+
+
+def prepare_clips(clips: Sequence[Clip], rate: int, samples: int, fit: Fit, resampling: Resampling) -> Prepared:
+    """Prepare clips in memory; see `prepare_dataset` for whole data sets."""
+    waveforms = np.zeros((len(clips), samples), dtype=np.float32)
+    lengths, checksums, notes = np.zeros(len(clips), np.int64), np.zeros(len(clips), np.int64), []
+    for index, clip in enumerate(clips):
+        waveform, remarks = prepare_clip(clip, rate, samples, fit, resampling)
+        waveforms[index, : len(waveform)] = waveform
+        lengths[index], checksums[index] = len(waveform), checksum_of(waveform)
+        notes.append(list(remarks))
+    return Prepared(waveforms, lengths, checksums, notes)
+
+
+def checksum_of(waveform: FloatArray) -> int:
+    """A checksum of the samples."""
+    return zlib.crc32(np.ascontiguousarray(waveform, dtype="<f4").tobytes())
+
+
+def cache_folder() -> Path:
+    """Where xaudio keeps what can be made again; the environment variable ``XAUDIO_CACHE`` moves it."""
+    from platformdirs import user_cache_path
+
+    return Path(os.environ.get("XAUDIO_CACHE") or user_cache_path("xaudio"))
+
+
+def prepare_dataset(
+    dataset: Dataset, representation: Representation, fit: Fit | None = None, resampling: Resampling | None = None
+) -> Prepared:
+    """All recordings of a data set, decoded and resampled once and then read from a memory-mapped cache.
+
+    Parameters
+    ----------
+    dataset : Dataset
+    representation : Representation
+        Gives the rate and the length.
+    fit, resampling : optional
+        Instead of the data set's own rules.
+
+    Raises
+    ------
+    AudioError
+        For the first recording that cannot be used.
+    OutputError
+        If the cache cannot be written.
+    """
+    rate, samples = representation.sample_rate, representation.samples
+    fit, resampling = fit or dataset.fit, resampling or dataset.resampling
+    key = json.dumps([CACHE_VERSION, dataset.fingerprint(), rate, samples, fit, resampling])
+    folder = cache_folder() / "prepared" / hashlib.blake2b(key.encode(), digest_size=16).hexdigest()
+    cached = _load(folder, len(dataset), samples)
+    if cached is not None:
+        return cached
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        building = Path(tempfile.mkdtemp(prefix="building-", dir=folder.parent))
+    except OSError as error:
+        raise OutputError(f"{folder.parent}: the cache cannot be written ({error.strerror}). Set XAUDIO_CACHE.") from None
+    try:
+        _build(building, dataset, rate, samples, fit, resampling)
+        _publish(building, folder)
+    except OSError as error:
+        raise OutputError(
+            f"{folder.parent}: the cache cannot be written ({error.strerror}). Free space, or set XAUDIO_CACHE."
+        ) from None
+    finally:
+        shutil.rmtree(building, ignore_errors=True)
+    loaded = _load(folder, len(dataset), samples)
+    if loaded is None:
+        raise OutputError(f"{folder}: the cache was damaged while it was written. Delete it and run the command again.")
+    return loaded
+
+
+def _build(folder: Path, dataset: Dataset, rate: int, samples: int, fit: Fit, resampling: Resampling) -> None:
+    shape = (len(dataset), samples)
+    waveforms = np.lib.format.open_memmap(folder / "waveforms.npy", mode="w+", dtype=np.float32, shape=shape)
+    lengths, checksums, notes = np.zeros(shape[0], np.int64), np.zeros(shape[0], np.int64), []
+    with progress(f"Preparing {dataset.title}", shape[0]) as advance:
+        for index in range(shape[0]):
+            waveform, remarks = prepare_clip(dataset[index], rate, samples, fit, resampling)
+            waveforms[index, : len(waveform)] = waveform
+            lengths[index], checksums[index] = len(waveform), checksum_of(waveform)
+            notes.append(list(remarks))
+            advance()
+    waveforms.flush()
+    np.save(folder / "lengths.npy", lengths)
+    np.save(folder / "checksums.npy", checksums)
+    (folder / "notes.json").write_text(json.dumps(notes))
+
+
+def _publish(building: Path, folder: Path) -> None:
+    """Give a finished cache its name; another process that was faster wins, since the content is the same."""
+    try:
+        building.rename(folder)
+    except OSError:
+        if not (folder / "notes.json").exists():
+            shutil.rmtree(folder, ignore_errors=True)
+            building.rename(folder)
+
+
+def _load(folder: Path, recordings: int, samples: int) -> Prepared | None:
+    """The cache of a folder, or None if it is not there or is damaged (it is then built again)."""
+    try:
+        waveforms = np.load(folder / "waveforms.npy", mmap_mode="r")
+        lengths, checksums = np.load(folder / "lengths.npy"), np.load(folder / "checksums.npy")
+        notes = json.loads((folder / "notes.json").read_text())
+    except (OSError, ValueError, EOFError):
+        return None
+    if waveforms.shape != (recordings, samples) or len(lengths) != recordings or len(notes) != recordings:
+        return None
+    return Prepared(waveforms, lengths, checksums, notes)
+
+
+def place(waveforms: Tensor, lengths: Tensor, offsets: Tensor) -> Tensor:
+    """Move each waveform to its offset within the zeros.
+
+    Parameters
+    ----------
+    waveforms : Tensor, shape (batch, samples)
+        Each starts at sample 0 and is followed by zeros.
+    lengths, offsets : Tensor of int64, shape (batch,)
+
+    Returns
+    -------
+    Tensor, shape (batch, samples)
+    """
+    import torch
+
+    position = torch.arange(waveforms.shape[1], device=waveforms.device) - offsets[:, None]
+    inside = (position >= 0) & (position < lengths[:, None])
+    return waveforms.gather(1, position.clamp(0, waveforms.shape[1] - 1)) * inside

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from .devices import resolve_device
     from .experiment import Experiment, run_experiment
     from .explanation import Explanation
+    from .options import parse_spec
     from .pipeline import create, explain, load_model
     from .runs import replaced, write_json, write_run, write_text
 
@@ -28,6 +29,7 @@ _LAZY = {
     "create": "pipeline",
     "explain": "pipeline",
     "load_model": "pipeline",
+    "parse_spec": "options",
     "read_audio": "audio",
     "resolve_device": "devices",
     "run_experiment": "experiment",
@@ -60,6 +62,7 @@ __all__ = [
     "explain",
     "hookimpl",
     "load_model",
+    "parse_spec",
     "read_audio",
     "replaced",
     "resolve_device",

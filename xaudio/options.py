@@ -141,7 +141,7 @@ def convert(label: str, annotation: Any, value: Any) -> Any:
         except PydanticUserError:  # a type that brings a pydantic configuration of its own
             adapter = TypeAdapter(annotation)
         if isinstance(value, str) and typing.get_origin(annotation) is tuple:
-            value = tuple(part for part in value.split("+") if part)
+            value = tuple(part.strip() for part in value.replace("+", ",").split(",") if part.strip())
         return adapter.validate_python(value)
     except ValidationError:
         raise PluginError(f"{value!r} does not fit {label}: expected {_type_name(annotation)}.") from None

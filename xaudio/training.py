@@ -225,7 +225,7 @@ def _step(
     if settings.clip_norm is not None:
         nn.utils.clip_grad_norm_(classifier.network.parameters(), settings.clip_norm)
     optimiser.step()
-    return float(loss)
+    return float(loss.detach())
 
 
 def _mix(seed: int, step: int) -> int:

@@ -1,1 +1,62 @@
-"""To be written."""
+"""The paper's benchmark: AudioNet and AlexNet on spoken digits and the speaker's sex, explained and made audible."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from xaudio import hookimpl
+
+
+def audiomnist(
+    *,
+    preset: Literal["quick", "small", "paper"] = "quick",
+    dataset: str | None = None,
+    data: Path | None = None,
+    tasks: tuple[str, ...] | None = None,
+    models: tuple[str, ...] = ("alexnet", "audionet"),
+    folds: tuple[int, ...] | None = None,
+    explainer: str = "lrp:composite=epsilon_plus",
+    examples: int = 2,
+    set: tuple[str, ...] = (),  # noqa: A002 (it is the option's name)
+    device: str = "auto",
+    seed: int = 0,
+) -> Any:
+    """Train, test and explain the models of "AudioMNIST: Exploring Explainable AI for Audio Analysis" (arXiv 1807.03418).
+
+    Parameters
+    ----------
+    preset : {"quick", "small", "paper"}
+        "quick" trains briefly on one fold (minutes on a CPU), "small" on all folds with a short schedule, "paper" is the
+        full protocol.
+    dataset : str or None
+        Data set, with options as in synthetic:speakers=40; by default the embedded synthetic speech for "quick" and
+        audiomnist for the others.
+    data : path or None
+        Folder of the data set; audiomnist is otherwise looked for in the cache.
+    tasks : names or None
+        Tasks, separated by commas; by default those of digit and sex that the data set has.
+    models : names
+        Models, separated by commas.
+    folds : numbers or None
+        Folds, separated by commas; by default the first for "quick" and all for the others.
+    explainer : str
+        Explainer of the figures and sounds, with options as in lrp:composite=epsilon_alpha2_beta1.
+    examples : int
+        Recordings per model and task that are explained with picture, sound and page.
+    set : settings
+        A training setting for all models, as in steps=500, or for one, as in alexnet.steps=500; may be repeated.
+    device : str
+        auto, cpu, cuda, cuda:N or mps.
+    seed : int
+        Seed of everything that is random.
+    """
+    from .benchmark import AudioMnistBenchmark, Choices
+
+    choices = Choices(preset, dataset, data, tasks, models, folds, explainer, examples, set, device, seed)
+    return AudioMnistBenchmark(choices)
+
+
+@hookimpl
+def xaudio_benchmarks() -> Mapping[str, Any]:
+    """Offer the benchmark."""
+    return {"audiomnist": audiomnist}

@@ -60,7 +60,7 @@ def _command(name: str, factory: Callable[..., Any]) -> Callable[..., None]:
         many = option.annotation == tuple[str, ...] and option.name == "set"
         shown = "" if option.default in (REQUIRED, None, ()) else f" [default: {_shown(option.default)}]"
         setting = typer.Option(flag, help=f"{option.description} ({option.type_name}){shown}")
-        annotation = Annotated[list[str] | None if many else str | None, setting]
+        annotation: Any = Annotated[list[str] | None, setting] if many else Annotated[str | None, setting]
         parameters.append(inspect.Parameter(option.name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation))
     run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}

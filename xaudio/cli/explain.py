@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -47,7 +47,8 @@ def explain(
     classifier = load_model(model, device)
     explanations = []
     for spec in explainer or ["lrp"]:
-        name, options = parse_spec(spec)
+        name, given = parse_spec(spec)
+        options: dict[str, Any] = dict(given)
         found = explain_audio(
             classifier,
             list(files),

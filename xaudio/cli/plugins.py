@@ -88,9 +88,12 @@ def check(name: Name) -> None:
     failed = 0
     for kind, plugin in find(name):
         for result in conformance(kind, plugin):
-            print(
-                f"{'ok  ' if not result.problem else 'FAIL'} {kind} {plugin}: {result.what}{result.problem and ': '}{result.problem}"
+            verdict = (
+                f"FAIL  {kind} {plugin}: {result.what}: {result.problem}"
+                if result.problem
+                else f"ok    {kind} {plugin}: {result.what}"
             )
+            print(verdict)
             failed += bool(result.problem)
     if failed:
         raise PluginError(f"{failed} check{'s' * (failed > 1)} of {name!r} failed; see above.")

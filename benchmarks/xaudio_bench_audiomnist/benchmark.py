@@ -1,0 +1,234 @@
+"""The benchmark itself: train, test, explain, draw, report; what is done is kept, so the same command goes on."""
+
+from __future__ import annotations
+
+import csv
+import sys
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import xaudio
+from xaudio import DataError, Experiment, PluginError
+from xaudio.types import Dataset
+
+from .examples import Example, choose_examples, figure_one, figure_two
+from .figures import write_figure_one, write_figure_two
+from .presets import PRESETS, PUBLISHED, TASKS, training_of
+from .report import write_report
+
+
+@dataclass(frozen=True)
+class Choices:
+    """The options of `xaudio_bench_audiomnist.audiomnist`."""
+
+    preset: str
+    dataset: str | None
+    data: Path | None
+    tasks: tuple[str, ...] | None
+    models: tuple[str, ...]
+    folds: tuple[int, ...] | None
+    explainer: str
+    examples: int
+    set: tuple[str, ...]
+    device: str
+    seed: int
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished training: its folder, what it reached, and the predicted class of each test recording."""
+
+    model: str
+    task: str
+    fold: int
+    folder: Path
+    result: Mapping[str, Any]
+    predicted: Mapping[int, int]
+
+
+class AudioMnistBenchmark:
+    """See `xaudio_bench_audiomnist.audiomnist`.
+
+    Parameters
+    ----------
+    choices : Choices
+
+    Raises
+    ------
+    PluginError
+        If a setting cannot be read.
+    """
+
+    def __init__(self, choices: Choices) -> None:
+        self.choices = choices
+        self.overrides = parse_settings(choices.set, choices.models)
+
+    def __call__(self, folder: Path) -> None:
+        """Run, or continue, in a folder.
+
+        Raises
+        ------
+        XaudioError
+            If the data cannot be used, a task or fold does not exist, or the folder belongs to a run of other settings.
+        """
+        choices, preset = self.choices, PRESETS[self.choices.preset]
+        device = xaudio.resolve_device(choices.device)
+        dataset = self._open(choices.dataset or preset.dataset)
+        tasks = self._tasks(dataset)
+        explainer, options = xaudio.parse_spec(choices.explainer)
+        xaudio.create("explainer", explainer, **options)
+        planned = [(model, task, fold) for task in tasks for model in choices.models for fold in self._folds(dataset, task)]
+        _say(f"{dataset.title}: {len(planned)} trainings ({preset.label})")
+        runs = [self._train(folder, dataset, *item, device, number) for number, item in enumerate(planned)]
+        _say("Explaining and drawing")
+        content = {
+            "benchmark": "audiomnist",
+            "preset": choices.preset,
+            "label": preset.label,
+            "data": dataset.title,
+            "notes": list(dataset.notes),
+            "explainer": choices.explainer,
+            "table1": table_one(runs),
+            "runs": [{key: value for key, value in run.result.items() if key != "identity"} for run in runs],
+        }
+        one, two = figure_one(dataset, runs, self._explain(dataset)), figure_two(dataset, runs, self._explain(dataset))
+        figures = [write_figure_one(one, folder, dataset.title, preset.label), write_figure_two(two, folder, dataset.title)]
+        examples, explained = choose_examples(dataset, runs, self._explain(dataset), choices.examples, folder / "audio")
+        content["explanations"] = explained
+        xaudio.write_run(folder, settings=self._settings(tasks), device=str(device), data=dataset.title)
+        xaudio.write_json(folder / "results.json", content)
+        report = write_report(folder, content, [figure for figure in figures if figure], examples)
+        print(table_text(content))
+        print(f"Report: {report}")
+
+    def _open(self, spec: str) -> Dataset:
+        name, options = xaudio.parse_spec(spec)
+        given: dict[str, Any] = dict(options)
+        if self.choices.data is not None:
+            given["data"] = self.choices.data
+        dataset: Dataset = xaudio.create("dataset", name, **given)
+        return dataset
+
+    def _tasks(self, dataset: Dataset) -> list[str]:
+        tasks = self.choices.tasks or [task for task in TASKS if task in dataset.tasks]
+        missing = [task for task in tasks if task not in dataset.tasks]
+        if missing or not tasks:
+            has = ", ".join(dataset.tasks)
+            raise DataError(f"{dataset.title} has no task {(missing or TASKS)[0]!r}; it has {has}. Choose --tasks among these.")
+        return list(tasks)
+
+    def _folds(self, dataset: Dataset, task: str) -> list[int]:
+        count = len(dataset.folds(task))
+        chosen = self.choices.folds
+        if chosen is None:
+            return list(range(count))[: PRESETS[self.choices.preset].folds]
+        if not all(0 <= fold < count for fold in chosen):
+            raise DataError(f"The task {task!r} of {dataset.title} has folds 0 to {count - 1}; got --folds {chosen}.")
+        return list(chosen)
+
+    def _train(self, folder: Path, dataset: Dataset, model: str, task: str, fold: int, device: Any, number: int) -> Run:
+        training = {"seed": self.choices.seed, **training_of(self.choices.preset, model, task, self.overrides)}
+        experiment = Experiment(dataset, task, fold, model, training=training)
+        target = folder / "models" / f"{model}-{task}-fold{fold}"
+        result = xaudio.run_experiment(experiment, target, device)
+        _say(f"{experiment.title}: accuracy {result['accuracy']:.2%} (chance {result['chance']:.0%})")
+        with (target / "predictions.csv").open(encoding="utf-8", newline="") as file:
+            predicted = {int(row["index"]): int(row["predicted"]) for row in csv.DictReader(file)}
+        return Run(model, task, fold, target, result, predicted)
+
+    def _explain(self, dataset: Dataset) -> Any:
+        """A function (run, indices) to explanations of the true class, with the rules of the data set."""
+        explainer, options = xaudio.parse_spec(self.choices.explainer)
+        classifiers: dict[Path, xaudio.Classifier] = {}
+
+        def explain(run: Run, indices: list[int], name: str = "", target: str = "true") -> list[xaudio.Explanation]:
+            if run.folder not in classifiers:
+                classifiers[run.folder] = xaudio.load_model(run.folder, self.choices.device)
+            labels = dataset.labels(run.task)[indices]
+            found = xaudio.explain(
+                classifiers[run.folder],
+                [dataset[index] for index in indices],
+                explainer=name or explainer,
+                target=[int(label) for label in labels] if target == "true" else None,
+                device=self.choices.device,
+                resampling=dataset.resampling,
+                **({} if name else options),
+            )
+            return found if isinstance(found, list) else [found]
+
+        return explain
+
+    def _settings(self, tasks: list[str]) -> dict[str, Any]:
+        settings = asdict(self.choices) | {"data": None if self.choices.data is None else str(self.choices.data)}
+        training = {
+            f"{model} {task}": training_of(self.choices.preset, model, task, self.overrides)
+            for model in self.choices.models
+            for task in tasks
+        }
+        return settings | {"training": training}
+
+
+def parse_settings(settings: tuple[str, ...], models: tuple[str, ...]) -> dict[str, dict[str, Any]]:
+    """Settings ``name=value`` or ``model.name=value`` by model; "" is for all models.
+
+    Raises
+    ------
+    PluginError
+        If one has another form or names a model that is not trained.
+    """
+    found: dict[str, dict[str, Any]] = {}
+    for setting in settings:
+        left, equals, value = setting.partition("=")
+        model, _, name = left.strip().rpartition(".")
+        if not equals or not name:
+            raise PluginError(
+                f"Cannot read --set {setting!r}: expected name=value or model.name=value, such as alexnet.steps=500."
+            )
+        if model and model not in models:
+            raise PluginError(f"--set {setting!r} names the model {model!r}, which is not among --models {','.join(models)}.")
+        found.setdefault(model, {})[name] = None if value.strip() == "none" else value.strip()
+    return found
+
+
+def table_one(runs: list[Run]) -> list[dict[str, Any]]:
+    """Rows of Table 1: accuracy in percent, mean and standard deviation (population) over folds, beside the published."""
+    rows = []
+    for model, task in dict.fromkeys((run.model, run.task) for run in runs):
+        folds = [100 * run.result["accuracy"] for run in runs if (run.model, run.task) == (model, task)]
+        published = PUBLISHED.get((model, task))
+        chance = next(100 * run.result["chance"] for run in runs if run.task == task)
+        rows.append(
+            {
+                "model": model,
+                "task": task,
+                "mean": float(np.mean(folds)),
+                "std": float(np.std(folds)) if len(folds) > 1 else None,
+                "folds": folds,
+                "chance": chance,
+                "published_mean": published[0] if published else None,
+                "published_std": published[1] if published else None,
+                "difference": float(np.mean(folds)) - published[0] if published else None,
+            }
+        )
+    return rows
+
+
+def table_text(content: Mapping[str, Any]) -> str:
+    """Table 1 as text, naming its data."""
+    lines = [f"Table 1 on {content['data']} ({content['label']})", "model     task   accuracy            published (AudioMNIST)"]
+    for row in content["table1"]:
+        spread = f"+- {row['std']:5.2f} %" if row["std"] is not None else "(one fold)"
+        published = f"{row['published_mean']:.2f} +- {row['published_std']:.2f} %" if row["published_mean"] else "none"
+        lines.append(f"{row['model']:9s} {row['task']:6s} {row['mean']:6.2f} {spread:12s} {published}")
+    return "\n".join(lines)
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+__all__ = ["AudioMnistBenchmark", "Choices", "Example", "Run"]

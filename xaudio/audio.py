@@ -197,7 +197,7 @@ def fit_length(clip: Clip, samples: int, rule: Fit) -> tuple[FloatArray, str]:
                 f"{samples / rate:.3f} s the model takes. Cut it, or choose fit 'loudest'."
             )
         return waveform[start:stop], f"trimmed from {seconds} to {(stop - start) / rate:.3f} s"
-    energy = np.concatenate([[0.0], np.cumsum(waveform.astype(np.float64) ** 2)])
+    energy = np.concatenate([[0.0], np.cumsum(_without_offset(waveform) ** 2)])
     start = int(np.argmax(energy[samples:] - energy[:-samples]))
     return waveform[start : start + samples], f"loudest {samples / rate:.3f} s of {seconds} kept, from {start / rate:.3f} s"
 
@@ -205,12 +205,17 @@ def fit_length(clip: Clip, samples: int, rule: Fit) -> tuple[FloatArray, str]:
 def speech_bounds(waveform: FloatArray, rate: int) -> tuple[int, int]:
     """Start and stop sample of what is louder than `SILENCE_DB` below the loudest 10 ms frame."""
     frame = max(1, rate // 100)
-    frames = waveform[: len(waveform) // frame * frame].astype(np.float64).reshape(-1, frame)
+    frames = _without_offset(waveform)[: len(waveform) // frame * frame].reshape(-1, frame)
     energy = (frames**2).mean(1)
     loud = np.flatnonzero(energy > energy.max(initial=0.0) * 10 ** (SILENCE_DB / 10))
     if not loud.size:
         return 0, len(waveform)
     return int(loud[0]) * frame, min(len(waveform), (int(loud[-1]) + 1) * frame)
+
+
+def _without_offset(waveform: FloatArray) -> FloatArray:
+    """The waveform less its mean, float64: a constant offset is no sound, but can hold more power than the speech."""
+    return np.asarray(waveform - waveform.mean(dtype=np.float64), dtype=np.float64)
 
 
 def at_rate(clip: Clip, rate: int, method: Resampling) -> Clip:

@@ -131,7 +131,8 @@ class SpeakerDataset:
         labelled = self.labels(task) >= 0
         groups = self.test_speakers[task]
         if len(groups) < 3:
-            raise DataError(f"The task {task!r} of {self.name!r} has {len(groups)} folds; expected at least three.")
+            why = " ".join(self.notes)
+            raise DataError(f"The task {task!r} of {self.name!r} has {len(groups)} folds; expected at least three. {why}".strip())
         speakers = np.array(self.speakers)
         parts = [np.flatnonzero(labelled & np.isin(speakers, list(group))) for group in groups]
         folds = []

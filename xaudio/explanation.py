@@ -44,8 +44,8 @@ class Explanation:
     task : str
         What was classified, such as "digit".
     provenance : mapping
-        ``representation`` and ``explainer`` (each a mapping with name and options), model, data, seed, device,
-        versions: JSON values only.
+        ``representation`` and ``explainer`` (each a mapping with name and options), model, seed, device, versions and
+        more: JSON values only.
     """
 
     clip: Clip
@@ -77,9 +77,9 @@ class Explanation:
 
     @property
     def explainer(self) -> str:
-        """The explainer and its options, as a person would write them."""
+        """The explainer with the options it was given, as a person would write them."""
         spec = self.provenance.get("explainer", {})
-        return format_spec(spec.get("name", "?"), spec.get("options", {}))
+        return format_spec(spec.get("name", "?"), spec.get("given", {}))
 
     @property
     def representation(self) -> Representation:

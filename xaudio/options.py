@@ -140,7 +140,8 @@ def convert(label: str, annotation: Any, value: Any) -> Any:
             adapter = TypeAdapter(annotation, config=ConfigDict(arbitrary_types_allowed=True))
         except PydanticUserError:  # a type that brings a pydantic configuration of its own
             adapter = TypeAdapter(annotation)
-        if isinstance(value, str) and typing.get_origin(annotation) is tuple:
+        parts = (annotation, *typing.get_args(annotation))
+        if isinstance(value, str) and any(typing.get_origin(part) is tuple for part in parts):
             value = tuple(part.strip() for part in value.replace("+", ",").split(",") if part.strip())
         return adapter.validate_python(value)
     except ValidationError:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -129,7 +130,7 @@ def explain(
         "model": {**classifier.model_spec, "run": str(model)} if isinstance(model, str | Path) else dict(classifier.model_spec),
         "representation": dict(classifier.representation_spec),
         "explainer": spec,
-        "data": classifier.facts.get("data", ""),
+        "trained_on": classifier.facts.get("data", ""),
         "seed": seed,
         "fit": fit,
         "resampling": resampling,
@@ -168,6 +169,8 @@ def explain_prepared(
     """
     offsets = prepared.offsets(classifier.representation.placement, seed)
     facts = provenance | {"device": str(classifier.device), "versions": versions()}
+    # Renderers work on the CPU; a representation made by a plugin they make anew.
+    own = None if classifier.representation_spec else _on_cpu(classifier.representation)
     found = []
     for start in range(0, len(clips), batch_size):
         chosen = slice(start, min(start + batch_size, len(clips)))
@@ -197,10 +200,14 @@ def explain_prepared(
                     target=int(explained[row]),
                     task=classifier.task,
                     provenance={**facts, "placement": placed, "original_sample_rate": clips[index].sample_rate},
-                    _representation=None if classifier.representation_spec else classifier.representation,
+                    _representation=own,
                 )
             )
     return found
+
+
+def _on_cpu(representation: Representation) -> Representation:
+    return deepcopy(representation).cpu() if isinstance(representation, nn.Module) else representation
 
 
 def attribute(
@@ -335,9 +342,8 @@ def as_explainer(explainer: str | Explainer, options: dict[str, Any]) -> tuple[E
         factory = registry().factory("explainer", explainer)
         given = check_options(f"explainer {explainer!r}", factory, options)
         defaults = {name: option.default for name, option in options_of(factory).items()}
-        spec = {name: _jsonable(value) for name, value in {**defaults, **given}.items()}
         method: Explainer = factory(**given)
-        return method, {"name": explainer, "options": spec}
+        return method, {"name": explainer, "options": _jsonable({**defaults, **given}), "given": _jsonable(given)}
     if not callable(explainer):
         raise PluginError(
             f"The explainer is a {type(explainer).__name__}; expected a name or a callable (model, features, target)."
@@ -346,11 +352,12 @@ def as_explainer(explainer: str | Explainer, options: dict[str, Any]) -> tuple[E
         raise PluginError(
             f"Options ({', '.join(options)}) are for explainers chosen by name; bind them to your callable instead."
         )
-    return explainer, {"name": getattr(explainer, "__name__", type(explainer).__name__), "options": {}}
+    return explainer, {"name": getattr(explainer, "__name__", type(explainer).__name__), "options": {}, "given": {}}
 
 
-def _jsonable(value: Any) -> Any:
-    return value if isinstance(value, str | int | float | bool | None) else str(value)
+def _jsonable(options: Mapping[str, Any]) -> dict[str, Any]:
+    simple = str | int | float | bool | None
+    return {name: value if isinstance(value, simple) else str(value) for name, value in options.items()}
 
 
 def target_indices(target: Any, count: int, classes: Sequence[str]) -> list[int] | None:

@@ -47,7 +47,8 @@ class TrainingSettings(BaseModel):
     subtract_mean : bool
         Subtract the training set's mean feature, element by element.
     initialisation : {"published", "he"}
-        ``he`` draws weights of variance 2 / fan-in instead of the model's own, so that a short training gets somewhere.
+        ``he`` draws weights of variance 2 / fan-in instead of the model's own (see `initialise`), so that a short
+        training gets somewhere.
     seed : int
         Of weights, order, dropout and placement.
     """
@@ -181,10 +182,11 @@ def train(
         raise DataError(f"{title}: the training set is empty.")
     network = classifier.network
     full_identity = {**identity, "settings": settings.model_dump()}
-    if settings.initialisation == "he":
-        initialise(network, settings.seed)
+    mean, deviation = feature_statistics(classifier, data)
     if settings.subtract_mean:
-        classifier.mean = mean_feature(classifier, data)
+        classifier.mean = mean
+    if settings.initialisation == "he":
+        initialise(network, settings.seed, deviation)
     optimiser = _optimiser(network, settings)
     step = _load_checkpoint(folder / CHECKPOINT, network, optimiser, full_identity)
     network.train()
@@ -261,25 +263,39 @@ def _optimiser(network: nn.Module, settings: TrainingSettings) -> torch.optim.Op
     return torch.optim.SGD(network.parameters(), settings.learning_rate, momentum=settings.momentum)
 
 
-def initialise(network: nn.Module, seed: int) -> None:
-    """Draw the weights of all linear and convolutional layers from N(0, 2 / fan-in), biases 0 (He et al., 2015)."""
+def initialise(network: nn.Module, seed: int, deviation: float) -> None:
+    """Draw the weights of all linear and convolutional layers from N(0, 2 / fan-in), biases 0 (He et al., 2015).
+
+    Parameters
+    ----------
+    network : nn.Module
+    seed : int
+    deviation : float
+        Standard deviation of what the network reads; the first layer's weights are divided by it, as if its input were
+        normalised, since decibels and percentiles are far from the variance 1 that the rule supposes.
+    """
+    layers = [module for module in network.modules() if isinstance(module, nn.Linear | nn.Conv1d | nn.Conv2d)]
     with torch.random.fork_rng(), torch.no_grad():
         torch.manual_seed(seed)
-        for module in network.modules():
-            if isinstance(module, nn.Linear | nn.Conv1d | nn.Conv2d):
-                fresh = torch.empty(module.weight.shape)
-                module.weight.copy_(nn.init.kaiming_normal_(fresh, nonlinearity="relu"))
-                if module.bias is not None:
-                    module.bias.zero_()
+        for index, layer in enumerate(layers):
+            fresh = nn.init.kaiming_normal_(torch.empty(layer.weight.shape), nonlinearity="relu")
+            layer.weight.copy_(fresh / deviation if index == 0 else fresh)
+            if layer.bias is not None:
+                layer.bias.zero_()
 
 
 @torch.no_grad()
-def mean_feature(classifier: Classifier, data: Examples) -> Tensor:
-    """Mean over recordings of what the representation gives, shape (channels, *axes)."""
+def feature_statistics(classifier: Classifier, data: Examples) -> tuple[Tensor, float]:
+    """Mean over recordings of what the representation gives, (channels, *axes), and the deviation of all cells from it."""
     total: Tensor | float = 0.0
+    squares = 0.0
     for indices in data.batches():
-        total = total + classifier.representation(data.batch(indices)).double().sum(0)
-    return (torch.as_tensor(total) / len(data)).float()
+        features = classifier.representation(data.batch(indices)).double()
+        total = total + features.sum(0)
+        squares += float(features.square().sum())
+    mean = torch.as_tensor(total) / len(data)
+    variance = squares / (len(data) * mean.numel()) - float(mean.square().mean())
+    return mean.float(), max(variance, 1e-12) ** 0.5
 
 
 @torch.no_grad()

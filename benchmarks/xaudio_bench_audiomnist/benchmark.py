@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import sys
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -148,7 +148,10 @@ class AudioMnistBenchmark:
         def explain(run: Run, indices: list[int], name: str = "", target: str = "true") -> list[xaudio.Explanation]:
             if run.folder not in classifiers:
                 classifiers[run.folder] = xaudio.load_model(run.folder, self.choices.device)
+            if not indices:
+                return []
             labels = dataset.labels(run.task)[indices]
+            given: dict[str, Any] = {} if name else dict(options)
             found = xaudio.explain(
                 classifiers[run.folder],
                 [dataset[index] for index in indices],
@@ -156,9 +159,10 @@ class AudioMnistBenchmark:
                 target=[int(label) for label in labels] if target == "true" else None,
                 device=self.choices.device,
                 resampling=dataset.resampling,
-                **({} if name else options),
+                **given,
             )
-            return found if isinstance(found, list) else [found]
+            items = found if isinstance(found, list) else [found]
+            return [replace(item, provenance={**item.provenance, "data": dataset.title}) for item in items]
 
         return explain
 

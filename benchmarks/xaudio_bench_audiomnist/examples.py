@@ -75,12 +75,8 @@ def figure_two(dataset: Dataset, runs: Sequence[Run], explain: Explain) -> Panel
         for run in runs:
             known = all(key in dataset.tasks for key in wanted)
             if (run.model, run.task) == ("audionet", task) and known:
-                found = [index for index in _candidates(dataset, run, wanted)[:20]]
-                panels = (
-                    [Panel(item, _caption(run, index, item)) for index, item in zip(found, explain(run, found), strict=True)]
-                    if found
-                    else []
-                )
+                found = _candidates(dataset, run, wanted)[:20]
+                panels = [Panel(item, _caption(run, index, item)) for index, item in zip(found, explain(run, found), strict=True)]
                 covering = [panel for panel in panels if covers(panel.explanation, ZOOM)]
                 if panels:
                     return (covering or panels)[0]
@@ -108,8 +104,8 @@ def _speaker_of_both(dataset: Dataset, digit: Sequence[Run], sex: Sequence[Run])
             both = sorted(held_out & {speakers[index] for index in sex_run.predicted} & female)
             if both:
                 return str(both[0]), digit_run, sex_run
-    held_out = sorted({speakers[index] for index in digit[0].predicted} & female) or sorted(speakers[list(digit[0].predicted)])
-    return str(held_out[0]), digit[0], sex[0] if sex else None
+    unheard = {speakers[index] for index in digit[0].predicted}
+    return str(min(unheard & female or unheard)), digit[0], sex[0] if sex else None
 
 
 def _candidates(dataset: Dataset, run: Run, wanted: dict[str, str], speaker: str | None = None) -> list[int]:

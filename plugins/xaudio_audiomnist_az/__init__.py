@@ -1,1 +1,140 @@
-"""To be written."""
+"""AudioMNIST_AZ: Azerbaijani digits of 40 speakers at 16 kHz, in AudioMNIST's layout (github.com/Natavan-A/AudioMNIST_AZ)."""
+
+import csv
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from xaudio import Clip, DataError, Recording, SpeakerDataset, hookimpl, read_audio, speaker_folds
+
+PATTERN = "NN/{digit}_{NN}_{repetition}.wav with NN the speaker, such as 03/7_03_2.wav"
+METADATA = "metadata.txt"
+SEXES = {"m": "male", "f": "female"}
+FOLDS = 5
+
+
+def audiomnist_az(*, data: Path | None = None, seed: int = 0) -> SpeakerDataset:
+    """The Azerbaijani sibling of AudioMNIST, with the tasks digit and sex and five folds of each.
+
+    Nearly all recordings are longer than one second, with noise around the word that hides the silence from trimming:
+    the loudest second is kept. All carry a constant offset (a twelfth of full scale), louder than the speech of most; it
+    is removed, since it would decide which second is the loudest and outshine the speech in a spectrogram.
+
+    Parameters
+    ----------
+    data : Path or None
+        The folder that holds one folder per speaker (01, 02, ...), or its parent with "data". The metadata are looked for
+        in both.
+    seed : int
+        Of the folds. Those of the digit task hold each sex in like parts; the sex task uses as many speakers of one sex as
+        of the other, drawn at random.
+
+    Raises
+    ------
+    DataError
+        If there is no such folder, no recording in it, or a recording whose name does not fit.
+    """
+    if data is None or not data.is_dir():
+        what = "no folder was given" if data is None else f"{data}: there is no such folder"
+        raise DataError(f"audiomnist-az: {what}. Give --data PATH, a copy of github.com/Natavan-A/AudioMNIST_AZ.")
+    folder = data / "data" if (data / "data").is_dir() else data
+    found = {parse_name(path): path for path in folder.glob("[0-9]*/*.wav") if not path.name.startswith(".")}
+    if not found:
+        raise DataError(f"{folder}: holds no recordings; expected {PATTERN}. Check the path.")
+    speakers = sorted({speaker for speaker, _, _ in found})
+    sexes, notes = read_sexes(folder)
+    groups: dict[str, list[str]] = {}
+    for speaker in speakers:
+        groups.setdefault(sexes.get(speaker, "unknown"), []).append(f"{speaker:02d}")
+    if "unknown" in groups:
+        notes.append(f"No sex is known of the speakers {', '.join(groups['unknown'])}: the sex task leaves them out.")
+    spoken = {(speaker, digit) for speaker, digit, _ in found}
+    gaps = [f"{digit} of {speaker:02d}" for speaker in speakers for digit in range(10) if (speaker, digit) not in spoken]
+    if gaps:
+        notes.append(f"There is no recording of: {', '.join(gaps)} (digit of speaker).")
+    test_speakers, fold_notes = draw_folds(groups, seed)
+    classes = tuple(SEXES.values())
+    return SpeakerDataset(
+        name="audiomnist-az",
+        title="AudioMNIST-AZ",
+        tasks={"digit": tuple("0123456789"), "sex": classes},
+        recordings=[
+            Recording(
+                str(path),
+                f"{speaker:02d}",
+                {"digit": digit, "sex": classes.index(sexes[speaker]) if speaker in sexes else None},
+            )
+            for (speaker, digit, _), path in sorted(found.items())
+        ],
+        test_speakers=test_speakers,
+        fit="loudest",
+        notes=(*notes, *fold_notes),
+        read=read_without_offset,
+    )
+
+
+def parse_name(path: Path) -> tuple[int, int, int]:
+    """Speaker, digit and repetition of a file, or a DataError if its name does not follow `PATTERN`."""
+    match = re.fullmatch(r"([0-9])_([0-9]{1,2})_([0-9]{1,4})\.wav", path.name)
+    if not match or not re.fullmatch("[0-9]{1,2}", path.parent.name) or int(path.parent.name) != int(match[2]):
+        raise DataError(f"{path}: is no name of a recording; expected {PATTERN}. Rename, move or remove what does not belong.")
+    return int(match[2]), int(match[1]), int(match[3])
+
+
+def read_sexes(folder: Path) -> tuple[dict[int, str], list[str]]:
+    """Sex by speaker, from the metadata in a folder or its parent, and a note if there are none."""
+    for path in (folder / METADATA, folder.parent / METADATA):
+        try:
+            return parse_metadata(path.read_text(encoding="utf-8-sig", errors="replace")), []
+        except (OSError, csv.Error):
+            continue
+    return {}, [f"There is no readable {METADATA} in {folder} or its parent."]
+
+
+def parse_metadata(text: str) -> dict[int, str]:
+    """Sex by speaker, from the columns "SPK ID" and "Gender"; rows without a usable one are left out."""
+    sexes = {}
+    for row in csv.DictReader(text.splitlines()):
+        speaker, gender = (str(row.get(column) or "").strip().lower() for column in ("SPK ID", "Gender"))
+        if re.fullmatch("[0-9]{1,4}", speaker) and gender in SEXES:
+            sexes[int(speaker)] = SEXES[gender]
+    return sexes
+
+
+def draw_folds(groups: Mapping[str, list[str]], seed: int) -> tuple[dict[str, list[list[str]]], list[str]]:
+    """Test speakers of each task's folds, as many as the speakers allow, and how they were drawn."""
+    everybody = min(FOLDS, sum(map(len, groups.values())))
+    known = {sex: groups.get(sex, []) for sex in SEXES.values()}
+    smallest = min(map(len, known.values()))
+    each = min(FOLDS, smallest)
+    folds = {
+        "digit": speaker_folds(groups, everybody, seed=seed) if everybody >= 3 else [],
+        "sex": speaker_folds(known, each, seed=seed, balanced=True) if each >= 3 else [],
+    }
+    return folds, [
+        f"Digit task: {len(folds['digit'])} folds drawn with seed {seed}."
+        + " At least three speakers are needed." * (everybody < 3),
+        f"Sex task: {len(folds['sex'])} folds drawn with seed {seed}, of {smallest} female and {smallest} male speakers."
+        + " At least three of each are needed." * (each < 3),
+    ]
+
+
+def read_without_offset(recording: Recording) -> Clip:
+    """Read a recording and subtract its mean; scale it down if that takes it beyond full scale."""
+    clip = read_audio(recording.source, labels=recording.labels, speaker=recording.speaker)
+    offset = float(clip.waveform.mean(dtype=np.float64))
+    waveform = clip.waveform - np.float32(offset)
+    peak = float(np.abs(waveform).max())
+    note = f"offset of {offset:.4f} removed"
+    if peak > 1:
+        waveform, note = waveform / np.float32(peak), f"{note}, scaled by {1 / peak:.3f}"
+    return replace(clip, waveform=waveform, notes=(*clip.notes, note))
+
+
+@hookimpl
+def xaudio_datasets() -> Mapping[str, Callable[..., SpeakerDataset]]:
+    """Offer the data set."""
+    return {"audiomnist-az": audiomnist_az}

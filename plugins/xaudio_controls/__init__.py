@@ -1,1 +1,33 @@
-"""To be written."""
+"""Explainers that know nothing of the model: what any explainer must beat."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from xaudio import hookimpl
+from xaudio.types import Explainer
+
+
+def random(*, seed: int = 0) -> Explainer:
+    """Random relevance, uniform in [-1, 1), the same whenever the recording and the seed are the same.
+
+    Parameters
+    ----------
+    seed : int
+        Another seed gives other relevance.
+    """
+    from ._controls import Random
+
+    return Random(seed)
+
+
+def amplitude() -> Any:
+    """Magnitude of the sound as relevance: what is loud is relevant."""
+    from ._controls import amplitude
+
+    return amplitude
+
+
+@hookimpl
+def xaudio_explainers() -> Mapping[str, Any]:
+    """Offer the controls."""
+    return {"random": random, "amplitude": amplitude}

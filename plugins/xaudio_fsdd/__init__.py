@@ -1,1 +1,60 @@
-"""To be written."""
+"""The Free Spoken Digit Dataset: 3,000 English digits of six speakers at 8 kHz (CC BY-SA 4.0)."""
+
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from xaudio import DataError, Recording, SpeakerDataset, hookimpl
+
+PATTERN = "{digit}_{speaker}_{index}.wav, such as 7_jackson_32.wav"
+SOURCE = "github.com/Jakobovski/free-spoken-digit-dataset"
+
+
+def fsdd(*, data: Path | None = None) -> SpeakerDataset:
+    """The Free Spoken Digit Dataset, with the task digit and one fold per speaker.
+
+    Of its 3,000 recordings 20 are longer than one second, 8 of them without the silence at their ends as well, so that
+    trimming could not shorten them all; the loudest second keeps at least 99 % of the energy of each.
+
+    Parameters
+    ----------
+    data : Path or None
+        The repository's folder, or the folder "recordings" in it.
+
+    Raises
+    ------
+    DataError
+        If there is no such folder, or its recordings are missing or have other names.
+    """
+    if data is None or not data.is_dir():
+        what = "no folder was given" if data is None else f"{data}: there is no such folder"
+        raise DataError(f"fsdd: {what}. Give --data PATH, a copy of {SOURCE}.")
+    folder = data / "recordings" if (data / "recordings").is_dir() else data
+    files = sorted(path for path in folder.iterdir() if path.suffix.lower() == ".wav" and not path.name.startswith("."))
+    if not files:
+        raise DataError(f"{folder}: holds no recordings; expected {PATTERN}. Check the path.")
+    recordings = [Recording(str(path), speaker, {"digit": digit}) for path in files for digit, speaker in [parse_name(path)]]
+    speakers = sorted({recording.speaker for recording in recordings})
+    return SpeakerDataset(
+        name="fsdd",
+        title="FSDD",
+        tasks={"digit": tuple("0123456789")},
+        recordings=recordings,
+        test_speakers={"digit": [[speaker] for speaker in speakers]},
+        fit="loudest",
+        notes=(f"{len(speakers)} folds, each tested on one speaker: too few speakers for the five folds of AudioMNIST.",),
+    )
+
+
+def parse_name(path: Path) -> tuple[int, str]:
+    """Digit and speaker of a file, or a DataError if its name does not follow `PATTERN`."""
+    match = re.fullmatch(r"([0-9])_([^\W\d_]+)_[0-9]+\.wav", path.name, re.IGNORECASE)
+    if not match:
+        raise DataError(f"{path}: is no name of a recording; expected {PATTERN}. Rename or remove what does not belong.")
+    return int(match[1]), match[2]
+
+
+@hookimpl
+def xaudio_datasets() -> Mapping[str, Callable[..., SpeakerDataset]]:
+    """Offer the data set."""
+    return {"fsdd": fsdd}

@@ -1,1 +1,58 @@
-"""To be written."""
+"""Layer-wise relevance propagation, computed by zennit."""
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from xaudio import hookimpl
+from xaudio.types import Explainer
+
+
+def lrp(
+    *,
+    composite: Literal[
+        "epsilon_plus",
+        "epsilon_alpha2_beta1",
+        "epsilon_gamma",
+        "epsilon",
+        "gamma",
+        "epsilon_plus_flat",
+        "epsilon_alpha2_beta1_flat",
+        "epsilon_gamma_box",
+    ] = "epsilon_plus",
+    epsilon: float = 1e-6,
+    gamma: float = 0.25,
+    low: float | None = None,
+    high: float | None = None,
+    bias: Literal["absorb", "ignore"] = "absorb",
+) -> Explainer:
+    """Layer-wise relevance propagation from the target's logit, by zennit.
+
+    Parameters
+    ----------
+    composite : str
+        Which rule each layer has. "epsilon" and "gamma" have that rule in every layer; "epsilon_plus",
+        "epsilon_alpha2_beta1" and "epsilon_gamma" have the epsilon rule in linear layers and the z-plus, alpha-beta or
+        gamma rule in convolutions. Those that end in "_flat" or "_box" have the flat or z-box rule in the first layer,
+        which is not proportional to the input: it puts relevance on silence, so do not use it for waveforms.
+    epsilon : float
+        Stabiliser of the epsilon rule, in the units of each layer's output.
+    gamma : float
+        How much the gamma rule favours positive contributions.
+    low : float or None
+        Lowest feature that can occur, for the z-box rule.
+    high : float or None
+        Highest feature that can occur, for the z-box rule.
+    bias : {"absorb", "ignore"}
+        "absorb" gives biases their share of the relevance, which is then missing from the sum over the features;
+        "ignore" shares it among the inputs alone, which grows without bounds where a layer's output is mostly bias.
+    """
+    from ._lrp import LayerwiseRelevance, check_rules
+
+    check_rules(composite, epsilon, gamma, low, high)
+    return LayerwiseRelevance(composite, epsilon, gamma, low, high, bias)
+
+
+@hookimpl
+def xaudio_explainers() -> Mapping[str, Any]:
+    """Offer layer-wise relevance propagation."""
+    return {"lrp": lrp}

@@ -1,1 +1,40 @@
-"""To be written."""
+"""Pictures of explanations: relevance over the spectrogram, or over the waveform with single samples coloured."""
+
+from typing import Any, Literal
+
+from xaudio import hookimpl
+
+
+def visual(
+    *,
+    dpi: int = 150,
+    zoom: tuple[float, float] | None = None,
+    percentile: float = 99.5,
+    format: Literal["png", "svg", "pdf"] = "png",  # noqa: A002 (it is the option's name)
+) -> Any:
+    """Picture of the sound with the relevance over it: red speaks for the explained class, blue against it.
+
+    Writes ``explanation.png`` (or ``.svg``, ``.pdf``). A model of spectrograms gives the spectrogram in grey under a
+    heat map; a model of waveforms gives the waveform, its relevance, and a segment with every sample coloured.
+
+    Parameters
+    ----------
+    dpi : int
+        Dots per inch of the picture, 10 to 1200.
+    zoom : tuple of float, or None
+        Start and end in seconds of the segment shown in detail (a spectrogram is cut to it); by default the 50 ms with
+        the most relevance, and the whole spectrogram.
+    percentile : float
+        Percentile, above 0 and up to 100, of the magnitudes of relevance that are not zero at which the colour saturates.
+    format : {"png", "svg", "pdf"}
+        Format of the file.
+    """
+    from ._visual import Visual
+
+    return Visual(dpi=dpi, zoom=zoom, percentile=percentile, format=format)
+
+
+@hookimpl
+def xaudio_renderers() -> dict[str, Any]:
+    """The renderer ``visual``."""
+    return {"visual": visual}

@@ -1,0 +1,278 @@
+"""Relevance drawn over spectrograms and waveforms, in colours centred at zero."""
+
+from __future__ import annotations
+
+import textwrap
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import LinearSegmentedColormap, ListedColormap
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from xaudio import Explanation, OutputError, PluginError, replaced
+from xaudio.types import Axis, FloatArray
+
+RED = (0.80, 0.00, 0.10)
+BLUE = (0.00, 0.25, 0.80)
+"""For and against; they differ in lightness too and are told apart with any common colour blindness."""
+
+GREYS = LinearSegmentedColormap.from_list("greys", ["white", "0.2"])
+"""Loud is dark, but never so dark that a colour over it could not be seen."""
+
+OPACITY = 0.7
+"""Exponent from relevance, as a share of the limit, to opacity: below 1, so that weak relevance is seen on grey."""
+
+ZOOM_SECONDS = 0.05
+WIDTH_OF_TITLE = 86
+
+
+def _relevance_colours(steps: int = 257) -> ListedColormap:
+    """Blue to red through transparent, so that the heat map hides nothing where there is no relevance."""
+    strength = np.linspace(-1, 1, steps)
+    colours = np.empty((steps, 4))
+    colours[:, :3] = np.where(strength[:, None] < 0, BLUE, RED)
+    colours[:, 3] = np.abs(strength) ** OPACITY
+    return ListedColormap(colours, name="relevance")
+
+
+RELEVANCE = _relevance_colours()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Visual:
+    """Renderer of pictures; see `xaudio_visual.visual` for the options.
+
+    Raises
+    ------
+    PluginError
+        If an option is out of range.
+    """
+
+    dpi: int = 150
+    zoom: tuple[float, float] | None = None
+    percentile: float = 99.5
+    format: Literal["png", "svg", "pdf"] = "png"
+
+    def __post_init__(self) -> None:
+        if not 10 <= self.dpi <= 1200:
+            raise PluginError(f"The option dpi of renderer 'visual' is {self.dpi}; expected 10 to 1200.")
+        if not 0 < self.percentile <= 100:
+            raise PluginError(f"The option percentile of renderer 'visual' is {self.percentile}; expected above 0 and up to 100.")
+        if self.zoom is not None and not 0 <= self.zoom[0] < self.zoom[1]:
+            raise PluginError(
+                f"The option zoom of renderer 'visual' is {self.zoom}; expected start and end in seconds, as 0.5+0.55."
+            )
+
+    def __call__(self, explanation: Explanation, folder: Path) -> list[Path]:
+        """Write ``explanation.png`` (or the format of the options) into a folder, atomically."""
+        path = folder / f"explanation.{self.format}"
+        figure = self.figure(explanation)
+        with replaced(path) as temporary:
+            figure.savefig(temporary, format=self.format, dpi=self.dpi, metadata={"Title": explanation.title()})
+        return [path]
+
+    def figure(self, explanation: Explanation) -> Figure:
+        """A figure of its own (pyplot knows nothing of it) with title and colour bars.
+
+        Raises
+        ------
+        OutputError
+            If the features have more than two axes, or the relevance is not finite.
+        """
+        panels = 1 if len(explanation.axes) == 2 else 3
+        figure = Figure(figsize=(7.2, 5.2) if panels == 1 else (8.0, 7.2), layout="constrained")
+        FigureCanvasAgg(figure)
+        figure.suptitle(_title(explanation), fontsize="medium", parse_math=False)
+        axes = [figure.add_subplot(panels, 1, panel + 1) for panel in range(panels)]
+        drawn = self.draw(explanation, *axes)
+        if panels == 1:
+            level = figure.colorbar(drawn["spectrogram"], ax=axes, pad=0.02, aspect=30)
+            level.set_label(f"Level ({explanation.representation.unit})", parse_math=False)
+        beyond: Literal["both", "neither"] = "both" if self.percentile < 100 else "neither"
+        bar = figure.colorbar(drawn["relevance"], ax=axes[-1], pad=0.02, aspect=30 if panels == 1 else 12, extend=beyond)
+        bar.set_label(_colour_label(explanation, wrapped=panels == 3), parse_math=False)
+        if bar.solids is not None:
+            bar.solids.set_edgecolor("none")
+        return figure
+
+    def draw(self, explanation: Explanation, *axes: Axes) -> dict[str, Any]:
+        """Draw into given axes: one for features of two axes, three for those of one.
+
+        Returns
+        -------
+        dict
+            What a colour bar can be made for: "relevance", and with two axes "spectrogram".
+        """
+        if len(explanation.axes) == 2 and len(axes) == 1:
+            return self.draw_spectrogram(axes[0], explanation)
+        if len(explanation.axes) == 1 and len(axes) == 3:
+            return self.draw_waveform(axes, explanation)
+        raise OutputError(
+            f"The renderer 'visual' draws features of two axes into one panel and of one axis into three; "
+            f"got {len(explanation.axes)} axes and {len(axes)} panels."
+        )
+
+    def draw_spectrogram(self, axes: Axes, explanation: Explanation) -> dict[str, Any]:
+        """The spectrogram in grey, as the representation gives it, under the relevance (as the paper's Figure 1)."""
+        rows, columns = explanation.axes
+        level, relevance = _features(explanation), _per_cell(explanation)
+        if rows.name == "time":
+            rows, columns, level, relevance = columns, rows, level.T, relevance.T
+        limit = self.limit(explanation)
+        grid = (_edges(columns.centres), _edges(rows.centres))
+        spectrogram = axes.pcolorfast(*grid, level, cmap=GREYS)
+        heat_map = axes.pcolorfast(*grid, relevance, cmap=RELEVANCE, vmin=-limit, vmax=limit)
+        axes.set_xlabel(_axis_label(columns))
+        axes.set_ylabel(_axis_label(rows))
+        if self.zoom is not None:
+            _segment(columns.centres, self.zoom)
+            axes.set_xlim(*self.zoom)
+        return {"spectrogram": spectrogram, "relevance": heat_map}
+
+    def draw_waveform(self, axes: tuple[Axes, ...], explanation: Explanation) -> dict[str, Any]:
+        """The waveform, its relevance, and a segment with every sample coloured (as the paper's Figure 2 a, b and c)."""
+        (axis,) = explanation.axes
+        signal, name = _signal(explanation)
+        relevance, limit = _per_cell(explanation), self.limit(explanation)
+        whole, below, detail = axes
+        segment = _segment(axis.centres, self.zoom) if self.zoom else _most_relevant(axis, relevance)
+        start, stop = axis.centres[segment][[0, -1]]
+
+        whole.plot(axis.centres, signal, color="0.25", linewidth=0.6)
+        whole.set_ylabel(name, parse_math=False)
+        below.axhline(0, color="0.6", linewidth=0.6)
+        for part, colour in ((relevance > 0, RED), (relevance < 0, BLUE)):
+            below.vlines(axis.centres[part], 0, relevance[part], color=colour, linewidth=0.6)
+        below.set_ylabel("Relevance")
+        for panel in (whole, below):
+            panel.set_xlim(axis.centres[0], axis.centres[-1])
+            panel.axvspan(start, stop, color="0.85", zorder=0)
+
+        detail.plot(axis.centres[segment], signal[segment], color="0.6", linewidth=0.8, zorder=1)
+        points = detail.scatter(
+            axis.centres[segment],
+            signal[segment],
+            c=relevance[segment],
+            cmap=_over_white(RELEVANCE),
+            vmin=-limit,
+            vmax=limit,
+            s=16,
+            edgecolors="0.45",
+            linewidths=0.4,
+            zorder=2,
+        )
+        detail.margins(x=0.01)
+        detail.set_ylabel(name, parse_math=False)
+        titles = ("(a) input", "(b) relevance of every sample", "(c) the shaded segment, samples coloured by relevance")
+        for title, panel in zip(titles, axes, strict=True):
+            panel.set_xlabel(_axis_label(axis))
+            panel.set_title(title, loc="left", fontsize="small")
+        return {"relevance": points}
+
+    def limit(self, explanation: Explanation) -> float:
+        """Magnitude of relevance at which the colour saturates; 1 if there is no relevance.
+
+        Raises
+        ------
+        OutputError
+            If the relevance is not finite.
+        """
+        magnitude = np.abs(_per_cell(explanation))
+        if not np.isfinite(magnitude).all():
+            raise OutputError(
+                f"The relevance of {explanation.clip.source} holds NaN or infinity, so it cannot be drawn; check the explainer."
+            )
+        magnitude = magnitude[magnitude > 0]
+        return float(np.percentile(magnitude, self.percentile)) if magnitude.size else 1.0
+
+
+def _per_cell(explanation: Explanation) -> FloatArray:
+    """Relevance (*axes), summed over the channels."""
+    return np.asarray(explanation.relevance.astype(np.float64).sum(0))
+
+
+def _features(explanation: Explanation) -> FloatArray:
+    """Features (*axes) of the first channel, as the representation gives them: the training mean is not subtracted."""
+    import torch
+
+    with torch.no_grad():
+        features = explanation.representation(torch.from_numpy(explanation.clip.waveform)[None])
+    return np.asarray(features[0, 0].numpy())
+
+
+def _signal(explanation: Explanation) -> tuple[FloatArray, str]:
+    """What is drawn along a single axis, and its label: the sound itself where the cells are its samples."""
+    waveform = explanation.clip.waveform
+    if explanation.relevance.shape[1:] == waveform.shape:
+        return waveform, "Amplitude"
+    return _features(explanation), f"Features ({explanation.representation.unit})"
+
+
+def _edges(centres: FloatArray) -> FloatArray:
+    """Edges (n + 1,) of cells: halfway between the centres, and as far out beyond the first and the last."""
+    if len(centres) < 2:
+        return np.array([centres[0] - 0.5, centres[0] + 0.5])
+    inner = (centres[1:] + centres[:-1]) / 2
+    return np.concatenate([[2 * centres[0] - inner[0]], inner, [2 * centres[-1] - inner[-1]]])
+
+
+def _segment(centres: FloatArray, bounds: tuple[float, float]) -> slice:
+    """The cells within bounds."""
+    start, stop = np.searchsorted(centres, bounds)
+    if stop - start < 2:
+        raise OutputError(
+            f"The zoom {bounds[0]:g} to {bounds[1]:g} holds fewer than two cells of the axis, which goes from "
+            f"{centres[0]:g} to {centres[-1]:g}; choose another."
+        )
+    return slice(int(start), int(stop))
+
+
+def _most_relevant(axis: Axis, relevance: FloatArray) -> slice:
+    """The segment with the largest sum of magnitudes: 50 ms of time, or a twentieth of another axis."""
+    count = len(axis.centres)
+    step = (axis.centres[-1] - axis.centres[0]) / max(1, count - 1)
+    length = round(ZOOM_SECONDS / step) if axis.unit == "s" and step > 0 else count // 20
+    length = min(count, max(2, length))
+    mass = np.concatenate([[0.0], np.cumsum(np.abs(relevance))])
+    start = int(np.argmax(mass[length:] - mass[:-length]))
+    return slice(start, start + length)
+
+
+def _over_white(colours: ListedColormap) -> ListedColormap:
+    """The same colours without transparency, for markers that lie on a line."""
+    table: NDArray[np.float64] = np.array(colours(np.arange(colours.N)))
+    return ListedColormap(table[:, 3:] * table[:, :3] + 1 - table[:, 3:])
+
+
+def _axis_label(axis: Axis) -> str:
+    return f"{axis.name.capitalize()} ({axis.unit})"
+
+
+def _colour_label(explanation: Explanation, *, wrapped: bool) -> str:
+    name = textwrap.shorten(explanation.classes[explanation.target], 24, placeholder="…")
+    return f"Relevance{chr(10) if wrapped else ' '}(red: for {name!r}, blue: against)"
+
+
+def _title(explanation: Explanation) -> str:
+    """Task, classes with their probabilities, explainer and data, in lines that fit the figure."""
+
+    def named(index: int) -> str:
+        return f"{explanation.classes[index]!r} ({explanation.probabilities[index]:.0%})"
+
+    target, predicted = explanation.target, explanation.predicted
+    if target == predicted:
+        outcome = f"predicted and explained {named(target)}"
+    else:
+        outcome = f"predicted {named(predicted)}, explained {named(target)}"
+    truth = "" if explanation.label is None else f", truth {explanation.classes[explanation.label]!r}"
+    task = f"{explanation.task}: " if explanation.task else ""
+    data = [str(explanation.provenance.get(key) or "") for key in ("data", "note")]
+    origin = " · ".join(part for part in (*data, Path(explanation.clip.source).name) if part)
+    nothing = "" if np.any(explanation.relevance) else "there is no relevance: it is zero everywhere"
+    lines = [f"{task}{outcome}{truth}", explanation.explainer, origin, nothing]
+    return "\n".join(row for line in lines for row in textwrap.wrap(line, WIDTH_OF_TITLE))

@@ -1,0 +1,273 @@
+"""Training: stopped runs end as uninterrupted ones, wrong ones are refused."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+from torch import nn
+
+import xaudio
+from xaudio import DataError, Experiment, ModelError, PluginError, run_experiment
+from xaudio.classifier import new_classifier
+from xaudio.preparation import prepare_dataset
+from xaudio.training import (
+    Examples,
+    TrainingSettings,
+    _Order,
+    accuracy,
+    evaluate,
+    examples,
+    feature_statistics,
+    first_difference,
+    initialise,
+    settings_for,
+    train,
+)
+
+CPU = torch.device("cpu")
+SHORT = {"optimiser": "adam", "learning_rate": 3e-4, "batch_size": 4, "initialisation": "he", "halve_every": None}
+
+
+@pytest.fixture(scope="module")
+def speech():
+    return xaudio.create("dataset", "synthetic", speakers=8, repetitions=1)
+
+
+@pytest.fixture(scope="module")
+def small(speech):
+    """A small convolutional network over the first tenth of the waveform representation, and its examples."""
+    classifier = _small(speech)
+    prepared = prepare_dataset(speech, classifier.representation)
+    fold = speech.folds("digit")[0]
+    return classifier, examples(prepared, speech.labels("digit"), fold.train, classifier, seed=0)
+
+
+def _small(speech):
+    classifier = new_classifier("audionet", speech.tasks["digit"], task="digit")
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        classifier.network = nn.Sequential(
+            nn.Conv1d(1, 8, 33, stride=16), nn.ReLU(), nn.Flatten(), nn.Dropout(0.5), nn.Linear(8 * 498, 10)
+        )
+    return classifier
+
+
+def _weights(classifier):
+    return {name: tensor.clone() for name, tensor in classifier.network.state_dict().items()}
+
+
+@pytest.mark.parametrize("optimiser", ["sgd", "adam"])
+def test_a_stopped_training_ends_with_the_same_weights(speech, small, tmp_path, monkeypatch, optimiser):
+    data = small[1]
+    settings = TrainingSettings(steps=12, batch_size=8, optimiser=optimiser, learning_rate=1e-3, halve_every=5, clip_norm=1.0)
+    whole = _small(speech)
+    train(whole, data, settings, tmp_path / "whole", title="t", identity={})
+
+    stopped = _small(speech)
+    calls = 0
+    step = xaudio.training._step
+
+    def interrupting(*arguments):
+        nonlocal calls
+        calls += 1
+        if calls == 6:
+            raise KeyboardInterrupt
+        return step(*arguments)
+
+    monkeypatch.setattr(xaudio.training, "_step", interrupting)
+    with pytest.raises(KeyboardInterrupt):
+        train(stopped, data, settings, tmp_path / "stopped", title="t", identity={})
+    assert (tmp_path / "stopped" / "checkpoint.safetensors").exists()
+    continued = _small(speech)
+    train(continued, data, settings, tmp_path / "stopped", title="t", identity={})
+    assert calls == 6 + 7
+    for name, tensor in _weights(whole).items():
+        assert torch.equal(tensor, _weights(continued)[name]), name
+
+
+def test_a_killed_command_ends_with_the_weights_of_one_that_was_not(tmp_path):
+    """SIGKILL at any moment; the same command goes on. Checkpoints are written at every step here."""
+    program = (
+        "import sys, xaudio.training as t; t.CHECKPOINT_SECONDS = 0; from xaudio.cli import main; sys.argv[0] = 'xaudio'; main()"
+    )
+    arguments = "train --dataset synthetic:speakers=8,repetitions=1 --task sex --model audionet --set steps=6".split()
+    arguments += [item for name, value in SHORT.items() for item in ("--set", f"{name}={str(value).lower()}")]
+
+    def command(out):
+        return [sys.executable, "-c", program, *arguments, "--out", str(tmp_path / out)]
+
+    subprocess.run(command("whole"), check=True, capture_output=True, timeout=300)
+    rng = np.random.default_rng(0)
+    kills = 0
+    for _ in range(3):
+        checkpoint = tmp_path / "killed" / "checkpoint.safetensors"
+        before = checkpoint.stat().st_mtime_ns if checkpoint.exists() else 0
+        process = subprocess.Popen(command("killed"), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        while process.poll() is None and (not checkpoint.exists() or checkpoint.stat().st_mtime_ns == before):
+            time.sleep(0.01)
+        time.sleep(float(rng.uniform(0, 0.3)))
+        if process.poll() is None:
+            os.kill(process.pid, signal.SIGKILL)
+            kills += 1
+        process.wait()
+    assert kills
+    subprocess.run(command("killed"), check=True, capture_output=True, timeout=300)
+    whole, killed = (load_file(tmp_path / out / "model.safetensors") for out in ("whole", "killed"))
+    assert all(torch.equal(whole[name], killed[name]) for name in whole)
+    assert not (tmp_path / "killed" / "checkpoint.safetensors").exists()
+    assert (tmp_path / "whole/predictions.csv").read_bytes() == (tmp_path / "killed/predictions.csv").read_bytes()
+
+
+def test_a_checkpoint_of_other_settings_is_refused_and_the_difference_named(speech, small, tmp_path):
+    _checkpoint(speech, small[1], tmp_path)
+    settings = TrainingSettings(steps=4, batch_size=8, learning_rate=0.5)
+    with pytest.raises(ModelError, match=r"settings\.learning_rate was 0\.001, now 0\.5"):
+        train(_small(speech), small[1], settings, tmp_path, title="t", identity={"fold": 0})
+    with pytest.raises(ModelError, match="fold was 0, now 1"):
+        train(_small(speech), small[1], TrainingSettings(steps=4, batch_size=8), tmp_path, title="t", identity={"fold": 1})
+
+
+def test_a_damaged_checkpoint_is_named(speech, small, tmp_path):
+    path = _checkpoint(speech, small[1], tmp_path)
+    path.write_bytes(path.read_bytes()[:1000])
+    with pytest.raises(ModelError, match=r"checkpoint\.safetensors: the checkpoint is damaged"):
+        train(_small(speech), small[1], TrainingSettings(steps=4, batch_size=8), tmp_path, title="t", identity={"fold": 0})
+
+
+def _checkpoint(speech, data, folder: Path) -> Path:
+    settings = TrainingSettings(steps=4, batch_size=8)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(xaudio.training, "CHECKPOINT_SECONDS", 0.0)
+        train(_small(speech), data, settings, folder, title="t", identity={"fold": 0})
+    return folder / "checkpoint.safetensors"
+
+
+def test_a_loss_that_is_not_a_number_stops_with_one_line(speech, small, tmp_path):
+    settings = TrainingSettings(steps=50, batch_size=8, learning_rate=1e30)
+    with pytest.raises(ModelError, match=r"the loss became (nan|inf) at step \d+\. Lower the learning rate"):
+        train(_small(speech), small[1], settings, tmp_path, title="t", identity={})
+
+
+def test_an_empty_training_set_is_refused(small, tmp_path):
+    classifier, data = small
+    none = Examples(data.waveforms[:0], data.lengths[:0], data.offsets[:0], data.labels[:0], False)
+    with pytest.raises(DataError, match="the training set is empty"):
+        train(classifier, none, TrainingSettings(), tmp_path, title="t", identity={})
+
+
+def test_the_loss_falls_and_the_test_is_above_chance(speech, small, tmp_path):
+    """Four hundred recordings of six speakers are enough for a small network to beat chance on its training set."""
+    classifier, data = _small(speech), small[1]
+    before = accuracy(evaluate(classifier, data), data.labels.numpy())
+    settings = TrainingSettings(steps=60, batch_size=16, optimiser="adam", learning_rate=3e-3)
+    train(classifier, data, settings, tmp_path, title="t", identity={})
+    assert accuracy(evaluate(classifier, data), data.labels.numpy()) > max(0.3, 2 * before)
+
+
+def test_every_pass_visits_every_example_once():
+    order = _Order(23, seed=3)
+    seen = np.concatenate([order.batch(step, 5) for step in range(23)])
+    for start in range(0, 115, 23):
+        assert sorted(seen[start : start + 23]) == list(range(23))
+    again = _Order(23, seed=3)
+    assert np.array_equal(again.batch(7, 5), seen[35:40])
+    assert not np.array_equal(_Order(23, seed=4).batch(0, 5), seen[:5])
+
+
+def test_the_learning_rate_follows_its_schedule():
+    halved = TrainingSettings(steps=10_000, learning_rate=1e-3, halve_every=2_500)
+    assert [halved.rate_at(step) for step in (0, 2_499, 2_500, 5_000, 9_999)] == [1e-3, 1e-3, 5e-4, 2.5e-4, 1.25e-4]
+    cosine = TrainingSettings(steps=100, learning_rate=1.0, schedule="cosine", warmup=10)
+    assert cosine.rate_at(0) == pytest.approx(0.1)
+    assert cosine.rate_at(50) == pytest.approx(0.5)
+    assert cosine.rate_at(99) < 1e-3
+
+
+def test_the_published_settings_come_with_the_models():
+    alexnet = settings_for(xaudio.create("model", "alexnet", classes=10), {})
+    assert (alexnet.steps, alexnet.learning_rate, alexnet.halve_every, alexnet.clip_norm) == (10_000, 1e-3, 2_500, 5.0)
+    assert (alexnet.optimiser, alexnet.momentum, alexnet.batch_size, alexnet.subtract_mean) == ("sgd", 0.9, 100, True)
+    audionet = settings_for(xaudio.create("model", "audionet", classes=10), {})
+    assert (audionet.steps, audionet.learning_rate, audionet.halve_every, audionet.clip_norm) == (50_000, 1e-4, 10_000, None)
+    assert (audionet.initialisation, audionet.subtract_mean) == ("published", False)
+
+
+def test_wrong_settings_are_named():
+    with pytest.raises(PluginError, match="Did you mean 'steps'"):
+        settings_for(nn.Identity(), {"stepps": 3})
+    with pytest.raises(PluginError, match="'steps' is 'many'"):
+        settings_for(nn.Identity(), {"steps": "many"})
+    assert settings_for(nn.Identity(), {"steps": "3", "clip_norm": None}).steps == 3
+
+
+def test_the_mean_and_deviation_are_those_of_numpy(speech, small):
+    classifier, data = small
+    mean, deviation = feature_statistics(classifier, data)
+    features = torch.cat([classifier.representation(data.batch(indices)) for indices in data.batches()]).double().numpy()
+    assert np.allclose(mean.numpy(), features.mean(0), atol=1e-6)
+    assert deviation == pytest.approx(np.sqrt(((features - features.mean(0)) ** 2).mean()), rel=1e-6)
+
+
+def test_initialisation_gives_outputs_of_order_one():
+    network = nn.Sequential(nn.Linear(400, 400), nn.ReLU(), nn.Linear(400, 400), nn.ReLU(), nn.Linear(400, 10))
+    initialise(network, seed=0, deviation=20.0)
+    outputs = network(20 * torch.randn(200, 400, generator=torch.Generator().manual_seed(0)))
+    assert 0.5 < float(outputs.std()) < 3
+    first = network[0].weight.clone()
+    initialise(network, seed=0, deviation=20.0)
+    assert torch.equal(first, network[0].weight)
+
+
+def test_placement_per_step_moves_recordings_only_in_training(speech):
+    classifier = new_classifier(
+        "audionet", speech.tasks["digit"], representation="waveform", representation_options={"placement": "step"}
+    )
+    data = examples(prepare_dataset(speech, classifier.representation), speech.labels("digit"), np.arange(4), classifier, seed=0)
+    indices = torch.arange(4)
+    assert torch.equal(data.batch(indices), data.batch(indices))
+    assert not torch.equal(data.training_batch(indices), data.training_batch(indices))
+    assert torch.allclose(data.training_batch(indices).square().sum(1), data.batch(indices).square().sum(1), rtol=1e-5)
+
+
+def test_differences_are_named_by_their_path():
+    assert first_difference({"a": {"b": 1}}, {"a": {"b": 2}}) == "a.b was 1, now 2"
+    assert first_difference({"a": 1}, {"a": 1, "c": 2}) == "c was None, now 2"
+    assert first_difference({"a": [1, 2]}, {"a": [1, 2]}) == ""
+
+
+def test_a_finished_experiment_is_read_and_another_is_refused(speech, tmp_path):
+    experiment = Experiment(speech, "digit", 0, "audionet", training={**SHORT, "steps": 1})
+    first = run_experiment(experiment, tmp_path, CPU)
+    written = (tmp_path / "model.safetensors").stat().st_mtime_ns
+    assert run_experiment(experiment, tmp_path, CPU) == first
+    assert (tmp_path / "model.safetensors").stat().st_mtime_ns == written
+    with pytest.raises(ModelError, match="fold was 0, now 1"):
+        run_experiment(Experiment(speech, "digit", 1, "audionet", training={**SHORT, "steps": 1}), tmp_path, CPU)
+    with pytest.raises(DataError, match="folds 0 to 4; there is no fold 7"):
+        run_experiment(Experiment(speech, "digit", 7, "audionet"), tmp_path, CPU)
+
+
+def test_the_results_follow_from_the_predictions(speech, tmp_path):
+    """Accuracy, confusion and speakers recomputed from predictions.csv."""
+    import csv
+
+    result = run_experiment(Experiment(speech, "digit", 2, "audionet", training={**SHORT, "steps": 1}), tmp_path, CPU)
+    with (tmp_path / "predictions.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == result["recordings"] == len(speech.folds("digit")[2].test)
+    right = [max(range(10), key=lambda k: float(row[f"logit_{k}"])) == int(row["label"]) for row in rows]
+    assert result["accuracy"] == pytest.approx(np.mean(right))
+    assert [int(row["predicted"]) == int(row["label"]) for row in rows] == right
+    assert np.trace(result["confusion"]) == sum(right)
+    assert np.sum(result["confusion"]) == len(rows)
+    for speaker, value in result["accuracy_per_speaker"].items():
+        mine = [hit for hit, row in zip(right, rows, strict=True) if row["speaker"] == speaker]
+        assert value == pytest.approx(np.mean(mine))
+    assert set(result["accuracy_per_speaker"]).isdisjoint({speech.speakers[index] for index in speech.folds("digit")[2].train})

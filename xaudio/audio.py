@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,9 @@ from .types import Clip, Fit, FloatArray, Resampling
 
 RATES = (1_000, 768_000)
 """Sample rates in Hz that are taken for real."""
+
+VORBIS_RATE = 200_000
+"""Highest sample rate in Hz of an OGG file; libsndfile crashes beyond it."""
 
 FORMATS = (".wav", ".flac", ".ogg")
 FULL_SCALE_INT16 = 32768.0
@@ -44,27 +48,32 @@ def read_audio(path: str | Path, **labels: Any) -> Clip:
     import soundfile
 
     path = Path(path)
-    if not path.exists():
-        raise AudioError(f"{path}: there is no such file. Check the path.")
-    if path.is_dir():
-        raise AudioError(f"{path}: is a folder; expected a recording ({', '.join(FORMATS)}).")
     try:
+        if not path.exists():
+            raise AudioError(f"{path}: there is no such file. Check the path.")
+        if path.is_dir():
+            raise AudioError(f"{path}: is a folder; expected a recording ({', '.join(FORMATS)}).")
         if path.stat().st_size == 0:
             raise AudioError(f"{path}: the file is empty. Copy or download it again.")
         with soundfile.SoundFile(path) as file:
             expected, rate = file.frames, file.samplerate
             check_rate(rate, str(path))
             samples = file.read(dtype="float32", always_2d=True)
+        whole = len(samples) == expected and not _promises_more(path)
     except soundfile.LibsndfileError as error:
         raise AudioError(f"{path}: cannot be read as audio ({error.error_string}). Expected {', '.join(FORMATS)}.") from None
+    except TypeError:  # soundfile takes the ending .raw for samples without a header
+        raise AudioError(f"{path}: cannot be read as audio (no header). Expected {', '.join(FORMATS)}.") from None
+    except (MemoryError, ValueError):
+        raise AudioError(f"{path}: cannot be read, its header promises {expected} samples, more than memory holds.") from None
     except OSError as error:
         raise AudioError(f"{path}: cannot be read ({error.strerror}).") from None
-    if len(samples) < expected or _promises_more(path, len(samples) * samples.shape[1]):
+    if not whole:
         raise AudioError(f"{path}: is truncated: its header promises more samples than it holds. Copy or download it again.")
     return make_clip(samples.T, rate, source=str(path), **labels)
 
 
-def _promises_more(path: Path, samples: int) -> bool:
+def _promises_more(path: Path) -> bool:
     """Whether the data chunk of a WAV file says that it is longer than the file (libsndfile shortens it silently)."""
     size = path.stat().st_size
     with path.open("rb") as file:
@@ -106,7 +115,10 @@ def make_clip(samples: Any, sample_rate: int, *, source: str = "array", **fields
         If there are fewer than two samples, or samples that are not numbers, or the shape does not fit.
     """
     check_rate(sample_rate, source)
-    array = np.asarray(samples.detach().cpu() if hasattr(samples, "detach") else samples)
+    try:
+        array = np.asarray(samples.detach().cpu() if hasattr(samples, "detach") else samples)
+    except (TypeError, ValueError) as error:  # rows of unequal length, or a type that numpy does not have
+        raise AudioError(f"{source}: is not an array of samples ({error}); expected integers or floats.") from None
     notes: tuple[str, ...] = tuple(fields.pop("notes", ()))
     if array.ndim == 2:
         channels, length = array.shape
@@ -117,8 +129,8 @@ def make_clip(samples: Any, sample_rate: int, *, source: str = "array", **fields
     elif array.ndim != 1:
         raise AudioError(f"{source}: has shape {array.shape}; expected (samples,) or (channels, samples).")
     if array.dtype.kind == "u":
-        array = array.astype(np.float64) - 2 ** (array.dtype.itemsize * 8 - 1)
-        array /= 2 ** (8 * np.asarray(samples).dtype.itemsize - 1)
+        half = 2.0 ** (array.dtype.itemsize * 8 - 1)
+        array = (array - half) / half
     elif array.dtype.kind == "i":
         array = array / -float(np.iinfo(array.dtype).min)
     elif array.dtype.kind != "f":
@@ -133,7 +145,8 @@ def make_clip(samples: Any, sample_rate: int, *, source: str = "array", **fields
             f"{source}: {bad.size} of {array.size} samples are NaN or infinite, the first is sample {bad[0]}. "
             "Repair the recording."
         )
-    waveform = np.ascontiguousarray(array, dtype=np.float32)
+    with np.errstate(over="ignore"):  # is reported below
+        waveform = np.ascontiguousarray(array, dtype=np.float32)
     if not np.isfinite(waveform).all():
         raise AudioError(f"{source}: has samples too large for a sound; expected values in [-1, 1].")
     return Clip(waveform, int(sample_rate), source=source, notes=notes, **fields)
@@ -205,8 +218,8 @@ def fit_length(clip: Clip, samples: int, rule: Fit) -> tuple[FloatArray, str]:
 def speech_bounds(waveform: FloatArray, rate: int) -> tuple[int, int]:
     """Start and stop sample of what is louder than `SILENCE_DB` below the loudest 10 ms frame."""
     frame = max(1, rate // 100)
-    frames = _without_offset(waveform)[: len(waveform) // frame * frame].reshape(-1, frame)
-    energy = (frames**2).mean(1)
+    starts = np.arange(0, len(waveform), frame)  # the last frame may be shorter
+    energy = np.add.reduceat(_without_offset(waveform) ** 2, starts) / np.diff(starts, append=len(waveform))
     loud = np.flatnonzero(energy > energy.max(initial=0.0) * 10 ** (SILENCE_DB / 10))
     if not loud.size:
         return 0, len(waveform)
@@ -238,14 +251,23 @@ def write_audio(path: str | Path, waveform: FloatArray, sample_rate: int) -> Pat
     import soundfile
 
     path = Path(path)
-    peak = float(np.abs(waveform).max(initial=0.0))
+    data = np.asarray(waveform, dtype=np.float64)
+    peak = float(np.abs(data).max(initial=0.0))
     if not peak <= 1.0:
         raise OutputError(f"{path}: not written, the waveform's peak is {peak:.3g} and would clip; scale it to at most 1.")
     kind = {".wav": "WAV", ".flac": "FLAC", ".ogg": "OGG"}.get(path.suffix.lower())
     if kind is None:
         raise OutputError(f"{path}: cannot write the format {path.suffix!r}; expected {', '.join(FORMATS)}.")
+    highest = VORBIS_RATE if kind == "OGG" else RATES[1]
+    if not RATES[0] <= sample_rate <= highest:
+        raise OutputError(f"{path}: cannot be written at {sample_rate} Hz; expected {RATES[0]} to {highest} Hz.")
+    # Scaled by 32767 and rounded here, so that 1.0 does not wrap and reading back is exact.
+    data = np.round(data * 32767).astype(np.int16)
+    encoded = BytesIO()  # not the file itself: libsndfile does not say when the disk is full
+    try:
+        soundfile.write(encoded, data, sample_rate, format=kind, subtype="VORBIS" if kind == "OGG" else "PCM_16")
+    except soundfile.LibsndfileError as error:
+        raise OutputError(f"{path}: cannot be written as {kind} at {sample_rate} Hz ({error.error_string})") from None
     with replaced(path) as temporary:
-        # Scaled by 32767 and rounded here, so that 1.0 does not wrap and reading back is exact.
-        data = np.round(np.asarray(waveform, dtype=np.float64) * 32767).astype(np.int16)
-        soundfile.write(temporary, data, sample_rate, format=kind, subtype="VORBIS" if kind == "OGG" else "PCM_16")
+        temporary.write_bytes(encoded.getvalue())
     return path

@@ -57,7 +57,7 @@ def options_of(factory: Callable[..., Any]) -> dict[str, Option]:
         If a parameter is not keyword-only, so that it could not be given by name.
     """
     try:
-        hints = typing.get_type_hints(factory)
+        hints = typing.get_type_hints(factory.__init__ if isinstance(factory, type) else factory)  # type: ignore[misc]
     except Exception as error:  # an annotation that names something which is not imported
         raise PluginError(f"The type hints of {_describe(factory)} cannot be read: {error}.") from error
     described = _parameter_descriptions(inspect.getdoc(factory) or "")
@@ -116,7 +116,8 @@ def check_options(label: str, factory: Callable[..., Any], given: Mapping[str, A
             raise PluginError(f"In the options of {label}: {unknown('option', name, options)}")
     missing = [name for name, option in options.items() if option.default is REQUIRED and name not in given]
     if missing:
-        raise PluginError(f"The {label} needs the option {missing[0]!r} ({options[missing[0]].description}).")
+        description = options[missing[0]].description
+        raise PluginError(f"The {label} needs the option {missing[0]!r}{f' ({description})' if description else ''}.")
     return {name: convert(f"option {name!r} of {label}", options[name].annotation, value) for name, value in given.items()}
 
 
@@ -133,19 +134,22 @@ def convert(label: str, annotation: Any, value: Any) -> Any:
 
     if annotation is Any:
         return value
-    if isinstance(value, str) and value.lower() == "none" and type(None) in typing.get_args(annotation):
+    given, parts = value, (annotation, *typing.get_args(annotation))
+    if isinstance(value, str) and value.lower() == "none" and type(None) in parts:
         return None
+    choices = [choice for part in parts if typing.get_origin(part) is typing.Literal for choice in typing.get_args(part)]
+    if isinstance(value, str) and value in map(str, choices):  # a choice may be a number
+        return next(choice for choice in choices if str(choice) == value)
     try:
         try:
             adapter = TypeAdapter(annotation, config=ConfigDict(arbitrary_types_allowed=True))
         except PydanticUserError:  # a type that brings a pydantic configuration of its own
             adapter = TypeAdapter(annotation)
-        parts = (annotation, *typing.get_args(annotation))
         if isinstance(value, str) and any(typing.get_origin(part) is tuple for part in parts):
             value = tuple(part.strip() for part in value.replace("+", ",").split(",") if part.strip())
         return adapter.validate_python(value)
     except ValidationError:
-        raise PluginError(f"{value!r} does not fit {label}: expected {_type_name(annotation)}.") from None
+        raise PluginError(f"{given!r} does not fit {label}: expected {_type_name(annotation)}.") from None
 
 
 def parse_spec(text: str) -> tuple[str, dict[str, str]]:
@@ -177,4 +181,5 @@ def parse_spec(text: str) -> tuple[str, dict[str, str]]:
 
 def format_spec(name: str, options: Mapping[str, Any]) -> str:
     """The inverse of `parse_spec`, for titles and provenance."""
-    return name + (":" + ",".join(f"{key}={value}" for key, value in options.items()) if options else "")
+    shown = {key: "+".join(map(str, value)) if isinstance(value, tuple) else value for key, value in options.items()}
+    return name + (":" + ",".join(f"{key}={value}" for key, value in shown.items()) if options else "")

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from .audio import make_clip, read_audio
-from .classifier import Classifier
+from .classifier import Classifier, evaluation_mode
 from .devices import resolve_device
 from .errors import AudioError, ModelError, PluginError, unknown
 from .explanation import Explanation
@@ -237,16 +237,16 @@ def attribute(
     PluginError
         If what the explainer returns is not relevance: of another shape, or not finite.
     """
-    classifier.network.eval()
-    with torch.no_grad():
-        features = classifier.features(waveforms)
-        logits = classifier.logits(features)
-    chosen = logits.argmax(1) if target is None else target
-    extras: dict[str, Any] = {}
-    if "sound" in inspect.signature(explainer).parameters:
-        extras["sound"] = Sound(waveforms, classifier.representation, classifier.features)
-    with torch.enable_grad():
-        relevance = explainer(classifier.network, features.clone(), chosen, **extras)
+    with evaluation_mode(classifier.network):
+        with torch.no_grad():
+            features = classifier.features(waveforms)
+            logits = classifier.logits(features)
+        chosen = logits.argmax(1) if target is None else target
+        extras: dict[str, Any] = {}
+        if "sound" in inspect.signature(explainer).parameters:
+            extras["sound"] = Sound(waveforms, classifier.representation, classifier.features)
+        with torch.enable_grad():
+            relevance = explainer(classifier.network, features.clone(), chosen, **extras)
     name = getattr(explainer, "__name__", type(explainer).__name__)
     if not isinstance(relevance, Tensor) or relevance.shape != features.shape:
         shape = tuple(relevance.shape) if isinstance(relevance, Tensor) else type(relevance).__name__
@@ -312,18 +312,15 @@ def as_classifier(
 def _output_shape(network: nn.Module, representation: Representation, waveform: Tensor) -> tuple[int, ...]:
     parameter = next(network.parameters(), waveform)
     features = representation(waveform).to(parameter.device, parameter.dtype)
-    training = network.training
-    network.eval()
     try:
-        output = network(features)
+        with evaluation_mode(network):
+            output = network(features)
     except RuntimeError as error:
         reason = str(error).splitlines()[0]
         raise ModelError(
             f"The network does not take features of shape {tuple(features.shape)} (batch, channels, *axes): {reason}. "
             "Choose the representation it was made for."
         ) from error
-    finally:
-        network.train(training)
     if not isinstance(output, Tensor) or output.ndim != 2 or len(output) != 1:
         found = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
         raise ModelError(f"The network's output is {found}; expected logits of shape (batch, classes).")

@@ -58,8 +58,9 @@ class Registry:
         plugin = Plugin(source.name, source.value, distribution, version)
         try:
             offers = _offers_of(source.load(), source.name)
-        except Exception as error:  # a plugin may fail in any way; the others must go on
+        except (Exception, SystemExit) as error:  # a plugin may fail in any way; the others must go on
             reason = str(error) if isinstance(error, PluginError) else f"{type(error).__name__}: {error}"
+            reason = " ".join(reason.split())
             self.plugins.append(Plugin(source.name, source.value, distribution, version, reason))
             return
         for kind, factories in offers.items():
@@ -126,9 +127,12 @@ def _offers_of(module: Any, name: str) -> dict[str, dict[str, Callable[..., Any]
     if not hooks:
         raise PluginError(f"It has no hooks: mark a function such as {min(specified)!r} with @xaudio.hookimpl.")
     offers: dict[str, dict[str, Callable[..., Any]]] = {}
-    for hook in hooks:
+    for hook in sorted(hooks):
         kind = hook.removeprefix("xaudio_").removesuffix("s")
-        for factories in getattr(manager.hook, hook)():
+        # pluggy leaves out a hook that returned None: that is a mistake here, not an empty offer.
+        for factories in getattr(manager.hook, hook)() or (None,):
+            if not isinstance(factories, Mapping):
+                raise PluginError(f"Its hook {hook!r} returned {factories!r}; expected a mapping from names to factories.")
             for offered, factory in factories.items():
                 options_of(factory)
                 offers.setdefault(kind, {})[offered] = factory

@@ -1,5 +1,6 @@
 """Layer-wise relevance propagation."""
 
+from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -50,6 +51,17 @@ def check_rules(composite: str, epsilon: float, gamma: float, low: float | None,
         )
 
 
+def _twin(model: nn.Module) -> nn.Module:
+    """A copy of a model's modules on the same memory of weights.
+
+    zennit exchanges parameters and registers hooks while it works, and 1.0 puts other parameter objects back than it
+    found (which an optimiser would no longer know), so it never gets the model itself.
+    """
+    memo: dict[int, Any] = {id(buffer): buffer.detach() for buffer in model.buffers()}
+    memo |= {id(parameter): nn.Parameter(parameter.detach(), requires_grad=False) for parameter in model.parameters()}
+    return deepcopy(model, memo)
+
+
 @dataclass(frozen=True)
 class LayerwiseRelevance:
     """An explainer; see `xaudio_lrp.lrp` for the parameters.
@@ -72,7 +84,7 @@ class LayerwiseRelevance:
         Parameters
         ----------
         model : nn.Module
-            In evaluation mode. Every ReLU must be a module of its own. It is left as it was.
+            In evaluation mode. Every ReLU must be a module of its own. It is not touched.
         features : Tensor, shape (batch, channels, *axes)
         target : Tensor of int64, shape (batch,)
 
@@ -87,7 +99,7 @@ class LayerwiseRelevance:
         def start(logits: Tensor) -> Tensor:
             return torch.zeros_like(logits).scatter(1, target[:, None], logits.detach().gather(1, target[:, None]))
 
-        with torch.enable_grad(), zennit.Gradient(model, self._composite()) as attributor:
+        with torch.enable_grad(), zennit.Gradient(_twin(model), self._composite()) as attributor:
             relevance: Tensor = attributor(features.detach().clone(), start)[1]
         return relevance.detach()
 

@@ -1,24 +1,26 @@
 """Import zennit also where torchvision does not work.
 
-zennit imports torchvision for the block classes of its ResNets, which its canonizers for them look for. xaudio uses
-none of them, and torchvision is often missing or broken beside a torch from another source ("operator torchvision::nms
-does not exist"), which should not stop anyone from explaining a sound.
+zennit imports torchvision for three classes: the blocks of its ResNets, which zennit's canonizers for them look for,
+and (from 1.0) its frozen batch normalisation. No model that xaudio explains needs them where torchvision cannot be
+imported, and torchvision is often missing or broken beside a torch from another source ("operator torchvision::nms does
+not exist"), which should not stop anyone from explaining a sound.
 """
 
 import sys
 from importlib import import_module
 from types import ModuleType
 
-
-def _torchvision_names() -> list[str]:
-    return [name for name in sys.modules if name.partition(".")[0] == "torchvision"]
+CLASSES = {"torchvision.models.resnet": ("BasicBlock", "Bottleneck"), "torchvision.ops": ("FrozenBatchNorm2d",)}
+"""What zennit takes from torchvision."""
 
 
 def _stand_in() -> dict[str, ModuleType]:
-    """Modules with just the two names that zennit imports from torchvision."""
-    modules = {name: ModuleType(name) for name in ("torchvision", "torchvision.models", "torchvision.models.resnet")}
-    for block in ("BasicBlock", "Bottleneck"):
-        setattr(modules["torchvision.models.resnet"], block, type(block, (), {}))
+    """Modules with just those classes, empty."""
+    modules = {name: ModuleType(name) for name in ("torchvision", "torchvision.models", *CLASSES)}
+    for name, classes in CLASSES.items():
+        for class_name in classes:
+            setattr(modules[name], class_name, type(class_name, (), {}))
+    vars(modules["torchvision"])["ops"] = modules["torchvision.ops"]  # zennit reads it as an attribute
     return modules
 
 
@@ -26,15 +28,14 @@ def _import_zennit() -> None:
     if "zennit" in sys.modules:
         return
     try:
-        import_module("torchvision.models.resnet")
+        for name in CLASSES:
+            import_module(name)
     except Exception:  # a broken torchvision fails in many ways: ImportError, RuntimeError, OSError
-        for name in _torchvision_names():
-            del sys.modules[name]
         sys.modules.update(_stand_in())
         try:
             import_module("zennit")
         finally:  # whoever imports torchvision later must get the real one, or its own error
-            for name in _torchvision_names():
+            for name in [name for name in sys.modules if name.partition(".")[0] == "torchvision"]:
                 del sys.modules[name]
 
 

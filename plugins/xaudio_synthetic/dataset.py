@@ -9,8 +9,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from xaudio import Clip, Recording, SpeakerDataset
-from xaudio.datasets import speaker_folds
+from xaudio import Clip, Recording, SpeakerDataset, speaker_folds
 
 from .articulation import VOICED, articulate
 from .synthesis import synthesise

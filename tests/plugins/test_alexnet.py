@@ -76,6 +76,7 @@ def test_names_its_representation_and_settings(network):
         "halve_every": 2_500,
         "clip_norm": 5.0,
         "steps": 10_000,
+        "subtract_mean": True,
     }
     assert network(create("representation", network.representation)(torch.rand(1, 8000))).shape == (1, 10)
 

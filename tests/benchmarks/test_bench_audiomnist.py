@@ -1,0 +1,152 @@
+"""The paper's benchmark, end to end with trainings of two steps, and its parts."""
+
+import csv
+import json
+import re
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+import soundfile
+
+import xaudio
+from xaudio import DataError, ModelError, PluginError
+from xaudio_bench_audiomnist.benchmark import parse_settings, table_one
+from xaudio_bench_audiomnist.presets import PRESETS, PUBLISHED, training_of
+
+TINY = {"dataset": "synthetic:speakers=8,repetitions=1", "set": ("steps=2", "batch_size=4"), "device": "cpu"}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory, session_cache):
+    out = tmp_path_factory.mktemp("bench")
+    xaudio.create("benchmark", "audiomnist", **TINY)(out)
+    return out
+
+
+def test_it_writes_tables_figures_sounds_and_report(folder):
+    assert {path.name for path in (folder / "models").iterdir()} == {
+        f"{model}-{task}-fold0" for model in ("alexnet", "audionet") for task in ("digit", "sex")
+    }
+    for name in ("figures/figure1.png", "figures/figure2.png", "report.html", "results.json", "run.json"):
+        assert (folder / name).stat().st_size > 500, name
+    for sound in folder.glob("audio/*/positive.wav"):
+        samples, rate = soundfile.read(sound)
+        assert rate == 8000
+        assert np.abs(samples).max() < 1
+    assert len(list(folder.glob("audio/*/explanation.html"))) == 8
+
+
+def test_accuracies_follow_from_the_saved_predictions(folder):
+    results = json.loads((folder / "results.json").read_text())
+    for row in results["table1"]:
+        for fold, accuracy in enumerate(row["folds"]):
+            path = folder / "models" / f"{row['model']}-{row['task']}-fold{fold}" / "predictions.csv"
+            with path.open() as file:
+                rows = list(csv.DictReader(file))
+            logits = np.array([[float(value) for key, value in r.items() if key.startswith("logit_")] for r in rows])
+            labels = np.array([int(r["label"]) for r in rows])
+            assert accuracy == pytest.approx(100 * (logits.argmax(1) == labels).mean())
+        assert row["mean"] == pytest.approx(np.mean(row["folds"]))
+        assert (row["published_mean"], row["published_std"]) == PUBLISHED[row["model"], row["task"]]
+
+
+class Page(HTMLParser):
+    def __init__(self):
+        super().__init__()
+        self.addresses, self.captions, self.text = [], [], ""
+
+    def handle_starttag(self, tag, attrs):
+        self.addresses += [value for key, value in attrs if key in ("src", "href")]
+
+    def handle_data(self, data):
+        self.text += data
+
+
+def test_the_report_names_its_data_everywhere_and_needs_no_network(folder):
+    page = Page()
+    source = (folder / "report.html").read_text()
+    page.feed(source)
+    assert page.addresses
+    assert all(address.startswith("data:") for address in page.addresses)
+    title = "synthetic speech (8 speakers, seed 0)"
+    captions = re.findall(r"<caption>(.*?)</caption>", source, re.S)
+    assert len(captions) == 1 + 1 + 4
+    assert all(title in caption for caption in captions)
+    assert "not the paper&#39;s protocol" in source or "not the paper's protocol" in source
+    assert "no real speech" in page.text
+
+
+def test_explanations_are_measured_beside_the_controls(folder):
+    rows = json.loads((folder / "results.json").read_text())["explanations"]
+    assert [row["explainer"] for row in rows[:3]] == ["lrp:composite=epsilon_plus", "random", "amplitude"]
+    waveform = [row for row in rows if row["model"] == "audionet"]
+    assert all(row["silence"] == 0 for row in waveform if row["explainer"].startswith(("lrp", "amplitude")))
+    assert all(row["silence"] > 0.1 for row in waveform if row["explainer"] == "random")
+
+
+def test_the_same_command_repeats_no_training_and_another_is_refused(folder):
+    models = sorted(folder.glob("models/*/model.safetensors"))
+    before = [path.stat().st_mtime_ns for path in models]
+    xaudio.create("benchmark", "audiomnist", **TINY)(folder)
+    assert [path.stat().st_mtime_ns for path in models] == before
+    with pytest.raises(ModelError, match=r"settings\.steps was 2, now 3"):
+        xaudio.create("benchmark", "audiomnist", **TINY | {"set": ("steps=3", "batch_size=4")})(folder)
+
+
+def test_the_paper_preset_is_the_papers_protocol():
+    from xaudio.training import settings_for
+
+    for model, task, steps, rate, halve, clip in [
+        ("alexnet", "digit", 10_000, 1e-3, 2_500, 5.0),
+        ("alexnet", "sex", 10_000, 1e-3, 2_500, 5.0),
+        ("audionet", "digit", 50_000, 1e-4, 10_000, None),
+        ("audionet", "sex", 10_000, 1e-4, 5_000, None),
+    ]:
+        settings = settings_for(xaudio.create("model", model, classes=2), training_of("paper", model, task, {}))
+        assert (settings.steps, settings.learning_rate, settings.halve_every, settings.clip_norm) == (steps, rate, halve, clip)
+        assert (settings.optimiser, settings.momentum, settings.batch_size) == ("sgd", 0.9, 100)
+        assert settings.initialisation == "published"
+    assert PRESETS["paper"].folds is None
+    assert [PRESETS[name].dataset for name in ("paper", "small", "quick")] == ["audiomnist", "audiomnist", "synthetic"]
+        "audiomnist",
+        "audiomnist",
+        "synthetic",
+    )
+
+
+def test_no_data_set_stands_in_for_another(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    for preset in ("small", "paper"):
+        with pytest.raises(DataError, match="xaudio data fetch audiomnist"):
+            xaudio.create("benchmark", "audiomnist", preset=preset)(tmp_path)
+
+
+def test_settings_for_one_model_win_over_those_for_all():
+    overrides = parse_settings(("steps=5", "alexnet.steps=7", "clip_norm=none"), ("alexnet", "audionet"))
+    assert training_of("quick", "alexnet", "digit", overrides)["steps"] == "7"
+    assert training_of("quick", "audionet", "digit", overrides)["steps"] == "5"
+    assert training_of("quick", "audionet", "digit", overrides)["clip_norm"] is None
+    with pytest.raises(PluginError, match="names the model 'resnet'"):
+        parse_settings(("resnet.steps=5",), ("alexnet",))
+    with pytest.raises(PluginError, match="expected name=value"):
+        parse_settings(("steps",), ("alexnet",))
+
+
+def test_wrong_choices_are_named(tmp_path):
+    with pytest.raises(DataError, match=r"has no task 'age'; it has digit, sex"):
+        xaudio.create("benchmark", "audiomnist", **TINY, tasks="age")(tmp_path)
+    with pytest.raises(DataError, match=r"folds 0 to 4; got --folds \(9,\)"):
+        xaudio.create("benchmark", "audiomnist", **TINY, tasks="digit", folds="9")(tmp_path)
+    with pytest.raises(PluginError, match="Unknown explainer 'lpr'"):
+        xaudio.create("benchmark", "audiomnist", **TINY, explainer="lpr")(tmp_path)
+
+
+def test_table_one_is_the_mean_and_deviation_over_folds():
+    class Run:
+        def __init__(self, fold, accuracy):
+            self.model, self.task, self.fold, self.result = "alexnet", "digit", fold, {"accuracy": accuracy, "chance": 0.1}
+
+    row = table_one([Run(0, 0.9), Run(1, 0.8)])[0]
+    assert (row["mean"], row["std"], row["difference"]) == (pytest.approx(85), pytest.approx(5), pytest.approx(85 - 95.82))
+    assert table_one([Run(0, 0.9)])[0]["std"] is None

@@ -1,0 +1,55 @@
+"""What all tests share: a cache of their own, and no time limit per generated example on a busy machine."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+settings.register_profile("xaudio", deadline=None, print_blob=True)
+settings.load_profile("xaudio")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def session_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Caches go to a temporary folder, also in the processes that tests start, so that the user's is left alone."""
+    folder = tmp_path_factory.mktemp("cache")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XAUDIO_CACHE", str(folder))
+        yield folder
+
+
+@pytest.fixture(scope="session")
+def run_folder(tmp_path_factory: pytest.TempPathFactory, session_cache: Path) -> Path:
+    """A run folder of AudioNet on digits, trained for one step: everything is real but the accuracy."""
+    return _train(tmp_path_factory.mktemp("runs") / "audionet", "audionet")
+
+
+@pytest.fixture(scope="session")
+def spectrogram_run_folder(tmp_path_factory: pytest.TempPathFactory, session_cache: Path) -> Path:
+    """The same of AlexNet."""
+    return _train(tmp_path_factory.mktemp("runs") / "alexnet", "alexnet")
+
+
+def _train(folder: Path, model: str) -> Path:
+    import torch
+
+    import xaudio
+
+    speech = xaudio.create("dataset", "synthetic", speakers=8, repetitions=1)
+    training = {"steps": 1, "batch_size": 4, "initialisation": "he"}
+    xaudio.run_experiment(xaudio.Experiment(speech, "digit", 0, model, training=training), folder, torch.device("cpu"))
+    return folder
+
+
+@pytest.fixture
+def recording(tmp_path: Path) -> Path:
+    """A recording of half a second at 44.1 kHz in stereo."""
+    import numpy as np
+    import soundfile
+
+    time = np.arange(22050) / 44100
+    tone = 0.3 * np.sin(2 * np.pi * 440 * time) * np.hanning(len(time))
+    path = tmp_path / "recording.wav"
+    soundfile.write(path, np.stack([tone, 0.5 * tone], axis=1), 44100)
+    return path

@@ -1,0 +1,242 @@
+"""Who may import whom, what is imported when, and that every first-party plugin goes through the public door."""
+
+import ast
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+import xaudio
+import xaudio.types
+from xaudio.hookspecs import PROJECT
+
+ROOT = Path(__file__).resolve().parent.parent
+CORE = sorted((ROOT / "xaudio").rglob("*.py"))
+PACKAGES = sorted(path for folder in ("plugins", "benchmarks") for path in (ROOT / folder).glob("xaudio_*") if path.is_dir())
+HEAVY = ("torch", "scipy", "matplotlib", "captum", "zennit")
+SERIALISERS = {"pickle", "cPickle", "_pickle", "dill", "cloudpickle", "joblib", "shelve", "marshal"}
+
+
+def imports(tree: ast.AST) -> list[tuple[str, str | None, int]]:
+    """Every import as (module, name or None, level), also those by import_module("...")."""
+    found: list[tuple[str, str | None, int]] = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found += [(alias.name, None, 0) for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            found += [(node.module or "", alias.name, node.level) for alias in node.names]
+        elif isinstance(node, ast.Call) and ast.unparse(node.func).split(".")[-1] in ("import_module", "__import__"):
+            found += [
+                (arg.value, None, 0) for arg in node.args[:1] if isinstance(arg, ast.Constant) and isinstance(arg.value, str)
+            ]
+    return found
+
+
+def core_violations(source: str) -> list[str]:
+    """Imports of plugin packages."""
+    return [module for module, _, _ in imports(ast.parse(source)) if module.startswith("xaudio_")]
+
+
+def plugin_violations(source: str, package: str, depth: int = 1) -> list[str]:
+    """What a module of a plugin package takes from xaudio or from other plugins beyond the public names."""
+    tree, found = ast.parse(source), []
+    for module, name, level in imports(tree):
+        shown = "." * level + module + (f".{name}" if name else "")
+        top = module.split(".")[0]
+        if level:
+            wrong = level > depth
+        elif module == "xaudio":
+            wrong = name is not None and name not in xaudio.__all__
+        elif module == "xaudio.types":
+            wrong = name is None or name.startswith("_") or not hasattr(xaudio.types, name)
+        else:
+            wrong = top == "xaudio" or (top.startswith("xaudio_") and top != package)
+        found += [shown] * wrong
+    bound = {
+        alias.asname or alias.name
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Import)
+        for alias in node.names
+        if alias.name == "xaudio"
+    }
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id in bound:
+            found += [f"xaudio.{node.attr}"] * (node.attr not in xaudio.__all__)
+    return found
+
+
+def serialisation_violations(source: str) -> list[str]:
+    """Ways to run code from a file: pickle and its kin, torch.load and torch.save, numpy's allow_pickle."""
+    tree, found = ast.parse(source), []
+    found += [module for module, _, _ in imports(tree) if module.split(".")[0] in SERIALISERS]
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and ast.unparse(node) in ("torch.load", "torch.save", "torch.serialization"):
+            found.append(ast.unparse(node))
+        if isinstance(node, ast.ImportFrom) and node.module == "torch":
+            found += [f"torch.{alias.name}" for alias in node.names if alias.name in ("load", "save", "serialization")]
+        if isinstance(node, ast.keyword) and node.arg == "allow_pickle" and ast.unparse(node.value) != "False":
+            found.append("allow_pickle")
+    return found
+
+
+@pytest.mark.parametrize("source", ["import xaudio_lrp", "from xaudio_lrp._lrp import x", "import_module('xaudio_lrp')"])
+def test_the_check_of_the_core_sees(source: str) -> None:
+    assert core_violations(source)
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "import xaudio_lrp",
+        "from xaudio_lrp import lrp",
+        "def f():\n    from xaudio_html._html import Html",
+        "import xaudio.audio",
+        "import xaudio.types",
+        "from xaudio import registry",
+        "from xaudio.audio import read_audio",
+        "from xaudio.types import _Hidden",
+        "from xaudio.types import np_missing",
+        "from xaudio import *",
+        "from ..xaudio_lrp import lrp",
+        "import xaudio\nxaudio.audio",
+        "import xaudio as x\nx.pipeline.render",
+        "import importlib\nimportlib.import_module('xaudio.runs')",
+        "__import__('xaudio_lrp')",
+    ],
+)
+def test_the_check_of_plugins_sees(source: str) -> None:
+    assert plugin_violations(source, "xaudio_mine")
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "from xaudio import Clip, hookimpl",
+        "from xaudio.types import Representation, Explainer",
+        "from xaudio_mine._inner import f",
+        "from . import _inner\nfrom ._inner import f",
+        "import xaudio\nxaudio.create('model', 'x')",
+        "xaudio_models = 1",
+    ],
+)
+def test_the_check_of_plugins_lets_pass(source: str) -> None:
+    assert not plugin_violations(source, "xaudio_mine")
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "import pickle",
+        "from pickle import load",
+        "import torch\ntorch.load(x)",
+        "from torch import load",
+        "np.load(x, allow_pickle=True)",
+    ],
+)
+def test_the_check_of_serialisation_sees(source: str) -> None:
+    assert serialisation_violations(source)
+
+
+def test_there_is_something_to_check() -> None:
+    assert len(CORE) > 10
+    assert len(PACKAGES) > 10
+
+
+@pytest.mark.parametrize("path", CORE, ids=lambda path: str(path.relative_to(ROOT)))
+def test_the_core_imports_no_plugin(path: Path) -> None:
+    assert core_violations(path.read_text(encoding="utf-8")) == []
+
+
+@pytest.mark.parametrize("package", PACKAGES, ids=lambda path: path.name)
+def test_a_plugin_imports_only_public_names_and_no_other_plugin(package: Path) -> None:
+    found = {}
+    for path in sorted(package.rglob("*.py")):
+        depth = len(path.relative_to(package).parts)
+        found[path.name] = plugin_violations(path.read_text(encoding="utf-8"), package.name, depth)
+    assert found
+    assert {name: wrong for name, wrong in found.items() if wrong} == {}
+
+
+@pytest.mark.parametrize("package", [ROOT / "xaudio", *PACKAGES], ids=lambda path: path.name)
+def test_nothing_is_pickled(package: Path) -> None:
+    found = {path.name: serialisation_violations(path.read_text(encoding="utf-8")) for path in package.rglob("*.py")}
+    assert {name: wrong for name, wrong in found.items() if wrong} == {}
+
+
+def test_every_public_name_exists_and_is_listed_once() -> None:
+    assert len(xaudio.__all__) == len(set(xaudio.__all__))
+    assert [name for name in xaudio.__all__ if getattr(xaudio, name, None) is None] == []
+    assert set(xaudio.__all__) <= set(dir(xaudio))
+    assert set(xaudio._LAZY) <= set(xaudio.__all__)
+    with pytest.raises(AttributeError, match="no attribute 'explainn'"):
+        _ = xaudio.explainn  # type: ignore[attr-defined]
+
+
+def test_every_first_party_plugin_is_registered_and_packaged() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    registered = list(project["project"]["entry-points"][PROJECT].values())
+    packaged = project["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]
+    folders = [str(path.relative_to(ROOT)) for path in PACKAGES]
+    assert sorted(registered) == sorted(path.name for path in PACKAGES)
+    assert sorted(packaged) == sorted(["xaudio", *folders])
+    assert [folder for folder in folders if not (ROOT / folder / "__init__.py").is_file()] == []
+
+
+RUN = """
+import sys
+from xaudio.cli import main
+sys.argv = ["xaudio", *sys.argv[1:]]
+try:
+    main()
+    status = 0
+except SystemExit as stopped:
+    status = stopped.code or 0
+print("HEAVY", status, sorted({HEAVY} & set(sys.modules)), file=sys.stderr)
+""".replace("{HEAVY}", repr(set(HEAVY)))
+
+
+def run_python(code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, timeout=60, check=False)
+
+
+def test_importing_xaudio_imports_nothing_heavy() -> None:
+    code = f"import sys, xaudio, xaudio.types; dir(xaudio); print(sorted({set(HEAVY)!r} & set(sys.modules)))"
+    assert run_python(code).stdout.strip() == "[]"
+    assert run_python(code.replace("dir(xaudio)", "xaudio.explain")).stdout.strip() != "[]"  # the check sees torch
+
+
+@pytest.mark.parametrize(
+    ("command", "expected"),
+    [
+        ("--help", "explain"),
+        ("--version", xaudio.__version__),
+        ("plugins list", "audiomnist"),
+        ("plugins list --json", '"plugins"'),
+        ("plugins show lrp", "composite"),
+        ("bench audiomnist --help", "--preset"),
+        ("explain --help", "--explainer"),
+        ("train --help", "--fold"),
+    ],
+)
+def test_a_command_that_computes_nothing_imports_nothing_heavy(command: str, expected: str) -> None:
+    done = run_python(RUN, *command.split())
+    assert expected in done.stdout, done.stderr
+    assert done.stderr.splitlines()[-1] == "HEAVY 0 []", done.stderr
+
+
+def test_importing_a_plugin_imports_nothing_heavy() -> None:
+    names = [path.name for path in PACKAGES]
+    code = f"""
+import importlib, sys
+for name in {names!r}:
+    importlib.import_module(name)
+    for heavy in sorted({set(HEAVY)!r} & set(sys.modules)):
+        print(name, heavy)
+        for module in [module for module in sys.modules if module.split(".")[0] == heavy]:
+            del sys.modules[module]
+print("done")
+"""
+    done = run_python(code)
+    assert done.stdout == "done\n", done.stdout + done.stderr

@@ -1,0 +1,167 @@
+"""The command line as a person uses it: exit status, one line for what is wrong, files that are there."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+import xaudio
+
+
+def run(*arguments: object, status: int = 0) -> subprocess.CompletedProcess:
+    program = "import sys; sys.argv[0] = 'xaudio'; from xaudio.cli import main; main()"
+    command = [sys.executable, "-c", program, *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert done.returncode == status, done.stderr + done.stdout
+    assert "Traceback" not in done.stderr
+    return done
+
+
+def error_of(*arguments: object) -> str:
+    lines = [line for line in run(*arguments, status=1).stderr.splitlines() if line.startswith("xaudio: error:")]
+    assert len(lines) == 1
+    return lines[0]
+
+
+def test_explain_writes_picture_sounds_page_and_relevance(run_folder, recording, tmp_path):
+    out = tmp_path / "out"
+    done = run("explain", recording, "--model", run_folder, "--out", out, "--explainer", "lrp:composite=epsilon_plus")
+    names = {path.name for path in out.iterdir()}
+    assert names == {
+        "explanation.png",
+        "original.wav",
+        "positive.wav",
+        "negative.wav",
+        "audible.json",
+        "explanation.html",
+        "explanation.safetensors",
+        "run.json",
+    }
+    assert "explained" in done.stdout
+    assert "mixed down from 2 channels" in done.stdout
+    explanation = xaudio.Explanation.load(out / "explanation.safetensors")
+    assert explanation.relevance.shape == (1, 8000)
+    # The recording is half a second: outside it the sounds are exactly silent and there is no relevance.
+    placed = explanation.provenance["placement"]
+    outside = np.ones(8000, bool)
+    outside[placed["offset"] : placed["offset"] + placed["samples"]] = False
+    assert outside.sum() == 4000
+    assert not explanation.relevance[0, outside].any()
+    for name in ("original", "positive", "negative"):
+        samples, rate = soundfile.read(out / f"{name}.wav")
+        assert rate == 8000
+        assert np.abs(samples).max() < 1
+        assert not samples[outside].any()
+
+
+def test_explain_several_recordings_and_explainers(spectrogram_run_folder, recording, tmp_path):
+    copy = tmp_path / "other.flac"
+    soundfile.write(copy, soundfile.read(recording)[0][:8000], 44100)
+    options = ["--explainer", "random", "--explainer", "amplitude", "--render", "audible", "--json", "--target", "7"]
+    done = run("explain", recording, copy, "--model", spectrogram_run_folder, "--out", tmp_path / "out", *options)
+    records = json.loads(done.stdout)
+    assert [record["explainer"] for record in records] == ["random"] * 2 + ["amplitude"] * 2
+    assert {record["explained"] for record in records} == {"7"}
+    assert sum(records[0]["probabilities"].values()) == pytest.approx(1)
+    assert len({Path(path).parent for record in records for path in record["files"]}) == 4
+    for record in records:
+        assert all(Path(path).exists() for path in record["files"])
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"--model": "nowhere"}, "nowhere: is not the run folder of a model"),
+        ({"--explainer": "lpr"}, "Unknown explainer 'lpr'. Did you mean 'lrp'?"),
+        ({"--explainer": "lrp:composite=epsilonplus"}, "'epsilonplus' does not fit option 'composite' of explainer 'lrp'"),
+        ({"--explainer": "lrp:composite"}, "Cannot read 'composite'"),
+        ({"--target": "nine"}, "Unknown class 'nine'"),
+        ({"--device": "cuda:7"}, "The device 'cuda:7' is not available"),
+        ({"--device": "gpu"}, "Unknown device 'gpu'. Expected auto, cpu, cuda, cuda:N or mps."),
+        ({"--render": "visal"}, "Unknown renderer 'visal'. Did you mean 'visual'?"),
+        ({"--out": "/proc/nowhere"}, "/proc/nowhere: cannot be written"),
+        ({"file": "missing.wav"}, "missing.wav: there is no such file"),
+        ({"file": __file__}, "cannot be read as audio"),
+    ],
+)
+def test_bad_input_gets_one_line_and_status_one(run_folder, recording, tmp_path, change, message):
+    given = {"--model": run_folder, "--out": tmp_path / "out", "--explainer": "gradient"} | change
+    file = given.pop("file", recording)
+    assert message in error_of("explain", file, *(part for pair in given.items() for part in pair))
+    assert not [path for path in (tmp_path / "out").rglob("*") if path.is_file()]
+
+
+def test_wrong_usage_has_status_two():
+    assert "Missing option" in run("explain", "x.wav", status=2).stderr
+    run("nonsense", status=2)
+    run("explain", "x.wav", "--model", "m", "--out", "o", "--nonsense", status=2)
+    assert "Invalid value for '--fit'" in run("explain", "x.wav", "--model", "m", "--out", "o", "--fit", "cut", status=2).stderr
+
+
+def test_train_then_data_info_then_explain(tmp_path):
+    dataset = "synthetic:speakers=8,repetitions=1"
+    settings = ["--set", "steps=1", "--set", "batch_size=4"]
+    done = run("train", "--dataset", dataset, "--task", "sex", "--model", "audionet", "--out", tmp_path / "run", *settings)
+    assert "accuracy" in done.stdout
+    assert {path.name for path in (tmp_path / "run").iterdir()} == {
+        "model.safetensors",
+        "predictions.csv",
+        "results.json",
+        "run.json",
+    }
+    record = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert record["settings"]["steps"] == 1
+    assert record["versions"]["torch"]
+    found = json.loads(run("data", "info", dataset, "--json").stdout)
+    assert (found["recordings"], found["speakers"], found["problems"]) == (80, 8, [])
+    assert found["tasks"]["digit"]["classes"]["3"] == 8
+    assert "task sex" in run("data", "info", dataset).stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--dataset", "syntetic"], "Unknown dataset 'syntetic'. Did you mean 'synthetic'?"),
+        (["--task", "digits"], "Unknown task 'digits'. Did you mean 'digit'?"),
+        (["--model", "alexnett"], "Unknown model 'alexnett'. Did you mean 'alexnet'?"),
+        (["--model", "audionet:pool1=other"], "'other' does not fit option 'pool1' of model 'audionet': expected code | paper"),
+        (["--fold", "9"], "there is no fold 9"),
+        (["--set", "steps"], "Cannot read --set 'steps'"),
+        (["--set", "stepz=3"], "Did you mean 'steps'?"),
+        (["--data", "."], "reads no files"),
+        (["--dataset", "fsdd", "--data", "tests"], "recordings"),
+        (["--dataset", "audiomnist", "--data", "nowhere"], "nowhere"),
+        (["--representation", "spectrogram"], "AudioNet got features"),
+    ],
+)
+def test_train_names_what_is_wrong(tmp_path, arguments, message):
+    given = {"--dataset": "synthetic:speakers=8,repetitions=1", "--task": "digit", "--model": "audionet", "--set": "steps=1"}
+    given |= dict(zip(arguments[::2], arguments[1::2], strict=True))
+    line = error_of("train", *(part for pair in given.items() for part in pair), "--out", tmp_path / "run")
+    assert message in line
+    assert not (tmp_path / "run" / "model.safetensors").exists()
+
+
+def test_plugins_are_listed_shown_and_checked():
+    listed = json.loads(run("plugins", "list", "--json").stdout)
+    names = {(item["kind"], item["name"]) for item in listed["plugins"]}
+    assert {("explainer", "lrp"), ("dataset", "synthetic"), ("model", "audionet"), ("benchmark", "audiomnist")} <= names
+    assert listed["problems"] == []
+    assert "lrp" in run("plugins", "list").stdout
+    shown = run("plugins", "show", "lrp").stdout
+    assert "composite" in shown
+    assert "epsilon_plus" in shown
+    assert "Did you mean 'lrp'" in error_of("plugins", "show", "lpr")
+    assert "ok    explainer gradient: relevance is shaped like the features" in run("plugins", "check", "gradient").stdout
+
+
+def test_fetch_of_a_data_set_that_cannot_be_fetched():
+    assert "cannot be fetched" in error_of("data", "fetch", "fsdd")
+
+
+def test_version():
+    assert run("--version").stdout.strip() == f"xaudio {xaudio.__version__}"

@@ -1,0 +1,82 @@
+"""Every first-party plugin keeps its contract, and the suite notices one that does not."""
+
+from importlib.metadata import EntryPoint
+
+import pytest
+
+import xaudio.conformance
+from xaudio.conformance import check
+from xaudio.registry import KINDS, Registry, registry
+
+# Data sets that need files are checked with real recordings in their own tests.
+PLUGINS = [
+    (kind, name)
+    for kind in KINDS
+    for name in registry().names(kind)
+    if (kind, name) not in {("dataset", "audiomnist"), ("dataset", "audiomnist-az"), ("dataset", "fsdd")}
+]
+
+
+@pytest.mark.parametrize(("kind", "name"), PLUGINS)
+def test_first_party_plugins_conform(kind, name):
+    results = check(kind, name)
+    assert results
+    assert [f"{result.what}: {result.problem}" for result in results if result.problem] == []
+
+
+BROKEN = """
+import torch
+from xaudio import hookimpl
+
+def wrong_shape(model, features, target):
+    return features[:, :, :3]
+
+def forgets_seed(model, features, target):
+    return torch.rand_like(features)
+
+def changes_weights(model, features, target):
+    with torch.no_grad():
+        next(model.parameters()).add_(1)
+    return features
+
+def leaves_gradients(model, features, target):
+    model(features).sum().backward()
+    return features
+
+def leaves_hooks(model, features, target):
+    model[0].register_forward_hook(lambda *_: None)
+    return features
+
+def mixes_batch(model, features, target):
+    return features - features.mean(0, keepdim=True)
+
+def raises(model, features, target):
+    raise KeyError("x")
+
+@hookimpl
+def xaudio_explainers():
+    found = [wrong_shape, forgets_seed, changes_weights, leaves_gradients, leaves_hooks, mixes_batch, raises]
+    return {f.__name__: (lambda f=f: (lambda: f))() for f in found}
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "problem"),
+    [
+        ("wrong_shape", "expected relevance shaped like the features"),
+        ("forgets_seed", "the same call gives the same relevance"),
+        ("changes_weights", "weights are left as they were"),
+        ("leaves_gradients", "no gradients are left"),
+        ("leaves_hooks", "no hooks are left"),
+        ("mixes_batch", "does not depend on the batch"),
+        ("raises", "KeyError"),
+    ],
+)
+def test_a_plugin_that_breaks_its_contract_is_found(tmp_path, monkeypatch, name, problem):
+    (tmp_path / "broken_explainers.py").write_text(BROKEN)
+    monkeypatch.syspath_prepend(tmp_path)
+    broken = Registry([EntryPoint("broken", "broken_explainers", "xaudio")])
+    assert broken.problems() == []
+    monkeypatch.setattr(xaudio.conformance, "registry", lambda: broken)
+    problems = [f"{result.what}: {result.problem}" for result in check("explainer", name) if result.problem]
+    assert any(problem in line for line in problems)

@@ -1,0 +1,335 @@
+"""From clips to placed waveforms, and the cache that makes decoding a data set necessary only once."""
+
+import shutil
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from xaudio.audio import make_clip
+from xaudio.datasets import Recording, SpeakerDataset, read_recording
+from xaudio.errors import AudioError, OutputError
+from xaudio.preparation import cache_folder, checksum_of, place, prepare_clip, prepare_clips, prepare_dataset
+from xaudio.types import Clip
+
+RATE, SAMPLES = 8000, 400
+READS: Any = SimpleNamespace(sample_rate=RATE, samples=SAMPLES)  # what preparation asks of a representation
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A cache of this test alone."""
+    monkeypatch.setenv("XAUDIO_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+def clips(lengths: list[int], seed: int = 0) -> list[Clip]:
+    rng = np.random.default_rng(seed)
+    return [make_clip(rng.uniform(-1, 1, length), RATE, source=f"clip {index}") for index, length in enumerate(lengths)]
+
+
+# ----------------------------------------------------------------------------------------------------------- placement
+
+
+@given(st.data(), st.integers(1, 40))
+def test_place_moves_each_waveform_to_its_offset(data: st.DataObject, samples: int) -> None:
+    lengths = data.draw(st.lists(st.integers(0, samples), min_size=1, max_size=5))
+    offsets = [data.draw(st.integers(0, samples - length)) for length in lengths]
+    waveforms = np.zeros((len(lengths), samples), np.float32)
+    expected = np.zeros_like(waveforms)
+    for row, (length, offset) in enumerate(zip(lengths, offsets, strict=True)):
+        for sample in range(length):
+            waveforms[row, sample] = expected[row, offset + sample] = row + sample + 1
+    before = torch.from_numpy(waveforms.copy())
+    placed = place(before, torch.tensor(lengths), torch.tensor(offsets))
+    assert placed.dtype == torch.float32
+    assert np.array_equal(placed.numpy(), expected)
+    assert np.array_equal(before.numpy(), waveforms)
+
+
+def test_what_lies_behind_the_length_is_not_moved() -> None:
+    waveforms = torch.arange(1.0, 7.0).repeat(2, 1)
+    placed = place(waveforms, torch.tensor([2, 6]), torch.tensor([3, 0]))
+    assert placed.tolist() == [[0, 0, 0, 1, 2, 0], [1, 2, 3, 4, 5, 6]]
+
+
+def test_fixed_placements() -> None:
+    prepared = prepare_clips(clips([400, 399, 100, 2]), RATE, SAMPLES, "error", "soxr")
+    assert prepared.offsets("start", 0).tolist() == [0, 0, 0, 0]
+    assert prepared.offsets("centre", 0).tolist() == [0, 0, 150, 199]
+
+
+@given(st.lists(st.integers(2, SAMPLES), min_size=1, max_size=8), st.integers(0, 2**32), st.sampled_from(["file", "step"]))
+def test_drawn_offsets_leave_the_recording_within_the_window(lengths: list[int], seed: int, placement: Any) -> None:
+    offsets = prepare_clips(clips(lengths), RATE, SAMPLES, "error", "soxr").offsets(placement, seed)
+    assert offsets.dtype == np.int64
+    for length, offset in zip(lengths, offsets, strict=True):
+        assert 0 <= offset < max(1, SAMPLES - length)
+
+
+def test_an_offset_depends_on_content_and_seed_alone() -> None:
+    several = clips([100, 50, 100, 70])
+    together = prepare_clips(several, RATE, SAMPLES, "error", "soxr")
+    offsets = together.offsets("file", 3)
+    for index, clip in enumerate(several):
+        renamed = replace(clip, source="elsewhere.wav", speaker="x", labels={"digit": 1})
+        alone = prepare_clips([renamed], RATE, SAMPLES, "error", "soxr")
+        assert alone.offsets("file", 3).tolist() == [offsets[index]]
+    assert offsets.tolist() == together.offsets("step", 3).tolist() == together.offsets("file", 3).tolist()
+    assert offsets.tolist() != together.offsets("file", 4).tolist()
+    assert offsets[0] != offsets[2]  # of the same length but another content
+
+
+def test_offsets_are_uniform() -> None:
+    lengths = [100] * 2000
+    draws = prepare_clips(clips(lengths), RATE, SAMPLES, "error", "soxr").offsets("file", 0)
+    counts = np.histogram(draws, bins=10, range=(0, 300))[0]
+    # 200 are expected in each bin, with a standard deviation of 13.4.
+    assert counts.sum() == 2000
+    assert np.abs(counts - 200).max() < 5 * 13.4
+
+
+# ----------------------------------------------------------------------------------------------------------- preparing
+
+
+def test_clips_are_resampled_fitted_and_noted() -> None:
+    rng = np.random.default_rng(0)
+    long = make_clip(rng.uniform(-1, 1, 2 * SAMPLES), RATE, notes=["cut"])
+    other_rate = make_clip(rng.uniform(-1, 1, 600), 2 * RATE)
+    prepared = prepare_clips([long, other_rate, *clips([30])], RATE, SAMPLES, "loudest", "fft")
+    assert len(prepared) == 3
+    assert prepared.waveforms.shape == (3, SAMPLES)
+    assert prepared.waveforms.dtype == np.float32
+    assert prepared.lengths.tolist() == [SAMPLES, 300, 30]
+    assert prepared.notes[0][0] == "cut"
+    assert prepared.notes[0][1].startswith("loudest 0.050 s of 0.100 s kept")
+    assert prepared.notes[1] == ["resampled from 16000 to 8000 Hz (fft)"]
+    assert prepared.notes[2] == []
+    for waveform, length, checksum in zip(prepared.waveforms, prepared.lengths, prepared.checksums, strict=True):
+        assert not waveform[length:].any()
+        assert checksum == checksum_of(waveform[:length])
+
+
+def test_a_clip_that_does_not_fit_is_named() -> None:
+    with pytest.raises(AudioError, match="clip 1: is 0.051 s long"):
+        prepare_clips(clips([10, 410]), RATE, SAMPLES, "error", "soxr")
+    with pytest.raises(AudioError, match="clip 0"):
+        prepare_clip(clips([410])[0], RATE, SAMPLES, "error", "soxr")
+
+
+# ----------------------------------------------------------------------------------------------------------- the cache
+
+
+class Counted:
+    """Reads recordings and counts."""
+
+    def __init__(self) -> None:
+        self.reads = 0
+
+    def __call__(self, recording: Recording) -> Clip:
+        self.reads += 1
+        return read_recording(recording)
+
+
+def dataset(folder: Path, lengths: tuple[int, ...] = (100, 200, 300, 400), **fields: Any) -> tuple[SpeakerDataset, Counted]:
+    """A data set of real files, and how often they were decoded."""
+    folder.mkdir(exist_ok=True)
+    rng, recordings, read = np.random.default_rng(1), [], Counted()
+    for index, length in enumerate(lengths):
+        path = folder / f"{index}.wav"
+        soundfile.write(path, rng.uniform(-0.9, 0.9, length), RATE)
+        recordings.append(Recording(str(path), f"speaker {index}", {"digit": index}))
+    tasks = {"digit": tuple("0123456789")}
+    speakers = {"digit": [[recording.speaker] for recording in recordings]}
+    return SpeakerDataset("test", "Test", tasks, recordings, speakers, read=read, **fields), read
+
+
+def same(one: Any, other: Any) -> bool:
+    return (
+        np.array_equal(one.waveforms, other.waveforms)
+        and np.array_equal(one.lengths, other.lengths)
+        and np.array_equal(one.checksums, other.checksums)
+        and list(one.notes) == list(other.notes)
+    )
+
+
+def entries(cache: Path) -> list[Path]:
+    return sorted((cache / "prepared").iterdir()) if (cache / "prepared").exists() else []
+
+
+def test_the_cache_follows_the_environment(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert cache_folder() == cache
+    monkeypatch.delenv("XAUDIO_CACHE")
+    assert cache_folder().name == "xaudio"
+
+
+def test_the_second_time_nothing_is_decoded(cache: Path, tmp_path: Path) -> None:
+    data, read = dataset(tmp_path / "data")
+    first = prepare_dataset(data, READS)
+    assert read.reads == 4
+    second = prepare_dataset(dataset(tmp_path / "data")[0], READS)
+    assert same(first, second)
+    again = prepare_dataset(data, READS)
+    assert read.reads == 4
+    assert isinstance(again.waveforms, np.memmap)
+    in_memory = prepare_clips([data[index] for index in range(4)], RATE, SAMPLES, "error", "fft")
+    assert same(again, in_memory)
+    assert len(entries(cache)) == 1
+
+
+def test_the_cache_cannot_be_changed_by_accident(cache: Path, tmp_path: Path) -> None:
+    prepared = prepare_dataset(dataset(tmp_path / "data")[0], READS)
+    with pytest.raises(ValueError, match="read-only"):
+        prepared.waveforms[0, 0] = 1
+
+
+def test_other_settings_are_another_cache(cache: Path, tmp_path: Path) -> None:
+    data, read = dataset(tmp_path / "data")
+    found = [
+        prepare_dataset(data, READS),
+        prepare_dataset(data, SimpleNamespace(sample_rate=RATE, samples=SAMPLES + 1)),  # type: ignore[arg-type]
+        prepare_dataset(data, SimpleNamespace(sample_rate=RATE // 2, samples=SAMPLES)),  # type: ignore[arg-type]
+        prepare_dataset(data, READS, fit="loudest"),
+        prepare_dataset(data, SimpleNamespace(sample_rate=RATE // 2, samples=SAMPLES), resampling="soxr"),  # type: ignore[arg-type]
+        prepare_dataset(replace(data, fit="trim", _hash=[]), READS),
+    ]
+    assert read.reads == 4 * len(found)
+    assert len(entries(cache)) == len(found)
+    assert [prepared.waveforms.shape[1] for prepared in found[:3]] == [SAMPLES, SAMPLES + 1, SAMPLES]
+    assert found[2].lengths.tolist() == [50, 100, 150, 200]
+    assert not np.array_equal(found[2].waveforms, found[4].waveforms)
+
+
+def test_another_content_is_another_cache(cache: Path, tmp_path: Path) -> None:
+    data, _ = dataset(tmp_path / "data")
+    first = prepare_dataset(data, READS)
+    soundfile.write(tmp_path / "data" / "0.wav", np.zeros(50), RATE)
+    second = prepare_dataset(replace(data, _hash=[]), READS)
+    assert second.lengths.tolist() == [50, 200, 300, 400]
+    assert first.lengths.tolist() == [100, 200, 300, 400]
+
+
+@pytest.mark.parametrize("name", ["waveforms.npy", "lengths.npy", "checksums.npy", "notes.json"])
+@pytest.mark.parametrize("damage", ["removed", "empty", "half", "garbage", "other"])
+def test_a_damaged_cache_is_built_again(cache: Path, tmp_path: Path, name: str, damage: str) -> None:
+    data, read = dataset(tmp_path / "data")
+    expected = prepare_clips([data[index] for index in range(4)], RATE, SAMPLES, "error", "fft")
+    prepare_dataset(data, READS)
+    (folder,) = entries(cache)
+    content = (folder / name).read_bytes()
+    if damage == "removed":
+        (folder / name).unlink()
+    elif damage == "other":  # valid, but of another data set
+        smaller = prepare_dataset(dataset(tmp_path / "other", (10, 20))[0], READS)
+        assert len(smaller) == 2
+        (other,) = set(entries(cache)) - {folder}
+        shutil.copy(other / name, folder / name)
+    else:
+        (folder / name).write_bytes(
+            {"empty": b"", "half": content[: len(content) // 2], "garbage": b"\xff" * len(content)}[damage]
+        )
+    read.reads = 0
+    assert same(prepare_dataset(data, READS), expected)
+    assert read.reads == 4
+    assert same(prepare_dataset(data, READS), expected)
+    assert read.reads == 4
+    assert folder in entries(cache)
+    assert not [path for path in entries(cache) if path.name.startswith("building")]
+
+
+def test_an_error_leaves_no_half_cache(cache: Path, tmp_path: Path) -> None:
+    data, read = dataset(tmp_path / "data", (100, 500, 100, 100))
+    for _ in range(2):
+        with pytest.raises(AudioError, match="1.wav: is 0.062 s long"):
+            prepare_dataset(data, READS)
+        assert entries(cache) == []
+    assert read.reads == 4
+    assert prepare_dataset(data, READS, fit="loudest").lengths.tolist() == [100, 400, 100, 100]
+
+
+def test_an_interruption_leaves_no_half_cache(cache: Path, tmp_path: Path) -> None:
+    data, _ = dataset(tmp_path / "data")
+
+    def interrupt(recording: Recording) -> Clip:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        prepare_dataset(replace(data, read=interrupt), READS)
+    assert entries(cache) == []
+
+
+def test_a_cache_that_cannot_be_made_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("XAUDIO_CACHE", str(tmp_path / "file"))
+    with pytest.raises(OutputError, match="the cache cannot be written .*Set XAUDIO_CACHE") as caught:
+        prepare_dataset(dataset(tmp_path / "data")[0], READS)
+    assert len(str(caught.value).splitlines()) == 1
+
+
+BUILD = """
+import resource, signal, sys, time
+from types import SimpleNamespace
+from pathlib import Path
+import numpy as np
+from xaudio.audio import make_clip
+from xaudio.datasets import Recording, SpeakerDataset
+from xaudio.errors import OutputError
+from xaudio.preparation import prepare_dataset
+
+limit, folder = int(sys.argv[1]), Path(sys.argv[2])
+if limit:
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+
+def read(recording):
+    (folder / f"started-{sys.argv[3]}").touch()
+    if len(sys.argv) > 4:  # wait until the other process is decoding as well
+        deadline = time.monotonic() + 30
+        while len(list(folder.glob("started-*"))) < 2 and time.monotonic() < deadline:
+            time.sleep(0.01)
+    return make_clip(np.full(100 + int(recording.source), 0.5), 8000)
+
+recordings = [Recording(str(index), str(index), {"digit": index}) for index in range(10)]
+speakers = {"digit": [[str(index)] for index in range(10)]}
+data = SpeakerDataset("made", "Made", {"digit": tuple("0123456789")}, recordings, speakers, read=read, fingerprint_of=lambda _: "made")
+try:
+    prepared = prepare_dataset(data, SimpleNamespace(sample_rate=8000, samples=8000))
+    print(prepared.lengths.tolist(), float(prepared.waveforms.sum()))
+except OutputError as error:
+    print(error)
+"""
+BUILT = f"{list(range(100, 110))} {sum(range(100, 110)) / 2}\n"
+
+
+def test_two_processes_that_build_at_the_same_time_both_succeed(cache: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "-c", BUILD, "0", str(tmp_path)]
+    both = [
+        subprocess.Popen([*command, name, "wait"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        for name in ("a", "b")
+    ]
+    for process in both:
+        out, err = process.communicate(timeout=60)
+        assert out == BUILT, err
+    assert sorted(path.name for path in tmp_path.glob("started-*")) == ["started-a", "started-b"]
+    (entry,) = entries(cache)
+    assert not entry.name.startswith("building")
+    third = subprocess.run([*command, "c"], capture_output=True, text=True, timeout=60, check=True)
+    assert third.stdout == BUILT
+    assert not (tmp_path / "started-c").exists()  # read from the cache
+
+
+def test_a_full_disk_is_an_error_and_leaves_no_half_cache(cache: Path, tmp_path: Path) -> None:
+    """A process that may write 100 kB to a file stands for a disk with no space left."""
+    command = [sys.executable, "-c", BUILD, "100000", str(tmp_path), "a"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    assert "the cache cannot be written" in done.stdout, done.stderr
+    assert entries(cache) == []

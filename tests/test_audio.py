@@ -444,6 +444,12 @@ def test_at_rate_notes_what_it_did() -> None:
     assert resample(clip.waveform, 16000, 16000, "fft") is clip.waveform
 
 
+def test_a_clip_of_which_nothing_is_left_is_refused() -> None:
+    clip = make_clip(np.ones(2), 768_000, source="here")
+    with pytest.raises(AudioError, match="^here: has 2 samples at 768000 Hz and none at 1000 Hz"):
+        at_rate(clip, 1000, "soxr")
+
+
 # ------------------------------------------------------------------------------------------------------------- fitting
 
 

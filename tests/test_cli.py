@@ -127,7 +127,7 @@ def test_train_then_data_info_then_explain(tmp_path):
     [
         (["--dataset", "syntetic"], "Unknown dataset 'syntetic'. Did you mean 'synthetic'?"),
         (["--task", "digits"], "Unknown task 'digits'. Did you mean 'digit'?"),
-        (["--model", "alexnett"], "Unknown model 'alexnett'. Did you mean 'alexnet'?"),
+        (["--model", "alexnett"], "Unknown model 'alexnett'. Did you mean 'alexnet' or 'audionet'?"),
         (["--model", "audionet:pool1=other"], "'other' does not fit option 'pool1' of model 'audionet': expected code | paper"),
         (["--fold", "9"], "there is no fold 9"),
         (["--set", "steps"], "Cannot read --set 'steps'"),

@@ -205,7 +205,7 @@ def test_damaged_and_foreign_run_folders_are_named(run_folder, tmp_path):
 
 
 def test_renderers_write_one_folder_per_recording(run_folder, recording, tmp_path):
-    from xaudio.pipeline import render
+    from xaudio.rendering import render
 
     explanations = xaudio.explain(run_folder, [recording, recording], explainer="gradient")
     written = render(explanations, ["visual:dpi=50", "audible"], tmp_path / "out")

@@ -96,6 +96,9 @@ def test_offsets_are_uniform() -> None:
     # 200 are expected in each bin, with a standard deviation of 13.4.
     assert counts.sum() == 2000
     assert np.abs(counts - 200).max() < 5 * 13.4
+    # The last sample that is free is not drawn, as in the published code: [0, samples - length).
+    for free, drawn in [(0, {0}), (1, {0}), (3, {0, 1, 2})]:
+        assert set(prepare_clips(clips([SAMPLES - free] * 100), RATE, SAMPLES, "error", "soxr").offsets("file", 0)) == drawn
 
 
 # ----------------------------------------------------------------------------------------------------------- preparing
@@ -300,7 +303,8 @@ def read(recording):
 
 recordings = [Recording(str(index), str(index), {"digit": index}) for index in range(10)]
 speakers = {"digit": [[str(index)] for index in range(10)]}
-data = SpeakerDataset("made", "Made", {"digit": tuple("0123456789")}, recordings, speakers, read=read, fingerprint_of=lambda _: "made")
+tasks = {"digit": tuple("0123456789")}
+data = SpeakerDataset("made", "Made", tasks, recordings, speakers, read=read, fingerprint_of=lambda _: "made")
 try:
     prepared = prepare_dataset(data, SimpleNamespace(sample_rate=8000, samples=8000))
     print(prepared.lengths.tolist(), float(prepared.waveforms.sum()))

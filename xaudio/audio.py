@@ -232,10 +232,18 @@ def _without_offset(waveform: FloatArray) -> FloatArray:
 
 
 def at_rate(clip: Clip, rate: int, method: Resampling) -> Clip:
-    """The clip at another sample rate, with a note if that changed it."""
+    """The clip at another sample rate, with a note if that changed it.
+
+    Raises
+    ------
+    AudioError
+        If it is so short that no sample is left.
+    """
     if clip.sample_rate == rate:
         return clip
     waveform = resample(clip.waveform, clip.sample_rate, rate, method)
+    if not waveform.size:
+        raise AudioError(f"{clip.source}: has {len(clip.waveform)} samples at {clip.sample_rate} Hz and none at {rate} Hz.")
     note = f"resampled from {clip.sample_rate} to {rate} Hz ({method})"
     return replace(clip, waveform=waveform, sample_rate=rate, notes=(*clip.notes, note))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -38,11 +39,20 @@ def read_recording(recording: Recording) -> Clip:
 
 
 def fingerprint_files(recordings: Sequence[Recording]) -> str:
-    """A hash over names and contents of all files, in their order."""
+    """A hash over names and contents of all files, in their order.
+
+    Raises
+    ------
+    DataError
+        If a file cannot be read.
+    """
     digest = hashlib.blake2b(digest_size=16)
     for recording in recordings:
-        digest.update(Path(recording.source).name.encode() + b"\0")
-        digest.update(Path(recording.source).read_bytes())
+        try:
+            digest.update(os.fsencode(Path(recording.source).name) + b"\0")
+            digest.update(Path(recording.source).read_bytes())
+        except OSError as error:
+            raise DataError(f"{recording.source}: cannot be read ({error.strerror}). Is the data set complete?") from None
     return digest.hexdigest()
 
 
@@ -92,6 +102,8 @@ class SpeakerDataset:
             labels = self.labels(task)
             if labels.max() >= len(classes) or labels.min() < -1:
                 raise DataError(f"The data set {self.name!r} has labels of task {task!r} outside its {len(classes)} classes.")
+            if task not in self.test_speakers:
+                raise DataError(f"The data set {self.name!r} names no test speakers for the task {task!r}.")
             speakers = [speaker for fold in self.test_speakers[task] for speaker in fold]
             if len(speakers) != len(set(speakers)):
                 raise DataError(f"The data set {self.name!r} has a speaker in two folds of task {task!r}.")
@@ -174,7 +186,7 @@ def speaker_folds(groups: Mapping[str, Sequence[str]], count: int, *, seed: int,
         If a group has fewer speakers than there are folds.
     """
     rng = np.random.default_rng(seed)
-    smallest = min(len(speakers) for speakers in groups.values())
+    smallest = min((len(speakers) for speakers in groups.values()), default=0)
     folds: list[list[str]] = [[] for _ in range(count)]
     dealt = 0
     for group, speakers in sorted(groups.items()):

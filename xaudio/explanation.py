@@ -111,7 +111,7 @@ class Explanation:
 
     def save(self, path: str | Path) -> Path:
         """Write the explanation into one safetensors file with JSON metadata, atomically."""
-        from safetensors.numpy import save_file
+        from safetensors.numpy import save
 
         tensors = {
             "waveform": self.clip.waveform,
@@ -138,12 +138,10 @@ class Explanation:
             "provenance": dict(self.provenance),
         }
         path = Path(path)
+        arrays = {name: np.asarray(tensor, order="C") for name, tensor in tensors.items()}
+        content = save(arrays, metadata={"xaudio.explanation": json.dumps(metadata)})
         with replaced(path) as temporary:
-            save_file(
-                {name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()},
-                temporary,
-                metadata={"xaudio.explanation": json.dumps(metadata)},
-            )
+            temporary.write_bytes(content)
         return path
 
     @classmethod
@@ -161,12 +159,17 @@ class Explanation:
             with safe_open(path, framework="numpy") as file:
                 metadata = json.loads((file.metadata() or {})["xaudio.explanation"])
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
+            if metadata["format"] != FORMAT:
+                raise ModelError(f"{path}: has format {metadata['format']}; this version of xaudio reads format {FORMAT}.")
+            return cls._decoded(metadata, tensors)
         except FileNotFoundError:
             raise ModelError(f"{path}: there is no such file.") from None
-        except (SafetensorError, OSError, KeyError, ValueError) as error:
-            raise ModelError(f"{path}: is not an explanation saved by xaudio, or is damaged ({error}).") from None
-        if metadata.get("format") != FORMAT:
-            raise ModelError(f"{path}: has format {metadata.get('format')}; this version of xaudio reads format {FORMAT}.")
+        except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
+            reason = " ".join(str(error).split())
+            raise ModelError(f"{path}: is not an explanation saved by xaudio, or is damaged ({reason}).") from None
+
+    @classmethod
+    def _decoded(cls, metadata: dict[str, Any], tensors: dict[str, FloatArray]) -> Explanation:
         truth = {name.removeprefix("truth."): tensor for name, tensor in tensors.items() if name.startswith("truth.")}
         clip = metadata["clip"] | {"notes": tuple(metadata["clip"]["notes"]), "truth": truth}
         axes = tuple(Axis(axis["name"], axis["unit"], tensors[f"axis.{i}"]) for i, axis in enumerate(metadata["axes"]))
@@ -190,13 +193,13 @@ class Explanation:
 
     def render(self, *renderers: str, folder: str | Path) -> list[Path]:
         """Write the explanation with renderers such as "visual" and "audible" into a folder."""
-        from .pipeline import render
+        from .rendering import render
 
         return render([self], renderers, Path(folder))
 
     def _repr_html_(self) -> str:
         """Picture and players, for notebooks."""
-        from .pipeline import render
+        from .rendering import render
 
         with TemporaryDirectory() as folder:
             page = render([self], ["html"], Path(folder))[0].read_text(encoding="utf-8")

@@ -58,9 +58,18 @@ def inspect(dataset: Dataset, seconds: float, fit: Fit | None = None) -> dict[st
         "resampling": dataset.resampling,
         "recording_notes": notes,
         "notes": list(dataset.notes),
-        "fingerprint": dataset.fingerprint(),
+        "fingerprint": _fingerprint(dataset, problems),
         "problems": problems,
     }
+
+
+def _fingerprint(dataset: Dataset, problems: list[str]) -> str:
+    """The hash of the content, or "" if files cannot be read, which is a problem (unless reading them was one already)."""
+    try:
+        return dataset.fingerprint()
+    except DataError as error:
+        problems += [] if problems else [str(error)]
+        return ""
 
 
 def _task(dataset: Dataset, task: str) -> dict[str, Any]:

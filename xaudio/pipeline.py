@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import inspect
-import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
@@ -19,10 +18,10 @@ from .classifier import Classifier, evaluation_mode
 from .devices import resolve_device
 from .errors import AudioError, ModelError, PluginError, unknown
 from .explanation import Explanation
-from .options import check_options, options_of, parse_spec
+from .options import check_options, options_of
 from .preparation import Prepared, place, prepare_clips
 from .registry import registry
-from .runs import output_folder, versions
+from .runs import versions
 from .types import Clip, Explainer, Fit, Representation, Resampling, Sound
 
 BATCH = 16
@@ -382,60 +381,3 @@ def class_index(wanted: Any, classes: Sequence[str]) -> int:
     if not 0 <= int(wanted) < len(classes):
         raise ModelError(f"There is no class {wanted}: the model has {len(classes)} ({', '.join(classes)}).")
     return int(wanted)
-
-
-def render(explanations: Iterable[Explanation], renderers: Sequence[str | Callable[..., Any]], folder: Path) -> list[Path]:
-    """Write explanations with renderers; one goes into the folder, several into a subfolder each.
-
-    Parameters
-    ----------
-    explanations : iterable of Explanation
-    renderers : sequence of str or callable
-        Names, with options as in ``visual:dpi=300``, or objects.
-    folder : Path
-
-    Returns
-    -------
-    list of Path
-        What was written.
-
-    Raises
-    ------
-    OutputError
-        If the folder cannot be written.
-    """
-    found = list(explanations)
-    return [path for paths in _write(found, renderers, folder, save=False) for path in paths]
-
-
-def save_and_render(
-    explanations: Sequence[Explanation], renderers: Sequence[str | Callable[..., Any]], folder: Path
-) -> list[list[Path]]:
-    """As `render`, with each explanation saved as ``explanation.safetensors`` as well; the files of each explanation."""
-    return _write(explanations, renderers, folder, save=True)
-
-
-def _write(
-    explanations: Sequence[Explanation], renderers: Sequence[str | Callable[..., Any]], folder: Path, *, save: bool
-) -> list[list[Path]]:
-    made = []
-    for renderer in renderers:
-        name, options = parse_spec(renderer) if isinstance(renderer, str) else ("", {})
-        made.append(registry().create("renderer", name, options) if isinstance(renderer, str) else renderer)
-    written = []
-    for explanation, name in zip(explanations, _folder_names(explanations), strict=True):
-        target = output_folder(folder if len(explanations) == 1 else folder / name)
-        paths = [explanation.save(target / "explanation.safetensors")] if save else []
-        written.append(paths + [path for renderer in made for path in renderer(explanation, target)])
-    return written
-
-
-def _folder_names(explanations: Sequence[Explanation]) -> list[str]:
-    """A distinct folder name for each explanation, from its recording and explainer."""
-    names: list[str] = []
-    for explanation in explanations:
-        stem = re.sub(r"[^\w.-]+", "_", Path(explanation.clip.source).stem) or "recording"
-        name = f"{stem}-{explanation.provenance.get('explainer', {}).get('name', 'explainer')}"
-        repeats = sum(other == name or other.startswith(f"{name}-") for other in names)
-        names.append(f"{name}-{repeats + 1}" if repeats else name)
-    return names

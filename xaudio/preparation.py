@@ -136,7 +136,7 @@ def prepare_dataset(
         raise OutputError(f"{folder.parent}: the cache cannot be written ({error.strerror}). Set XAUDIO_CACHE.") from None
     try:
         _build(building, dataset, rate, samples, fit, resampling)
-        _publish(building, folder)
+        _publish(building, folder, len(dataset), samples)
     except OSError as error:
         raise OutputError(
             f"{folder.parent}: the cache cannot be written ({error.strerror}). Free space, or set XAUDIO_CACHE."
@@ -151,27 +151,29 @@ def prepare_dataset(
 
 def _build(folder: Path, dataset: Dataset, rate: int, samples: int, fit: Fit, resampling: Resampling) -> None:
     shape = (len(dataset), samples)
-    waveforms = np.lib.format.open_memmap(folder / "waveforms.npy", mode="w+", dtype=np.float32, shape=shape)
     lengths, checksums, notes = np.zeros(shape[0], np.int64), np.zeros(shape[0], np.int64), []
-    with progress(f"Preparing {dataset.title}", shape[0]) as advance:
+    # Written row by row and not through a memory map, where a full disk would kill the process.
+    with (folder / "waveforms.npy").open("wb") as file, progress(f"Preparing {dataset.title}", shape[0]) as advance:
+        np.lib.format.write_array_header_1_0(file, {"descr": "<f4", "fortran_order": False, "shape": shape})
         for index in range(shape[0]):
             waveform, remarks = prepare_clip(dataset[index], rate, samples, fit, resampling)
-            waveforms[index, : len(waveform)] = waveform
+            row = np.zeros(samples, dtype="<f4")
+            row[: len(waveform)] = waveform
+            file.write(row.tobytes())
             lengths[index], checksums[index] = len(waveform), checksum_of(waveform)
             notes.append(list(remarks))
             advance()
-    waveforms.flush()
     np.save(folder / "lengths.npy", lengths)
     np.save(folder / "checksums.npy", checksums)
     (folder / "notes.json").write_text(json.dumps(notes))
 
 
-def _publish(building: Path, folder: Path) -> None:
+def _publish(building: Path, folder: Path, recordings: int, samples: int) -> None:
     """Give a finished cache its name; another process that was faster wins, since the content is the same."""
     try:
         building.rename(folder)
     except OSError:
-        if not (folder / "notes.json").exists():
+        if _load(folder, recordings, samples) is None:  # a damaged one is in the way
             shutil.rmtree(folder, ignore_errors=True)
             building.rename(folder)
 
@@ -184,7 +186,7 @@ def _load(folder: Path, recordings: int, samples: int) -> Prepared | None:
         notes = json.loads((folder / "notes.json").read_text())
     except (OSError, ValueError, EOFError):
         return None
-    if waveforms.shape != (recordings, samples) or len(lengths) != recordings or len(notes) != recordings:
+    if waveforms.shape != (recordings, samples) or {len(lengths), len(checksums), len(notes)} != {recordings}:
         return None
     return Prepared(waveforms, lengths, checksums, notes)
 

@@ -39,10 +39,10 @@ def _bar(title: str, total: int, done: int) -> Iterator[Advance]:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, TextColumn, TimeRemainingColumn
 
-    rate = TextColumn("{task.fields[rate]}")
-    note = TextColumn("{task.fields[note]}")
-    columns: list[ProgressColumn | str] = [
-        "{task.description}",
+    rate = TextColumn("{task.fields[rate]}", markup=False)
+    note = TextColumn("{task.fields[note]}", markup=False)
+    columns: list[ProgressColumn] = [
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),
         rate,

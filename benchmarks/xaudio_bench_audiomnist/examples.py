@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -13,8 +13,7 @@ import xaudio
 from xaudio import Explanation
 from xaudio.types import Dataset
 
-if TYPE_CHECKING:
-    from .benchmark import Run
+from .trained import Run
 
 ZOOM = (0.5, 0.55)
 """The segment of Figure 2 (c), in seconds."""

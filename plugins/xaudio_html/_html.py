@@ -165,7 +165,7 @@ def _provenance_rows(explanation: Explanation) -> list[tuple[str, str]]:
 def _in_words(value: Any) -> str:
     """A JSON value on one line; a plugin's name and options as ``name (option: value, ...)``."""
     if isinstance(value, Mapping):
-        parts = {key: part for key, part in value.items() if key not in ("name", "options")}
+        parts = {key: part for key, part in value.items() if key not in ("name", "options", "given")}
         parts.update(value.get("options") or {})
         name, inside = value.get("name", ""), ", ".join(f"{key}: {_in_words(part)}" for key, part in parts.items())
         return f"{name} ({inside})" if name and inside else str(name or inside)

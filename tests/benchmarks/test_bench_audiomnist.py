@@ -147,6 +147,8 @@ def test_table_one_is_the_mean_and_deviation_over_folds():
         def __init__(self, fold, accuracy):
             self.model, self.task, self.fold, self.result = "alexnet", "digit", fold, {"accuracy": accuracy, "chance": 0.1}
 
-    row = table_one([Run(0, 0.9), Run(1, 0.8)])[0]
+    row = table_one([Run(0, 0.9), Run(1, 0.8)], comparable=True)[0]
     assert (row["mean"], row["std"], row["difference"]) == (pytest.approx(85), pytest.approx(5), pytest.approx(85 - 95.82))
-    assert table_one([Run(0, 0.9)])[0]["std"] is None
+    row = table_one([Run(0, 0.9)], comparable=False)[0]
+    assert row["std"] is None
+    assert row["difference"] is None

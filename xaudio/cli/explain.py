@@ -37,7 +37,8 @@ def explain(
     from ..devices import resolve_device
     from ..options import parse_spec
     from ..pipeline import explain as explain_audio
-    from ..pipeline import load_model, save_and_render
+    from ..pipeline import load_model
+    from ..rendering import save_and_render
     from ..runs import output_folder, write_run
 
     warn_about_plugins()

@@ -9,7 +9,7 @@ from torch import nn
 
 import xaudio
 from xaudio import Classifier, ModelError
-from xaudio.perturbation import counts, flipped_logits, ranks
+from xaudio.perturbation import counts, flipped_logits, ranks, scaled_frequencies
 
 
 class Reads(nn.Module):
@@ -83,3 +83,39 @@ def test_the_network_keeps_its_mode(classifier):
     classifier.network.train()
     flipped_logits(classifier, torch.ones(1, 1, 40), torch.ones(1, 1, 40), [0.5])
     assert classifier.network.training
+
+
+@pytest.mark.parametrize("scale", ["dB", "magnitude"])
+@pytest.mark.parametrize("factor", [0.66, 1.0, 1.5, 2.0])
+def test_frequencies_move_as_numpy_interpolates(factor, scale):
+    levels = -80 * torch.rand(2, 1, 31, 5, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    moved = scaled_frequencies(levels, torch.full((2,), factor), scale=scale)
+    bins = np.arange(31)
+    for recording in range(2):
+        for frame in range(5):
+            column = levels[recording, 0, :, frame].numpy()
+            values = column if scale == "dB" else 10 ** (column / 20)
+            expected = np.interp(bins / factor, bins, values)
+            expected = expected if scale == "dB" else 20 * np.log10(expected)
+            expected[bins / factor > 30] = levels[recording].min()
+            assert np.allclose(moved[recording, 0, :, frame].numpy(), expected, atol=1e-9)
+
+
+def test_a_factor_of_one_changes_nothing():
+    levels = -80 * torch.rand(3, 1, 227, 4)
+    assert torch.equal(scaled_frequencies(levels, torch.ones(3)), levels)
+
+
+def test_a_tone_moves_to_its_multiple():
+    levels = torch.full((2, 1, 100, 3), -80.0)
+    levels[:, :, 20] = 0
+    moved = scaled_frequencies(levels, torch.tensor([1.5, 0.5]), fill="edge")
+    assert moved[0, 0, :, 0].argmax() == 30
+    assert moved[1, 0, :, 0].argmax() == 10
+    nearest = scaled_frequencies(levels, torch.tensor([1.5, 0.5]), order=0)
+    assert set(nearest.unique().tolist()) == {-80.0, 0.0}
+
+
+def test_a_factor_that_is_not_positive_is_refused():
+    with pytest.raises(ModelError, match="must be positive"):
+        scaled_frequencies(torch.zeros(1, 1, 4, 4), torch.zeros(1))

@@ -1,4 +1,4 @@
-"""Take cells away from what a network reads, in a given order, and see what it then says (pixel flipping)."""
+"""Manipulations of what a network reads: cells taken away in a given order (pixel flipping), frequencies moved."""
 
 from __future__ import annotations
 
@@ -94,3 +94,58 @@ def flipped_logits(
             kept = places[recording] >= taken[recording, step][:, None]
             parts.append(classifier.logits(features[recording] * kept.view(-1, *features.shape[1:])))
     return torch.cat(parts).view(recordings, steps, -1)
+
+
+Scale = Literal["dB", "magnitude"]
+Fill = Literal["floor", "edge"]
+
+
+def scaled_frequencies(
+    features: Tensor, factors: Tensor, *, scale: Scale = "dB", order: Literal[0, 1] = 1, fill: Fill = "floor"
+) -> Tensor:
+    """Spectrograms whose frequency axis is stretched: S'(k, m) = S(k / s, m), anchored at 0 Hz, time untouched.
+
+    Parameters
+    ----------
+    features : Tensor, shape (batch, channels, frequencies, frames)
+        In dB, frequency 0 first.
+    factors : Tensor, shape (batch,)
+        s of each recording: above 1 moves everything up.
+    scale : {"dB", "magnitude"}
+        What is interpolated between bins: the levels, or the magnitudes 10^(dB / 20).
+    order : {0, 1}
+        0 takes the nearest bin, 1 interpolates linearly.
+    fill : {"floor", "edge"}
+        What stands in bins that would come from above the highest: each recording's lowest level, or the highest bin.
+
+    Returns
+    -------
+    Tensor
+        Shaped like the features.
+
+    Raises
+    ------
+    ModelError
+        If a factor is not positive.
+    """
+    if not bool((factors > 0).all()):
+        raise ModelError(f"Factors of the frequency axis must be positive; got {factors.tolist()}.")
+    bins = features.shape[2]
+    source = torch.arange(bins, device=features.device, dtype=features.dtype) / factors.to(features)[:, None]
+    if order == 0:
+        source = source.round()
+    # A factor of 1 must give each bin back exactly: the fraction is 0 there, and 0 * a + 1 * b = b.
+    low = source.floor().clamp(max=bins - 1)
+    fraction = (source - low).clamp(0, 1)[:, None, :, None]
+    values = features if scale == "dB" else 10 ** (features / 20)
+
+    def at(position: Tensor) -> Tensor:
+        index = position.long().clamp(max=bins - 1)[:, None, :, None].expand(-1, features.shape[1], -1, features.shape[3])
+        return values.gather(2, index)
+
+    moved = (1 - fraction) * at(low) + fraction * at(low + 1)
+    moved = moved if scale == "dB" else 20 * moved.log10()
+    if fill == "edge":
+        return moved
+    beyond = (source > bins - 1)[:, None, :, None]
+    return torch.where(beyond, features.amin((1, 2, 3), keepdim=True), moved)

@@ -4,10 +4,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import torch
 from hypothesis import settings
 
 settings.register_profile("xaudio", deadline=None, print_blob=True)
 settings.load_profile("xaudio")
+# Small networks are slower with two threads than with one, and far slower on a machine that is busy.
+torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="session", autouse=True)

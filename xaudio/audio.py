@@ -227,8 +227,11 @@ def speech_bounds(waveform: FloatArray, rate: int) -> tuple[int, int]:
 
 
 def _without_offset(waveform: FloatArray) -> FloatArray:
-    """The waveform less its mean, float64: a constant offset is no sound, but can hold more power than the speech."""
-    return np.asarray(waveform - waveform.mean(dtype=np.float64), dtype=np.float64)
+    """The waveform less its median, float64: a constant offset is no sound, but can hold more power than the speech.
+
+    The median and not the mean, so that digital silence stays silent beside speech whose own mean is not 0.
+    """
+    return waveform.astype(np.float64) - float(np.median(waveform))
 
 
 def at_rate(clip: Clip, rate: int, method: Resampling) -> Clip:

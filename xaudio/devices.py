@@ -10,12 +10,12 @@ if TYPE_CHECKING:
     import torch
 
 
-def resolve_device(name: str = "auto") -> torch.device:
+def resolve_device(name: str | torch.device = "auto") -> torch.device:
     """The torch device of a name.
 
     Parameters
     ----------
-    name : str
+    name : str or torch.device
         "auto" (the first CUDA device, else MPS, else the CPU), "cpu", "cuda", "cuda:N" or "mps".
 
     Raises
@@ -25,6 +25,7 @@ def resolve_device(name: str = "auto") -> torch.device:
     """
     import torch
 
+    name = str(name)
     cuda, mps = torch.cuda.is_available(), torch.backends.mps.is_available()
     if name == "auto":
         return torch.device("cuda" if cuda else "mps" if mps else "cpu")

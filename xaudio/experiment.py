@@ -92,6 +92,11 @@ def run_experiment(experiment: Experiment, folder: Path, device: torch.device) -
             f"The task {task!r} of {dataset.title} has folds 0 to {len(folds) - 1}; there is no fold {experiment.fold}."
         )
     fold = folds[experiment.fold]
+    empty = [part for part, indices in fold._asdict().items() if not len(indices)]
+    if empty:
+        raise DataError(
+            f"Fold {experiment.fold} of task {task!r} of {dataset.title} has no {empty[0]} recordings: some are missing."
+        )
     fit, resampling = experiment.fit or dataset.fit, experiment.resampling or dataset.resampling
     facts = {
         "data": dataset.title,

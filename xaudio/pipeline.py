@@ -352,8 +352,10 @@ def as_explainer(explainer: str | Explainer, options: dict[str, Any]) -> tuple[E
 
 
 def _jsonable(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Options as JSON values; tuples as `parse_spec` reads them."""
     simple = str | int | float | bool | None
-    return {name: value if isinstance(value, simple) else str(value) for name, value in options.items()}
+    joined = {name: "+".join(map(str, value)) if isinstance(value, tuple) else value for name, value in options.items()}
+    return {name: value if isinstance(value, simple) else str(value) for name, value in joined.items()}
 
 
 def target_indices(target: Any, count: int, classes: Sequence[str]) -> list[int] | None:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .audio import at_rate, fit_length
-from .errors import OutputError
+from .errors import DataError, OutputError
 from .progress import progress
 from .types import Clip, Dataset, Fit, FloatArray, IntArray, Placement, Representation, Resampling
 
@@ -56,6 +56,8 @@ class Prepared:
         The published code draws from [0, samples - length), once per recording. Here the draw depends on the seed and
         on the recording's samples alone, so that a file is placed alike in a data set and on its own.
         """
+        if seed < 0:
+            raise DataError(f"The seed is {seed}; expected 0 or more.")
         free = self.waveforms.shape[1] - self.lengths
         if placement == "start":
             return np.zeros_like(free)

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
-from pydantic import BaseModel, ConfigDict, PositiveFloat, PositiveInt, ValidationError
+from pydantic import BaseModel, ConfigDict, NonNegativeInt, PositiveFloat, PositiveInt, ValidationError
 from torch import Tensor, nn
 
 from .classifier import Classifier
@@ -60,13 +60,13 @@ class TrainingSettings(BaseModel):
     optimiser: Literal["sgd", "adam"] = "sgd"
     learning_rate: PositiveFloat = 1e-3
     momentum: float = 0.9
-    warmup: int = 0
+    warmup: NonNegativeInt = 0
     halve_every: PositiveInt | None = None
     schedule: Literal["halve", "cosine"] = "halve"
     clip_norm: PositiveFloat | None = None
     subtract_mean: bool = False
     initialisation: Literal["published", "he"] = "published"
-    seed: int = 0
+    seed: NonNegativeInt = 0
 
     def rate_at(self, step: int) -> float:
         """Learning rate of a step, counted from 0."""

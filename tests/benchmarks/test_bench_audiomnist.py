@@ -109,10 +109,6 @@ def test_the_paper_preset_is_the_papers_protocol():
         assert settings.initialisation == "published"
     assert PRESETS["paper"].folds is None
     assert [PRESETS[name].dataset for name in ("paper", "small", "quick")] == ["audiomnist", "audiomnist", "synthetic"]
-        "audiomnist",
-        "audiomnist",
-        "synthetic",
-    )
 
 
 def test_no_data_set_stands_in_for_another(tmp_path, monkeypatch):

@@ -46,7 +46,11 @@ def explanation(representation, relevance, **changes):
         classes=("zero", "one", "two"),
         target=0,
         task="digit",
-        provenance={"explainer": {"name": "lrp", "options": {"epsilon": 1e-6}}, "data": "Some Digits", "note": "no bias"},
+        provenance={
+            "explainer": {"name": "lrp", "options": {"epsilon": 1e-6}, "given": {"epsilon": 1e-6}},
+            "data": "Some Digits",
+            "note": "no bias",
+        },
         _representation=representation,
     )
     return replace(made, **changes)

@@ -15,7 +15,7 @@ from ..registry import registry
 from ..types import Dataset
 
 DeviceOption = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:N or mps.")]
-SeedOption = Annotated[int, typer.Option("--seed", help="Seed of everything that is random.")]
+SeedOption = Annotated[int, typer.Option("--seed", min=0, help="Seed of everything that is random.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 DataOption = Annotated[Path | None, typer.Option("--data", help="Folder of the data set.")]
 OutOption = Annotated[Path, typer.Option("--out", help="Folder for the results.")]

@@ -28,7 +28,7 @@ def explain(
     batch_size: Annotated[int, typer.Option(help="Recordings explained at once.", min=1)] = 16,
     device: DeviceOption = "auto",
     seed: Annotated[
-        int | None, typer.Option(help="Of the placement of short recordings; by default that of the training.")
+        int | None, typer.Option(min=0, help="Of the placement of short recordings; by default that of the training.")
     ] = None,
     as_json: JsonOption = False,
 ) -> None:

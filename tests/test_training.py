@@ -215,11 +215,13 @@ def test_the_mean_and_deviation_are_those_of_numpy(speech, small):
     assert deviation == pytest.approx(np.sqrt(((features - features.mean(0)) ** 2).mean()), rel=1e-6)
 
 
-def test_initialisation_gives_outputs_of_order_one():
+def test_initialisation_gives_hidden_values_of_order_one_and_undecided_outputs():
     network = nn.Sequential(nn.Linear(400, 400), nn.ReLU(), nn.Linear(400, 400), nn.ReLU(), nn.Linear(400, 10))
     initialise(network, seed=0, deviation=20.0)
-    outputs = network(20 * torch.randn(200, 400, generator=torch.Generator().manual_seed(0)))
-    assert 0.5 < float(outputs.std()) < 3
+    with torch.no_grad():
+        inputs = 20 * torch.randn(200, 400, generator=torch.Generator().manual_seed(0))
+        assert 0.5 < float(network[:3](inputs).std()) < 3
+        assert 0.05 < float(network(inputs).std()) < 0.3
     first = network[0].weight.clone()
     initialise(network, seed=0, deviation=20.0)
     assert torch.equal(first, network[0].weight)

@@ -12,10 +12,12 @@ if TYPE_CHECKING:
     from .classifier import Classifier
     from .datasets import Recording, SpeakerDataset, speaker_folds
     from .devices import resolve_device
-    from .experiment import Experiment, run_experiment
+    from .experiment import Experiment, placed_waveforms, run_experiment
     from .explanation import Explanation
     from .options import parse_spec
-    from .pipeline import create, explain, load_model
+    from .perturbation import flipped_logits, scaled_frequencies
+    from .pipeline import attribute, create, explain, load_model
+    from .terminal import progress
     from .runs import replaced, write_json, write_run, write_text
 
 # Names whose modules take time to import (scipy, torch) are imported when they are first used.
@@ -29,6 +31,11 @@ _LAZY = {
     "create": "pipeline",
     "explain": "pipeline",
     "load_model": "pipeline",
+    "attribute": "pipeline",
+    "flipped_logits": "perturbation",
+    "placed_waveforms": "experiment",
+    "progress": "terminal",
+    "scaled_frequencies": "perturbation",
     "parse_spec": "options",
     "read_audio": "audio",
     "resolve_device": "devices",
@@ -58,15 +65,20 @@ __all__ = [
     "Sound",
     "SpeakerDataset",
     "XaudioError",
+    "attribute",
     "create",
     "explain",
+    "flipped_logits",
     "hookimpl",
     "load_model",
     "parse_spec",
+    "placed_waveforms",
+    "progress",
     "read_audio",
     "replaced",
     "resolve_device",
     "run_experiment",
+    "scaled_frequencies",
     "speaker_folds",
     "write_audio",
     "write_json",

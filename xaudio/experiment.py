@@ -5,14 +5,14 @@ from __future__ import annotations
 import csv
 import io
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .classifier import WEIGHTS, new_classifier
+from .classifier import WEIGHTS, Classifier, new_classifier
 from .errors import DataError
 from .preparation import prepare_dataset
 from .runs import output_folder, read_json, write_json, write_run, write_text
@@ -21,6 +21,7 @@ from .types import Dataset, Fit, FloatArray, IntArray, Resampling
 
 if TYPE_CHECKING:
     import torch
+    from torch import Tensor
 
 
 @dataclass(frozen=True)
@@ -160,6 +161,33 @@ def run_experiment(experiment: Experiment, folder: Path, device: torch.device) -
     write_json(folder / "results.json", result)
     (folder / CHECKPOINT).unlink(missing_ok=True)
     return result
+
+
+def placed_waveforms(
+    classifier: Classifier, dataset: Dataset, indices: IntArray, batch_size: int = 50
+) -> Iterator[tuple[IntArray, Tensor]]:
+    """Recordings of a data set as a trained classifier heard them: prepared by the same rules, placed alike.
+
+    Parameters
+    ----------
+    classifier : Classifier
+        As `run_experiment` left it.
+    dataset : Dataset
+    indices : sequence of int
+    batch_size : int
+
+    Yields
+    ------
+    indices : ndarray
+    waveforms : Tensor, shape (batch, samples)
+        On the classifier's device.
+    """
+    facts = classifier.facts
+    prepared = prepare_dataset(dataset, classifier.representation, facts.get("fit"), facts.get("resampling"))
+    chosen = np.asarray(indices, dtype=np.int64)
+    data = examples(prepared, np.zeros(len(dataset), np.int64), chosen, classifier, facts.get("seed", 0))
+    for positions in data.batches(batch_size):
+        yield chosen[positions.cpu().numpy()], data.batch(positions)
 
 
 def _finished(folder: Path, identity: Mapping[str, Any]) -> dict[str, Any] | None:

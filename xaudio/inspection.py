@@ -8,7 +8,7 @@ import numpy as np
 
 from .audio import fit_length
 from .errors import AudioError, DataError
-from .progress import progress
+from .terminal import progress
 from .types import Dataset, Fit
 
 

@@ -17,7 +17,7 @@ import numpy as np
 
 from .audio import at_rate, fit_length
 from .errors import DataError, OutputError
-from .progress import progress
+from .terminal import progress
 from .types import Clip, Dataset, Fit, FloatArray, IntArray, Placement, Representation, Resampling
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from .classifier import Classifier
 from .errors import DataError, ModelError, PluginError, unknown
 from .preparation import Prepared, place
-from .progress import progress
+from .terminal import progress
 from .runs import replaced
 from .types import FloatArray, IntArray
 
@@ -123,10 +123,10 @@ class Examples:
         """Placed waveforms (batch, samples)."""
         return place(self.waveforms[indices], self.lengths[indices], self.offsets[indices])
 
-    def batches(self) -> Iterator[Tensor]:
+    def batches(self, size: int = EVALUATION_BATCH) -> Iterator[Tensor]:
         """Indices of all recordings, some at a time."""
-        for start in range(0, len(self), EVALUATION_BATCH):
-            yield torch.arange(start, min(start + EVALUATION_BATCH, len(self)), device=self.labels.device)
+        for start in range(0, len(self), size):
+            yield torch.arange(start, min(start + size, len(self)), device=self.labels.device)
 
     def training_batch(self, indices: Tensor) -> Tensor:
         """Placed waveforms, anew at each call if the placement is per step."""
@@ -272,14 +272,16 @@ def initialise(network: nn.Module, seed: int, deviation: float) -> None:
     seed : int
     deviation : float
         Standard deviation of what the network reads; the first layer's weights are divided by it, as if its input were
-        normalised, since decibels and percentiles are far from the variance 1 that the rule supposes.
+        normalised, since decibels and percentiles are far from the variance 1 that the rule supposes. The last layer's
+        are a tenth of the rule's, so that training starts undecided instead of unlearning its first guesses.
     """
     layers = [module for module in network.modules() if isinstance(module, nn.Linear | nn.Conv1d | nn.Conv2d)]
     with torch.random.fork_rng(), torch.no_grad():
         torch.manual_seed(seed)
         for index, layer in enumerate(layers):
             fresh = nn.init.kaiming_normal_(torch.empty(layer.weight.shape), nonlinearity="relu")
-            layer.weight.copy_(fresh / deviation if index == 0 else fresh)
+            scale = 1 / deviation if index == 0 else 0.1 if index == len(layers) - 1 else 1.0
+            layer.weight.copy_(fresh * scale)
             if layer.bias is not None:
                 layer.bias.zero_()
 

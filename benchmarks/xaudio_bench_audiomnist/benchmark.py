@@ -15,9 +15,11 @@ from xaudio import DataError, Experiment, PluginError
 from xaudio.types import Dataset
 
 from .examples import choose_examples, figure_one, figure_two
-from .figures import write_figure_one, write_figure_two
+from .figures import write_figure_one, write_figure_three, write_figure_two, write_moved, write_spectra
+from .manipulation import FRACTIONS, curves_over_folds, flip_samples, move_frequencies, moved_example, over_folds
 from .presets import PRESETS, PUBLISHED, TASKS, training_of
 from .report import write_report
+from .spectra import mean_spectra, relevance_spectra
 from .trained import Run, read_predictions
 
 
@@ -83,15 +85,40 @@ class AudioMnistBenchmark:
             "table1": table_one(runs, comparable=dataset.name == "audiomnist"),
             "runs": [{key: value for key, value in run.result.items() if key != "identity"} for run in runs],
         }
-        one, two = figure_one(dataset, runs, self._explain(dataset)), figure_two(dataset, runs, self._explain(dataset))
-        figures = [write_figure_one(one, folder, dataset.title, preset.label), write_figure_two(two, folder, dataset.title)]
+        found, figures = self._experiments(folder, dataset, runs, str(device))
+        content |= found
         examples, explained = choose_examples(dataset, runs, self._explain(dataset), choices.examples, folder / "audio")
         content["explanations"] = explained
         xaudio.write_run(folder, settings=self._settings(tasks), device=str(device), data=dataset.title)
         xaudio.write_json(folder / "results.json", content)
-        report = write_report(folder, content, [figure for figure in figures if figure], examples)
+        report = write_report(folder, content, figures, examples)
         print(table_text(content))
         print(f"Report: {report}")
+
+    def _experiments(self, folder: Path, dataset: Dataset, runs: list[Run], device: str) -> tuple[dict[str, Any], list[Path]]:
+        """The paper's figures and its tests by manipulation, for the models and tasks that were trained."""
+        choices, preset, data = self.choices, PRESETS[self.choices.preset], dataset.title
+        explain = self._explain(dataset)
+        figures = [
+            write_figure_one(figure_one(dataset, runs, explain), folder, data, preset.label),
+            write_figure_two(figure_two(dataset, runs, explain), folder, data),
+        ]
+        content: dict[str, Any] = {"limit": preset.limit, "flipping": {}, "frequencies": None, "spectra": None}
+        for task in dict.fromkeys(run.task for run in runs if run.model == "audionet"):
+            folds = [run for run in runs if (run.model, run.task) == ("audionet", task)]
+            settings = (choices.explainer, device, choices.seed, preset.draws, preset.limit)
+            content["flipping"][task] = curves_over_folds([flip_samples(run, dataset, *settings) for run in folds])
+        content["fractions"] = FRACTIONS
+        chance = {run.task: 100 * run.result["chance"] for run in runs}
+        figures.append(write_figure_three(content["flipping"], chance, folder, data))
+        sex = [run for run in runs if (run.model, run.task) == ("alexnet", "sex")]
+        if sex:
+            content["frequencies"] = over_folds([move_frequencies(run, dataset, device, preset.limit) for run in sex])
+            spectra = [relevance_spectra(run, dataset, choices.explainer, device, preset.limit) for run in sex]
+            content["spectra"] = mean_spectra(spectra)
+            figures.append(write_moved(*moved_example(sex[0], dataset), folder, data))
+            figures.append(write_spectra(content["spectra"], folder, data))
+        return content, [figure for figure in figures if figure]
 
     def _open(self, spec: str) -> Dataset:
         name, options = xaudio.parse_spec(spec)

@@ -166,8 +166,8 @@ def choose_examples(
         truth = dataset.labels(task)
         right = [index for index in run.predicted if run.predicted[index] == truth[index]]
         wrong = [index for index in run.predicted if run.predicted[index] != truth[index]]
-        half = min(count // 2, len(wrong))
-        for index in [*right[: count - half], *wrong[:half]]:
+        few = min(count // 2, len(wrong), len(right))
+        for index in [*right[: count - few], *wrong[: count - min(len(right), count - few)]]:
             explanation = explain(run, [index], target="predicted")[0]
             target = folder / f"{model}-{task}-{index}"
             target.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""Figures 1 and 2 of the paper, drawn by the first-party visual renderer."""
+"""The figures: explanations drawn by the first-party visual renderer, and curves."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from typing import Any
 import xaudio
 
 from .examples import ZOOM, Panel, covers
+from .manipulation import FRACTIONS, ORDERS
+from .spectra import F0_RANGES
 
 
 def write_figure_one(panels: list[Panel], folder: Path, data: str, label: str) -> Path | None:
@@ -44,3 +46,62 @@ def _save(figure: Any, path: Path) -> Path:
     with xaudio.replaced(path) as temporary:
         figure.savefig(temporary, format="png", dpi=150)
     return path
+
+
+def write_figure_three(curves: dict[str, dict[str, Any]], chance: dict[str, float], folder: Path, data: str) -> Path | None:
+    """Accuracy over the share of samples set to 0, whole and the first tenth, per task; None if there is nothing."""
+    if not curves:
+        return None
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(11, 4.2 * len(curves) + 0.5), layout="constrained")
+    figure.suptitle(f"Figure 3 on {data}: AudioNet, samples set to 0", fontsize="medium", parse_math=False)
+    for row, (task, found) in enumerate(curves.items()):
+        shares = [100 * fraction for fraction in FRACTIONS]
+        for column, end in enumerate((100, 10)):
+            axes = figure.add_subplot(len(curves), 2, 2 * row + column + 1)
+            for order, colour in zip(ORDERS, ("tab:blue", "tab:orange", "tab:green"), strict=True):
+                axes.plot(shares, found[order]["mean"], color=colour, marker=".", label=order)
+                axes.fill_between(shares, found[order]["low"], found[order]["high"], color=colour, alpha=0.2, linewidth=0)
+            axes.axhline(chance[task], color="black", linestyle="--", linewidth=1, label="chance")
+            axes.set(xlim=(0, end), ylim=(0, 102), xlabel="samples set to 0 (% of those not zero)", ylabel="accuracy (%)")
+            axes.set_title(f"{task}{', the first tenth' if column else ''}", fontsize="small", loc="left")
+            if column == 0:
+                axes.legend(title="order", fontsize="small")
+    return _save(figure, folder / "figures" / "figure3.png")
+
+
+def write_spectra(found: dict[str, Any] | None, folder: Path, data: str) -> Path | None:
+    """Mean relevance by frequency of each sex, with the ranges of their fundamental frequencies; None if there is none."""
+    if found is None:
+        return None
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(9, 4), layout="constrained")
+    axes = figure.add_subplot()
+    for label, colour in zip(found["spectra"], ("tab:blue", "tab:red"), strict=False):
+        axes.plot(found["frequencies"], found["spectra"][label], color=colour, label=f"{label} ({found['recordings'][label]})")
+        if label in F0_RANGES:
+            axes.axvspan(*F0_RANGES[label], color=colour, alpha=0.15, linewidth=0, label=f"F0 of {label} speakers")
+    axes.axhline(0, color="0.6", linewidth=0.8)
+    axes.set(xlabel="frequency (Hz)", ylabel="mean share of relevance")
+    axes.set_xlim(0, 2000)
+    axes.set_title(f"Relevance over frequency, AlexNet, sex, on {data}", fontsize="medium", parse_math=False)
+    axes.legend(fontsize="small")
+    return _save(figure, folder / "figures" / "spectra.png")
+
+
+def write_moved(pair: tuple[Any, Any], axes_of: Any, caption: str, folder: Path, data: str) -> Path:
+    """A spectrogram as recorded and with its frequency axis scaled."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(11, 4.2), layout="constrained")
+    figure.suptitle(f"Scaled frequency axis on {data}: {caption}", fontsize="medium", parse_math=False)
+    frequency, time = axes_of
+    for column, (levels, title) in enumerate(zip(pair, ("as recorded", "scaled"), strict=True)):
+        axes = figure.add_subplot(1, 2, column + 1)
+        grid = (time.centres[[0, -1]], frequency.centres[[0, -1]])
+        axes.pcolorfast(*grid, levels, cmap="gray_r", vmin=-80, vmax=0)
+        axes.set(xlabel="time (s)", ylabel="frequency (Hz)")
+        axes.set_title(title, fontsize="small")
+    return _save(figure, folder / "figures" / "frequencies.png")

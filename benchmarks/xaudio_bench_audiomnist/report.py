@@ -12,6 +12,7 @@ from typing import Any
 import xaudio
 
 from .examples import Example
+from .manipulation import CONDITIONS
 
 KINDS = {".png": "image/png", ".wav": "audio/wav"}
 
@@ -40,6 +41,7 @@ def write_report(folder: Path, content: Mapping[str, Any], figures: Sequence[Pat
         **content,
         figures=figures,
         examples=examples,
+        conditions=CONDITIONS,
         run=json.dumps(json.loads((folder / "run.json").read_text(encoding="utf-8")), indent=2),
     )
     return xaudio.write_text(folder / "report.html", page)

@@ -28,7 +28,16 @@ def test_it_writes_tables_figures_sounds_and_report(folder):
     assert {path.name for path in (folder / "models").iterdir()} == {
         f"{model}-{task}-fold0" for model in ("alexnet", "audionet") for task in ("digit", "sex")
     }
-    for name in ("figures/figure1.png", "figures/figure2.png", "report.html", "results.json", "run.json"):
+    for name in (
+        "figures/figure1.png",
+        "figures/figure2.png",
+        "figures/figure3.png",
+        "figures/frequencies.png",
+        "figures/spectra.png",
+        "report.html",
+        "results.json",
+        "run.json",
+    ):
         assert (folder / name).stat().st_size > 500, name
     for sound in folder.glob("audio/*/positive.wav"):
         samples, rate = soundfile.read(sound)
@@ -71,7 +80,7 @@ def test_the_report_names_its_data_everywhere_and_needs_no_network(folder):
     assert all(address.startswith("data:") for address in page.addresses)
     title = "synthetic speech (8 speakers, seed 0)"
     captions = re.findall(r"<caption>(.*?)</caption>", source, re.S)
-    assert len(captions) == 1 + 1 + 4
+    assert len(captions) == 1 + 1 + 2 + 1 + 4  # accuracy, frequencies, flipping, explanations, confusions
     assert all(title in caption for caption in captions)
     assert "not the paper&#39;s protocol" in source or "not the paper's protocol" in source
     assert "no real speech" in page.text
@@ -148,3 +157,46 @@ def test_table_one_is_the_mean_and_deviation_over_folds():
     row = table_one([Run(0, 0.9)], comparable=False)[0]
     assert row["std"] is None
     assert row["difference"] is None
+
+
+def test_manipulations_start_at_the_accuracy_and_end_at_one_answer(folder):
+    """Nothing taken away is the plain accuracy; everything taken away leaves no difference between the orders."""
+    results = json.loads((folder / "results.json").read_text())
+    accuracy = {(row["model"], row["task"]): row["mean"] for row in results["table1"]}
+    for task, curves in results["flipping"].items():
+        for curve in curves.values():
+            assert curve["mean"][0] == pytest.approx(accuracy["audionet", task])
+        assert len({round(curve["mean"][-1], 6) for curve in curves.values()}) == 1
+    frequencies = results["frequencies"]
+    assert frequencies["original"]["mean"] == frequencies["resampled"]["mean"] == pytest.approx(accuracy["alexnet", "sex"])
+    assert sum(results["spectra"]["recordings"].values()) == 20
+
+
+def test_flipping_follows_from_the_definition(folder):
+    """Accuracy and AOPC of one order recomputed recording by recording from the saved model."""
+    import torch
+
+    from xaudio_bench_audiomnist.manipulation import FRACTIONS
+
+    run = folder / "models" / "audionet-digit-fold0"
+    found = json.loads((run / "flipping.json").read_text())
+    speech = xaudio.create("dataset", "synthetic", speakers=8, repetitions=1)
+    classifier = xaudio.load_model(run, "cpu")
+    indices = [int(row["index"]) for row in csv.DictReader((run / "predictions.csv").open())]
+    right, drop = np.zeros(len(FRACTIONS)), 0.0
+    for index in indices:
+        _, waveform = next(iter(xaudio.placed_waveforms(classifier, speech, [index])))
+        with torch.no_grad():
+            features = classifier.features(waveform)
+            start = classifier.network(features)
+            order = np.argsort(-features[0, 0].abs().numpy(), kind="stable")
+            alive = int((features != 0).sum())
+            for step, fraction in enumerate(FRACTIONS):
+                changed = features.clone()
+                changed[0, 0, order[: round(fraction * alive)]] = 0
+                logits = classifier.network(changed)
+                right[step] += int(logits.argmax()) == speech.labels("digit")[index]
+                target = int(start.argmax())
+                drop += float(start.softmax(1)[0, target] - logits.softmax(1)[0, target])
+    assert np.allclose(right / len(indices), found["accuracy"]["amplitude"][0])
+    assert drop / len(FRACTIONS) / len(indices) == pytest.approx(found["aopc"]["amplitude"], abs=1e-4)

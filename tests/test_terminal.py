@@ -9,11 +9,11 @@ from collections.abc import Iterator
 import pytest
 
 from xaudio import progress as module
-from xaudio.progress import progress
+from xaudio.terminal import progress
 
 WORK = """
 import sys, time
-from xaudio.progress import progress
+from xaudio.terminal import progress
 with progress("Training [bold]x[/bold] [/y]", 4, done=1) as advance:
     for step in range(3):
         time.sleep(0.02)

@@ -1,0 +1,63 @@
+"""How relevance spreads over frequency for each sex, and how much of it lies on silence."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+
+import xaudio
+from xaudio.types import Dataset, Explainer
+
+from .manipulation import kept, tested
+from .trained import Run
+
+F0_RANGES = {"male": (50, 155), "female": (165, 300)}
+"""Fundamental frequencies of men and women in Hz (Traunmüller and Eriksson, cited in the paper)."""
+
+CHUNK = 16
+
+
+def relevance_spectra(run: Run, dataset: Dataset, explainer: str, device: str, limit: int | None) -> dict[str, Any]:
+    """Mean relevance of the predicted class by frequency and class, for a model that reads spectrograms.
+
+    Each recording's relevance is divided by its sum of magnitudes and summed over time, so that all count alike.
+    """
+
+    def make() -> dict[str, Any]:
+        classifier = xaudio.load_model(run.folder, device)
+        name, options = xaudio.parse_spec(explainer)
+        method: Explainer = xaudio.create("explainer", name, **options)
+        labels, indices = dataset.labels(run.task), tested(run, limit)
+        frequencies = classifier.representation.axes[0].centres
+        total = {label: np.zeros(len(frequencies)) for label in classifier.classes}
+        seen = dict.fromkeys(classifier.classes, 0)
+        with xaudio.progress(f"Explaining, {run.model} {run.task} fold {run.fold}", len(indices)) as advance:
+            for chunk, waveforms in xaudio.placed_waveforms(classifier, dataset, np.array(indices), CHUNK):
+                relevance = xaudio.attribute(classifier, method, waveforms)[1].double()
+                magnitude = relevance.abs().sum((1, 2, 3)).clamp(min=torch.finfo(torch.float64).tiny)
+                spectra = (relevance.sum((1, 3)) / magnitude[:, None]).cpu().numpy()
+                for index, spectrum in zip(chunk, spectra, strict=True):
+                    label = classifier.classes[labels[index]]
+                    total[label] += spectrum
+                    seen[label] += 1
+                advance(len(chunk))
+        return {
+            "frequencies": frequencies.tolist(),
+            "recordings": seen,
+            "spectra": {label: (total[label] / max(1, seen[label])).tolist() for label in classifier.classes},
+        }
+
+    return kept(run.folder / "spectra.json", {"explainer": explainer, "limit": limit}, make)
+
+
+def mean_spectra(found: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Spectra of several folds as one: means over all recordings of a class."""
+    recordings = {label: sum(item["recordings"][label] for item in found) for label in found[0]["recordings"]}
+    spectra = {
+        label: (sum(np.array(item["spectra"][label]) * item["recordings"][label] for item in found) / max(1, count)).tolist()
+        for label, count in recordings.items()
+    }
+    return {"frequencies": found[0]["frequencies"], "recordings": recordings, "spectra": spectra}

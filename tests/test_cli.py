@@ -165,3 +165,29 @@ def test_fetch_of_a_data_set_that_cannot_be_fetched():
 
 def test_version():
     assert run("--version").stdout.strip() == f"xaudio {xaudio.__version__}"
+
+
+def test_a_benchmark_takes_its_options_from_a_file_and_from_the_command_line(tmp_path):
+    """The command line wins; the effective settings are written down."""
+    config = tmp_path / "bench.toml"
+    config.write_text(
+        'dataset = "synthetic:speakers=8,repetitions=1"\nmodels = ["audionet"]\ntasks = ["digit"]\nexamples = 1\n'
+        'set = ["steps=5", "audionet.batch_size=4"]\nseed = 3\n'
+    )
+    run("bench", "audiomnist", "--config", config, "--seed", "4", "--set", "steps=2", "--out", tmp_path / "out")
+    settings = json.loads((tmp_path / "out" / "run.json").read_text())["settings"]
+    assert (settings["seed"], settings["models"], settings["set"]) == (4, ["audionet"], ["steps=2"])
+    assert settings["training"]["audionet digit"]["steps"] == "2"
+    config.write_text("sed = 3")
+    assert "Did you mean 'seed'" in error_of("bench", "audiomnist", "--config", config, "--out", tmp_path / "out")
+    config.write_text("seed = ")
+    assert "cannot be read as TOML" in error_of("bench", "audiomnist", "--config", config, "--out", tmp_path / "out")
+    assert "'many' does not fit option 'seed'" in error_of("bench", "audiomnist", "--seed", "many", "--out", tmp_path / "out")
+
+
+def test_a_benchmark_shows_its_options():
+    shown = run("bench", "audiomnist", "--help").stdout
+    for option in ("--preset", "--dataset", "--tasks", "--models", "--folds", "--explainer", "--device", "--set", "--config"):
+        assert option in shown
+    assert "audiomnist" in run("bench", "--help").stdout
+    run("bench", "nonsense", status=2)

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from .options import parse_spec
     from .perturbation import flipped_logits, scaled_frequencies
     from .pipeline import attribute, create, explain, load_model
+    from .runs import read_json, replaced, write_json, write_run, write_text
     from .terminal import progress
-    from .runs import replaced, write_json, write_run, write_text
 
 # Names whose modules take time to import (scipy, torch) are imported when they are first used.
 _LAZY = {
@@ -38,6 +38,7 @@ _LAZY = {
     "scaled_frequencies": "perturbation",
     "parse_spec": "options",
     "read_audio": "audio",
+    "read_json": "runs",
     "resolve_device": "devices",
     "run_experiment": "experiment",
     "write_audio": "audio",
@@ -75,6 +76,7 @@ __all__ = [
     "placed_waveforms",
     "progress",
     "read_audio",
+    "read_json",
     "replaced",
     "resolve_device",
     "run_experiment",

@@ -18,8 +18,8 @@ from torch import Tensor, nn
 from .classifier import Classifier
 from .errors import DataError, ModelError, PluginError, unknown
 from .preparation import Prepared, place
-from .terminal import progress
 from .runs import replaced
+from .terminal import progress
 from .types import FloatArray, IntArray
 
 CHECKPOINT = "checkpoint.safetensors"

@@ -234,7 +234,13 @@ class Metric(Protocol):
 
 
 class Benchmark(Protocol):
-    """Composes the other plugins by name and writes a run folder. Its factory's options are those of its command."""
+    """Composes the other plugins by name and writes a run folder. Its factory's options are those of its command.
+
+    Its ``results.json`` names it under "benchmark", so that `xaudio report` finds it.
+    """
 
     def __call__(self, folder: Path) -> None:
         """Run, or continue, in this folder."""
+
+    def report(self, folder: Path) -> Path:
+        """Write the report anew from what the folder holds."""

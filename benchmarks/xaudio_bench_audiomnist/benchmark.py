@@ -18,7 +18,7 @@ from .examples import choose_examples, figure_one, figure_two
 from .figures import write_figure_one, write_figure_three, write_figure_two, write_moved, write_spectra
 from .manipulation import FRACTIONS, curves_over_folds, flip_samples, move_frequencies, moved_example, over_folds
 from .presets import PRESETS, PUBLISHED, TASKS, training_of
-from .report import write_report
+from .report import FORMAT, write_report
 from .spectra import mean_spectra, relevance_spectra
 from .trained import Run, read_predictions
 
@@ -76,6 +76,7 @@ class AudioMnistBenchmark:
         runs = [self._train(folder, dataset, *item, device, number) for number, item in enumerate(planned)]
         _say("Explaining and drawing")
         content = {
+            "format": FORMAT,
             "benchmark": "audiomnist",
             "preset": choices.preset,
             "label": preset.label,
@@ -87,13 +88,17 @@ class AudioMnistBenchmark:
         }
         found, figures = self._experiments(folder, dataset, runs, str(device))
         content |= found
-        examples, explained = choose_examples(dataset, runs, self._explain(dataset), choices.examples, folder / "audio")
-        content["explanations"] = explained
+        content["figures"] = [str(figure.relative_to(folder)) for figure in figures]
+        examples, explained = choose_examples(dataset, runs, self._explain(dataset), choices.examples, folder)
+        content |= {"examples": examples, "explanations": explained}
         xaudio.write_run(folder, settings=self._settings(tasks), device=str(device), data=dataset.title)
         xaudio.write_json(folder / "results.json", content)
-        report = write_report(folder, content, figures, examples)
         print(table_text(content))
-        print(f"Report: {report}")
+        print(f"Report: {self.report(folder)}")
+
+    def report(self, folder: Path) -> Path:
+        """Write ``report.html`` anew from what the folder holds."""
+        return write_report(folder)
 
     def _experiments(self, folder: Path, dataset: Dataset, runs: list[Run], device: str) -> tuple[dict[str, Any], list[Path]]:
         """The paper's figures and its tests by manipulation, for the models and tasks that were trained."""

@@ -32,15 +32,6 @@ class Panel:
     caption: str
 
 
-@dataclass(frozen=True)
-class Example:
-    """An explained recording in its folder."""
-
-    title: str
-    folder: Path
-    right: bool
-
-
 def figure_one(dataset: Dataset, runs: Sequence[Run], explain: Explain) -> list[Panel]:
     """Panels (a) to (d): a female "zero" and "one" by the digit model, the same "zero" and a male one by the sex model.
 
@@ -142,7 +133,7 @@ def _caption(run: Run, index: int, explanation: Explanation) -> str:
 
 def choose_examples(
     dataset: Dataset, runs: Sequence[Run], explain: Explain, count: int, folder: Path
-) -> tuple[list[Example], list[dict[str, Any]]]:
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """Explain right and wrong predictions of each model and task with picture, sound and page, and measure explanations.
 
     Parameters
@@ -153,14 +144,17 @@ def choose_examples(
     count : int
         Recordings per model and task; every other one wrongly predicted, as far as there are such.
     folder : Path
+        Gets a folder ``audio/MODEL-TASK-INDEX`` for each.
 
     Returns
     -------
-    examples : list of Example
+    examples : list of dict
+        Title, folder, and whether the prediction was right.
     measured : list of dict
         Means over test recordings, for the explainer and the two controls.
     """
-    examples, measured = [], []
+    examples: list[dict[str, Any]] = []
+    measured: list[dict[str, Any]] = []
     for model, task in dict.fromkeys((run.model, run.task) for run in runs):
         run = next(run for run in runs if (run.model, run.task) == (model, task))
         truth = dataset.labels(task)
@@ -169,11 +163,12 @@ def choose_examples(
         few = min(count // 2, len(wrong), len(right))
         for index in [*right[: count - few], *wrong[: count - min(len(right), count - few)]]:
             explanation = explain(run, [index], target="predicted")[0]
-            target = folder / f"{model}-{task}-{index}"
+            target = folder / "audio" / f"{model}-{task}-{index}"
             target.mkdir(parents=True, exist_ok=True)
             explanation.save(target / "explanation.safetensors")
             explanation.render("visual", "audible", "html", folder=target)
-            examples.append(Example(explanation.title(), target, index in right))
+            place = str(target.relative_to(folder))
+            examples.append({"title": explanation.title(), "folder": place, "right": index in right})
         measured += _measure(run, explain)
     return examples, measured
 

@@ -26,7 +26,7 @@ class Preset:
     folds : int or None
         How many of the folds are trained; None for all.
     training : mapping of str to mapping
-        Training settings per model, instead of the published ones; "" is for all models.
+        Training settings instead of the published ones: "" is for all models, then by model, then by "model task".
     label : str
         What tables and figures say of it.
     limit : int or None
@@ -60,8 +60,12 @@ PRESETS = {
         folds=1,
         training={
             "": {**SHORT, "warmup": 10},
-            "alexnet": {"steps": 160, "learning_rate": 6e-4},
-            "audionet": {"steps": 240, "learning_rate": 3e-4, "batch_size": 24},
+            "alexnet": {"learning_rate": 8e-4},
+            "alexnet digit": {"steps": 230},
+            "alexnet sex": {"steps": 120},
+            "audionet": {"learning_rate": 3e-4, "batch_size": 24},
+            "audionet digit": {"steps": 240},
+            "audionet sex": {"steps": 120},
         },
         label="quick preset: a short training, not the paper's protocol",
         limit=48,
@@ -95,5 +99,5 @@ def training_of(preset: str, model: str, task: str, overrides: Mapping[str, Mapp
     if preset == "paper" and (model, task) == ("audionet", "sex"):
         settings |= {"steps": 10_000, "halve_every": 5_000}
     for source in (PRESETS[preset].training, overrides):
-        settings |= {**source.get("", {}), **source.get(model, {})}
+        settings |= {**source.get("", {}), **source.get(model, {}), **source.get(f"{model} {task}", {})}
     return settings

@@ -4,49 +4,51 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
 
 import xaudio
+from xaudio import ModelError
 
-from .examples import Example
 from .manipulation import CONDITIONS
+
+FORMAT = 1
+"""Of ``results.json``."""
 
 KINDS = {".png": "image/png", ".wav": "audio/wav"}
 
 
-def write_report(folder: Path, content: Mapping[str, Any], figures: Sequence[Path], examples: Sequence[Example]) -> Path:
-    """Write ``report.html`` from results, figures and examples.
+def write_report(folder: Path) -> Path:
+    """Write ``report.html`` from the results, figures and sounds in a folder.
 
     Parameters
     ----------
     folder : Path
-    content : mapping
-        What ``results.json`` holds.
-    figures : sequence of Path
-    examples : sequence of Example
+        With ``results.json``, ``run.json`` and what they name.
 
     Returns
     -------
     Path
+
+    Raises
+    ------
+    ModelError
+        If a file is missing or damaged, or the results are of another version.
     """
     import jinja2
 
+    content = xaudio.read_json(folder / "results.json")
+    if content.get("format") != FORMAT:
+        raise ModelError(f"{folder}/results.json: has format {content.get('format')}; this version reads format {FORMAT}.")
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters["embedded"] = embedded
+    environment.filters["embedded"] = lambda name: embedded(folder / name)
     template = environment.from_string(files(__package__).joinpath("report.html.j2").read_text(encoding="utf-8"))
-    page = template.render(
-        **content,
-        figures=figures,
-        examples=examples,
-        conditions=CONDITIONS,
-        run=json.dumps(json.loads((folder / "run.json").read_text(encoding="utf-8")), indent=2),
-    )
-    return xaudio.write_text(folder / "report.html", page)
+    run = json.dumps(xaudio.read_json(folder / "run.json"), indent=2)
+    return xaudio.write_text(folder / "report.html", template.render(**content, conditions=CONDITIONS, run=run))
 
 
 def embedded(path: Path) -> str:
     """A file as a data address, so that the page needs nothing else."""
+    if not path.exists():
+        raise ModelError(f"{path}: is missing, so the report cannot be made. Run the benchmark again with the same --out.")
     return f"data:{KINDS[path.suffix]};base64,{base64.b64encode(path.read_bytes()).decode()}"

@@ -86,6 +86,20 @@ def test_the_report_names_its_data_everywhere_and_needs_no_network(folder):
     assert "no real speech" in page.text
 
 
+def test_the_report_is_made_anew_from_the_results(folder):
+    from typer.testing import CliRunner
+
+    from xaudio.cli import app
+
+    before = (folder / "report.html").read_text()
+    (folder / "report.html").unlink()
+    done = CliRunner().invoke(app, ["report", str(folder)])
+    assert done.exit_code == 0
+    assert (folder / "report.html").read_text() == before
+    with pytest.raises(ModelError, match="no such file"):
+        CliRunner().invoke(app, ["report", str(folder / "models")], catch_exceptions=False)
+
+
 def test_explanations_are_measured_beside_the_controls(folder):
     rows = json.loads((folder / "results.json").read_text())["explanations"]
     assert [row["explainer"] for row in rows[:3]] == ["lrp:composite=epsilon_plus", "random", "amplitude"]

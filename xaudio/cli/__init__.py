@@ -9,7 +9,7 @@ import typer
 
 from .. import __version__
 from ..errors import XaudioError
-from . import bench, data, explain, plugins, train
+from . import bench, data, explain, plugins, report, train
 
 app = typer.Typer(
     name="xaudio",
@@ -24,6 +24,7 @@ app.add_typer(data.app, name="data")
 app.add_typer(bench.app, name="bench")
 app.command("train")(train.train)
 app.command("explain")(explain.explain)
+app.command("report")(report.report)
 
 
 def _version(wanted: bool) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,6 +12,7 @@ import typer
 from typer.core import TyperGroup
 from typer.main import get_command
 
+from ..errors import PluginError, unknown
 from ..options import REQUIRED, options_of, summary_of
 from ..registry import registry
 from .common import OutOption, warn_about_plugins
@@ -49,12 +51,16 @@ def _command(name: str, factory: Callable[..., Any]) -> Callable[..., None]:
 
         warn_about_plugins()
         keep_large_buffers()
-        options = {key: value for key, value in given.items() if value is not None}
+        config = given.pop("config")
+        options = {} if config is None else read_config(name, config, factory)
+        options |= {key: value for key, value in given.items() if value is not None}
         benchmark = registry().create("benchmark", name, options)
         benchmark(output_folder(out))
 
     default_out = Path("xaudio-runs") / name
     parameters = [inspect.Parameter("out", inspect.Parameter.KEYWORD_ONLY, default=default_out, annotation=OutOption)]
+    config = Annotated[Path | None, typer.Option("--config", help="TOML file of these options; those given here win.")]
+    parameters.append(inspect.Parameter("config", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=config))
     for option in options_of(factory).values():
         flag = f"--{option.name.replace('_', '-')}"
         many = option.annotation == tuple[str, ...] and option.name == "set"
@@ -66,6 +72,25 @@ def _command(name: str, factory: Callable[..., Any]) -> Callable[..., None]:
     run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
     run.__doc__ = summary_of(factory)
     return run
+
+
+def read_config(name: str, path: Path, factory: Callable[..., Any]) -> dict[str, Any]:
+    """Options of a benchmark from a TOML file; lists stand for several values.
+
+    Raises
+    ------
+    PluginError
+        If it cannot be read or names an option that does not exist.
+    """
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise PluginError(f"{path}: cannot be read as TOML ({error}).") from None
+    known = options_of(factory)
+    for key in content:
+        if key.replace("-", "_") not in known:
+            raise PluginError(f"{path}: {unknown(f'option of benchmark {name}', key, known)}")
+    return {key.replace("-", "_"): tuple(value) if isinstance(value, list) else value for key, value in content.items()}
 
 
 def _shown(default: Any) -> str:

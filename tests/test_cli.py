@@ -1,8 +1,10 @@
 """The command line as a person uses it: exit status, one line for what is wrong, files that are there."""
 
 import json
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -191,3 +193,21 @@ def test_a_benchmark_shows_its_options():
         assert option in shown
     assert "audiomnist" in run("bench", "--help").stdout
     run("bench", "nonsense", status=2)
+
+
+def test_ctrl_c_keeps_what_is_done_and_says_so(tmp_path):
+    program = "import sys; sys.argv[0] = 'xaudio'; from xaudio.cli import main; main()"
+    arguments = ["train", "--dataset", "synthetic:speakers=8,repetitions=1", "--task", "sex", "--model", "audionet"]
+    arguments += ["--set", "steps=1000", "--set", "batch_size=2", "--out", str(tmp_path)]
+    process = subprocess.Popen([sys.executable, "-c", program, *arguments], stderr=subprocess.PIPE, text=True)
+    for line in process.stderr:
+        if "Training" in line:
+            break
+    time.sleep(3)
+    process.send_signal(signal.SIGINT)
+    rest = process.stderr.read()
+    assert process.wait(timeout=60) == 130
+    assert "stopped; what is done is kept" in rest
+    assert "Traceback" not in rest
+    assert (tmp_path / "checkpoint.safetensors").exists()
+    assert not (tmp_path / "model.safetensors").exists()

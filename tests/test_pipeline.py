@@ -123,6 +123,8 @@ def test_a_representation_may_be_an_object(sound):
         ({"audio": "missing.wav"}, AudioError, "missing.wav: there is no such file"),
         ({"audio": []}, AudioError, "nothing to explain"),
         ({"audio": 3}, AudioError, "Cannot explain a int"),
+        ({"audio": Clip(np.full(100, np.nan, np.float32), 8000)}, AudioError, "100 of 100 samples are NaN"),
+        ({"audio": Clip(np.zeros(100, np.float32), 8000), "seed": -1}, xaudio.DataError, "The seed is -1"),
         ({"sample_rate": None}, AudioError, "give sample_rate in Hz"),
         ({"sample_rate": 10}, AudioError, "sample rate is 10 Hz"),
         ({"audio": np.zeros(9000, np.float32)}, AudioError, "longer than the 1.000 s the model takes"),

@@ -268,6 +268,7 @@ def as_clip(item: Any, sample_rate: int | None = None) -> Clip:
         If it is none of these, cannot be read, or an array comes without a sample rate.
     """
     if isinstance(item, Clip):
+        make_clip(item.waveform, item.sample_rate, source=item.source)  # for its checks: a clip may be anyone's
         return item
     if isinstance(item, str | Path):
         return read_audio(item)

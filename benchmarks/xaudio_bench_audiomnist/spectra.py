@@ -36,9 +36,9 @@ def relevance_spectra(run: Run, dataset: Dataset, explainer: str, device: str, l
         seen = dict.fromkeys(classifier.classes, 0)
         with xaudio.progress(f"Explaining, {run.model} {run.task} fold {run.fold}", len(indices)) as advance:
             for chunk, waveforms in xaudio.placed_waveforms(classifier, dataset, np.array(indices), CHUNK):
-                relevance = xaudio.attribute(classifier, method, waveforms)[1].double()
+                relevance = xaudio.attribute(classifier, method, waveforms)[1].cpu().double()
                 magnitude = relevance.abs().sum((1, 2, 3)).clamp(min=torch.finfo(torch.float64).tiny)
-                spectra = (relevance.sum((1, 3)) / magnitude[:, None]).cpu().numpy()
+                spectra = (relevance.sum((1, 3)) / magnitude[:, None]).numpy()
                 for index, spectrum in zip(chunk, spectra, strict=True):
                     label = classifier.classes[labels[index]]
                     total[label] += spectrum

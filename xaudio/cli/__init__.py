@@ -11,6 +11,9 @@ from .. import __version__
 from ..errors import XaudioError
 from . import bench, data, explain, plugins, report, train
 
+INTERRUPTED = 130
+"""Exit status after Ctrl-C, as shells have it: 128 and the number of the signal."""
+
 app = typer.Typer(
     name="xaudio",
     help="Why did the network decide so about a sound? Explanations of audio classifiers, to see and to hear.",
@@ -47,9 +50,10 @@ def main() -> None:
     except XaudioError as error:
         print(f"xaudio: error: {error}", file=sys.stderr)
         sys.exit(1)
-    except KeyboardInterrupt:
-        print("xaudio: stopped; what is done is kept, and the same command goes on from here.", file=sys.stderr)
-        sys.exit(130)
+    except SystemExit as end:  # typer turns Ctrl-C into this, without a word
+        if end.code == INTERRUPTED:
+            print("xaudio: stopped; what is done is kept, and the same command goes on from here.", file=sys.stderr)
+        raise
     except BrokenPipeError:
         sys.stderr.close()
         sys.exit(1)

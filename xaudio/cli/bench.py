@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import tomllib
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -15,20 +16,20 @@ from typer.main import get_command
 from ..errors import PluginError, unknown
 from ..options import REQUIRED, options_of, summary_of
 from ..registry import registry
-from .common import OutOption, warn_about_plugins
+from .common import JsonOption, OutOption, print_json, print_table, warn_about_plugins
 
 
 class BenchmarkGroup(TyperGroup):
     """Commands made from the benchmark plugins when they are asked for."""
 
     def list_commands(self, ctx: Any) -> list[str]:
-        """Names of all benchmarks."""
-        return registry().names("benchmark")
+        """Names of all benchmarks, and of the commands on their results."""
+        return [*registry().names("benchmark"), *super().list_commands(ctx)]
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        """The command of a benchmark, or None if there is none of that name."""
+        """The command of a benchmark, or one on results, or None if there is none of that name."""
         if cmd_name not in registry().names("benchmark"):
-            return None
+            return super().get_command(ctx, cmd_name)
         single = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False)
         single.command(cmd_name)(_command(cmd_name, registry().factory("benchmark", cmd_name)))
         return get_command(single)
@@ -40,6 +41,36 @@ app = typer.Typer(cls=BenchmarkGroup, help="Run a benchmark.", no_args_is_help=T
 @app.callback()
 def _benchmarks() -> None:
     """Run a benchmark."""
+
+
+@app.command("compare")
+def compare_results(
+    first: Annotated[Path, typer.Argument(help="Folder of results.")],
+    second: Annotated[Path, typer.Argument(help="Another.")],
+    as_json: JsonOption = False,
+) -> None:
+    """Put two folders of results side by side and say what differs beyond noise."""
+    from ..comparison import compare
+
+    settings, differences = compare(first, second)
+    if as_json:
+        rows = [asdict(item) | {"beyond_noise": item.beyond_noise} for item in differences]
+        print_json({"settings": settings, "differences": rows})
+        return
+    for line in settings:
+        print(f"setting {line}")
+    table = [
+        [
+            item.name,
+            f"{item.first:.2%}",
+            f"{item.second:.2%}",
+            f"{100 * item.low:+.1f} to {100 * item.high:+.1f}",
+            "yes" if item.beyond_noise else "no",
+            "the same" if item.paired else "others",
+        ]
+        for item in differences
+    ]
+    print_table(["training", str(first), str(second), "difference (95 %, points)", "beyond noise", "recordings"], table)
 
 
 def _command(name: str, factory: Callable[..., Any]) -> Callable[..., None]:

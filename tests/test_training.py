@@ -1,5 +1,6 @@
 """Training: stopped runs end as uninterrupted ones, wrong ones are refused."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -92,36 +93,42 @@ def test_a_stopped_training_ends_with_the_same_weights(speech, small, tmp_path, 
         assert torch.equal(tensor, _weights(continued)[name]), name
 
 
-def test_a_killed_command_ends_with_the_weights_of_one_that_was_not(tmp_path):
-    """SIGKILL at any moment; the same command goes on. Checkpoints are written at every step here."""
+def test_a_command_killed_at_twenty_random_moments_ends_with_the_same_weights(tmp_path):
+    """SIGKILL while it imports, prepares, trains or writes a checkpoint (one after every step here); then it finishes."""
     program = (
         "import sys, xaudio.training as t; t.CHECKPOINT_SECONDS = 0; from xaudio.cli import main; sys.argv[0] = 'xaudio'; main()"
     )
-    arguments = "train --dataset synthetic:speakers=8,repetitions=1 --task sex --model audionet --set steps=6".split()
+    arguments = ["train", "--dataset", "synthetic:speakers=8,repetitions=1", "--task", "sex", "--model", "audionet"]
     arguments += [item for name, value in SHORT.items() for item in ("--set", f"{name}={str(value).lower()}")]
+    arguments += ["--set", "steps=15"]
 
     def command(out):
         return [sys.executable, "-c", program, *arguments, "--out", str(tmp_path / out)]
 
+    start = time.monotonic()
     subprocess.run(command("whole"), check=True, capture_output=True, timeout=300)
+    seconds = time.monotonic() - start
     rng = np.random.default_rng(0)
-    kills = 0
-    for _ in range(3):
-        checkpoint = tmp_path / "killed" / "checkpoint.safetensors"
-        before = checkpoint.stat().st_mtime_ns if checkpoint.exists() else 0
-        process = subprocess.Popen(command("killed"), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        while process.poll() is None and (not checkpoint.exists() or checkpoint.stat().st_mtime_ns == before):
-            time.sleep(0.01)
-        time.sleep(float(rng.uniform(0, 0.3)))
+    kills, continued = 0, set()
+    for _ in range(20):
+        process = subprocess.Popen(command("killed"), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(timeout=float(rng.uniform(0.1, 0.7)) * seconds)
         if process.poll() is None:
             os.kill(process.pid, signal.SIGKILL)
             kills += 1
-        process.wait()
-    assert kills
+        continued |= {line for line in process.communicate()[1].splitlines() if line.startswith("Training")}
+    assert kills >= 3
+    assert len(continued) > 1, "no run went on from the checkpoint of another"
     subprocess.run(command("killed"), check=True, capture_output=True, timeout=300)
     whole, killed = (load_file(tmp_path / out / "model.safetensors") for out in ("whole", "killed"))
     assert all(torch.equal(whole[name], killed[name]) for name in whole)
-    assert not (tmp_path / "killed" / "checkpoint.safetensors").exists()
+    assert {path.name for path in (tmp_path / "killed").iterdir()} == {
+        "model.safetensors",
+        "predictions.csv",
+        "results.json",
+        "run.json",
+    }
     assert (tmp_path / "whole/predictions.csv").read_bytes() == (tmp_path / "killed/predictions.csv").read_bytes()
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from .options import parse_spec
     from .perturbation import flipped_logits, scaled_frequencies
     from .pipeline import attribute, create, explain, load_model
-    from .runs import read_json, replaced, write_json, write_run, write_text
+    from .runs import cache_folder, read_json, replaced, write_json, write_run, write_text
     from .terminal import progress
 
 # Names whose modules take time to import (scipy, torch) are imported when they are first used.
@@ -32,6 +32,7 @@ _LAZY = {
     "explain": "pipeline",
     "load_model": "pipeline",
     "attribute": "pipeline",
+    "cache_folder": "runs",
     "flipped_logits": "perturbation",
     "placed_waveforms": "experiment",
     "progress": "terminal",
@@ -67,6 +68,7 @@ __all__ = [
     "SpeakerDataset",
     "XaudioError",
     "attribute",
+    "cache_folder",
     "create",
     "explain",
     "flipped_logits",

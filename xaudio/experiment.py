@@ -15,7 +15,7 @@ import numpy as np
 from .classifier import WEIGHTS, Classifier, new_classifier
 from .errors import DataError
 from .preparation import prepare_dataset
-from .runs import output_folder, read_json, write_json, write_run, write_text
+from .runs import output_folder, read_json, remove_leftovers, write_json, write_run, write_text
 from .training import CHECKPOINT, accuracy, evaluate, examples, refuse_other_identity, settings_for, train
 from .types import Dataset, Fit, FloatArray, IntArray, Resampling
 
@@ -126,7 +126,7 @@ def run_experiment(experiment: Experiment, folder: Path, device: torch.device) -
         "fingerprint": dataset.fingerprint(),
         "device": device.type,
     }
-    output_folder(folder)
+    remove_leftovers(output_folder(folder))
     finished = _finished(folder, {**identity, "settings": settings.model_dump()})
     if finished:
         return finished

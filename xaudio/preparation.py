@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 import tempfile
 import zlib
@@ -17,6 +16,7 @@ import numpy as np
 
 from .audio import at_rate, fit_length
 from .errors import DataError, OutputError
+from .runs import cache_folder
 from .terminal import progress
 from .types import Clip, Dataset, Fit, FloatArray, IntArray, Placement, Representation, Resampling
 
@@ -95,13 +95,6 @@ def prepare_clips(clips: Sequence[Clip], rate: int, samples: int, fit: Fit, resa
 def checksum_of(waveform: FloatArray) -> int:
     """A checksum of the samples."""
     return zlib.crc32(np.ascontiguousarray(waveform, dtype="<f4").tobytes())
-
-
-def cache_folder() -> Path:
-    """Where xaudio keeps what can be made again; the environment variable ``XAUDIO_CACHE`` moves it."""
-    from platformdirs import user_cache_path
-
-    return Path(os.environ.get("XAUDIO_CACHE") or user_cache_path("xaudio"))
 
 
 def prepare_dataset(

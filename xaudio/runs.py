@@ -20,6 +20,10 @@ from .errors import ModelError, OutputError
 PACKAGES = ("xaudio", "torch", "numpy", "scipy", "soundfile", "soxr", "zennit", "captum")
 
 
+LEFTOVER = ".xaudio-"
+"""How the names of temporary files begin."""
+
+
 @contextmanager
 def replaced(path: Path) -> Iterator[Path]:
     """A temporary path beside ``path`` that takes its place when the block ends well, and is removed when it does not.
@@ -32,7 +36,7 @@ def replaced(path: Path) -> Iterator[Path]:
     temporary: Path | None = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=path.suffix, dir=path.parent)
+        handle, name = tempfile.mkstemp(prefix=f"{LEFTOVER}{path.name}.", suffix=path.suffix, dir=path.parent)
         os.close(handle)
         temporary = Path(name)
         yield temporary
@@ -49,10 +53,23 @@ def replaced(path: Path) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
 
 
+def remove_leftovers(folder: Path) -> None:
+    """Remove the temporary files of a process that was killed while it wrote into a folder that is now ours."""
+    for path in folder.glob(f"{LEFTOVER}*"):
+        path.unlink(missing_ok=True)
+
+
 def _umask() -> int:
     current = os.umask(0)
     os.umask(current)
     return current
+
+
+def cache_folder() -> Path:
+    """Where xaudio keeps what can be made again; the environment variable ``XAUDIO_CACHE`` moves it."""
+    from platformdirs import user_cache_path
+
+    return Path(os.environ.get("XAUDIO_CACHE") or user_cache_path("xaudio"))
 
 
 def write_text(path: Path, text: str) -> Path:

@@ -8,9 +8,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from platformdirs import user_cache_dir
-
-from xaudio import DataError, Recording, SpeakerDataset, speaker_folds
+from xaudio import DataError, Recording, SpeakerDataset, cache_folder, speaker_folds
 
 PATTERN = "{digit}_{speaker}_{repetition}.wav, such as 7_03_12.wav"
 METADATA = "audioMNIST_meta.txt"
@@ -35,7 +33,7 @@ SEX_FOLDS = (
 
 def default_folder() -> Path:
     """Where the corpus is fetched to and looked for unless the user names a folder."""
-    return Path(user_cache_dir("xaudio")) / "audiomnist"
+    return cache_folder() / "audiomnist"
 
 
 def load(data: Path | None, seed: int) -> SpeakerDataset:

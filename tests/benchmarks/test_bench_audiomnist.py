@@ -135,7 +135,7 @@ def test_the_paper_preset_is_the_papers_protocol():
 
 
 def test_no_data_set_stands_in_for_another(tmp_path, monkeypatch):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setenv("XAUDIO_CACHE", str(tmp_path))
     for preset in ("small", "paper"):
         with pytest.raises(DataError, match="xaudio data fetch audiomnist"):
             xaudio.create("benchmark", "audiomnist", preset=preset)(tmp_path)

@@ -155,7 +155,7 @@ def test_fewer_recordings_than_released_are_noted(tmp_path: Path) -> None:
 
 
 def test_without_data_the_cache_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_corpus, "user_cache_dir", lambda name: str(tmp_path / name))
+    monkeypatch.setenv("XAUDIO_CACHE", str(tmp_path / "xaudio"))
     with pytest.raises(DataError, match=r"xaudio data fetch audiomnist.*--data") as caught:
         audiomnist()
     assert "\n" not in str(caught.value)

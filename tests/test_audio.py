@@ -486,7 +486,7 @@ def test_loudest_is_the_window_with_the_most_energy(values: list[int], samples: 
     if len(values) <= samples:
         assert note == ""
         return
-    centred = np.array(values) / 128 - np.mean(values) / 128
+    centred = np.array(values) / 128 - np.median(values) / 128
     energies = np.array([sum(centred[start : start + samples] ** 2) for start in range(len(values) - samples + 1)])
     pattern = rf"loudest {samples / 1000:.3f} s of {len(values) / 1000:.3f} s kept, from (0\.\d\d\d) s"
     start = round(float(re.fullmatch(pattern, note)[1]) * 1000)  # type: ignore[index]

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from xaudio import progress as module
+from xaudio import terminal as module
 from xaudio.terminal import progress
 
 WORK = """

@@ -40,13 +40,13 @@ class Classifier:
     Parameters
     ----------
     network : nn.Module
-        Features (batch, channels, *axes) to logits (batch, classes).
+        Features ``(batch, channels, *axes)`` to logits (batch, classes).
     representation : Representation
         A torch module.
     classes : tuple of str
     task : str
     mean : Tensor or None
-        Mean feature of the training set, shape (channels, *axes), subtracted before the network.
+        Mean feature of the training set, shape ``(channels, *axes)``, subtracted before the network.
     model_spec, representation_spec : mapping
         ``name`` and ``options`` of the plugins they came from; empty for objects of the caller's own, which can be
         used but not saved.

@@ -31,7 +31,7 @@ class Explanation:
     ----------
     clip : Clip
         The sound as the model heard it: at its sample rate, fitted and placed, in [-1, 1].
-    features : ndarray, shape (channels, *axes)
+    features : ndarray, shape ``(channels, *axes)``
         What the network read (the training mean, if any, is subtracted).
     relevance : ndarray, same shape
         Positive speaks for the target class, negative against it; the scale is the explainer's.

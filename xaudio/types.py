@@ -171,10 +171,10 @@ class Representation(Protocol):
     axes: tuple[Axis, ...]
 
     def __call__(self, waveforms: Tensor) -> Tensor:
-        """Features (batch, channels, *axes) of waveforms (batch, samples) in [-1, 1]."""
+        """Features ``(batch, channels, *axes)`` of waveforms (batch, samples) in [-1, 1]."""
 
     def amplitude(self, waveforms: Tensor) -> Tensor:
-        """Magnitude of the sound in each cell, (batch, channels, *axes), linear and not negative."""
+        """Magnitude of the sound in each cell, ``(batch, channels, *axes)``, linear and not negative."""
 
     def masked_waveform(self, waveforms: Tensor, mask: Tensor) -> Tensor:
         """The sound (batch, samples) that is left when each cell is weighted by a mask shaped like the features."""

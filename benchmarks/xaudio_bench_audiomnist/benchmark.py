@@ -72,14 +72,14 @@ class AudioMnistBenchmark:
         explainer, options = xaudio.parse_spec(choices.explainer)
         xaudio.create("explainer", explainer, **options)
         planned = [(model, task, fold) for task in tasks for model in choices.models for fold in self._folds(dataset, task)]
-        _say(f"{dataset.title}: {len(planned)} trainings ({preset.label})")
+        _say(f"{dataset.title}: {len(planned)} trainings ({self.label})")
         runs = [self._train(folder, dataset, *item, device, number) for number, item in enumerate(planned)]
         _say("Explaining and drawing")
         content = {
             "format": FORMAT,
             "benchmark": "audiomnist",
             "preset": choices.preset,
-            "label": preset.label,
+            "label": self.label,
             "data": dataset.title,
             "notes": list(dataset.notes),
             "explainer": choices.explainer,
@@ -105,7 +105,7 @@ class AudioMnistBenchmark:
         choices, preset, data = self.choices, PRESETS[self.choices.preset], dataset.title
         explain = self._explain(dataset)
         figures = [
-            write_figure_one(figure_one(dataset, runs, explain), folder, data, preset.label),
+            write_figure_one(figure_one(dataset, runs, explain), folder, data, self.label),
             write_figure_two(figure_two(dataset, runs, explain), folder, data),
         ]
         content: dict[str, Any] = {"limit": preset.limit, "flipping": {}, "frequencies": None, "spectra": None}
@@ -124,6 +124,14 @@ class AudioMnistBenchmark:
             figures.append(write_moved(*moved_example(sex[0], dataset), folder, data))
             figures.append(write_spectra(content["spectra"], folder, data))
         return content, [figure for figure in figures if figure]
+
+    @property
+    def label(self) -> str:
+        """What tables and figures say of the protocol: the preset, and whatever was changed in it."""
+        changed = list(self.choices.set)
+        if self.choices.folds is not None:
+            changed.append(f"folds {','.join(map(str, self.choices.folds))}")
+        return PRESETS[self.choices.preset].label + (f"; changed: {', '.join(changed)}" if changed else "")
 
     def _open(self, spec: str) -> Dataset:
         name, options = xaudio.parse_spec(spec)

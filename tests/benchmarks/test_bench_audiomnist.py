@@ -134,6 +134,12 @@ def test_the_paper_preset_is_the_papers_protocol():
     assert [PRESETS[name].dataset for name in ("paper", "small", "quick")] == ["audiomnist", "audiomnist", "synthetic"]
 
 
+def test_what_was_changed_in_a_preset_is_said():
+    assert xaudio.create("benchmark", "audiomnist", preset="paper").label == "paper preset: the full protocol"
+    changed = xaudio.create("benchmark", "audiomnist", preset="paper", set=("steps=5",), folds="0,1")
+    assert changed.label == "paper preset: the full protocol; changed: steps=5, folds 0,1"
+
+
 def test_no_data_set_stands_in_for_another(tmp_path, monkeypatch):
     monkeypatch.setenv("XAUDIO_CACHE", str(tmp_path))
     for preset in ("small", "paper"):

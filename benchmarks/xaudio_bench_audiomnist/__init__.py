@@ -14,6 +14,7 @@ def audiomnist(
     data: Path | None = None,
     tasks: tuple[str, ...] | None = None,
     models: tuple[str, ...] = ("alexnet", "audionet"),
+    representations: tuple[str, ...] = (),
     folds: tuple[int, ...] | None = None,
     explainer: str = "lrp:composite=epsilon_plus",
     examples: int = 2,
@@ -36,7 +37,9 @@ def audiomnist(
     tasks : names or None
         Tasks, separated by commas; by default those of digit and sex that the data set has.
     models : names
-        Models, separated by commas.
+        Models, separated by commas, with options as in alexnet,audionet:pool1=paper.
+    representations : names
+        Options of the representations the models read, as in spectrogram:crop=paper,waveform:placement=step.
     folds : numbers or None
         Folds, separated by commas; by default the first for "quick" and all for the others.
     explainer : str
@@ -52,7 +55,7 @@ def audiomnist(
     """
     from .benchmark import AudioMnistBenchmark, Choices
 
-    choices = Choices(preset, dataset, data, tasks, models, folds, explainer, examples, set, device, seed)
+    choices = Choices(preset, dataset, data, tasks, models, representations, folds, explainer, examples, set, device, seed)
     return AudioMnistBenchmark(choices)
 
 

@@ -32,6 +32,7 @@ class Choices:
     data: Path | None
     tasks: tuple[str, ...] | None
     models: tuple[str, ...]
+    representations: tuple[str, ...]
     folds: tuple[int, ...] | None
     explainer: str
     examples: int
@@ -55,7 +56,9 @@ class AudioMnistBenchmark:
 
     def __init__(self, choices: Choices) -> None:
         self.choices = choices
-        self.overrides = parse_settings(choices.set, choices.models)
+        self.models = dict(xaudio.parse_spec(spec) for spec in choices.models)
+        self.representations = dict(xaudio.parse_spec(spec) for spec in choices.representations)
+        self.overrides = parse_settings(choices.set, tuple(self.models))
 
     def __call__(self, folder: Path) -> None:
         """Run, or continue, in a folder.
@@ -71,9 +74,9 @@ class AudioMnistBenchmark:
         tasks = self._tasks(dataset)
         explainer, options = xaudio.parse_spec(choices.explainer)
         xaudio.create("explainer", explainer, **options)
-        planned = [(model, task, fold) for task in tasks for model in choices.models for fold in self._folds(dataset, task)]
+        planned = [(model, task, fold) for task in tasks for model in self.models for fold in self._folds(dataset, task)]
         _say(f"{dataset.title}: {len(planned)} trainings ({self.label})")
-        runs = [self._train(folder, dataset, *item, device, number) for number, item in enumerate(planned)]
+        runs = [self._train(folder, dataset, *item, device) for item in planned]
         _say("Explaining and drawing")
         content = {
             "format": FORMAT,
@@ -128,7 +131,7 @@ class AudioMnistBenchmark:
     @property
     def label(self) -> str:
         """What tables and figures say of the protocol: the preset, and whatever was changed in it."""
-        changed = list(self.choices.set)
+        changed = [*self.choices.set, *(spec for spec in (*self.choices.models, *self.choices.representations) if ":" in spec)]
         if self.choices.folds is not None:
             changed.append(f"folds {','.join(map(str, self.choices.folds))}")
         return PRESETS[self.choices.preset].label + (f"; changed: {', '.join(changed)}" if changed else "")
@@ -158,13 +161,28 @@ class AudioMnistBenchmark:
             raise DataError(f"The task {task!r} of {dataset.title} has folds 0 to {count - 1}; got --folds {chosen}.")
         return list(chosen)
 
-    def _train(self, folder: Path, dataset: Dataset, model: str, task: str, fold: int, device: Any, number: int) -> Run:
+    def _train(self, folder: Path, dataset: Dataset, model: str, task: str, fold: int, device: Any) -> Run:
         training = {"seed": self.choices.seed, **training_of(self.choices.preset, model, task, self.overrides)}
-        experiment = Experiment(dataset, task, fold, model, training=training)
+        experiment = Experiment(
+            dataset,
+            task,
+            fold,
+            model,
+            model_options=self.models[model],
+            representation_options=self._representation_options(model),
+            training=training,
+        )
         target = folder / "models" / f"{model}-{task}-fold{fold}"
         result = xaudio.run_experiment(experiment, target, device)
         _say(f"{experiment.title}: accuracy {result['accuracy']:.2%} (chance {result['chance']:.0%})")
         return Run(model, task, fold, target, result, read_predictions(target))
+
+    def _representation_options(self, model: str) -> Mapping[str, str]:
+        """Options that were given for the representation a model reads."""
+        if not self.representations:
+            return {}
+        network = xaudio.create("model", model, **self.models[model], classes=2)
+        return self.representations.get(network.representation, {})
 
     def _explain(self, dataset: Dataset) -> Any:
         """A function (run, indices) to explanations of the true class, with the rules of the data set."""
@@ -196,7 +214,7 @@ class AudioMnistBenchmark:
         settings = asdict(self.choices) | {"data": None if self.choices.data is None else str(self.choices.data)}
         training = {
             f"{model} {task}": training_of(self.choices.preset, model, task, self.overrides)
-            for model in self.choices.models
+            for model in self.models
             for task in tasks
         }
         return settings | {"training": training}

@@ -140,6 +140,25 @@ def test_what_was_changed_in_a_preset_is_said():
     assert changed.label == "paper preset: the full protocol; changed: steps=5, folds 0,1"
 
 
+def test_the_texts_choices_can_be_taken_instead_of_the_codes(tmp_path):
+    benchmark = xaudio.create(
+        "benchmark",
+        "audiomnist",
+        **TINY,
+        tasks="sex",
+        models="alexnet,audionet:pool1=paper",
+        representations="spectrogram:crop=paper,waveform:normalisation=none",
+        examples=1,
+    )
+    benchmark(tmp_path)
+    audionet = xaudio.load_model(tmp_path / "models" / "audionet-sex-fold0", "cpu")
+    assert audionet.network.convolutions[1].kernel_size == (1, 2)
+    assert audionet.representation.unit == "full scale"
+    alexnet = xaudio.load_model(tmp_path / "models" / "alexnet-sex-fold0", "cpu")
+    assert alexnet.representation.axes[1].centres[0] == 0  # the text keeps the first frames
+    assert "audionet:pool1=paper" in json.loads((tmp_path / "results.json").read_text())["label"]
+
+
 def test_no_data_set_stands_in_for_another(tmp_path, monkeypatch):
     monkeypatch.setenv("XAUDIO_CACHE", str(tmp_path))
     for preset in ("small", "paper"):

@@ -182,7 +182,7 @@ def test_damaged_and_foreign_run_folders_are_named(run_folder, tmp_path):
 
     path = run_folder / WEIGHTS
     (tmp_path / WEIGHTS).write_bytes(path.read_bytes()[: 1 << 20])
-    with pytest.raises(ModelError, match="weights are damaged or not xaudio's"):
+    with pytest.raises(ModelError, match="is damaged or not xaudio's"):
         Classifier.load(tmp_path)
     with safe_open(path, framework="pt") as file:
         metadata = json.loads(file.metadata()["xaudio.model"])
@@ -202,7 +202,7 @@ def test_damaged_and_foreign_run_folders_are_named(run_folder, tmp_path):
         Classifier.load(tmp_path)
     assert "\n" not in str(caught.value)
     save_file(tensors, tmp_path / WEIGHTS)
-    with pytest.raises(ModelError, match="not xaudio's"):
+    with pytest.raises(ModelError, match="it holds no xaudio.model"):
         Classifier.load(tmp_path)
 
 

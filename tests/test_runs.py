@@ -160,7 +160,7 @@ with replaced(Path(sys.argv[1])) as temporary:
     done = subprocess.run([sys.executable, "-c", code, str(path)], check=False, timeout=60)
     assert done.returncode == -9
     assert path.read_text() == "old"
-    assert all(name == "a.txt" or name.startswith(".a.txt.") for name in names(tmp_path))
+    assert all(name == "a.txt" or name.startswith(".xaudio-a.txt.") for name in names(tmp_path))
 
 
 def test_every_error_of_the_core_is_one_that_the_command_line_shows() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -14,7 +13,7 @@ from torch import Tensor, nn
 
 from .errors import ModelError, PluginError
 from .registry import registry
-from .runs import replaced
+from .tensors import read_tensors, write_tensors
 from .types import Representation
 
 FORMAT = 1
@@ -113,8 +112,6 @@ class Classifier:
         ModelError
             If the network or the representation did not come from a plugin.
         """
-        from safetensors.torch import save_file
-
         if not self.model_spec or not self.representation_spec:
             raise ModelError("Only a model and a representation made by plugins can be saved; register yours as a plugin.")
         tensors = {f"network.{name}": tensor for name, tensor in self.network.state_dict().items()}
@@ -128,11 +125,7 @@ class Classifier:
             "task": self.task,
             "facts": self.facts,
         }
-        path = folder / WEIGHTS
-        with replaced(path) as temporary:
-            contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-            save_file(contiguous, temporary, metadata={"xaudio.model": json.dumps(metadata)})
-        return path
+        return write_tensors(folder / WEIGHTS, tensors, "xaudio.model", metadata)
 
     @classmethod
     def load(cls, folder: Path) -> Classifier:
@@ -143,19 +136,10 @@ class Classifier:
         ModelError
             If it is not a run folder, its weights are damaged, or they are of another format.
         """
-        from safetensors import SafetensorError, safe_open
-
         path = folder / WEIGHTS
         if not path.exists():
             raise ModelError(f"{folder}: is not the run folder of a model: there is no {WEIGHTS} in it. Run xaudio train first.")
-        try:
-            with safe_open(path, framework="pt") as file:
-                metadata = json.loads((file.metadata() or {})["xaudio.model"])
-                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
-        except (SafetensorError, OSError, KeyError, ValueError) as error:
-            raise ModelError(
-                f"{path}: the weights are damaged or not xaudio's ({error}). Train again or copy them anew."
-            ) from None
+        metadata, tensors = read_tensors(path, "xaudio.model", "Train again, or copy the file anew.")
         if metadata.get("format") != FORMAT:
             raise ModelError(f"{path}: has format {metadata.get('format')}; this version of xaudio reads format {FORMAT}.")
         mean = tensors.pop("mean", None)

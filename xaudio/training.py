@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from .classifier import Classifier
 from .errors import DataError, ModelError, PluginError, unknown
 from .preparation import Prepared, place
-from .runs import replaced
+from .tensors import read_tensors, write_tensors
 from .terminal import progress
 from .types import FloatArray, IntArray
 
@@ -321,28 +321,17 @@ def accuracy(logits: FloatArray, labels: IntArray) -> float:
 def _save_checkpoint(
     path: Path, network: nn.Module, optimiser: torch.optim.Optimizer, step: int, identity: Mapping[str, Any]
 ) -> None:
-    from safetensors.torch import save_file
-
     tensors = {f"network.{name}": tensor for name, tensor in network.state_dict().items()}
     for index, state in optimiser.state_dict()["state"].items():
         tensors |= {f"optimiser.{index}.{name}": torch.as_tensor(value) for name, value in state.items() if value is not None}
-    metadata = {"xaudio.checkpoint": json.dumps({"step": step, "identity": identity})}
-    with replaced(path) as temporary:
-        save_file({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, temporary, metadata)
+    write_tensors(path, tensors, "xaudio.checkpoint", {"step": step, "identity": identity})
 
 
 def _load_checkpoint(path: Path, network: nn.Module, optimiser: torch.optim.Optimizer, identity: Mapping[str, Any]) -> int:
     """Restore what a stopped run left and return the steps it did; 0 if it left nothing."""
-    from safetensors import SafetensorError, safe_open
-
     if not path.exists():
         return 0
-    try:
-        with safe_open(path, framework="pt") as file:
-            metadata = json.loads(file.metadata()["xaudio.checkpoint"])
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
-    except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
-        raise ModelError(f"{path}: the checkpoint is damaged ({error}). Delete it to train from the start.") from None
+    metadata, tensors = read_tensors(path, "xaudio.checkpoint", "Delete it to train from the start.")
     refuse_other_identity(path, metadata["identity"], identity)
     network.load_state_dict({name.removeprefix("network."): t for name, t in tensors.items() if name.startswith("network.")})
     state: dict[int, dict[str, Tensor]] = {}

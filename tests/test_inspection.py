@@ -93,7 +93,7 @@ def test_every_problem_is_one_line_and_the_rest_is_counted(tmp_path: Path) -> No
     assert found["recordings"] == 5
     assert found["sample_rates"] == {"8000": 2, "16000": 1}
     assert found["duration"] == {"shortest": 0.25, "median": 0.5, "longest": 2.0}
-    assert found["recording_notes"] == {"mixed down from 2 channels": 1}
+    assert found["recording_notes"] == {"mixed down from 2 channels": 1}  # a count, not one line for each recording
     assert found["fingerprint"] == ""
     problems = {Path(line.split(":")[0]).name: line for line in found["problems"]}
     assert list(problems) == ["long.wav", "text.wav", "missing.wav"]

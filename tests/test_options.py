@@ -132,7 +132,7 @@ def test_types_are_named_as_a_person_would() -> None:
     names = {name: option.type_name for name, option in options_of(documented).items()}
     assert names["window"] == "hann | boxcar"
     assert names["rate"] == "int"
-    assert names["many"] == "tuple[int, ...] | none"
+    assert names["many"] == "int,... | none"
 
 
 def test_a_missing_option_without_description_has_no_empty_brackets() -> None:

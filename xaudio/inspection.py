@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
@@ -37,7 +38,9 @@ def inspect(dataset: Dataset, seconds: float, fit: Fit | None = None) -> dict[st
                 durations.append(clip.duration)
                 rates[clip.sample_rate] = rates.get(clip.sample_rate, 0) + 1
                 for note in clip.notes:
-                    notes[note] = notes.get(note, 0) + 1
+                    # Decimals vary from recording to recording; what was done does not.
+                    kind = re.sub(r"-?\d+\.\d+", "…", note)
+                    notes[kind] = notes.get(kind, 0) + 1
                 fitted += bool(fit_length(clip, round(seconds * clip.sample_rate), rule)[1])
             except AudioError as error:
                 problems.append(str(error))

@@ -39,6 +39,9 @@ def _type_name(annotation: Any) -> str:
         return " | ".join(_type_name(part) for part in typing.get_args(annotation))
     if annotation is type(None):
         return "none"
+    if origin is tuple:
+        parts = typing.get_args(annotation)
+        return ",".join(_type_name(part) if part is not Ellipsis else "..." for part in parts)
     return getattr(annotation, "__name__", str(annotation)) if origin is None else str(annotation).replace("typing.", "")
 
 

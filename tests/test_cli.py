@@ -97,6 +97,51 @@ def test_bad_input_gets_one_line_and_status_one(run_folder, recording, tmp_path,
     assert not [path for path in (tmp_path / "out").rglob("*") if path.is_file()]
 
 
+def _wav(path, samples, rate=8000, subtype="FLOAT"):
+    soundfile.write(path, np.asarray(samples, dtype=np.float32), rate, subtype=subtype)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda path: path.touch(), "the file is empty"),
+        (lambda path: path.mkdir(), "is a folder"),
+        (lambda path: path.write_text("no sound"), "cannot be read as audio"),
+        (lambda path: path.write_bytes(_wav(path, np.zeros(4000)).read_bytes()[:8000]), "is truncated"),
+        (lambda path: _wav(path, [0.0, np.nan, 0.5]), "1 of 3 samples are NaN or infinite"),
+        (lambda path: _wav(path, [0.0, np.inf, 0.5]), "1 of 3 samples are NaN or infinite"),
+        (lambda path: _wav(path, []), "has 0 samples"),
+        (lambda path: _wav(path, [0.5]), "has 1 sample; expected at least two"),
+        (lambda path: _wav(path, np.zeros(100), rate=10), "the sample rate is 10 Hz"),
+        (lambda path: _wav(path, np.zeros(9000)), "longer than the 1.000 s the model takes"),
+    ],
+)
+def test_recordings_that_cannot_be_used_get_one_line(run_folder, tmp_path, make, message):
+    path = tmp_path / "bad.wav"
+    make(path)
+    assert message in error_of("explain", path, "--model", run_folder, "--out", tmp_path / "out", "--explainer", "gradient")
+    assert not [found for found in (tmp_path / "out").rglob("*") if found.is_file()]
+
+
+def test_explain_never_takes_the_place_of_what_is_there(run_folder, recording, tmp_path):
+    mine = tmp_path / "original.wav"
+    mine.write_bytes(recording.read_bytes())
+    line = error_of("explain", mine, "--model", run_folder, "--out", tmp_path, "--render", "audible")
+    assert "could be overwritten" in line
+    assert mine.read_bytes() == recording.read_bytes()
+    before = (run_folder / "run.json").read_bytes()
+    assert "holds the results of another command" in error_of("explain", recording, "--model", run_folder, "--out", run_folder)
+    assert (run_folder / "run.json").read_bytes() == before
+
+
+def test_several_renderers_with_several_options(run_folder, recording, tmp_path):
+    options = ["--render", "audible:peak=0.5,loudness=match,visual:dpi=40", "--explainer", "gradient"]
+    run("explain", recording, "--model", run_folder, "--out", tmp_path / "out", *options)
+    assert {path.suffix for path in (tmp_path / "out").iterdir()} == {".wav", ".png", ".json", ".safetensors"}
+    assert json.loads((tmp_path / "out" / "audible.json").read_text())["loudness"] == "match"
+
+
 def test_wrong_usage_has_status_two():
     assert "Missing option" in run("explain", "x.wav", status=2).stderr
     run("nonsense", status=2)
@@ -134,6 +179,10 @@ def test_train_then_data_info_then_explain(tmp_path):
         (["--fold", "9"], "there is no fold 9"),
         (["--set", "steps"], "Cannot read --set 'steps'"),
         (["--set", "stepz=3"], "Did you mean 'steps'?"),
+        (["--set", "seed=abc"], "'abc' does not fit the training setting 'seed'"),
+        (["--set", "momentum=nan"], "The training setting 'momentum' is 'nan'"),
+        (["--set", "learning_rate=inf"], "The training setting 'learning_rate' is 'inf'"),
+        (["--model", "audionet:classes=3"], "leave out the option 'classes'"),
         (["--data", "."], "reads no files"),
         (["--dataset", "fsdd", "--data", "tests"], "recordings"),
         (["--dataset", "audiomnist", "--data", "nowhere"], "nowhere"),

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from xaudio.errors import PluginError
-from xaudio.options import REQUIRED, check_options, convert, format_spec, options_of, parse_spec, summary_of
+from xaudio.options import REQUIRED, check_options, convert, format_spec, options_of, parse_spec, split_specs, summary_of
 from xaudio.registry import KINDS, registry
 
 FIRST_PARTY = [(kind, name) for kind in KINDS for name in registry().names(kind)]
@@ -180,3 +180,8 @@ def test_every_first_party_plugin_describes_itself_and_its_options(kind: str, na
         if not option.description and (kind, option.name) != ("model", "classes")
     ]
     assert undescribed == []
+
+
+def test_split_specs_keeps_options_with_their_plugin() -> None:
+    assert split_specs("visual, audible:peak=0.5,loudness=match,html") == ("visual", "audible:peak=0.5,loudness=match", "html")
+    assert split_specs("") == ()

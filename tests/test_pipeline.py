@@ -96,6 +96,22 @@ def test_the_model_is_left_as_it_was(network, sound):
     assert network.training
 
 
+def test_a_run_folder_takes_no_other_representation_and_remembers_where_it_is(run_folder, sound):
+    with pytest.raises(ModelError, match="knows its representation and classes"):
+        xaudio.explain(run_folder, sound, sample_rate=8000, representation="spectrogram")
+    found = xaudio.explain(xaudio.load_model(run_folder, "cpu"), sound, sample_rate=8000, explainer="gradient")
+    assert found.provenance["model"]["run"] == str(run_folder)
+
+
+def test_a_clip_of_anyone_is_brought_into_shape(network):
+    stereo = Clip(np.full((2, 4000), 16384, np.int16), 8000)
+    found = xaudio.explain(network, stereo, representation="waveform", explainer=gradient)
+    assert found.clip.waveform.max() == 0.5
+    assert "mixed down from 2 channels" in found.clip.notes
+    silent = xaudio.explain(network, Clip(np.zeros(4000, np.float32), 8000), representation="waveform", explainer=gradient)
+    assert "the recording is silent" in silent.clip.notes
+
+
 def test_an_explainer_that_must_hear_is_given_the_sound(network, sound):
     heard = {}
 
@@ -138,6 +154,11 @@ def test_a_representation_may_be_an_object(sound):
         ({"model": "nowhere"}, ModelError, "nowhere: is not the run folder of a model"),
         ({"model": 3}, ModelError, "expected a run folder or a torch module"),
         ({"device": "cuda:99"}, DeviceError, "cuda:99"),
+        ({"fit": "loudst"}, PluginError, "'loudst' does not fit fit: expected error | trim | loudest"),
+        ({"resampling": "fftt"}, PluginError, "'fftt' does not fit resampling"),
+        ({"sample_rate": 8000.5}, PluginError, "8000.5 does not fit sample_rate"),
+        ({"batch_size": 0}, AudioError, "batch_size is 0"),
+        ({"target": 1.7}, ModelError, "There is no class 1.7"),
         ({"classes": ["a", "b"]}, ModelError, r"output is \(1, 3\); expected logits of shape \(1, 2\)"),
         ({"explainer": lambda m, f, t: f[:, :, :5]}, PluginError, "expected relevance shaped like the features"),
         ({"explainer": lambda m, f, t: f * float("nan")}, PluginError, "NaN or infinite"),
@@ -191,6 +212,17 @@ def test_damaged_and_foreign_run_folders_are_named(run_folder, tmp_path):
     def write(**changes):
         save_file(tensors, tmp_path / WEIGHTS, {"xaudio.model": json.dumps(metadata | changes)})
 
+    for missing in ("model", "representation", "classes", "task", "facts"):
+        save_file(tensors, tmp_path / WEIGHTS, {"xaudio.model": json.dumps({k: v for k, v in metadata.items() if k != missing})})
+        with pytest.raises(ModelError, match="its description is damaged"):
+            Classifier.load(tmp_path)
+    save_file(tensors | {"mean": torch.zeros(1, 7)}, tmp_path / WEIGHTS, {"xaudio.model": json.dumps(metadata)})
+    with pytest.raises(ModelError, match=r"training mean has shape \(1, 7\)"):
+        Classifier.load(tmp_path)
+    broken = {name: torch.full_like(tensor, torch.nan) for name, tensor in tensors.items()}
+    save_file(broken, tmp_path / WEIGHTS, {"xaudio.model": json.dumps(metadata)})
+    with pytest.raises(ModelError, match="output is NaN or infinite: its weights are damaged"):
+        xaudio.explain(tmp_path, np.zeros(100, np.float32), sample_rate=8000, explainer="random")
     write(format=99)
     with pytest.raises(ModelError, match="has format 99; this version of xaudio reads format 1"):
         Classifier.load(tmp_path)

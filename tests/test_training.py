@@ -162,6 +162,13 @@ def test_a_loss_that_is_not_a_number_stops_with_one_line(speech, small, tmp_path
         train(_small(speech), small[1], settings, tmp_path, title="t", identity={})
 
 
+def test_a_last_step_that_diverges_is_noticed(speech, tmp_path):
+    training = {**SHORT, "optimiser": "sgd", "steps": 1, "learning_rate": 1e30}
+    with pytest.raises(ModelError, match="NaN or infinite|no longer numbers"):
+        run_experiment(Experiment(speech, "digit", 0, "audionet", training=training), tmp_path, CPU)
+    assert not (tmp_path / "model.safetensors").exists()
+
+
 def test_an_empty_training_set_is_refused(small, tmp_path):
     classifier, data = small
     none = Examples(data.waveforms[:0], data.lengths[:0], data.offsets[:0], data.labels[:0], False)

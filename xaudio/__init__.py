@@ -10,11 +10,11 @@ from .types import Axis, Clip, Fold, Sound
 if TYPE_CHECKING:
     from .audio import read_audio, write_audio
     from .classifier import Classifier
-    from .datasets import Recording, SpeakerDataset, speaker_folds
+    from .datasets import Recording, SpeakerDataset, open_dataset, speaker_folds
     from .devices import resolve_device
     from .experiment import Experiment, placed_waveforms, run_experiment
     from .explanation import Explanation
-    from .options import parse_spec
+    from .options import parse_spec, split_specs
     from .perturbation import flipped_logits, scaled_frequencies
     from .pipeline import attribute, create, explain, load_model
     from .runs import cache_folder, read_json, replaced, write_json, write_run, write_text
@@ -37,7 +37,9 @@ _LAZY = {
     "placed_waveforms": "experiment",
     "progress": "terminal",
     "scaled_frequencies": "perturbation",
+    "open_dataset": "datasets",
     "parse_spec": "options",
+    "split_specs": "options",
     "read_audio": "audio",
     "read_json": "runs",
     "resolve_device": "devices",
@@ -74,6 +76,7 @@ __all__ = [
     "flipped_logits",
     "hookimpl",
     "load_model",
+    "open_dataset",
     "parse_spec",
     "placed_waveforms",
     "progress",
@@ -84,6 +87,7 @@ __all__ = [
     "run_experiment",
     "scaled_frequencies",
     "speaker_folds",
+    "split_specs",
     "write_audio",
     "write_json",
     "write_run",

@@ -12,9 +12,10 @@ import torch
 from torch import Tensor, nn
 
 from .errors import ModelError, PluginError
+from .options import convert
 from .registry import registry
 from .tensors import read_tensors, write_tensors
-from .types import Representation
+from .types import Fit, Representation
 
 FORMAT = 1
 WEIGHTS = "model.safetensors"
@@ -90,7 +91,7 @@ class Classifier:
         """
         try:
             logits = self.network(features)
-        except RuntimeError as error:
+        except (RuntimeError, ValueError, TypeError) as error:
             if "out of memory" in str(error):
                 raise
             reason = str(error).splitlines()[0]
@@ -102,6 +103,8 @@ class Classifier:
         if not isinstance(logits, Tensor) or logits.shape != expected:
             found = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
             raise ModelError(f"The network's output is {found}; expected logits of shape {expected} (batch, classes).")
+        if not bool(torch.isfinite(logits).all()):
+            raise ModelError("The network's output is NaN or infinite: its weights are damaged, or its training diverged.")
         return logits
 
     def save(self, folder: Path) -> Path:
@@ -140,28 +143,43 @@ class Classifier:
         if not path.exists():
             raise ModelError(f"{folder}: is not the run folder of a model: there is no {WEIGHTS} in it. Run xaudio train first.")
         metadata, tensors = read_tensors(path, "xaudio.model", "Train again, or copy the file anew.")
-        if metadata.get("format") != FORMAT:
-            raise ModelError(f"{path}: has format {metadata.get('format')}; this version of xaudio reads format {FORMAT}.")
-        mean = tensors.pop("mean", None)
-        model, representation = metadata["model"], metadata["representation"]
+        if not isinstance(metadata, dict) or metadata.get("format") != FORMAT:
+            found = metadata.get("format") if isinstance(metadata, dict) else None
+            raise ModelError(f"{path}: has format {found}; this version of xaudio reads format {FORMAT}.")
         try:
-            network = registry().create("model", model["name"], {**model["options"], "classes": len(metadata["classes"])})
-            network.load_state_dict({name.removeprefix("network."): tensor for name, tensor in tensors.items()})
+            return cls._decode(metadata, tensors, folder)
         except PluginError as error:
             raise ModelError(f"{path}: needs a plugin that is not there. {error}") from None
+        except ModelError as error:
+            raise ModelError(f"{path}: {error}") from None
+        except (KeyError, TypeError, AttributeError, ValueError) as error:
+            raise ModelError(f"{path}: its description is damaged ({type(error).__name__}: {error}). Copy it anew.") from None
+
+    @classmethod
+    def _decode(cls, metadata: Mapping[str, Any], tensors: dict[str, Tensor], folder: Path) -> Classifier:
+        """The classifier that a file's metadata and tensors describe."""
+        mean = tensors.pop("mean", None)
+        model, representation = metadata["model"], metadata["representation"]
+        network = registry().create("model", model["name"], {**model["options"], "classes": len(metadata["classes"])})
+        try:
+            network.load_state_dict({name.removeprefix("network."): tensor for name, tensor in tensors.items()})
         except RuntimeError as error:
-            raise ModelError(
-                f"{path}: the weights do not fit the model {model['name']!r}: {' '.join(str(error).split())}"
-            ) from None
+            raise ModelError(f"the weights do not fit the model {model['name']!r}: {' '.join(str(error).split())}") from None
+        made = registry().create("representation", representation["name"], representation["options"])
+        cells = tuple(len(axis.centres) for axis in made.axes)
+        if mean is not None and tuple(mean.shape[1:]) != cells:
+            raise ModelError(f"the training mean has shape {tuple(mean.shape)}; expected (channels, *{cells}).")
+        facts = {**metadata["facts"], "run": str(folder)}
+        convert("the rule 'fit' of the model", Fit, facts.get("fit", "error"))
         return cls(
             network=network.eval(),
-            representation=registry().create("representation", representation["name"], representation["options"]),
+            representation=made,
             classes=tuple(metadata["classes"]),
             task=metadata["task"],
             mean=mean,
             model_spec=model,
             representation_spec=representation,
-            facts=metadata["facts"],
+            facts=facts,
         )
 
 
@@ -194,6 +212,8 @@ def new_classifier(
         If a plugin is unknown, an option does not fit, or the two do not fit together.
     """
     options = dict(model_options or {})
+    if "classes" in options:
+        raise PluginError(f"The number of classes of {model!r} follows from the task; leave out the option 'classes'.")
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         network = registry().create("model", model, {**options, "classes": len(classes)})

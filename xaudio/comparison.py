@@ -68,7 +68,7 @@ def compare(first: Path, second: Path, seed: int = 0) -> tuple[list[str], list[D
     ModelError
         If a folder has no results, or the two have no training in common.
     """
-    settings = [read_json(folder / "run.json")["settings"] for folder in (first, second)]
+    settings = [_settings(folder / "run.json") for folder in (first, second)]
     runs = [_predictions(folder) for folder in (first, second)]
     common = [name for name in runs[0] if name in runs[1]]
     if not common:
@@ -76,6 +76,13 @@ def compare(first: Path, second: Path, seed: int = 0) -> tuple[list[str], list[D
         raise ModelError(f"{first} and {second} have no training in common: {names[0]} against {names[1]}.")
     rng = np.random.default_rng(seed)
     return _differing(*settings), [_difference(name, runs[0][name], runs[1][name], rng) for name in common]
+
+
+def _settings(path: Path) -> Any:
+    record = read_json(path)
+    if not isinstance(record, dict) or "settings" not in record:
+        raise ModelError(f"{path}: is damaged; expected a JSON object with 'settings'.")
+    return record["settings"]
 
 
 def _predictions(folder: Path) -> dict[str, list[dict[str, str]]]:

@@ -7,12 +7,15 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from .audio import read_audio
-from .errors import DataError, unknown
-from .types import Clip, Fit, Fold, IntArray, Resampling
+from .errors import DataError, PluginError, unknown
+from .options import options_of, parse_spec
+from .registry import registry
+from .types import Clip, Dataset, Fit, Fold, IntArray, Resampling
 
 
 @dataclass(frozen=True)
@@ -201,3 +204,32 @@ def speaker_folds(groups: Mapping[str, Sequence[str]], count: int, *, seed: int,
     if any(not fold for fold in folds):
         raise DataError(f"{dealt} speakers cannot be divided into {count} folds.")
     return folds
+
+
+def open_dataset(spec: str, data: Path | None = None, seed: int | None = None) -> Dataset:
+    """A data set by name, with options as in ``synthetic:speakers=40``.
+
+    Parameters
+    ----------
+    spec : str
+    data : Path or None
+        Its folder, if it reads files.
+    seed : int or None
+        Its seed, if it has one and the spec does not give it.
+
+    Raises
+    ------
+    PluginError
+        If there is no such data set, or it reads no files and a folder was given.
+    """
+    name, options = parse_spec(spec)
+    known = options_of(registry().factory("dataset", name))
+    given: dict[str, Any] = dict(options)
+    if data is not None:
+        if "data" not in known:
+            raise PluginError(f"The data set {name!r} reads no files: leave out --data, or choose another --dataset.")
+        given["data"] = data
+    if seed is not None and "seed" in known:
+        given.setdefault("seed", seed)
+    dataset: Dataset = registry().create("dataset", name, given)
+    return dataset

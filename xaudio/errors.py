@@ -52,7 +52,7 @@ def unknown(what: str, name: str, known: Iterable[str]) -> str:
     str
         One line.
     """
-    names = sorted(known)
+    names = sorted(set(known))
     near = get_close_matches(str(name), names, n=3, cutoff=0.5)
     hint = f" Did you mean {' or '.join(repr(n) for n in near)}?" if near else ""
     return f"Unknown {what} {name!r}.{hint} Known: {', '.join(names) or 'none'}."

@@ -11,9 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from pydantic import NonNegativeInt
 
 from .classifier import WEIGHTS, Classifier, new_classifier
-from .errors import DataError
+from .errors import DataError, ModelError
+from .options import convert
 from .preparation import prepare_dataset
 from .runs import output_folder, read_json, remove_leftovers, write_json, write_run, write_text
 from .training import CHECKPOINT, accuracy, evaluate, examples, refuse_other_identity, settings_for, train
@@ -114,7 +116,7 @@ def run_experiment(experiment: Experiment, folder: Path, device: torch.device) -
         model_options=experiment.model_options,
         representation=experiment.representation,
         representation_options=experiment.representation_options,
-        seed=int(experiment.training.get("seed", 0)),
+        seed=convert("the training setting 'seed'", NonNegativeInt, experiment.training.get("seed", 0)),
     )
     settings = settings_for(classifier.network, experiment.training)
     classifier.facts = {**facts, "seed": settings.seed}
@@ -142,9 +144,9 @@ def run_experiment(experiment: Experiment, folder: Path, device: torch.device) -
         identity=identity,
     )
     seconds = time.monotonic() - start
-    classifier.save(folder)
     test = examples(prepared, labels, fold.test, classifier, settings.seed)
     logits = evaluate(classifier, test, f"Testing {experiment.title}")
+    classifier.save(folder)
     _write_predictions(folder / "predictions.csv", dataset, fold.test, labels[fold.test], logits, experiment.fold)
     speakers = np.array(dataset.speakers)[fold.test]
     result = {
@@ -193,9 +195,11 @@ def placed_waveforms(
 def _finished(folder: Path, identity: Mapping[str, Any]) -> dict[str, Any] | None:
     """The results of a run that is already done, or None."""
     path = folder / "results.json"
-    if not path.exists() or not (folder / WEIGHTS).exists():
+    if not all((folder / name).exists() for name in ("results.json", "predictions.csv", WEIGHTS)):
         return None
     result: dict[str, Any] = read_json(path)
+    if not isinstance(result, dict):
+        raise ModelError(f"{path}: is damaged; expected a JSON object. Delete the folder to train again.")
     refuse_other_identity(path, result.get("identity", {}), identity)
     return result
 

@@ -182,6 +182,23 @@ def parse_spec(text: str) -> tuple[str, dict[str, str]]:
     return name.strip(), options
 
 
+def split_specs(text: str) -> tuple[str, ...]:
+    """Several plugins with their options, separated by commas.
+
+    Examples
+    --------
+    >>> split_specs("visual,audible:peak=0.5,loudness=match")
+    ('visual', 'audible:peak=0.5,loudness=match')
+    """
+    specs: list[str] = []
+    for part in filter(None, (part.strip() for part in text.split(","))):
+        if "=" in part and ":" not in part and specs and ":" in specs[-1]:
+            specs[-1] += f",{part}"
+        else:
+            specs.append(part)
+    return tuple(specs)
+
+
 def format_spec(name: str, options: Mapping[str, Any]) -> str:
     """The inverse of `parse_spec`, for titles and provenance."""
     shown = {key: "+".join(map(str, value)) if isinstance(value, tuple) else value for key, value in options.items()}

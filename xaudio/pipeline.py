@@ -18,7 +18,7 @@ from .classifier import Classifier, evaluation_mode
 from .devices import resolve_device
 from .errors import AudioError, ModelError, PluginError, unknown
 from .explanation import Explanation
-from .options import check_options, options_of
+from .options import check_options, convert, options_of
 from .preparation import Prepared, place, prepare_clips
 from .registry import registry
 from .runs import versions
@@ -115,6 +115,10 @@ def explain(
     XaudioError
         If any input does not fit: one line that says which, and what to do.
     """
+    if batch_size < 1:
+        raise AudioError(f"batch_size is {batch_size}; expected 1 or more.")
+    fit = convert("fit", Fit | None, fit)
+    resampling = convert("resampling", Resampling, resampling)
     single = not isinstance(audio, list | tuple)
     clips = [as_clip(item, sample_rate) for item in ([audio] if single else audio)]
     if not clips:
@@ -126,7 +130,7 @@ def explain(
     seed = classifier.facts.get("seed", 0) if seed is None else seed
     prepared = prepare_clips(clips, read.sample_rate, read.samples, fit, resampling)
     provenance = {
-        "model": {**classifier.model_spec, "run": str(model)} if isinstance(model, str | Path) else dict(classifier.model_spec),
+        "model": {**classifier.model_spec, "run": classifier.facts.get("run")},
         "representation": dict(classifier.representation_spec),
         "explainer": spec,
         "trained_on": classifier.facts.get("data", ""),
@@ -268,15 +272,15 @@ def as_clip(item: Any, sample_rate: int | None = None) -> Clip:
         If it is none of these, cannot be read, or an array comes without a sample rate.
     """
     if isinstance(item, Clip):
-        make_clip(item.waveform, item.sample_rate, source=item.source)  # for its checks: a clip may be anyone's
-        return item
+        checked = make_clip(item.waveform, item.sample_rate, source=item.source, notes=item.notes)  # it may be anyone's
+        return replace(item, waveform=checked.waveform, notes=checked.notes)
     if isinstance(item, str | Path):
         return read_audio(item)
     if not isinstance(item, np.ndarray | Tensor):
         raise AudioError(f"Cannot explain a {type(item).__name__}; expected a path, an array, a tensor or a Clip.")
     if sample_rate is None:
         raise AudioError("An array has no sample rate of its own: give sample_rate in Hz.")
-    return make_clip(item, sample_rate)
+    return make_clip(item, convert("sample_rate", int, sample_rate))
 
 
 def as_classifier(
@@ -292,6 +296,8 @@ def as_classifier(
     if isinstance(model, str | Path):
         model = Classifier.load(Path(model))
     if isinstance(model, Classifier):
+        if representation is not None or classes is not None:
+            raise ModelError("A trained model knows its representation and classes: leave these arguments out.")
         return model
     if not isinstance(model, nn.Module):
         raise ModelError(f"The model is a {type(model).__name__}; expected a run folder or a torch module.")
@@ -315,7 +321,7 @@ def _output_shape(network: nn.Module, representation: Representation, waveform: 
     try:
         with evaluation_mode(network):
             output = network(features)
-    except RuntimeError as error:
+    except (RuntimeError, ValueError, TypeError) as error:
         reason = str(error).splitlines()[0]
         raise ModelError(
             f"The network does not take features of shape {tuple(features.shape)} (batch, channels, *axes): {reason}. "
@@ -381,6 +387,6 @@ def class_index(wanted: Any, classes: Sequence[str]) -> int:
         if wanted not in classes:
             raise ModelError(unknown("class", wanted, classes))
         return classes.index(wanted)
-    if not 0 <= int(wanted) < len(classes):
+    if not isinstance(wanted, int | np.integer) or not 0 <= wanted < len(classes):
         raise ModelError(f"There is no class {wanted}: the model has {len(classes)} ({', '.join(classes)}).")
     return int(wanted)

@@ -77,7 +77,8 @@ def prepare_clip(clip: Clip, rate: int, samples: int, fit: Fit, resampling: Resa
     """
     clip = at_rate(clip, rate, resampling)
     waveform, note = fit_length(clip, samples, fit)
-    return waveform, (*clip.notes, note) if note else clip.notes
+    silence = "" if waveform.any() else "the recording is silent"
+    return waveform, (*clip.notes, *filter(None, (note, silence)))
 
 
 def prepare_clips(clips: Sequence[Clip], rate: int, samples: int, fit: Fit, resampling: Resampling) -> Prepared:

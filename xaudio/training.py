@@ -8,11 +8,11 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import torch
-from pydantic import BaseModel, ConfigDict, NonNegativeInt, PositiveFloat, PositiveInt, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt, ValidationError
 from torch import Tensor, nn
 
 from .classifier import Classifier
@@ -58,12 +58,12 @@ class TrainingSettings(BaseModel):
     steps: PositiveInt = 10_000
     batch_size: PositiveInt = 100
     optimiser: Literal["sgd", "adam"] = "sgd"
-    learning_rate: PositiveFloat = 1e-3
-    momentum: float = 0.9
+    learning_rate: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1e-3
+    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
     warmup: NonNegativeInt = 0
     halve_every: PositiveInt | None = None
     schedule: Literal["halve", "cosine"] = "halve"
-    clip_norm: PositiveFloat | None = None
+    clip_norm: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
     subtract_mean: bool = False
     initialisation: Literal["published", "he"] = "published"
     seed: NonNegativeInt = 0
@@ -206,6 +206,11 @@ def train(
                 if time.monotonic() - saved > CHECKPOINT_SECONDS and step < settings.steps:
                     _save_checkpoint(folder / CHECKPOINT, network, optimiser, step, full_identity)
                     saved = time.monotonic()
+        if not all(bool(torch.isfinite(weight).all()) for weight in network.parameters()):
+            raise ModelError(
+                f"{title}: the weights are no longer numbers after the last step. Lower the learning rate "
+                f"({settings.learning_rate}) or set clip_norm."
+            )
     except KeyboardInterrupt:
         _save_checkpoint(folder / CHECKPOINT, network, optimiser, step, full_identity)
         raise

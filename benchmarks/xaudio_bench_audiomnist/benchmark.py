@@ -56,8 +56,12 @@ class AudioMnistBenchmark:
 
     def __init__(self, choices: Choices) -> None:
         self.choices = choices
-        self.models = dict(xaudio.parse_spec(spec) for spec in choices.models)
-        self.representations = dict(xaudio.parse_spec(spec) for spec in choices.representations)
+        self.models = _once("models", choices.models)
+        self.representations = _once("representations", choices.representations)
+        if choices.examples < 0 or choices.seed < 0:
+            raise PluginError(f"--examples {choices.examples} and --seed {choices.seed} must be 0 or more.")
+        if choices.folds is not None and len(set(choices.folds)) < len(choices.folds):
+            raise PluginError(f"--folds {','.join(map(str, choices.folds))} names a fold twice.")
         self.overrides = parse_settings(choices.set, tuple(self.models))
 
     def __call__(self, folder: Path) -> None:
@@ -70,13 +74,13 @@ class AudioMnistBenchmark:
         """
         choices, preset = self.choices, PRESETS[self.choices.preset]
         device = xaudio.resolve_device(choices.device)
-        dataset = self._open(choices.dataset or preset.dataset)
-        tasks = self._tasks(dataset)
+        dataset = xaudio.open_dataset(choices.dataset or preset.dataset, choices.data, choices.seed)
+        tasks, reads = self._tasks(dataset), self._reads()
         explainer, options = xaudio.parse_spec(choices.explainer)
         xaudio.create("explainer", explainer, **options)
         planned = [(model, task, fold) for task in tasks for model in self.models for fold in self._folds(dataset, task)]
         _say(f"{dataset.title}: {len(planned)} trainings ({self.label})")
-        runs = [self._train(folder, dataset, *item, device) for item in planned]
+        runs = [self._train(folder, dataset, *item, device, reads) for item in planned]
         _say("Explaining and drawing")
         content = {
             "format": FORMAT,
@@ -131,18 +135,10 @@ class AudioMnistBenchmark:
     @property
     def label(self) -> str:
         """What tables and figures say of the protocol: the preset, and whatever was changed in it."""
-        changed = [*self.choices.set, *(spec for spec in (*self.choices.models, *self.choices.representations) if ":" in spec)]
+        changed = [*self.choices.set, *(spec for spec in (*self.choices.models, *self.choices.representations) if "=" in spec)]
         if self.choices.folds is not None:
             changed.append(f"folds {','.join(map(str, self.choices.folds))}")
         return PRESETS[self.choices.preset].label + (f"; changed: {', '.join(changed)}" if changed else "")
-
-    def _open(self, spec: str) -> Dataset:
-        name, options = xaudio.parse_spec(spec)
-        given: dict[str, Any] = dict(options)
-        if self.choices.data is not None:
-            given["data"] = self.choices.data
-        dataset: Dataset = xaudio.create("dataset", name, **given)
-        return dataset
 
     def _tasks(self, dataset: Dataset) -> list[str]:
         tasks = self.choices.tasks or [task for task in TASKS if task in dataset.tasks]
@@ -161,7 +157,9 @@ class AudioMnistBenchmark:
             raise DataError(f"The task {task!r} of {dataset.title} has folds 0 to {count - 1}; got --folds {chosen}.")
         return list(chosen)
 
-    def _train(self, folder: Path, dataset: Dataset, model: str, task: str, fold: int, device: Any) -> Run:
+    def _train(
+        self, folder: Path, dataset: Dataset, model: str, task: str, fold: int, device: Any, reads: Mapping[str, str]
+    ) -> Run:
         training = {"seed": self.choices.seed, **training_of(self.choices.preset, model, task, self.overrides)}
         experiment = Experiment(
             dataset,
@@ -169,7 +167,7 @@ class AudioMnistBenchmark:
             fold,
             model,
             model_options=self.models[model],
-            representation_options=self._representation_options(model),
+            representation_options=self.representations.get(reads.get(model, ""), {}),
             training=training,
         )
         target = folder / "models" / f"{model}-{task}-fold{fold}"
@@ -177,12 +175,17 @@ class AudioMnistBenchmark:
         _say(f"{experiment.title}: accuracy {result['accuracy']:.2%} (chance {result['chance']:.0%})")
         return Run(model, task, fold, target, result, read_predictions(target))
 
-    def _representation_options(self, model: str) -> Mapping[str, str]:
-        """Options that were given for the representation a model reads."""
+    def _reads(self) -> dict[str, str]:
+        """The representation that each model reads, after checking that the options given are for one of them."""
         if not self.representations:
             return {}
-        network = xaudio.create("model", model, **self.models[model], classes=2)
-        return self.representations.get(network.representation, {})
+        networks = {model: xaudio.create("model", model, **{**options, "classes": 2}) for model, options in self.models.items()}
+        reads = {model: str(getattr(network, "representation", "")) for model, network in networks.items()}
+        for name in self.representations:
+            if name not in reads.values():
+                given = ", ".join(f"{model} reads {read}" for model, read in reads.items())
+                raise PluginError(f"--representations names {name!r}, which none of the models reads: {given}.")
+        return reads
 
     def _explain(self, dataset: Dataset) -> Any:
         """A function (run, indices) to explanations of the true class, with the rules of the data set."""
@@ -218,6 +221,22 @@ class AudioMnistBenchmark:
             for task in tasks
         }
         return settings | {"training": training}
+
+
+def _once(option: str, specs: tuple[str, ...]) -> dict[str, dict[str, str]]:
+    """Options by name of plugins that may each be named once.
+
+    Raises
+    ------
+    PluginError
+        If one is named twice, or none is.
+    """
+    # Several options of one plugin are separated by commas too, so the parts are put together again first.
+    parsed = [xaudio.parse_spec(spec) for spec in xaudio.split_specs(",".join(specs))]
+    names = [name for name, _ in parsed]
+    if len(set(names)) < len(names):
+        raise PluginError(f"--{option} {','.join(specs)} names one twice.")
+    return dict(parsed)
 
 
 def parse_settings(settings: tuple[str, ...], models: tuple[str, ...]) -> dict[str, dict[str, Any]]:

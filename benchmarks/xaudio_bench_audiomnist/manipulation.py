@@ -5,6 +5,7 @@ Both run over whole test sets, and keep what they found in the folder of each tr
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -14,6 +15,7 @@ import numpy as np
 import torch
 
 import xaudio
+from xaudio import ModelError
 from xaudio.types import Dataset, Explainer
 
 from .trained import Run
@@ -39,9 +41,9 @@ CHUNK = 16
 def kept(path: Path, key: Mapping[str, Any], make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
     """What a file holds, if it was made with the same settings; else it is made and written."""
     wanted = json.loads(json.dumps(key))
-    if path.exists():
-        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        if found.get("settings") == wanted:
+    with contextlib.suppress(ModelError):  # missing or damaged: it is made again
+        found = xaudio.read_json(path)
+        if isinstance(found, dict) and found.get("settings") == wanted:
             return found
     content = {"settings": wanted, **make()}
     xaudio.write_json(path, content)

@@ -38,13 +38,18 @@ def write_report(folder: Path) -> Path:
     import jinja2
 
     content = xaudio.read_json(folder / "results.json")
-    if content.get("format") != FORMAT:
-        raise ModelError(f"{folder}/results.json: has format {content.get('format')}; this version reads format {FORMAT}.")
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
+        found = content.get("format") if isinstance(content, dict) else None
+        raise ModelError(f"{folder}/results.json: has format {found}; this version reads format {FORMAT}.")
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters["embedded"] = lambda name: embedded(folder / name)
     template = environment.from_string(files(__package__).joinpath("report.html.j2").read_text(encoding="utf-8"))
     run = json.dumps(xaudio.read_json(folder / "run.json"), indent=2)
-    return xaudio.write_text(folder / "report.html", template.render(**content, conditions=CONDITIONS, run=run))
+    try:
+        page = template.render(**content, conditions=CONDITIONS, run=run)
+    except jinja2.UndefinedError as error:
+        raise ModelError(f"{folder}/results.json: is damaged ({error}). Run the benchmark again with the same --out.") from None
+    return xaudio.write_text(folder / "report.html", page)
 
 
 def embedded(path: Path) -> str:

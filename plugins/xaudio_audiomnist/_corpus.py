@@ -47,13 +47,13 @@ def load(data: Path | None, seed: int) -> SpeakerDataset:
     sexes, notes = read_sexes(folder)
     sexes = {speaker: sex for speaker, sex in sexes.items() if speaker in speakers}
     if not notes and (unknown := [speaker for speaker in speakers if speaker not in sexes]):
-        notes.append(f"The metadata give no sex for the speakers {_listed(unknown)}: the sex task leaves them out.")
+        notes.append(f"The metadata give no sex for the speakers {_listed(unknown)}.")
     if set(range(1, SPEAKERS + 1)) != set(speakers):
         notes.append(f"{len(speakers)} speakers; the corpus has {SPEAKERS}.")
     elif len(recordings) != SPEAKERS * PER_SPEAKER:
         notes.append(f"{len(recordings)} recordings; the corpus has {SPEAKERS * PER_SPEAKER}.")
     digit, digit_notes = digit_folds(speakers, sexes, seed)
-    sex, sex_notes = sex_folds(sexes, seed)
+    sex, sex_notes = sex_folds(speakers, sexes, seed)
     return SpeakerDataset(
         name="audiomnist",
         title="AudioMNIST" + ("" if len(speakers) == SPEAKERS else f" ({len(speakers)} speakers)"),
@@ -140,6 +140,12 @@ def find_recordings(folder: Path) -> list[tuple[int, int, int, Path]]:
             if speaker != owner:
                 strangers.append(path)
             found.append((digit, speaker, repetition, path))
+    strays = [path for path in sorted(folder.glob("*/*.wav")) if not re.fullmatch("[0-9]{1,2}", path.parent.name)]
+    if strays:
+        raise DataError(
+            f"{strays[0]}: {_count(strays, 'folder that is no speaker')}; expected 01, 02, ... "
+            "Rename or remove what does not belong."
+        )
     if broken:
         raise DataError(
             f"{broken[0]}: {_count(broken, 'broken name')}; expected {PATTERN}. Rename or remove what does not belong."
@@ -221,10 +227,16 @@ def digit_folds(speakers: Collection[int], sexes: Mapping[int, int], seed: int) 
     ]
 
 
-def sex_folds(sexes: Mapping[int, int], seed: int) -> tuple[list[list[str]], list[str]]:
-    """Test speakers of the sex task's folds, as many of one sex as of the other, and notes."""
+def sex_folds(speakers: Collection[int], sexes: Mapping[int, int], seed: int) -> tuple[list[list[str]], list[str]]:
+    """Test speakers of the sex task's folds, as many of one sex as of the other, and notes.
+
+    The published folds need the sexes of their speakers alone; folds that are drawn need those of all.
+    """
     if {speaker for fold in SEX_FOLDS for speaker in fold} <= set(sexes):
         return _named(SEX_FOLDS), []
+    unknown = [speaker for speaker in speakers if speaker not in sexes]
+    if sexes and unknown:
+        return [], [f"Sex task: no folds, since the metadata give no sex for the speakers {_listed(unknown)}: add them."]
     groups = _by_sex(sexes, sexes)
     smallest = min(len(groups.get(sex, ())) for sex in SEXES)
     count = min(len(SEX_FOLDS), smallest)

@@ -41,16 +41,21 @@ def audiomnist_az(*, data: Path | None = None, seed: int = 0) -> SpeakerDataset:
         what = "no folder was given" if data is None else f"{data}: there is no such folder"
         raise DataError(f"audiomnist-az: {what}. Give --data PATH, a copy of github.com/Natavan-A/AudioMNIST_AZ.")
     folder = data / "data" if (data / "data").is_dir() else data
-    found = {parse_name(path): path for path in folder.glob("[0-9]*/*.wav") if not path.name.startswith(".")}
-    if not found:
+    paths = [path for path in sorted(folder.glob("*/*")) if path.suffix.lower() == ".wav" and not path.name.startswith(".")]
+    if not paths:
         raise DataError(f"{folder}: holds no recordings; expected {PATTERN}. Check the path.")
+    found: dict[tuple[int, int, int], Path] = {}
+    for path in paths:
+        twin = found.setdefault(parse_name(path), path)
+        if twin is not path:
+            raise DataError(f"{path}: is the same recording by its name as {twin}. Remove or rename one of them.")
     speakers = sorted({speaker for speaker, _, _ in found})
     sexes, notes = read_sexes(folder)
     groups: dict[str, list[str]] = {}
     for speaker in speakers:
         groups.setdefault(sexes.get(speaker, "unknown"), []).append(f"{speaker:02d}")
     if "unknown" in groups:
-        notes.append(f"No sex is known of the speakers {', '.join(groups['unknown'])}: the sex task leaves them out.")
+        notes.append(f"No sex is known of the speakers {', '.join(groups['unknown'])}: add them to {METADATA} for the sex task.")
     spoken = {(speaker, digit) for speaker, digit, _ in found}
     gaps = [f"{digit} of {speaker:02d}" for speaker in speakers for digit in range(10) if (speaker, digit) not in spoken]
     if gaps:
@@ -78,7 +83,7 @@ def audiomnist_az(*, data: Path | None = None, seed: int = 0) -> SpeakerDataset:
 
 def parse_name(path: Path) -> tuple[int, int, int]:
     """Speaker, digit and repetition of a file, or a DataError if its name does not follow `PATTERN`."""
-    match = re.fullmatch(r"([0-9])_([0-9]{1,2})_([0-9]{1,4})\.wav", path.name)
+    match = re.fullmatch(r"([0-9])_([0-9]{1,2})_([0-9]{1,4})\.wav", path.name, re.IGNORECASE)
     if not match or not re.fullmatch("[0-9]{1,2}", path.parent.name) or int(path.parent.name) != int(match[2]):
         raise DataError(f"{path}: is no name of a recording; expected {PATTERN}. Rename, move or remove what does not belong.")
     return int(match[2]), int(match[1]), int(match[3])
@@ -112,13 +117,14 @@ def draw_folds(groups: Mapping[str, list[str]], seed: int) -> tuple[dict[str, li
     each = min(FOLDS, smallest)
     folds = {
         "digit": speaker_folds(groups, everybody, seed=seed) if everybody >= 3 else [],
-        "sex": speaker_folds(known, each, seed=seed, balanced=True) if each >= 3 else [],
+        "sex": speaker_folds(known, each, seed=seed, balanced=True) if each >= 3 and "unknown" not in groups else [],
     }
     return folds, [
         f"Digit task: {len(folds['digit'])} folds drawn with seed {seed}."
         + " At least three speakers are needed." * (everybody < 3),
         f"Sex task: {len(folds['sex'])} folds drawn with seed {seed}, of {smallest} female and {smallest} male speakers."
-        + " At least three of each are needed." * (each < 3),
+        + " At least three of each are needed." * (each < 3)
+        + " The sex of every speaker is needed." * ("unknown" in groups),
     ]
 
 

@@ -34,6 +34,8 @@ def fsdd(*, data: Path | None = None) -> SpeakerDataset:
     if not files:
         raise DataError(f"{folder}: holds no recordings; expected {PATTERN}. Check the path.")
     recordings = [Recording(str(path), speaker, {"digit": digit}) for path in files for digit, speaker in [parse_name(path)]]
+    others = sorted(path.name for path in folder.iterdir() if path.suffix.lower() in (".flac", ".ogg", ".mp3"))
+    left_out = [f"{len(others)} files are not WAV and are left out, such as {others[0]}."] if others else []
     speakers = sorted({recording.speaker for recording in recordings})
     return SpeakerDataset(
         name="fsdd",
@@ -42,7 +44,10 @@ def fsdd(*, data: Path | None = None) -> SpeakerDataset:
         recordings=recordings,
         test_speakers={"digit": [[speaker] for speaker in speakers]},
         fit="loudest",
-        notes=(f"{len(speakers)} folds, each tested on one speaker: too few speakers for the five folds of AudioMNIST.",),
+        notes=(
+            f"{len(speakers)} folds, each tested on one speaker: too few speakers for the five folds of AudioMNIST.",
+            *left_out,
+        ),
     )
 
 

@@ -108,6 +108,14 @@ def test_explanations_are_measured_beside_the_controls(folder):
     assert all(row["silence"] > 0.1 for row in waveform if row["explainer"] == "random")
 
 
+def test_damaged_findings_are_made_again(folder):
+    path = folder / "models" / "alexnet-sex-fold0" / "frequencies.json"
+    before = path.read_text()
+    path.write_text(before[:20])
+    xaudio.create("benchmark", "audiomnist", **TINY)(folder)
+    assert path.read_text() == before
+
+
 def test_the_same_command_repeats_no_training_and_another_is_refused(folder):
     models = sorted(folder.glob("models/*/model.safetensors"))
     before = [path.stat().st_mtime_ns for path in models]
@@ -182,6 +190,14 @@ def test_wrong_choices_are_named(tmp_path):
         xaudio.create("benchmark", "audiomnist", **TINY, tasks="age")(tmp_path)
     with pytest.raises(DataError, match=r"folds 0 to 4; got --folds \(9,\)"):
         xaudio.create("benchmark", "audiomnist", **TINY, tasks="digit", folds="9")(tmp_path)
+    for wrong, message in [
+        ({"folds": "0,0"}, "names a fold twice"),
+        ({"models": "audionet,audionet:pool1=paper"}, "names one twice"),
+        ({"examples": -1}, "must be 0 or more"),
+        ({"representations": "spectogram:crop=paper"}, "none of the models reads: alexnet reads spectrogram"),
+    ]:
+        with pytest.raises(PluginError, match=message):
+            xaudio.create("benchmark", "audiomnist", **TINY | wrong)(tmp_path)
     with pytest.raises(PluginError, match="Unknown explainer 'lpr'"):
         xaudio.create("benchmark", "audiomnist", **TINY, explainer="lpr")(tmp_path)
 

@@ -247,3 +247,19 @@ def test_real_recordings_in_the_same_layout() -> None:
     assert len(dataset.folds("digit")) == 5
     assert dataset[0].labels == {"digit": 0, "sex": None}
     assert dataset[0].sample_rate == 16_000
+
+
+def test_drawn_folds_of_the_sex_task_need_every_speakers_sex(tmp_path: Path) -> None:
+    metadata = {key: value for key, value in METADATA.items() if key != "05"}
+    dataset = audiomnist(data=corpus(tmp_path, range(1, 31), metadata))
+    assert len(dataset.folds("digit")) == 5
+    with pytest.raises(DataError, match="no sex for the speakers 05"):
+        dataset.folds("sex")
+
+
+def test_folders_that_are_no_speaker_are_refused(tmp_path: Path) -> None:
+    corpus(tmp_path, [1, 2, 3])
+    (tmp_path / "data" / "100").mkdir()
+    (tmp_path / "data" / "100" / "0_100_1.wav").touch()
+    with pytest.raises(DataError, match="folder that is no speaker"):
+        audiomnist(data=tmp_path)

@@ -50,6 +50,16 @@ def test_gaps_and_speakers_without_metadata_are_noted(tmp_path: Path) -> None:
     assert any("8 of 03" in note for note in dataset.notes)
     assert (dataset.labels("sex") < 0).sum() == 20
     assert len(dataset.folds("digit")) == 5
+    with pytest.raises(DataError, match=r"sex.*has 0 folds.*No sex is known of the speakers 14, 15: add them"):
+        dataset.folds("sex")
+
+
+def test_two_files_of_one_recording_are_refused(tmp_path: Path) -> None:
+    corpus(tmp_path)
+    (tmp_path / "data" / "1").mkdir()
+    (tmp_path / "data" / "1" / "0_01_1.wav").touch()
+    with pytest.raises(DataError, match="is the same recording by its name as"):
+        audiomnist_az(data=tmp_path)
 
 
 @pytest.mark.parametrize("content", [None, "", "nonsense", "SPK ID,Gender\n1", "x" * 200_000])

@@ -9,10 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from ..errors import PluginError
-from ..options import options_of, parse_spec
 from ..registry import registry
-from ..types import Dataset
 
 DeviceOption = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:N or mps.")]
 SeedOption = Annotated[int, typer.Option("--seed", min=0, help="Seed of everything that is random.")]
@@ -38,24 +35,3 @@ def warn_about_plugins() -> None:
     """Name on stderr the plugins that could not be loaded and the names that collide."""
     for problem in registry().problems():
         print(f"xaudio: warning: {problem}", file=sys.stderr)
-
-
-def open_dataset(spec: str, data: Path | None, seed: int | None = None) -> Dataset:
-    """The data set of a ``--dataset`` and a ``--data`` option.
-
-    Raises
-    ------
-    PluginError
-        If there is no such data set, or it reads no files and a folder was given.
-    """
-    name, options = parse_spec(spec)
-    known = options_of(registry().factory("dataset", name))
-    given: dict[str, Any] = dict(options)
-    if data is not None:
-        if "data" not in known:
-            raise PluginError(f"The data set {name!r} reads no files: leave out --data, or choose another --dataset.")
-        given["data"] = data
-    if seed is not None and "seed" in known:
-        given.setdefault("seed", seed)
-    dataset: Dataset = registry().create("dataset", name, given)
-    return dataset

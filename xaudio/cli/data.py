@@ -7,10 +7,11 @@ from typing import Annotated
 
 import typer
 
+from ..datasets import open_dataset
 from ..errors import DataError
 from ..registry import registry
 from ..types import Fit
-from .common import DataOption, JsonOption, open_dataset, print_json, warn_about_plugins
+from .common import DataOption, JsonOption, print_json, warn_about_plugins
 
 app = typer.Typer(help="Fetch and inspect data sets.", no_args_is_help=True)
 

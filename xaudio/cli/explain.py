@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from ..errors import OutputError
 from ..types import Fit, Resampling
 from .common import DeviceOption, JsonOption, print_json, warn_about_plugins
 
@@ -35,7 +36,7 @@ def explain(
     """Explain why a model classifies recordings as it does: pictures, sounds, and the relevance itself."""
     from ..allocator import keep_large_buffers
     from ..devices import resolve_device
-    from ..options import parse_spec
+    from ..options import parse_spec, split_specs
     from ..pipeline import explain as explain_audio
     from ..pipeline import load_model
     from ..rendering import save_and_render
@@ -44,6 +45,7 @@ def explain(
     warn_about_plugins()
     keep_large_buffers()
     resolve_device(device)
+    refuse_to_overwrite(files, out)
     output_folder(out)
     classifier = load_model(model, device)
     explanations = []
@@ -63,7 +65,7 @@ def explain(
             **options,
         )
         explanations += found if isinstance(found, list) else [found]
-    written = save_and_render(explanations, [name for name in render.split(",") if name], out)
+    written = save_and_render(explanations, split_specs(render), out)
     settings = {"files": [str(path) for path in files], "explainers": explainer or ["lrp"], "target": target, "model": str(model)}
     write_run(out, settings=settings, device=str(classifier.device))
     if as_json:
@@ -75,6 +77,16 @@ def explain(
             print(f"  note: {note}")
         for path in paths:
             print(f"  {path}")
+
+
+def refuse_to_overwrite(files: list[Path], out: Path) -> None:
+    """Raise `OutputError` if the results could take the place of a recording or of a model's or benchmark's files."""
+    inside = [path for path in files if path.resolve().is_relative_to(out.resolve())]
+    if inside:
+        raise OutputError(f"{inside[0]}: lies in --out {out}, where it could be overwritten. Choose another --out.")
+    kept = [name for name in ("model.safetensors", "results.json") if (out / name).exists()]
+    if kept:
+        raise OutputError(f"{out}: holds the results of another command ({kept[0]}). Choose another --out.")
 
 
 def _record(item, paths) -> dict[str, object]:  # type: ignore[no-untyped-def]

@@ -44,6 +44,8 @@ def find(name: str) -> list[tuple[str, str]]:
         If there is none, naming the nearest.
     """
     kind, slash, rest = name.rpartition("/")
+    if slash and kind not in KINDS:
+        raise PluginError(unknown("kind of plugin", kind, KINDS))
     kinds = [kind] if slash else list(KINDS)
     found = [(kind, rest) for kind in kinds if rest in registry().names(kind)]
     if not found:

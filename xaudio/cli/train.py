@@ -6,9 +6,10 @@ from typing import Annotated
 
 import typer
 
+from ..datasets import open_dataset
 from ..errors import PluginError
 from ..types import Fit, Resampling
-from .common import DataOption, DatasetOption, DeviceOption, OutOption, SeedOption, open_dataset, warn_about_plugins
+from .common import DataOption, DatasetOption, DeviceOption, OutOption, SeedOption, warn_about_plugins
 
 Set = Annotated[list[str] | None, typer.Option("--set", help="A training setting, as in --set steps=500; may be repeated.")]
 

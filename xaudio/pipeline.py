@@ -375,7 +375,7 @@ def target_indices(target: Any, count: int, classes: Sequence[str]) -> list[int]
     """
     if target is None:
         return None
-    wanted = [target] * count if isinstance(target, str | int | np.integer) else list(target)
+    wanted = list(target) if isinstance(target, list | tuple | np.ndarray) else [target] * count
     if len(wanted) != count:
         raise ModelError(f"{len(wanted)} targets are given for {count} recordings; give one for all, or one for each.")
     return [class_index(item, classes) for item in wanted]

@@ -33,6 +33,26 @@ def evaluation_mode(network: nn.Module) -> Iterator[None]:
             module.training = training
 
 
+def run_network(network: nn.Module, features: Tensor) -> Any:
+    """What a network makes of features.
+
+    Raises
+    ------
+    ModelError
+        If it does not take them. That memory ran out is not its fault and passes through.
+    """
+    try:
+        return network(features)
+    except (RuntimeError, ValueError, TypeError) as error:
+        if "out of memory" in str(error):
+            raise
+        reason = str(error).splitlines()[0]
+        raise ModelError(
+            f"The network does not take features of shape {tuple(features.shape)} (batch, channels, *axes): {reason}. "
+            "Choose the representation it was made for."
+        ) from error
+
+
 @dataclass(eq=False)
 class Classifier:
     """A model that can be asked about sounds.
@@ -89,16 +109,7 @@ class Classifier:
         ModelError
             If the network does not take the features, or its output does not fit the classes.
         """
-        try:
-            logits = self.network(features)
-        except (RuntimeError, ValueError, TypeError) as error:
-            if "out of memory" in str(error):
-                raise
-            reason = str(error).splitlines()[0]
-            raise ModelError(
-                f"The network does not take features of shape {tuple(features.shape)} (batch, channels, *axes): {reason}. "
-                "Choose the representation it was made for."
-            ) from error
+        logits = run_network(self.network, features)
         expected = (len(features), len(self.classes))
         if not isinstance(logits, Tensor) or logits.shape != expected:
             found = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__

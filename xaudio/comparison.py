@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from .errors import ModelError
-from .runs import read_json
+from .runs import differences, read_json
 from .types import FloatArray
 
 REPEATS = 2_000
@@ -75,7 +75,8 @@ def compare(first: Path, second: Path, seed: int = 0) -> tuple[list[str], list[D
         names = [", ".join(found) for found in runs]
         raise ModelError(f"{first} and {second} have no training in common: {names[0]} against {names[1]}.")
     rng = np.random.default_rng(seed)
-    return _differing(*settings), [_difference(name, runs[0][name], runs[1][name], rng) for name in common]
+    differing = [f"{name}: {one!r}, {other!r}" for name, one, other in differences(*settings)]
+    return differing, [_difference(name, runs[0][name], runs[1][name], rng) for name in common]
 
 
 def _settings(path: Path) -> Any:
@@ -125,12 +126,3 @@ def _resampled_means(values: FloatArray, speakers: Any, rng: np.random.Generator
     drawn = rng.integers(len(names), size=(REPEATS, len(names)))
     counts = rng.multinomial(sizes[drawn], shares[drawn])
     return np.asarray((counts[..., 2] - counts[..., 0]).sum(1) / sizes[drawn].sum(1))
-
-
-def _differing(first: Any, second: Any, name: str = "") -> list[str]:
-    """Every setting that differs, as "name: first, second"."""
-    if isinstance(first, dict) and isinstance(second, dict):
-        keys = [*first, *(key for key in second if key not in first)]
-        found = [_differing(first.get(key), second.get(key), f"{name}.{key}" if name else key) for key in keys]
-        return [line for lines in found for line in lines]
-    return [] if first == second else [f"{name}: {first!r}, {second!r}"]

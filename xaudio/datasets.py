@@ -6,6 +6,7 @@ import hashlib
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -117,9 +118,9 @@ class SpeakerDataset:
     def __getitem__(self, index: int) -> Clip:
         return self.read(self.recordings[index])
 
-    @property
+    @cached_property
     def speakers(self) -> list[str]:
-        """Speaker of each recording."""
+        """Speaker of each recording; made once, since it is asked for recording by recording."""
         return [recording.speaker for recording in self.recordings]
 
     def labels(self, task: str) -> IntArray:

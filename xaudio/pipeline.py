@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from .audio import make_clip, read_audio
-from .classifier import Classifier, evaluation_mode
+from .classifier import Classifier, evaluation_mode, run_network
 from .devices import resolve_device
 from .errors import AudioError, ModelError, PluginError, unknown
 from .explanation import Explanation
@@ -318,15 +318,8 @@ def as_classifier(
 def _output_shape(network: nn.Module, representation: Representation, waveform: Tensor) -> tuple[int, ...]:
     parameter = next(network.parameters(), waveform)
     features = representation(waveform).to(parameter.device, parameter.dtype)
-    try:
-        with evaluation_mode(network):
-            output = network(features)
-    except (RuntimeError, ValueError, TypeError) as error:
-        reason = str(error).splitlines()[0]
-        raise ModelError(
-            f"The network does not take features of shape {tuple(features.shape)} (batch, channels, *axes): {reason}. "
-            "Choose the representation it was made for."
-        ) from error
+    with evaluation_mode(network):
+        output = run_network(network, features)
     if not isinstance(output, Tensor) or output.ndim != 2 or len(output) != 1:
         found = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
         raise ModelError(f"The network's output is {found}; expected logits of shape (batch, classes).")

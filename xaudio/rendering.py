@@ -49,10 +49,7 @@ def save_and_render(
 def _write(
     explanations: Sequence[Explanation], renderers: Sequence[str | Callable[..., Any]], folder: Path, *, save: bool
 ) -> list[list[Path]]:
-    made = []
-    for renderer in renderers:
-        name, options = parse_spec(renderer) if isinstance(renderer, str) else ("", {})
-        made.append(registry().create("renderer", name, options) if isinstance(renderer, str) else renderer)
+    made = [registry().create("renderer", *parse_spec(item)) if isinstance(item, str) else item for item in renderers]
     written = []
     for explanation, name in zip(explanations, _folder_names(explanations), strict=True):
         target = output_folder(folder if len(explanations) == 1 else folder / name)

@@ -132,6 +132,15 @@ def command_line() -> str:
     return shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
 
 
+def differences(first: Any, second: Any, name: str = "") -> Iterator[tuple[str, Any, Any]]:
+    """Path and both values of everything in which two JSON values differ; None stands for what is missing."""
+    if isinstance(first, dict) and isinstance(second, dict):
+        for key in [*first, *(key for key in second if key not in first)]:
+            yield from differences(first.get(key), second.get(key), f"{name}.{key}" if name else key)
+    elif first != second:
+        yield name or "value", first, second
+
+
 def write_run(folder: Path, *, settings: Mapping[str, Any], **facts: Any) -> Path:
     """Write ``run.json``: the command, its effective settings, versions, time and any other facts."""
     now = datetime.now(UTC).isoformat(timespec="seconds")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from .classifier import Classifier
 from .errors import DataError, ModelError, PluginError, unknown
 from .preparation import Prepared, place
+from .runs import differences
 from .tensors import read_tensors, write_tensors
 from .terminal import progress
 from .types import FloatArray, IntArray
@@ -182,11 +183,11 @@ def train(
         raise DataError(f"{title}: the training set is empty.")
     network = classifier.network
     full_identity = {**identity, "settings": settings.model_dump()}
-    mean, deviation = feature_statistics(classifier, data)
-    if settings.subtract_mean:
-        classifier.mean = mean
-    if settings.initialisation == "he":
-        initialise(network, settings.seed, deviation)
+    if settings.subtract_mean or settings.initialisation == "he":  # else the pass over the data would be for nothing
+        mean, deviation = feature_statistics(classifier, data)
+        classifier.mean = mean if settings.subtract_mean else None
+        if settings.initialisation == "he":
+            initialise(network, settings.seed, deviation)
     optimiser = _optimiser(network, settings)
     step = _load_checkpoint(folder / CHECKPOINT, network, optimiser, full_identity)
     network.train()
@@ -356,10 +357,6 @@ def refuse_other_identity(path: Path, found: Mapping[str, Any], wanted: Mapping[
         raise ModelError(f"{path}: belongs to a run of other settings: {difference}. Use another --out, or delete that folder.")
 
 
-def first_difference(found: Any, wanted: Any, name: str = "") -> str:
-    """Where two JSON values differ first, as "name: found x, wanted y"; "" if they are equal."""
-    if isinstance(found, dict) and isinstance(wanted, dict):
-        keys: Sequence[str] = [*found, *(key for key in wanted if key not in found)]
-        parts = (first_difference(found.get(key), wanted.get(key), f"{name}.{key}" if name else key) for key in keys)
-        return next((part for part in parts if part), "")
-    return "" if found == wanted else f"{name or 'value'} was {found!r}, now {wanted!r}"
+def first_difference(found: Any, wanted: Any) -> str:
+    """Where two JSON values differ first, as "name was found, now wanted"; "" if they are equal."""
+    return next((f"{name} was {one!r}, now {other!r}" for name, one, other in differences(found, wanted)), "")

@@ -14,7 +14,7 @@ import xaudio
 from xaudio import DataError, Experiment, PluginError
 from xaudio.types import Dataset
 
-from .examples import choose_examples, figure_one, figure_two
+from .examples import Explain, choose_examples, figure_one, figure_two
 from .figures import write_figure_one, write_figure_three, write_figure_two, write_moved, write_spectra
 from .manipulation import FRACTIONS, curves_over_folds, flip_samples, move_frequencies, moved_example, over_folds
 from .presets import PRESETS, PUBLISHED, TASKS, training_of
@@ -93,10 +93,11 @@ class AudioMnistBenchmark:
             "table1": table_one(runs, comparable=dataset.name == "audiomnist"),
             "runs": [{key: value for key, value in run.result.items() if key != "identity"} for run in runs],
         }
-        found, figures = self._experiments(folder, dataset, runs, str(device))
+        explain = self._explain(dataset)  # keeps the models it loads
+        found, figures = self._experiments(folder, dataset, runs, explain, str(device))
         content |= found
         content["figures"] = [str(figure.relative_to(folder)) for figure in figures]
-        examples, explained = choose_examples(dataset, runs, self._explain(dataset), choices.examples, folder)
+        examples, explained = choose_examples(dataset, runs, explain, choices.examples, folder)
         content |= {"examples": examples, "explanations": explained}
         xaudio.write_run(folder, settings=self._settings(tasks), device=str(device), data=dataset.title)
         xaudio.write_json(folder / "results.json", content)
@@ -107,10 +108,11 @@ class AudioMnistBenchmark:
         """Write ``report.html`` anew from what the folder holds."""
         return write_report(folder)
 
-    def _experiments(self, folder: Path, dataset: Dataset, runs: list[Run], device: str) -> tuple[dict[str, Any], list[Path]]:
+    def _experiments(
+        self, folder: Path, dataset: Dataset, runs: list[Run], explain: Explain, device: str
+    ) -> tuple[dict[str, Any], list[Path]]:
         """The paper's figures and its tests by manipulation, for the models and tasks that were trained."""
         choices, preset, data = self.choices, PRESETS[self.choices.preset], dataset.title
-        explain = self._explain(dataset)
         figures = [
             write_figure_one(figure_one(dataset, runs, explain), folder, data, self.label),
             write_figure_two(figure_two(dataset, runs, explain), folder, data),

@@ -17,20 +17,10 @@ from torch import nn
 import xaudio
 from xaudio import DataError, Experiment, ModelError, PluginError, run_experiment
 from xaudio.classifier import new_classifier
+from xaudio.initialisation import feature_statistics, initialise
 from xaudio.preparation import prepare_dataset
-from xaudio.training import (
-    Examples,
-    TrainingSettings,
-    _Order,
-    accuracy,
-    evaluate,
-    examples,
-    feature_statistics,
-    first_difference,
-    initialise,
-    settings_for,
-    train,
-)
+from xaudio.settings import TrainingSettings, settings_for
+from xaudio.training import Examples, _Order, _Step, accuracy, evaluate, examples, first_difference, train
 
 CPU = torch.device("cpu")
 SHORT = {"optimiser": "adam", "learning_rate": 3e-4, "batch_size": 4, "initialisation": "he", "halve_every": None}
@@ -73,7 +63,7 @@ def test_a_stopped_training_ends_with_the_same_weights(speech, small, tmp_path, 
 
     stopped = _small(speech)
     calls = 0
-    step = xaudio.training._step
+    step = _Step.__call__
 
     def interrupting(*arguments):
         nonlocal calls
@@ -82,7 +72,7 @@ def test_a_stopped_training_ends_with_the_same_weights(speech, small, tmp_path, 
             raise KeyboardInterrupt
         return step(*arguments)
 
-    monkeypatch.setattr(xaudio.training, "_step", interrupting)
+    monkeypatch.setattr(_Step, "__call__", interrupting)
     with pytest.raises(KeyboardInterrupt):
         train(stopped, data, settings, tmp_path / "stopped", title="t", identity={})
     assert (tmp_path / "stopped" / "checkpoint.safetensors").exists()

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from .errors import ModelError, PluginError
 from .options import convert
+from .precision import float32_products
 from .registry import registry
 from .tensors import read_tensors, write_tensors
 from .types import Fit, Representation
@@ -23,11 +24,12 @@ WEIGHTS = "model.safetensors"
 
 @contextmanager
 def evaluation_mode(network: nn.Module) -> Iterator[None]:
-    """Evaluation mode for a while; afterwards every module is in the mode it was in."""
+    """Evaluation mode and full float32 for a while; afterwards every module is in the mode it was in."""
     modes = {module: module.training for module in network.modules()}
     network.eval()
     try:
-        yield
+        with float32_products():
+            yield
     finally:
         for module, training in modes.items():
             module.training = training

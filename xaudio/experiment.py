@@ -16,9 +16,11 @@ from pydantic import NonNegativeInt
 from .classifier import WEIGHTS, Classifier, new_classifier
 from .errors import DataError, ModelError
 from .options import convert
+from .precision import resolve_precision
 from .preparation import prepare_dataset
 from .runs import output_folder, read_json, remove_leftovers, write_json, write_run, write_text
-from .training import CHECKPOINT, accuracy, evaluate, examples, refuse_other_identity, settings_for, train
+from .settings import settings_for
+from .training import CHECKPOINT, accuracy, evaluate, examples, refuse_other_identity, train
 from .types import Dataset, Fit, FloatArray, IntArray, Resampling
 
 if TYPE_CHECKING:
@@ -42,7 +44,7 @@ class Experiment:
         By default the model's own.
     representation_options : mapping
     training : mapping
-        Settings of `xaudio.training.TrainingSettings` that replace those the model was published with.
+        Settings of `xaudio.settings.TrainingSettings` that replace those the model was published with.
     fit, resampling : optional
         Instead of the data set's own rules.
     """
@@ -119,6 +121,7 @@ def run_experiment(experiment: Experiment, folder: Path, device: torch.device) -
         seed=convert("the training setting 'seed'", NonNegativeInt, experiment.training.get("seed", 0)),
     )
     settings = settings_for(classifier.network, experiment.training)
+    settings = settings.model_copy(update={"precision": resolve_precision(settings.precision, device)})
     classifier.facts = {**facts, "seed": settings.seed}
     identity = {
         "model": classifier.model_spec,
@@ -135,7 +138,7 @@ def run_experiment(experiment: Experiment, folder: Path, device: torch.device) -
     prepared = prepare_dataset(dataset, classifier.representation, fit, resampling)
     classifier.to(device)
     start = time.monotonic()
-    train(
+    speed = train(
         classifier,
         examples(prepared, labels, fold.train, classifier, settings.seed),
         settings,
@@ -157,6 +160,7 @@ def run_experiment(experiment: Experiment, folder: Path, device: torch.device) -
         "data": dataset.title,
         "train_recordings": len(fold.train),
         "seconds": round(seconds, 1),
+        "speed": speed.summary() if speed else None,
         "identity": {**identity, "settings": settings.model_dump()},
     }
     write_run(folder, settings=settings.model_dump(), device=str(device), data=facts, fingerprint=dataset.fingerprint())

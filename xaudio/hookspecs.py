@@ -36,7 +36,7 @@ def xaudio_models() -> Factories:  # type: ignore[empty-body]
     """Factories of torch modules, features (batch, channels, *axes) to logits; each takes ``classes``, their number.
 
     The attribute ``representation`` of a module names the representation it reads unless another is chosen, and
-    ``training_settings``, a mapping, the settings of `xaudio.training.TrainingSettings` it was published with.
+    ``training_settings``, a mapping, the settings of `xaudio.settings.TrainingSettings` it was published with.
     """
 
 

@@ -5,20 +5,22 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt, ValidationError
 from torch import Tensor, nn
 
-from .classifier import Classifier
-from .errors import DataError, ModelError, PluginError, unknown
+from .classifier import Classifier, evaluation_mode
+from .errors import DataError, ModelError
+from .initialisation import feature_statistics, initialise
+from .precision import Precision, float32_products, matrix_peak, resolve_precision, training_operations
 from .preparation import Prepared, place
 from .runs import differences
+from .settings import TrainingSettings
 from .tensors import read_tensors, write_tensors
 from .terminal import progress
 from .types import FloatArray, IntArray
@@ -26,76 +28,8 @@ from .types import FloatArray, IntArray
 CHECKPOINT = "checkpoint.safetensors"
 CHECKPOINT_SECONDS = 60.0
 EVALUATION_BATCH = 50
-
-
-class TrainingSettings(BaseModel):
-    """How a network is trained; the defaults are those of the paper's AlexNet.
-
-    Parameters
-    ----------
-    steps, batch_size : int
-    optimiser : {"sgd", "adam"}
-    learning_rate, momentum : float
-        ``momentum`` is that of SGD.
-    warmup : int
-        Steps over which the learning rate rises linearly from 0.
-    halve_every : int or None
-        Steps after which the learning rate is halved, again and again.
-    schedule : {"halve", "cosine"}
-        ``cosine`` falls to 0 at the last step instead of halving.
-    clip_norm : float or None
-        Largest L2 norm of the gradient.
-    subtract_mean : bool
-        Subtract the training set's mean feature, element by element.
-    initialisation : {"published", "he"}
-        ``he`` draws weights of variance 2 / fan-in instead of the model's own (see `initialise`), so that a short
-        training gets somewhere.
-    seed : int
-        Of weights, order, dropout and placement.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    steps: PositiveInt = 10_000
-    batch_size: PositiveInt = 100
-    optimiser: Literal["sgd", "adam"] = "sgd"
-    learning_rate: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1e-3
-    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9
-    warmup: NonNegativeInt = 0
-    halve_every: PositiveInt | None = None
-    schedule: Literal["halve", "cosine"] = "halve"
-    clip_norm: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
-    subtract_mean: bool = False
-    initialisation: Literal["published", "he"] = "published"
-    seed: NonNegativeInt = 0
-
-    def rate_at(self, step: int) -> float:
-        """Learning rate of a step, counted from 0."""
-        rate = self.learning_rate
-        if self.schedule == "cosine":
-            rate *= 0.5 * (1 + math.cos(math.pi * step / self.steps))
-        elif self.halve_every:
-            rate *= 0.5 ** (step // self.halve_every)
-        return rate * min(1.0, (step + 1) / self.warmup) if self.warmup else rate
-
-
-def settings_for(network: nn.Module, overrides: Mapping[str, Any]) -> TrainingSettings:
-    """The settings a model was published with, with some replaced.
-
-    Raises
-    ------
-    PluginError
-        For an unknown setting (naming the nearest) or a value that does not fit.
-    """
-    for name in overrides:
-        if name not in TrainingSettings.model_fields:
-            raise PluginError(f"In the training settings: {unknown('setting', name, TrainingSettings.model_fields)}")
-    try:
-        return TrainingSettings.model_validate({**getattr(network, "training_settings", {}), **overrides})
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise PluginError(f"The training setting {where!r} is {first['input']!r}: {first['msg'].lower()}.") from None
+LOSS_EVERY = 10
+"""Steps between two looks at the loss: each look waits for the device."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -151,9 +85,39 @@ def examples(prepared: Prepared, labels: IntArray, indices: IntArray, classifier
     )
 
 
+@dataclass(frozen=True)
+class Speed:
+    """How fast the steps of a training were.
+
+    Parameters
+    ----------
+    precision : str
+    steps_per_second : float
+    operations : int
+        Floating-point operations of a step.
+    matrix_peak : float
+        The most that this device was measured to do per second, multiplying matrices in this precision.
+    """
+
+    precision: Precision
+    steps_per_second: float
+    operations: int
+    matrix_peak: float
+
+    def summary(self) -> dict[str, Any]:
+        """What a result file says of it."""
+        return {
+            "precision": self.precision,
+            "steps_per_second": round(self.steps_per_second, 4),
+            "operations_per_step": self.operations,
+            "matrix_peak": round(self.matrix_peak),
+            "share_of_peak": round(self.operations * self.steps_per_second / self.matrix_peak, 4),
+        }
+
+
 def train(
     classifier: Classifier, data: Examples, settings: TrainingSettings, folder: Path, *, title: str, identity: Mapping[str, Any]
-) -> None:
+) -> Speed | None:
     """Train a classifier in place, continuing from the folder's checkpoint if there is one.
 
     All that is random in a step follows from the seed and the step's number, so that a continued run ends with the
@@ -172,6 +136,11 @@ def train(
     identity : mapping
         Everything that determines the result (data, fold, model, ...); a checkpoint of another identity is refused.
 
+    Returns
+    -------
+    Speed or None
+        Of the steps done now; None if there were none.
+
     Raises
     ------
     DataError
@@ -182,58 +151,112 @@ def train(
     if not len(data):
         raise DataError(f"{title}: the training set is empty.")
     network = classifier.network
-    full_identity = {**identity, "settings": settings.model_dump()}
+    precision = resolve_precision(settings.precision, classifier.device)
+    full_identity = {**identity, "settings": settings.model_dump() | {"precision": precision}}
     if settings.subtract_mean or settings.initialisation == "he":  # else the pass over the data would be for nothing
         mean, deviation = feature_statistics(classifier, data)
         classifier.mean = mean if settings.subtract_mean else None
         if settings.initialisation == "he":
             initialise(network, settings.seed, deviation)
     optimiser = _optimiser(network, settings)
-    step = _load_checkpoint(folder / CHECKPOINT, network, optimiser, full_identity)
+    first = step = _load_checkpoint(folder / CHECKPOINT, network, optimiser, full_identity)
+    if step == settings.steps:
+        return None
     network.train()
-    saved = time.monotonic()
-    order = _Order(len(data), settings.seed)
-    try:
-        with torch.random.fork_rng(), progress(title, settings.steps, done=step) as advance:
-            while step < settings.steps:
-                loss = _step(classifier, data, settings, optimiser, order, step)
-                if not math.isfinite(loss):
-                    raise ModelError(
-                        f"{title}: the loss became {loss} at step {step + 1}. Lower the learning rate ({settings.learning_rate}) "
-                        f"or set clip_norm; the last checkpoint is kept in {folder}."
-                    )
-                step += 1
-                advance(note=f"loss {loss:.3f}")
-                if time.monotonic() - saved > CHECKPOINT_SECONDS and step < settings.steps:
-                    _save_checkpoint(folder / CHECKPOINT, network, optimiser, step, full_identity)
-                    saved = time.monotonic()
-        if not all(bool(torch.isfinite(weight).all()) for weight in network.parameters()):
-            raise ModelError(
-                f"{title}: the weights are no longer numbers after the last step. Lower the learning rate "
-                f"({settings.learning_rate}) or set clip_norm."
-            )
-    except KeyboardInterrupt:
+    advance_one = _Step(classifier, data, settings, precision, optimiser)
+    operations, peak = advance_one.operations(), matrix_peak(classifier.device, precision)
+
+    def save() -> None:
         _save_checkpoint(folder / CHECKPOINT, network, optimiser, step, full_identity)
+
+    start = saved = time.monotonic()
+    writing, bar = 0.0, progress(title, settings.steps, done=step)
+    try:
+        with (
+            torch.random.fork_rng(),
+            float32_products(precision == "tf32"),
+            progress(title, settings.steps, done=step) as advance,
+        ):
+            while step < settings.steps:
+                loss = advance_one(step)
+                step += 1
+                due = time.monotonic() - saved > CHECKPOINT_SECONDS
+                note = ""
+                if due or step % LOSS_EVERY == 0 or step == settings.steps:
+                    note = f"loss {_finite(loss, step, title, settings, folder):.3f}"
+                advance(note=note)
+                if due and step < settings.steps:
+                    begun = time.monotonic()
+                    save()
+                    saved = time.monotonic()
+                    writing += saved - begun
+    except KeyboardInterrupt:
+        save()
         raise
+    seconds = time.monotonic() - start - writing
+    if not all(bool(torch.isfinite(weight).all()) for weight in network.parameters()):
+        raise ModelError(
+            f"{title}: the weights are no longer numbers after the last step. Lower the learning rate "
+            f"({settings.learning_rate}) or set clip_norm."
+        )
     network.eval()
+    return Speed(precision, (step - first) / seconds, operations, peak)
 
 
-def _step(
-    classifier: Classifier, data: Examples, settings: TrainingSettings, optimiser: torch.optim.Optimizer, order: _Order, step: int
-) -> float:
-    torch.manual_seed(_mix(settings.seed, step))
-    for group in optimiser.param_groups:
-        group["lr"] = settings.rate_at(step)
-    indices = torch.from_numpy(order.batch(step, settings.batch_size)).to(data.labels.device)
-    with torch.no_grad():
-        features = classifier.features(data.training_batch(indices))
-    optimiser.zero_grad(set_to_none=True)
-    loss = nn.functional.cross_entropy(classifier.network(features), data.labels[indices])
-    torch.autograd.backward(loss)
-    if settings.clip_norm is not None:
-        nn.utils.clip_grad_norm_(classifier.network.parameters(), settings.clip_norm)
-    optimiser.step()
-    return float(loss.detach())
+def _finite(loss: Tensor, step: int, title: str, settings: TrainingSettings, folder: Path) -> float:
+    value = float(loss)
+    if not math.isfinite(value):
+        raise ModelError(
+            f"{title}: the loss became {value} by step {step}. Lower the learning rate ({settings.learning_rate}) "
+            f"or set clip_norm; the last checkpoint is kept in {folder}."
+        )
+    return value
+
+
+class _Step:
+    """One step of training, addressed by its number, from which all that is random in it follows."""
+
+    def __init__(
+        self,
+        classifier: Classifier,
+        data: Examples,
+        settings: TrainingSettings,
+        precision: Precision,
+        optimiser: torch.optim.Optimizer,
+    ) -> None:
+        self.classifier, self.data, self.settings, self.optimiser = classifier, data, settings, optimiser
+        self.mixed = torch.autocast(classifier.device.type, torch.bfloat16, enabled=precision == "bfloat16")
+        self.order = _Order(len(data), settings.seed)
+        self.network: Callable[[Tensor], Tensor] = classifier.network
+        if settings.compiled:
+            mode = "reduce-overhead" if classifier.device.type == "cuda" else "default"
+            self.network = torch.compile(classifier.network, mode=mode)
+
+    def batch(self, step: int) -> tuple[Tensor, Tensor]:
+        """Features and labels of a step."""
+        indices = torch.from_numpy(self.order.batch(step, self.settings.batch_size)).to(self.data.labels.device)
+        with torch.no_grad():
+            return self.classifier.features(self.data.training_batch(indices)), self.data.labels[indices]
+
+    def __call__(self, step: int) -> Tensor:
+        """Take the step; returns its loss."""
+        torch.manual_seed(_mix(self.settings.seed, step))
+        for group in self.optimiser.param_groups:
+            group["lr"] = self.settings.rate_at(step)
+        features, labels = self.batch(step)
+        self.optimiser.zero_grad(set_to_none=True)
+        with self.mixed:
+            loss = nn.functional.cross_entropy(self.network(features), labels)
+        torch.autograd.backward(loss)
+        if self.settings.clip_norm is not None:
+            nn.utils.clip_grad_norm_(self.classifier.network.parameters(), self.settings.clip_norm)
+        self.optimiser.step()
+        return loss.detach()
+
+    def operations(self) -> int:
+        """Floating-point operations of a step."""
+        with self.mixed, torch.random.fork_rng():
+            return training_operations(self.classifier.network, *self.batch(0))
 
 
 def _mix(seed: int, step: int) -> int:
@@ -265,54 +288,15 @@ class _Order:
 
 def _optimiser(network: nn.Module, settings: TrainingSettings) -> torch.optim.Optimizer:
     if settings.optimiser == "adam":
-        return torch.optim.Adam(network.parameters(), settings.learning_rate)
-    return torch.optim.SGD(network.parameters(), settings.learning_rate, momentum=settings.momentum)
-
-
-def initialise(network: nn.Module, seed: int, deviation: float) -> None:
-    """Draw the weights of all linear and convolutional layers from N(0, 2 / fan-in), biases 0 (He et al., 2015).
-
-    Parameters
-    ----------
-    network : nn.Module
-    seed : int
-    deviation : float
-        Standard deviation of what the network reads; the first layer's weights are divided by it, as if its input were
-        normalised, since decibels and percentiles are far from the variance 1 that the rule supposes. The last layer's
-        are a tenth of the rule's, so that training starts undecided instead of unlearning its first guesses.
-    """
-    layers = [module for module in network.modules() if isinstance(module, nn.Linear | nn.Conv1d | nn.Conv2d)]
-    with torch.random.fork_rng(), torch.no_grad():
-        torch.manual_seed(seed)
-        for index, layer in enumerate(layers):
-            fresh = nn.init.kaiming_normal_(torch.empty(layer.weight.shape), nonlinearity="relu")
-            scale = 1 / deviation if index == 0 else 0.1 if index == len(layers) - 1 else 1.0
-            layer.weight.copy_(fresh * scale)
-            if layer.bias is not None:
-                layer.bias.zero_()
-
-
-@torch.no_grad()
-def feature_statistics(classifier: Classifier, data: Examples) -> tuple[Tensor, float]:
-    """Mean over recordings of what the representation gives, (channels, *axes), and the deviation of all cells from it."""
-    exact = torch.float32 if classifier.device.type == "mps" else torch.float64  # MPS has no float64
-    total: Tensor | float = 0.0
-    squares = 0.0
-    for indices in data.batches():
-        features = classifier.representation(data.batch(indices)).to(exact)
-        total = total + features.sum(0)
-        squares += float(features.square().sum())
-    mean = torch.as_tensor(total) / len(data)
-    variance = squares / (len(data) * mean.numel()) - float(mean.square().mean())
-    return mean.float(), max(variance, 1e-12) ** 0.5
+        return torch.optim.Adam(network.parameters(), settings.learning_rate, fused=True)
+    return torch.optim.SGD(network.parameters(), settings.learning_rate, momentum=settings.momentum, fused=True)
 
 
 @torch.no_grad()
 def evaluate(classifier: Classifier, data: Examples, title: str = "Testing") -> FloatArray:
     """Logits of all recordings, shape (recordings, classes), float32."""
-    classifier.network.eval()
     parts = []
-    with progress(title, len(data)) as advance:
+    with evaluation_mode(classifier.network), progress(title, len(data)) as advance:
         for indices in data.batches():
             parts.append(classifier.logits(classifier.features(data.batch(indices))).cpu())
             advance(len(indices))
@@ -340,11 +324,15 @@ def _load_checkpoint(path: Path, network: nn.Module, optimiser: torch.optim.Opti
     metadata, tensors = read_tensors(path, "xaudio.checkpoint", "Delete it to train from the start.")
     refuse_other_identity(path, metadata["identity"], identity)
     network.load_state_dict({name.removeprefix("network."): t for name, t in tensors.items() if name.startswith("network.")})
+    weights = list(network.parameters())
     state: dict[int, dict[str, Tensor]] = {}
     for name, tensor in tensors.items():
         if name.startswith("optimiser."):
             _, index, key = name.split(".", 2)
-            state.setdefault(int(index), {})[key] = tensor
+            weight = weights[int(index)]
+            # The fused optimisers read the memory of weights and state side by side, so both must lie in the same order.
+            like = torch.empty_like(weight).copy_(tensor) if tensor.shape == weight.shape else tensor
+            state.setdefault(int(index), {})[key] = like
     optimiser.load_state_dict({"state": state, "param_groups": optimiser.state_dict()["param_groups"]})
     return int(metadata["step"])
 

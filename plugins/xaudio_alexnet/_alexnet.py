@@ -43,7 +43,7 @@ class AlexNet(nn.Module):
     representation : str
         The representation it was published with.
     training_settings : mapping
-        The settings of `xaudio.training.TrainingSettings` it was published with.
+        The settings of `xaudio.settings.TrainingSettings` it was published with.
     """
 
     representation = "spectrogram"

@@ -38,7 +38,7 @@ class AudioNet(nn.Module):
     representation : str
         The representation it was published with.
     training_settings : mapping
-        The settings of `xaudio.training.TrainingSettings` it was published with, for the digit task.
+        The settings of `xaudio.settings.TrainingSettings` it was published with, for the digit task.
     """
 
     representation = "waveform"

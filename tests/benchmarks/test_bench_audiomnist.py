@@ -126,7 +126,7 @@ def test_the_same_command_repeats_no_training_and_another_is_refused(folder):
 
 
 def test_the_paper_preset_is_the_papers_protocol():
-    from xaudio.training import settings_for
+    from xaudio.settings import settings_for
 
     for model, task, steps, rate, halve, clip in [
         ("alexnet", "digit", 10_000, 1e-3, 2_500, 5.0),

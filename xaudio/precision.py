@@ -1,0 +1,84 @@
+"""Number formats of a network's products, and how fast a device multiplies matrices in them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+from typing import Literal
+
+import torch
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from .errors import DeviceError
+
+Precision = Literal["float32", "tf32", "bfloat16"]
+"""float32, products of float32 numbers cut to 10 bits (CUDA only), and mixed precision with bfloat16 products."""
+
+WORTHWHILE = 2.0
+"""How much faster bfloat16 matrices must be before "auto" takes it."""
+
+
+def resolve_precision(name: Precision | Literal["auto"], device: torch.device) -> Precision:
+    """The number format of a name; "auto" takes bfloat16 where the device is measured to be much faster in it.
+
+    Raises
+    ------
+    DeviceError
+        If the device has no such format.
+    """
+    if name == "tf32" and device.type != "cuda":
+        raise DeviceError(f"The precision 'tf32' needs a CUDA device; this is {device}. Choose float32, bfloat16 or auto.")
+    if name != "auto":
+        return name
+    if device.type == "mps":
+        return "float32"
+    faster = matrix_peak(device, "bfloat16") / matrix_peak(device, "float32")
+    return "bfloat16" if faster > WORTHWHILE else "float32"
+
+
+@contextmanager
+def float32_products(tf32: bool = False) -> Iterator[None]:
+    """Whether CUDA may cut float32 products to TF32, for a while; torch lets convolutions do so by default."""
+    matrices, convolutions = torch.backends.cuda.matmul, torch.backends.cudnn
+    before = matrices.allow_tf32, convolutions.allow_tf32
+    matrices.allow_tf32 = convolutions.allow_tf32 = tf32
+    try:
+        yield
+    finally:
+        matrices.allow_tf32, convolutions.allow_tf32 = before
+
+
+@lru_cache
+def matrix_peak(device: torch.device, precision: Precision) -> float:
+    """Floating-point operations per second of the fastest product of two square matrices, of several sizes and tries."""
+    kind = torch.bfloat16 if precision == "bfloat16" else torch.float32
+    best = 0.0
+    with float32_products(precision == "tf32"):
+        for size in (512, 1024, 2048, *((4096, 8192) if device.type == "cuda" else ())):
+            matrix = torch.ones(size, size, dtype=kind, device=device)
+            seconds = min(_seconds(matrix) for _ in range(6))
+            best = max(best, 2 * size**3 / seconds)
+            if seconds > 0.1:  # a device so slow in this format need not be kept busy for longer
+                break
+    return best
+
+
+def _seconds(matrix: torch.Tensor) -> float:
+    start = time.perf_counter()
+    product = matrix @ matrix
+    float(product[0, 0])  # waits for the device
+    return time.perf_counter() - start
+
+
+def training_operations(network: nn.Module, features: torch.Tensor, labels: torch.Tensor) -> int:
+    """Floating-point operations of a step's convolutions and matrix products, forwards and backwards, counted by torch.
+
+    The network's gradients are cleared; nothing else of it changes.
+    """
+    with torch.random.fork_rng(), FlopCounterMode(display=False) as counter:
+        torch.autograd.backward(nn.functional.cross_entropy(network(features), labels))
+    network.zero_grad(set_to_none=True)
+    return int(counter.get_total_flops())

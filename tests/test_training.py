@@ -148,7 +148,7 @@ def _checkpoint(speech, data, folder: Path) -> Path:
 
 def test_a_loss_that_is_not_a_number_stops_with_one_line(speech, small, tmp_path):
     settings = TrainingSettings(steps=50, batch_size=8, learning_rate=1e30)
-    with pytest.raises(ModelError, match=r"the loss became (nan|inf) at step \d+\. Lower the learning rate"):
+    with pytest.raises(ModelError, match=r"the loss became (nan|inf) by step \d+\. Lower the learning rate"):
         train(_small(speech), small[1], settings, tmp_path, title="t", identity={})
 
 

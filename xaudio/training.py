@@ -170,13 +170,10 @@ def train(
         _save_checkpoint(folder / CHECKPOINT, network, optimiser, step, full_identity)
 
     start = saved = time.monotonic()
-    writing, bar = 0.0, progress(title, settings.steps, done=step)
+    writing = 0.0
+    shown = progress(title, settings.steps, done=step)
     try:
-        with (
-            torch.random.fork_rng(),
-            float32_products(precision == "tf32"),
-            progress(title, settings.steps, done=step) as advance,
-        ):
+        with torch.random.fork_rng(), float32_products(precision == "tf32"), shown as advance:
             while step < settings.steps:
                 loss = advance_one(step)
                 step += 1

@@ -15,8 +15,10 @@ if TYPE_CHECKING:
     from .experiment import Experiment, placed_waveforms, run_experiment
     from .explanation import Explanation
     from .options import parse_spec, split_specs
+    from .parallel import run_experiments
     from .perturbation import flipped_logits, scaled_frequencies
     from .pipeline import attribute, create, explain, load_model
+    from .results import TrainingResult
     from .runs import cache_folder, read_json, replaced, write_json, write_run, write_text
     from .terminal import progress
 
@@ -28,6 +30,7 @@ _LAZY = {
     "Recording": "datasets",
     "SpeakerDataset": "datasets",
     "speaker_folds": "datasets",
+    "TrainingResult": "results",
     "create": "pipeline",
     "explain": "pipeline",
     "load_model": "pipeline",
@@ -44,6 +47,7 @@ _LAZY = {
     "read_json": "runs",
     "resolve_device": "devices",
     "run_experiment": "experiment",
+    "run_experiments": "parallel",
     "write_audio": "audio",
     "write_json": "runs",
     "write_run": "runs",
@@ -68,6 +72,7 @@ __all__ = [
     "Recording",
     "Sound",
     "SpeakerDataset",
+    "TrainingResult",
     "XaudioError",
     "attribute",
     "cache_folder",
@@ -85,6 +90,7 @@ __all__ = [
     "replaced",
     "resolve_device",
     "run_experiment",
+    "run_experiments",
     "scaled_frequencies",
     "speaker_folds",
     "split_specs",

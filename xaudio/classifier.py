@@ -111,7 +111,8 @@ class Classifier:
         ModelError
             If the network does not take the features, or its output does not fit the classes.
         """
-        logits = run_network(self.network, features)
+        with float32_products():
+            logits = run_network(self.network, features)
         expected = (len(features), len(self.classes))
         if not isinstance(logits, Tensor) or logits.shape != expected:
             found = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__

@@ -11,16 +11,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from pydantic import NonNegativeInt
+from pydantic import NonNegativeInt, ValidationError
 
 from .classifier import WEIGHTS, Classifier, new_classifier
 from .errors import DataError, ModelError
-from .options import convert
+from .options import convert, first_fault
 from .precision import resolve_precision
 from .preparation import prepare_dataset
+from .results import TrainingResult, test_summary
 from .runs import output_folder, read_json, remove_leftovers, write_json, write_run, write_text
 from .settings import settings_for
-from .training import CHECKPOINT, accuracy, evaluate, examples, refuse_other_identity, train
+from .training import CHECKPOINT, evaluate, examples, refuse_other_identity, train
 from .types import Dataset, Fit, FloatArray, IntArray, Resampling
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ class Experiment:
         return f"{self.model} {self.task} fold {self.fold}"
 
 
-def run_experiment(experiment: Experiment, folder: Path, device: torch.device) -> dict[str, Any]:
+def run_experiment(experiment: Experiment, folder: Path, device: torch.device) -> TrainingResult:
     """Train and test, or continue, or read what is already there.
 
     Parameters
@@ -78,8 +79,8 @@ def run_experiment(experiment: Experiment, folder: Path, device: torch.device) -
 
     Returns
     -------
-    dict
-        What ``results.json`` holds: accuracy, its parts per speaker, the confusion matrix, and how it was trained.
+    TrainingResult
+        What ``results.json`` holds.
 
     Raises
     ------
@@ -151,20 +152,19 @@ def run_experiment(experiment: Experiment, folder: Path, device: torch.device) -
     logits = evaluate(classifier, test, f"Testing {experiment.title}")
     classifier.save(folder)
     _write_predictions(folder / "predictions.csv", dataset, fold.test, labels[fold.test], logits, experiment.fold)
-    speakers = np.array(dataset.speakers)[fold.test]
-    result = {
-        "model": experiment.model,
-        "task": task,
-        "fold": experiment.fold,
-        **summary(logits, labels[fold.test], speakers, classifier.classes),
-        "data": dataset.title,
-        "train_recordings": len(fold.train),
-        "seconds": round(seconds, 1),
-        "speed": speed.summary() if speed else None,
-        "identity": {**identity, "settings": settings.model_dump()},
-    }
+    result = TrainingResult(
+        model=experiment.model,
+        task=task,
+        fold=experiment.fold,
+        data=dataset.title,
+        **test_summary(logits, labels[fold.test], np.array(dataset.speakers)[fold.test], classifier.classes),
+        train_recordings=len(fold.train),
+        seconds=round(seconds, 1),
+        speed=speed,
+        identity={**identity, "settings": settings.model_dump()},
+    )
     write_run(folder, settings=settings.model_dump(), device=str(device), data=facts, fingerprint=dataset.fingerprint())
-    write_json(folder / "results.json", result)
+    write_json(folder / "results.json", result.model_dump())
     (folder / CHECKPOINT).unlink(missing_ok=True)
     return result
 
@@ -196,33 +196,20 @@ def placed_waveforms(
         yield chosen[positions.cpu().numpy()], data.batch(positions)
 
 
-def _finished(folder: Path, identity: Mapping[str, Any]) -> dict[str, Any] | None:
+def _finished(folder: Path, identity: Mapping[str, Any]) -> TrainingResult | None:
     """The results of a run that is already done, or None."""
     path = folder / "results.json"
     if not all((folder / name).exists() for name in ("results.json", "predictions.csv", WEIGHTS)):
         return None
-    result: dict[str, Any] = read_json(path)
-    if not isinstance(result, dict):
-        raise ModelError(f"{path}: is damaged; expected a JSON object. Delete the folder to train again.")
-    refuse_other_identity(path, result.get("identity", {}), identity)
-    return result
-
-
-def summary(logits: FloatArray, labels: IntArray, speakers: Any, classes: tuple[str, ...]) -> dict[str, Any]:
-    """Accuracy over all and per speaker, chance and the confusion matrix (rows are labels, columns predictions)."""
-    predicted = np.argmax(logits, 1)
-    confusion = np.zeros((len(classes), len(classes)), dtype=np.int64)
-    np.add.at(confusion, (labels, predicted), 1)
-    per_speaker = {str(speaker): float((predicted == labels)[speakers == speaker].mean()) for speaker in np.unique(speakers)}
-    return {
-        "accuracy": accuracy(logits, labels),
-        "chance": 1 / len(classes),
-        "recordings": len(labels),
-        "speakers": len(per_speaker),
-        "accuracy_per_speaker": per_speaker,
-        "classes": list(classes),
-        "confusion": confusion.tolist(),
-    }
+    content = read_json(path)
+    found = content.get("identity") if isinstance(content, dict) else None
+    if not isinstance(found, dict):
+        raise ModelError(f"{path}: is damaged; expected a JSON object with 'identity'. Delete the folder to train again.")
+    refuse_other_identity(path, found, identity)
+    try:
+        return TrainingResult.model_validate(content)
+    except ValidationError as error:
+        raise ModelError(f"{path}: is damaged or of another version ({first_fault(error)}). Delete it to train again.") from None
 
 
 def _write_predictions(path: Path, dataset: Dataset, indices: IntArray, labels: IntArray, logits: FloatArray, fold: int) -> None:

@@ -13,6 +13,9 @@ from typing import Any
 
 from .errors import PluginError, unknown
 
+if typing.TYPE_CHECKING:
+    from pydantic import ValidationError
+
 REQUIRED = inspect.Parameter.empty
 
 
@@ -153,6 +156,14 @@ def convert(label: str, annotation: Any, value: Any) -> Any:
         return adapter.validate_python(value)
     except ValidationError:
         raise PluginError(f"{given!r} does not fit {label}: expected {_type_name(annotation)}.") from None
+
+
+def first_fault(error: ValidationError) -> str:
+    """The first thing that pydantic found wrong, as "'steps' is -1: input should be greater than 0"."""
+    first = error.errors()[0]
+    where = ".".join(str(part) for part in first["loc"])
+    shown = repr(first["input"])
+    return f"{where!r} is {shown if len(shown) < 80 else type(first['input']).__name__}: {first['msg'].lower()}"
 
 
 def parse_spec(text: str) -> tuple[str, dict[str, str]]:

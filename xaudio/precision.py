@@ -17,7 +17,7 @@ from .errors import DeviceError
 Precision = Literal["float32", "tf32", "bfloat16"]
 """float32, products of float32 numbers cut to 10 bits (CUDA only), and mixed precision with bfloat16 products."""
 
-WORTHWHILE = 2.0
+WORTHWHILE = 3.0
 """How much faster bfloat16 matrices must be before "auto" takes it."""
 
 

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt, ValidationError
 
 from .errors import PluginError, unknown
+from .options import first_fault
 from .precision import Precision
 
 
@@ -85,6 +86,4 @@ def settings_for(network: object, overrides: Mapping[str, Any]) -> TrainingSetti
     try:
         return TrainingSettings.model_validate({**getattr(network, "training_settings", {}), **overrides})
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise PluginError(f"The training setting {where!r} is {first['input']!r}: {first['msg'].lower()}.") from None
+        raise PluginError(f"The training setting {first_fault(error)}.") from None

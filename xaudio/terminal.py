@@ -12,6 +12,9 @@ PLAIN_INTERVAL = 15.0
 
 Advance = Callable[..., None]
 
+plain = False
+"""Lines even on a terminal, for several processes that share it."""
+
 
 @contextmanager
 def progress(title: str, total: int, done: int = 0) -> Iterator[Advance]:
@@ -29,7 +32,7 @@ def progress(title: str, total: int, done: int = 0) -> Iterator[Advance]:
     callable
         ``advance(count=1, note="")``, to be called after each piece.
     """
-    show = _bar if sys.stderr.isatty() else _lines
+    show = _bar if sys.stderr.isatty() and not plain else _lines
     with show(title, total, done) as advance:
         yield advance
 

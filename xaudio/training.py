@@ -19,6 +19,7 @@ from .errors import DataError, ModelError
 from .initialisation import feature_statistics, initialise
 from .precision import Precision, float32_products, matrix_peak, resolve_precision, training_operations
 from .preparation import Prepared, place
+from .results import Speed
 from .runs import differences
 from .settings import TrainingSettings
 from .tensors import read_tensors, write_tensors
@@ -83,36 +84,6 @@ def examples(prepared: Prepared, labels: IntArray, indices: IntArray, classifier
         torch.from_numpy(np.asarray(labels)[indices]).to(device),
         placement == "step",
     )
-
-
-@dataclass(frozen=True)
-class Speed:
-    """How fast the steps of a training were.
-
-    Parameters
-    ----------
-    precision : str
-    steps_per_second : float
-    operations : int
-        Floating-point operations of a step.
-    matrix_peak : float
-        The most that this device was measured to do per second, multiplying matrices in this precision.
-    """
-
-    precision: Precision
-    steps_per_second: float
-    operations: int
-    matrix_peak: float
-
-    def summary(self) -> dict[str, Any]:
-        """What a result file says of it."""
-        return {
-            "precision": self.precision,
-            "steps_per_second": round(self.steps_per_second, 4),
-            "operations_per_step": self.operations,
-            "matrix_peak": round(self.matrix_peak),
-            "share_of_peak": round(self.operations * self.steps_per_second / self.matrix_peak, 4),
-        }
 
 
 def train(
@@ -197,7 +168,14 @@ def train(
             f"({settings.learning_rate}) or set clip_norm."
         )
     network.eval()
-    return Speed(precision, (step - first) / seconds, operations, peak)
+    rate = (step - first) / seconds
+    return Speed(
+        precision=precision,
+        steps_per_second=round(rate, 4),
+        operations_per_step=operations,
+        matrix_peak=round(peak),
+        share_of_peak=round(operations * rate / peak, 4),
+    )
 
 
 def _finite(loss: Tensor, step: int, title: str, settings: TrainingSettings, folder: Path) -> float:
@@ -298,11 +276,6 @@ def evaluate(classifier: Classifier, data: Examples, title: str = "Testing") -> 
             parts.append(classifier.logits(classifier.features(data.batch(indices))).cpu())
             advance(len(indices))
     return np.asarray(torch.cat(parts).numpy())
-
-
-def accuracy(logits: FloatArray, labels: IntArray) -> float:
-    """Share of recordings whose highest logit is that of the label."""
-    return float((np.argmax(logits, 1) == labels).mean())
 
 
 def _save_checkpoint(

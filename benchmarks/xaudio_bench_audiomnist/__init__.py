@@ -19,6 +19,7 @@ def audiomnist(
     explainer: str = "lrp:composite=epsilon_plus",
     examples: int = 2,
     set: tuple[str, ...] = (),  # noqa: A002 (it is the option's name)
+    jobs: int = 1,
     device: str = "auto",
     seed: int = 0,
 ) -> Any:
@@ -48,6 +49,8 @@ def audiomnist(
         Recordings per model and task that are explained with picture, sound and page.
     set : settings
         A training setting for all models, as in steps=500, or for one, as in alexnet.steps=500; may be repeated.
+    jobs : int
+        Trainings side by side, each in a process of its own with its share of the cores.
     device : str
         auto, cpu, cuda, cuda:N or mps.
     seed : int
@@ -55,7 +58,7 @@ def audiomnist(
     """
     from .benchmark import AudioMnistBenchmark, Choices
 
-    choices = Choices(preset, dataset, data, tasks, models, representations, folds, explainer, examples, set, device, seed)
+    choices = Choices(preset, dataset, data, tasks, models, representations, folds, explainer, examples, set, jobs, device, seed)
     return AudioMnistBenchmark(choices)
 
 

@@ -8,8 +8,6 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 import xaudio
 from xaudio import DataError, Experiment, PluginError
 from xaudio.types import Dataset
@@ -17,9 +15,11 @@ from xaudio.types import Dataset
 from .examples import Explain, choose_examples, figure_one, figure_two
 from .figures import write_figure_one, write_figure_three, write_figure_two, write_moved, write_spectra
 from .manipulation import FRACTIONS, curves_over_folds, flip_samples, move_frequencies, moved_example, over_folds
-from .presets import PRESETS, PUBLISHED, TASKS, training_of
-from .report import FORMAT, write_report
+from .presets import PRESETS, TASKS, training_of
+from .report import write_report
+from .results import Results, Training
 from .spectra import mean_spectra, relevance_spectra
+from .tables import table_one, table_text
 from .trained import Run, read_predictions
 
 
@@ -37,6 +37,7 @@ class Choices:
     explainer: str
     examples: int
     set: tuple[str, ...]
+    jobs: int
     device: str
     seed: int
 
@@ -58,8 +59,9 @@ class AudioMnistBenchmark:
         self.choices = choices
         self.models = _once("models", choices.models)
         self.representations = _once("representations", choices.representations)
-        if choices.examples < 0 or choices.seed < 0:
-            raise PluginError(f"--examples {choices.examples} and --seed {choices.seed} must be 0 or more.")
+        for option, least in {"examples": 0, "seed": 0, "jobs": 1}.items():
+            if getattr(choices, option) < least:
+                raise PluginError(f"--{option} {getattr(choices, option)} must be {least} or more.")
         if choices.folds is not None and len(set(choices.folds)) < len(choices.folds):
             raise PluginError(f"--folds {','.join(map(str, choices.folds))} names a fold twice.")
         self.overrides = parse_settings(choices.set, tuple(self.models))
@@ -80,28 +82,30 @@ class AudioMnistBenchmark:
         xaudio.create("explainer", explainer, **options)
         planned = [(model, task, fold) for task in tasks for model in self.models for fold in self._folds(dataset, task)]
         _say(f"{dataset.title}: {len(planned)} trainings ({self.label})")
-        runs = [self._train(folder, dataset, *item, device, reads) for item in planned]
+        runs = self._train(folder, dataset, planned, device, reads)
         _say("Explaining and drawing")
-        content = {
-            "format": FORMAT,
-            "benchmark": "audiomnist",
-            "preset": choices.preset,
-            "label": self.label,
-            "data": dataset.title,
-            "notes": list(dataset.notes),
-            "explainer": choices.explainer,
-            "table1": table_one(runs, comparable=dataset.name == "audiomnist"),
-            "runs": [{key: value for key, value in run.result.items() if key != "identity"} for run in runs],
-        }
         explain = self._explain(dataset)  # keeps the models it loads
         found, figures = self._experiments(folder, dataset, runs, explain, str(device))
-        content |= found
-        content["figures"] = [str(figure.relative_to(folder)) for figure in figures]
         examples, explained = choose_examples(dataset, runs, explain, choices.examples, folder)
-        content |= {"examples": examples, "explanations": explained}
+        results = Results(
+            preset=choices.preset,
+            label=self.label,
+            data=dataset.title,
+            notes=list(dataset.notes),
+            explainer=choices.explainer,
+            jobs=choices.jobs,
+            table1=table_one(runs, dataset),
+            runs=[Training(**run.result.model_dump() | {"identity": None}) for run in runs],
+            figures=[str(figure.relative_to(folder)) for figure in figures],
+            examples=examples,
+            explanations=explained,
+            limit=preset.limit,
+            fractions=list(FRACTIONS),
+            **found,
+        )
         xaudio.write_run(folder, settings=self._settings(tasks), device=str(device), data=dataset.title)
-        xaudio.write_json(folder / "results.json", content)
-        print(table_text(content))
+        xaudio.write_json(folder / "results.json", results.model_dump())
+        print(table_text(results))
         print(f"Report: {self.report(folder)}")
 
     def report(self, folder: Path) -> Path:
@@ -117,13 +121,12 @@ class AudioMnistBenchmark:
             write_figure_one(figure_one(dataset, runs, explain), folder, data, self.label),
             write_figure_two(figure_two(dataset, runs, explain), folder, data),
         ]
-        content: dict[str, Any] = {"limit": preset.limit, "flipping": {}, "frequencies": None, "spectra": None}
+        content: dict[str, Any] = {"flipping": {}, "frequencies": None, "spectra": None}
         for task in dict.fromkeys(run.task for run in runs if run.model == "audionet"):
             folds = [run for run in runs if (run.model, run.task) == ("audionet", task)]
             settings = (choices.explainer, device, choices.seed, preset.draws, preset.limit)
             content["flipping"][task] = curves_over_folds([flip_samples(run, dataset, *settings) for run in folds])
-        content["fractions"] = FRACTIONS
-        chance = {run.task: 100 * run.result["chance"] for run in runs}
+        chance = {run.task: 100 * run.result.chance for run in runs}
         figures.append(write_figure_three(content["flipping"], chance, folder, data))
         sex = [run for run in runs if (run.model, run.task) == ("alexnet", "sex")]
         if sex:
@@ -160,22 +163,28 @@ class AudioMnistBenchmark:
         return list(chosen)
 
     def _train(
-        self, folder: Path, dataset: Dataset, model: str, task: str, fold: int, device: Any, reads: Mapping[str, str]
-    ) -> Run:
-        training = {"seed": self.choices.seed, **training_of(self.choices.preset, model, task, self.overrides)}
-        experiment = Experiment(
-            dataset,
-            task,
-            fold,
-            model,
-            model_options=self.models[model],
-            representation_options=self.representations.get(reads.get(model, ""), {}),
-            training=training,
-        )
-        target = folder / "models" / f"{model}-{task}-fold{fold}"
-        result = xaudio.run_experiment(experiment, target, device)
-        _say(f"{experiment.title}: accuracy {result['accuracy']:.2%} (chance {result['chance']:.0%})")
-        return Run(model, task, fold, target, result, read_predictions(target))
+        self, folder: Path, dataset: Dataset, planned: list[tuple[str, str, int]], device: Any, reads: Mapping[str, str]
+    ) -> list[Run]:
+        """The trainings of (model, task, fold)."""
+        experiments = [
+            Experiment(
+                dataset,
+                task,
+                fold,
+                model,
+                model_options=self.models[model],
+                representation_options=self.representations.get(reads.get(model, ""), {}),
+                training={"seed": self.choices.seed, **training_of(self.choices.preset, model, task, self.overrides)},
+            )
+            for model, task, fold in planned
+        ]
+        folders = [folder / "models" / "-".join((model, task, f"fold{fold}")) for model, task, fold in planned]
+        runs = []
+        results = xaudio.run_experiments(list(zip(experiments, folders, strict=True)), device, self.choices.jobs)
+        for (model, task, fold), target, result in zip(planned, folders, results, strict=True):
+            _say(f"{model} {task} fold {fold}: accuracy {result.accuracy:.2%} (chance {result.chance:.0%})")
+            runs.append(Run(model, task, fold, target, result, read_predictions(target)))
+        return runs
 
     def _reads(self) -> dict[str, str]:
         """The representation that each model reads, after checking that the options given are for one of them."""
@@ -261,42 +270,6 @@ def parse_settings(settings: tuple[str, ...], models: tuple[str, ...]) -> dict[s
             raise PluginError(f"--set {setting!r} names the model {model!r}, which is not among --models {','.join(models)}.")
         found.setdefault(model, {})[name] = None if value.strip() == "none" else value.strip()
     return found
-
-
-def table_one(runs: list[Run], *, comparable: bool) -> list[dict[str, Any]]:
-    """Rows of Table 1: accuracy in percent, mean and standard deviation (population) over folds, beside the published.
-
-    A difference to the published value is given only where the data are comparable, those of the paper.
-    """
-    rows = []
-    for model, task in dict.fromkeys((run.model, run.task) for run in runs):
-        folds = [100 * run.result["accuracy"] for run in runs if (run.model, run.task) == (model, task)]
-        published = PUBLISHED.get((model, task))
-        chance = next(100 * run.result["chance"] for run in runs if run.task == task)
-        rows.append(
-            {
-                "model": model,
-                "task": task,
-                "mean": float(np.mean(folds)),
-                "std": float(np.std(folds)) if len(folds) > 1 else None,
-                "folds": folds,
-                "chance": chance,
-                "published_mean": published[0] if published else None,
-                "published_std": published[1] if published else None,
-                "difference": float(np.mean(folds)) - published[0] if published and comparable else None,
-            }
-        )
-    return rows
-
-
-def table_text(content: Mapping[str, Any]) -> str:
-    """Table 1 as text, naming its data."""
-    lines = [f"Table 1 on {content['data']} ({content['label']})", "model     task   accuracy            published (AudioMNIST)"]
-    for row in content["table1"]:
-        spread = f"+- {row['std']:5.2f} %" if row["std"] is not None else "(one fold)"
-        published = f"{row['published_mean']:.2f} +- {row['published_std']:.2f} %" if row["published_mean"] else "none"
-        lines.append(f"{row['model']:9s} {row['task']:6s} {row['mean']:6.2f} {spread:12s} {published}")
-    return "\n".join(lines)
 
 
 def _say(line: str) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -13,6 +12,7 @@ import xaudio
 from xaudio import Explanation
 from xaudio.types import Dataset
 
+from .results import Example, Measured
 from .trained import Run
 
 ZOOM = (0.5, 0.55)
@@ -133,7 +133,7 @@ def _caption(run: Run, index: int, explanation: Explanation) -> str:
 
 def choose_examples(
     dataset: Dataset, runs: Sequence[Run], explain: Explain, count: int, folder: Path
-) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+) -> tuple[list[Example], list[Measured]]:
     """Explain right and wrong predictions of each model and task with picture, sound and page, and measure explanations.
 
     Parameters
@@ -148,13 +148,12 @@ def choose_examples(
 
     Returns
     -------
-    examples : list of dict
-        Title, folder, and whether the prediction was right.
-    measured : list of dict
-        Means over test recordings, for the explainer and the two controls.
+    examples : list of Example
+    measured : list of Measured
+        Medians over test recordings, for the explainer and the two controls.
     """
-    examples: list[dict[str, Any]] = []
-    measured: list[dict[str, Any]] = []
+    examples: list[Example] = []
+    measured: list[Measured] = []
     for model, task in dict.fromkeys((run.model, run.task) for run in runs):
         run = next(run for run in runs if (run.model, run.task) == (model, task))
         truth = dataset.labels(task)
@@ -168,28 +167,24 @@ def choose_examples(
             explanation.save(target / "explanation.safetensors")
             explanation.render("visual", "audible", "html", folder=target)
             place = str(target.relative_to(folder))
-            examples.append({"title": explanation.title(), "folder": place, "right": index in right})
+            examples.append(Example(title=explanation.title(), folder=place, right=index in right))
         measured += _measure(run, explain)
     return examples, measured
 
 
-def _measure(run: Run, explain: Explain) -> list[dict[str, Any]]:
-    """Conservation and relevance on silence for the explainer and the controls."""
+def _measure(run: Run, explain: Explain) -> list[Measured]:
+    """Conservation, relevance on silence and sparseness, for the explainer and the controls."""
     indices = sorted(run.predicted)
     indices = indices[:: max(1, len(indices) // MEASURED)][:MEASURED]
     classifier = xaudio.load_model(run.folder, "cpu")
     rows = []
     for name in ("", "random", "amplitude"):
         explanations = explain(run, indices, name, target="predicted")
-        row: dict[str, Any] = {
-            "model": run.model,
-            "task": run.task,
-            "explainer": explanations[0].explainer,
-            "recordings": len(indices),
-        }
+        medians: dict[str, float | None] = {}
         for metric in ("conservation", "silence", "sparseness"):
             for key, values in xaudio.create("metric", metric)(classifier, explanations).items():
                 finite = values[np.isfinite(values)]
-                row[key] = float(np.median(finite)) if finite.size else None
-        rows.append(row)
+                medians[key] = float(np.median(finite)) if finite.size else None
+        explainer = explanations[0].explainer
+        rows.append(Measured(model=run.model, task=run.task, explainer=explainer, recordings=len(indices), **medians))
     return rows

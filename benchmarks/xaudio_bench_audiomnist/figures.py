@@ -9,6 +9,7 @@ import xaudio
 
 from .examples import ZOOM, Panel, covers
 from .manipulation import FRACTIONS, ORDERS
+from .results import Curve, Spectra
 from .spectra import F0_RANGES
 
 
@@ -48,7 +49,7 @@ def _save(figure: Any, path: Path) -> Path:
     return path
 
 
-def write_figure_three(curves: dict[str, dict[str, Any]], chance: dict[str, float], folder: Path, data: str) -> Path | None:
+def write_figure_three(curves: dict[str, dict[str, Curve]], chance: dict[str, float], folder: Path, data: str) -> Path | None:
     """Accuracy over the share of samples set to 0, whole and the first tenth, per task; None if there is nothing."""
     if not curves:
         return None
@@ -61,8 +62,8 @@ def write_figure_three(curves: dict[str, dict[str, Any]], chance: dict[str, floa
         for column, end in enumerate((100, 10)):
             axes = figure.add_subplot(len(curves), 2, 2 * row + column + 1)
             for order, colour in zip(ORDERS, ("tab:blue", "tab:orange", "tab:green"), strict=True):
-                axes.plot(shares, found[order]["mean"], color=colour, marker=".", label=order)
-                axes.fill_between(shares, found[order]["low"], found[order]["high"], color=colour, alpha=0.2, linewidth=0)
+                axes.plot(shares, found[order].mean, color=colour, marker=".", label=order)
+                axes.fill_between(shares, found[order].low, found[order].high, color=colour, alpha=0.2, linewidth=0)
             axes.axhline(chance[task], color="black", linestyle="--", linewidth=1, label="chance")
             axes.set(xlim=(0, end), ylim=(0, 102), xlabel="samples set to 0 (% of those not zero)", ylabel="accuracy (%)")
             axes.set_title(f"{task}{', the first tenth' if column else ''}", fontsize="small", loc="left")
@@ -71,7 +72,7 @@ def write_figure_three(curves: dict[str, dict[str, Any]], chance: dict[str, floa
     return _save(figure, folder / "figures" / "figure3.png")
 
 
-def write_spectra(found: dict[str, Any] | None, folder: Path, data: str) -> Path | None:
+def write_spectra(found: Spectra | None, folder: Path, data: str) -> Path | None:
     """Mean relevance by frequency of each sex, with the ranges of their fundamental frequencies; None if there is none."""
     if found is None:
         return None
@@ -79,8 +80,8 @@ def write_spectra(found: dict[str, Any] | None, folder: Path, data: str) -> Path
 
     figure = Figure(figsize=(9, 4), layout="constrained")
     axes = figure.add_subplot()
-    for label, colour in zip(found["spectra"], ("tab:blue", "tab:red"), strict=False):
-        axes.plot(found["frequencies"], found["spectra"][label], color=colour, label=f"{label} ({found['recordings'][label]})")
+    for label, colour in zip(found.spectra, ("tab:blue", "tab:red"), strict=False):
+        axes.plot(found.frequencies, found.spectra[label], color=colour, label=f"{label} ({found.recordings[label]})")
         if label in F0_RANGES:
             axes.axvspan(*F0_RANGES[label], color=colour, alpha=0.15, linewidth=0, label=f"F0 of {label} speakers")
     axes.axhline(0, color="0.6", linewidth=0.8)

@@ -1,13 +1,15 @@
 """The paper's two tests of what explanations suggest: frequencies moved, and samples taken away.
 
-Both run over whole test sets, and keep what they found in the folder of each training.
+Both run over whole test sets, and keep what they found in the folder of each training: the numbers, and one row per recording.
 """
 
 from __future__ import annotations
 
 import contextlib
+import csv
+import io
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,8 @@ import xaudio
 from xaudio import ModelError
 from xaudio.types import Dataset, Explainer
 
+from .results import Condition, Curve
+from .tables import mean_and_deviation
 from .trained import Run
 
 FACTORS = {"male": 1.5, "female": 0.66}
@@ -38,16 +42,25 @@ CHUNK = 16
 """Recordings whose flipped versions are classified together."""
 
 
-def kept(path: Path, key: Mapping[str, Any], make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-    """What a file holds, if it was made with the same settings; else it is made and written."""
+def kept(path: Path, key: Mapping[str, Any], make: Callable[[], dict[str, Any]], rows: Path | None = None) -> dict[str, Any]:
+    """What a file holds, if it was made with the same settings; else it is made and written, after its ``rows``."""
     wanted = json.loads(json.dumps(key))
     with contextlib.suppress(ModelError):  # missing or damaged: it is made again
         found = xaudio.read_json(path)
-        if isinstance(found, dict) and found.get("settings") == wanted:
+        if isinstance(found, dict) and found.get("settings") == wanted and (rows is None or rows.exists()):
             return found
     content = {"settings": wanted, **make()}
     xaudio.write_json(path, content)
     return content
+
+
+def write_rows(path: Path, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    """Write a table as CSV, atomically."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows(rows)
+    xaudio.write_text(path, text.getvalue())
 
 
 def tested(run: Run, limit: int | None) -> list[int]:
@@ -57,88 +70,114 @@ def tested(run: Run, limit: int | None) -> list[int]:
 
 
 def move_frequencies(run: Run, dataset: Dataset, device: str, limit: int | None) -> dict[str, Any]:
-    """Accuracy of a sex model on spectrograms of a scaled frequency axis (levels in dB, linear, floor where nothing is)."""
+    """Accuracy of a sex model on spectrograms of a scaled frequency axis (levels in dB, linear, floor where nothing is).
+
+    ``frequencies.csv`` gets the predicted class of each recording under each condition.
+    """
+    path = run.folder / "frequencies.csv"
 
     def make() -> dict[str, Any]:
         classifier = xaudio.load_model(run.folder, device)
-        classes, labels = dataset.tasks["sex"], dataset.labels("sex")
-        right: dict[str, int] = dict.fromkeys(CONDITIONS, 0)
-        indices = tested(run, limit)
+        labels, indices = dataset.labels("sex"), np.array(tested(run, limit))
+        by_class = torch.tensor([FACTORS[name] for name in dataset.tasks["sex"]], device=classifier.device)
+        predicted: dict[str, list[int]] = {condition: [] for condition in CONDITIONS}
         with torch.no_grad():
-            for chunk, waveforms in xaudio.placed_waveforms(classifier, dataset, np.array(indices)):
+            for chunk, waveforms in xaudio.placed_waveforms(classifier, dataset, indices):
                 levels = classifier.representation(waveforms)
                 truth = torch.from_numpy(labels[chunk]).to(levels.device)
-                factor = torch.tensor([FACTORS[name] for name in classes], device=levels.device)
                 for condition, factors in {
                     "original": None,
-                    "manipulated": factor[truth],
-                    "swapped": factor.flip(0)[truth],
-                    "resampled": torch.ones_like(factor)[truth],
+                    "manipulated": by_class[truth],
+                    "swapped": by_class.flip(0)[truth],
+                    "resampled": torch.ones_like(by_class)[truth],
                 }.items():
                     moved = levels if factors is None else xaudio.scaled_frequencies(levels, factors)
                     centred = moved if classifier.mean is None else moved - classifier.mean
-                    right[condition] += int((classifier.network(centred).argmax(1) == truth).sum())
-        return {"recordings": len(indices), "accuracy": {name: count / len(indices) for name, count in right.items()}}
+                    predicted[condition] += classifier.logits(centred).argmax(1).tolist()
+        truth = labels[indices]
+        rows = zip(
+            indices.tolist(), (dataset.speakers[index] for index in indices), truth.tolist(), *predicted.values(), strict=True
+        )
+        write_rows(path, ["index", "speaker", "label", *predicted], rows)
+        accuracy = {condition: float((np.array(values) == truth).mean()) for condition, values in predicted.items()}
+        return {"recordings": len(indices), "accuracy": accuracy}
 
-    return kept(run.folder / "frequencies.json", {"factors": FACTORS, "limit": limit}, make)
+    return kept(run.folder / "frequencies.json", {"factors": FACTORS, "limit": limit}, make, path)
 
 
 def flip_samples(
     run: Run, dataset: Dataset, explainer: str, device: str, seed: int, draws: int, limit: int | None
 ) -> dict[str, Any]:
-    """Accuracy, and probability of the predicted class, after a share of the samples was set to 0, in three orders."""
+    """Accuracy, and probability of the predicted class, after a share of the samples was set to 0, in three orders.
+
+    ``flipping.csv`` gets, of each recording in each order, the predicted class and the explained class's probability at
+    each fraction.
+    """
+    path = run.folder / "flipping.csv"
+    names = [*(f"random {draw}" for draw in range(draws)), "amplitude", "relevance"]
 
     def make() -> dict[str, Any]:
         classifier = xaudio.load_model(run.folder, device)
         name, options = xaudio.parse_spec(explainer)
         method: Explainer = xaudio.create("explainer", name, **options)
-        labels, indices = dataset.labels(run.task), tested(run, limit)
+        indices = np.array(tested(run, limit))
         generator = torch.Generator().manual_seed(seed)
-        right = {order: np.zeros((draws if order == "random" else 1, len(FRACTIONS))) for order in ORDERS}
-        probability = {order: np.zeros(len(FRACTIONS)) for order in ORDERS}
+        classes, shares, explained = [], [], []
         with xaudio.progress(f"Flipping samples, {run.model} {run.task} fold {run.fold}", len(indices)) as advance:
-            for chunk, waveforms in xaudio.placed_waveforms(classifier, dataset, np.array(indices), CHUNK):
+            for chunk, waveforms in xaudio.placed_waveforms(classifier, dataset, indices, CHUNK):
                 features, relevance, _, target = xaudio.attribute(classifier, method, waveforms)
-                truth = torch.from_numpy(labels[chunk]).to(features.device)
                 drawn = [torch.rand(features.shape, generator=generator).to(features.device) for _ in range(draws)]
-                for order, scores in {"random": drawn, "amplitude": [features.abs()], "relevance": [relevance]}.items():
-                    for row, score in enumerate(scores):
-                        logits = xaudio.flipped_logits(classifier, features, score, FRACTIONS)
-                        right[order][row] += (logits.argmax(2) == truth[:, None]).sum(0).cpu().numpy()
-                        explained = logits.softmax(2).gather(2, target[:, None, None].expand(-1, len(FRACTIONS), 1))
-                        probability[order] += explained[..., 0].sum(0).cpu().double().numpy() / len(scores)
+                logits = torch.stack(
+                    [
+                        xaudio.flipped_logits(classifier, features, scores, FRACTIONS)
+                        for scores in (*drawn, features.abs(), relevance)
+                    ],
+                    dim=1,
+                )  # (recordings, orders, fractions, classes)
+                chosen = target[:, None, None, None].expand(*logits.shape[:3], 1)
+                classes.append(logits.argmax(3).cpu().numpy())
+                shares.append(logits.softmax(3).gather(3, chosen)[..., 0].cpu().double().numpy())
+                explained.append(target.cpu().numpy())
                 advance(len(chunk))
+        predicted, probability, targets = (np.concatenate(parts) for parts in (classes, shares, explained))
+        truth, speakers = dataset.labels(run.task)[indices], [dataset.speakers[index] for index in indices]
+        rows = (
+            [*known, order, *predicted[i, k].tolist(), *probability[i, k].tolist()]
+            for i, known in enumerate(zip(indices.tolist(), speakers, truth.tolist(), targets.tolist(), strict=True))
+            for k, order in enumerate(names)
+        )
+        columns = [f"{kind} {fraction:g}" for kind in ("predicted", "probability") for fraction in FRACTIONS]
+        write_rows(path, ["index", "speaker", "label", "explained", "order", *columns], rows)
+        right = (predicted == truth[:, None, None]).mean(0)
+        fall = (probability[:, :, :1] - probability).mean((0, 2))
+        parts = {order: [k for k, name in enumerate(names) if name.startswith(order)] for order in ORDERS}
         return {
             "recordings": len(indices),
             "fractions": FRACTIONS,
-            "accuracy": {order: (values / len(indices)).tolist() for order, values in right.items()},
-            "aopc": {order: float(np.mean(values[0] - values) / len(indices)) for order, values in probability.items()},
+            "accuracy": {order: right[part].tolist() for order, part in parts.items()},
+            "aopc": {order: float(fall[part].mean()) for order, part in parts.items()},
         }
 
     key = {"explainer": explainer, "explained": "predicted", "share": "nonzero", "draws": draws, "seed": seed, "limit": limit}
-    return kept(run.folder / "flipping.json", {**key, "fractions": FRACTIONS}, make)
+    return kept(run.folder / "flipping.json", {**key, "fractions": FRACTIONS}, make, path)
 
 
-def over_folds(found: Sequence[dict[str, Any]]) -> dict[str, dict[str, float | None]]:
-    """Mean and standard deviation (population) over folds of accuracies in percent, by condition."""
-    rows: dict[str, dict[str, float | None]] = {}
+def over_folds(found: Sequence[dict[str, Any]]) -> dict[str, Condition]:
+    """Mean and standard deviation over folds of accuracies in percent, by condition."""
+    rows = {}
     for condition in CONDITIONS:
-        values = [100 * item["accuracy"][condition] for item in found]
-        rows[condition] = {"mean": float(np.mean(values)), "std": float(np.std(values)) if len(values) > 1 else None}
+        mean, std = mean_and_deviation([100 * item["accuracy"][condition] for item in found])
+        rows[condition] = Condition(mean=mean, std=std)
     return rows
 
 
-def curves_over_folds(found: Sequence[dict[str, Any]]) -> dict[str, Any]:
+def curves_over_folds(found: Sequence[dict[str, Any]]) -> dict[str, Curve]:
     """Flipping curves in percent: mean over folds and draws, lowest and highest of them, and AOPC."""
-    curves: dict[str, Any] = {}
+    curves = {}
     for order in ORDERS:
         rows = 100 * np.concatenate([np.array(item["accuracy"][order]) for item in found])
-        curves[order] = {
-            "mean": rows.mean(0).tolist(),
-            "low": rows.min(0).tolist(),
-            "high": rows.max(0).tolist(),
-            "aopc": float(np.mean([item["aopc"][order] for item in found])),
-        }
+        aopc = float(np.mean([item["aopc"][order] for item in found]))
+        curves[order] = Curve(mean=rows.mean(0).tolist(), low=rows.min(0).tolist(), high=rows.max(0).tolist(), aopc=aopc)
     return curves
 
 

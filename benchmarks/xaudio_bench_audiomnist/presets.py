@@ -52,6 +52,7 @@ SHORT = {
     "schedule": "cosine",
     "clip_norm": 5.0,
     "batch_size": 32,
+    "precision": "auto",
 }
 
 PRESETS = {
@@ -76,8 +77,8 @@ PRESETS = {
         folds=None,
         training={
             "": {**SHORT, "warmup": 50},
-            "alexnet": {"steps": 700, "learning_rate": 6e-4},
-            "audionet": {"steps": 900, "learning_rate": 3e-4},
+            "alexnet": {"steps": 600, "learning_rate": 6e-4},
+            "audionet": {"steps": 600, "learning_rate": 1e-3},
         },
         label="small preset: a short schedule, not the paper's protocol",
         limit=200,

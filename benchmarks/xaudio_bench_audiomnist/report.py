@@ -7,13 +7,13 @@ import json
 from importlib.resources import files
 from pathlib import Path
 
+from pydantic import ValidationError
+
 import xaudio
 from xaudio import ModelError
 
 from .manipulation import CONDITIONS
-
-FORMAT = 1
-"""Of ``results.json``."""
+from .results import FORMAT, Results
 
 KINDS = {".png": "image/png", ".wav": "audio/wav"}
 
@@ -37,19 +37,37 @@ def write_report(folder: Path) -> Path:
     """
     import jinja2
 
-    content = xaudio.read_json(folder / "results.json")
-    if not isinstance(content, dict) or content.get("format") != FORMAT:
-        found = content.get("format") if isinstance(content, dict) else None
-        raise ModelError(f"{folder}/results.json: has format {found}; this version reads format {FORMAT}.")
+    results = read_results(folder / "results.json")
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters["embedded"] = lambda name: embedded(folder / name)
     template = environment.from_string(files(__package__).joinpath("report.html.j2").read_text(encoding="utf-8"))
     run = json.dumps(xaudio.read_json(folder / "run.json"), indent=2)
-    try:
-        page = template.render(**content, conditions=CONDITIONS, run=run)
-    except jinja2.UndefinedError as error:
-        raise ModelError(f"{folder}/results.json: is damaged ({error}). Run the benchmark again with the same --out.") from None
+    page = template.render(**dict(results), conditions=CONDITIONS, run=run)
     return xaudio.write_text(folder / "report.html", page)
+
+
+def read_results(path: Path) -> Results:
+    """Read a ``results.json`` of the benchmark.
+
+    Raises
+    ------
+    ModelError
+        If it is missing, damaged, or of another version.
+    """
+    content = xaudio.read_json(path)
+    found = content.get("format") if isinstance(content, dict) else None
+    if found != FORMAT:
+        raise ModelError(
+            f"{path}: has format {found}; this version reads format {FORMAT}. Run the benchmark again with the same --out."
+        )
+    try:
+        return Results.model_validate(content)
+    except ValidationError as error:
+        fault = error.errors()[0]
+        where = ".".join(str(part) for part in fault["loc"])
+        raise ModelError(
+            f"{path}: is damaged ({where}: {fault['msg'].lower()}). Run the benchmark again with the same --out."
+        ) from None
 
 
 def embedded(path: Path) -> str:

@@ -12,6 +12,7 @@ import xaudio
 from xaudio.types import Dataset, Explainer
 
 from .manipulation import kept, tested
+from .results import Spectra
 from .trained import Run
 
 F0_RANGES = {"male": (50, 155), "female": (165, 300)}
@@ -53,11 +54,11 @@ def relevance_spectra(run: Run, dataset: Dataset, explainer: str, device: str, l
     return kept(run.folder / "spectra.json", {"explainer": explainer, "limit": limit}, make)
 
 
-def mean_spectra(found: Sequence[dict[str, Any]]) -> dict[str, Any]:
+def mean_spectra(found: Sequence[dict[str, Any]]) -> Spectra:
     """Spectra of several folds as one: means over all recordings of a class."""
     recordings = {label: sum(item["recordings"][label] for item in found) for label in found[0]["recordings"]}
     spectra = {
         label: (sum(np.array(item["spectra"][label]) * item["recordings"][label] for item in found) / max(1, count)).tolist()
         for label, count in recordings.items()
     }
-    return {"frequencies": found[0]["frequencies"], "recordings": recordings, "spectra": spectra}
+    return Spectra(frequencies=found[0]["frequencies"], recordings=recordings, spectra=spectra)

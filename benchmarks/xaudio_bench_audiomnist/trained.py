@@ -6,7 +6,8 @@ import csv
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+
+from xaudio import TrainingResult
 
 
 @dataclass(frozen=True)
@@ -17,7 +18,7 @@ class Run:
     task: str
     fold: int
     folder: Path
-    result: Mapping[str, Any]
+    result: TrainingResult
     predicted: Mapping[int, int]
 
 

@@ -10,9 +10,11 @@ import pytest
 import soundfile
 
 import xaudio
-from xaudio import DataError, ModelError, PluginError
-from xaudio_bench_audiomnist.benchmark import parse_settings, table_one
+from xaudio import DataError, ModelError, PluginError, TrainingResult
+from xaudio_bench_audiomnist.benchmark import parse_settings
 from xaudio_bench_audiomnist.presets import PRESETS, PUBLISHED, training_of
+from xaudio_bench_audiomnist.tables import table_one
+from xaudio_bench_audiomnist.trained import Run
 
 TINY = {"dataset": "synthetic:speakers=8,repetitions=1", "set": ("steps=2", "batch_size=4"), "device": "cpu"}
 
@@ -80,7 +82,7 @@ def test_the_report_names_its_data_everywhere_and_needs_no_network(folder):
     assert all(address.startswith("data:") for address in page.addresses)
     title = "synthetic speech (8 speakers, seed 0)"
     captions = re.findall(r"<caption>(.*?)</caption>", source, re.S)
-    assert len(captions) == 1 + 1 + 2 + 1 + 4  # accuracy, frequencies, flipping, explanations, confusions
+    assert len(captions) == 2 + 1 + 2 + 1 + 4 + 1  # accuracy, frequencies, flipping, explanations, confusions, speed
     assert all(title in caption for caption in captions)
     assert "not the paper&#39;s protocol" in source or "not the paper's protocol" in source
     assert "no real speech" in page.text
@@ -193,7 +195,8 @@ def test_wrong_choices_are_named(tmp_path):
     for wrong, message in [
         ({"folds": "0,0"}, "names a fold twice"),
         ({"models": "audionet,audionet:pool1=paper"}, "names one twice"),
-        ({"examples": -1}, "must be 0 or more"),
+        ({"examples": -1}, "--examples -1 must be 0 or more"),
+        ({"jobs": 0}, "--jobs 0 must be 1 or more"),
         ({"representations": "spectogram:crop=paper"}, "none of the models reads: alexnet reads spectrogram"),
     ]:
         with pytest.raises(PluginError, match=message):
@@ -202,16 +205,64 @@ def test_wrong_choices_are_named(tmp_path):
         xaudio.create("benchmark", "audiomnist", **TINY, explainer="lpr")(tmp_path)
 
 
-def test_table_one_is_the_mean_and_deviation_over_folds():
-    class Run:
-        def __init__(self, fold, accuracy):
-            self.model, self.task, self.fold, self.result = "alexnet", "digit", fold, {"accuracy": accuracy, "chance": 0.1}
+def _result(fold, accuracy, speakers):
+    return TrainingResult(
+        model="alexnet",
+        task="digit",
+        fold=fold,
+        data="",
+        accuracy=accuracy,
+        chance=0.1,
+        recordings=10 * len(speakers),
+        speakers=len(speakers),
+        accuracy_per_speaker={},
+        classes=[],
+        confusion=[],
+        train_recordings=0,
+        seconds=0,
+        speed=None,
+        identity={},
+    )
 
-    row = table_one([Run(0, 0.9), Run(1, 0.8)], comparable=True)[0]
-    assert (row["mean"], row["std"], row["difference"]) == (pytest.approx(85), pytest.approx(5), pytest.approx(85 - 95.82))
-    row = table_one([Run(0, 0.9)], comparable=False)[0]
-    assert row["std"] is None
-    assert row["difference"] is None
+
+class Speakers:
+    """Ten recordings of each of four speakers, all of label 0."""
+
+    name = "audiomnist"
+    speakers = tuple(speaker for speaker in "abcd" for _ in range(10))
+
+    def labels(self, task):
+        return np.zeros(40, dtype=int)
+
+
+def _run(fold, speakers, wrong):
+    """A training tested on some speakers, with so many wrong predictions of each."""
+    predicted = {10 * "abcd".index(s) + k: int(k < wrong[s]) for s in speakers for k in range(10)}
+    accuracy = np.mean([value == 0 for value in predicted.values()])
+    return Run("alexnet", "digit", fold, None, _result(fold, accuracy, speakers), predicted)
+
+
+def test_table_one_is_the_mean_and_deviation_over_folds():
+    wrong = {"a": 1, "b": 1, "c": 2, "d": 2}
+    row = table_one([_run(0, "ab", wrong), _run(1, "cd", wrong)], Speakers())[0]
+    assert (row.mean, row.std, row.difference) == (pytest.approx(85), pytest.approx(5), pytest.approx(85 - 95.82))
+    other = Speakers()
+    other.name = "fsdd"
+    row = table_one([_run(0, "ab", wrong)], other)[0]
+    assert row.std is None
+    assert row.difference is None
+
+
+def test_a_speaker_that_explains_the_spread_is_named():
+    wrong = {"a": 0, "b": 0, "c": 0, "d": 9}
+    lowest = table_one([_run(0, "ab", wrong), _run(1, "cd", wrong)], Speakers())[0].lowest_speaker
+    assert (lowest.speaker, lowest.accuracy, lowest.median) == ("d", pytest.approx(10), pytest.approx(100))
+    assert (lowest.mean_without, lowest.std_without, lowest.explains_spread) == (100, 0, True)
+    wrong = {"a": 5, "b": 5, "c": 0, "d": 1}
+    lowest = table_one([_run(0, "ab", wrong), _run(1, "cd", wrong)], Speakers())[0].lowest_speaker
+    assert (lowest.speaker, lowest.explains_spread) == ("a", False)
+    lowest = table_one([_run(0, "a", wrong), _run(1, "cd", wrong)], Speakers())[0].lowest_speaker
+    assert (lowest.mean_without, lowest.std_without) == (pytest.approx(95), None)  # its fold is gone
 
 
 def test_manipulations_start_at_the_accuracy_and_end_at_one_answer(folder):

@@ -60,8 +60,8 @@ def train(
     )
     result = run_experiment(experiment, out, resolve_device(device))
     print(
-        f"{name} on {experiment.dataset.title}, {task}, fold {fold}: accuracy {result['accuracy']:.2%} on {result['recordings']} "
-        f"recordings of {result['speakers']} unheard speakers (chance {result['chance']:.2%}). Results in {out}."
+        f"{name} on {experiment.dataset.title}, {task}, fold {fold}: accuracy {result.accuracy:.2%} on {result.recordings} "
+        f"recordings of {result.speakers} unheard speakers (chance {result.chance:.2%}). Results in {out}."
     )
     for note in experiment.dataset.notes:
         print(f"note: {note}")

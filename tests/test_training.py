@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,11 +16,12 @@ from safetensors.torch import load_file
 from torch import nn
 
 import xaudio
-from xaudio import DataError, Experiment, ModelError, PluginError, run_experiment
+from xaudio import AudioError, DataError, Experiment, ModelError, OutputError, PluginError, run_experiment
 from xaudio.classifier import new_classifier
 from xaudio.initialisation import feature_statistics, initialise
 from xaudio.preparation import prepare_dataset
 from xaudio.settings import TrainingSettings, settings_for
+from xaudio.tensors import read_tensors
 from xaudio.training import Examples, _Order, _Step, evaluate, examples, first_difference, train
 
 CPU = torch.device("cpu")
@@ -81,6 +83,57 @@ def test_a_stopped_training_ends_with_the_same_weights(speech, small, tmp_path, 
     assert calls == 6 + 7
     for name, tensor in _weights(whole).items():
         assert torch.equal(tensor, _weights(continued)[name]), name
+
+
+def test_a_full_disk_stops_with_one_line_and_keeps_the_checkpoint(speech, small, tmp_path, monkeypatch):
+    """A limit on the size of files stands for the disk: the writing itself fails, half-way through the file."""
+    resource = pytest.importorskip("resource")
+    data, settings = small[1], TrainingSettings(steps=8, batch_size=8, optimiser="adam", learning_rate=1e-3)
+    whole = _small(speech)
+    train(whole, data, settings, tmp_path / "whole", title="t", identity={})
+    monkeypatch.setattr(xaudio.training, "CHECKPOINT_SECONDS", 0)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    step = _Step.__call__
+
+    def filling(self, number):
+        if number == 5:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard))
+        return step(self, number)
+
+    try:
+        with monkeypatch.context() as patched, pytest.raises(OutputError, match=r"checkpoint\.safetensors: cannot be written"):
+            patched.setattr(_Step, "__call__", filling)
+            train(_small(speech), data, settings, tmp_path / "full", title="t", identity={})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert [path.name for path in (tmp_path / "full").iterdir()] == ["checkpoint.safetensors"]
+    assert _read_step(tmp_path / "full/checkpoint.safetensors") == 5
+    continued = _small(speech)
+    train(continued, data, settings, tmp_path / "full", title="t", identity={})
+    assert all(torch.equal(tensor, _weights(continued)[name]) for name, tensor in _weights(whole).items())
+
+
+def _read_step(path):
+    return read_tensors(path, "xaudio.checkpoint", "")[0]["step"]
+
+
+def test_data_that_disappear_do_not_stop_a_training_and_are_named_when_they_are_needed(tmp_path, session_cache):
+    spoken = xaudio.create("dataset", "synthetic", speakers=8, repetitions=1)
+    recordings = tmp_path / "fsdd" / "recordings"
+    recordings.mkdir(parents=True)
+    for index in range(len(spoken)):
+        clip = spoken[index]
+        name = f"{spoken.labels('digit')[index]}_{'abcdefgh'[index // 10]}_0.wav"  # ten digits of each speaker
+        xaudio.write_audio(recordings / name, clip.waveform, clip.sample_rate)
+    fsdd = xaudio.open_dataset("fsdd", tmp_path / "fsdd")
+    first = run_experiment(Experiment(fsdd, "digit", 0, "audionet", training={**SHORT, "steps": 1}), tmp_path / "0", CPU)
+    shutil.rmtree(tmp_path / "fsdd")
+    second = run_experiment(Experiment(fsdd, "digit", 1, "audionet", training={**SHORT, "steps": 1}), tmp_path / "1", CPU)
+    assert (first.fold, second.fold) == (0, 1)
+    with pytest.raises(AudioError, match="there is no such file"):
+        fsdd[0]
+    with pytest.raises(DataError, match="fsdd"):
+        xaudio.open_dataset("fsdd", tmp_path / "fsdd")
 
 
 def test_a_command_killed_at_twenty_random_moments_ends_with_the_same_weights(tmp_path):

@@ -53,7 +53,10 @@ def run_experiments(planned: Sequence[tuple[Experiment, Path]], device: torch.de
         for experiment, folder in planned:
             yield run_experiment(experiment, folder, device)
         return
+    for experiment, _ in planned:
+        experiment.dataset.fingerprint()  # once, and not in each process
     context = multiprocessing.get_context("spawn")
+    others = multiprocessing.active_children()
     threads = max(1, torch.get_num_threads() // jobs)
     with ProcessPoolExecutor(jobs, context, initializer=_start, initargs=(threads,)) as pool:
         futures = [pool.submit(run_experiment, experiment, folder, device) for experiment, folder in planned]
@@ -68,7 +71,7 @@ def run_experiments(planned: Sequence[tuple[Experiment, Path]], device: torch.de
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
             if not all(future.done() for future in futures):  # these have their checkpoints
-                for process in multiprocessing.active_children():
+                for process in set(multiprocessing.active_children()) - set(others):
                     process.terminate()
 
 

@@ -9,6 +9,7 @@ from .types import Axis, Clip, Fold, Sound
 
 if TYPE_CHECKING:
     from .audio import read_audio, write_audio
+    from .baselines import baseline_features, baseline_waveforms
     from .classifier import Classifier
     from .datasets import Recording, SpeakerDataset, open_dataset, speaker_folds
     from .devices import resolve_device
@@ -35,6 +36,8 @@ _LAZY = {
     "explain": "pipeline",
     "load_model": "pipeline",
     "attribute": "pipeline",
+    "baseline_features": "baselines",
+    "baseline_waveforms": "baselines",
     "cache_folder": "runs",
     "flipped_logits": "perturbation",
     "placed_waveforms": "experiment",
@@ -75,6 +78,8 @@ __all__ = [
     "TrainingResult",
     "XaudioError",
     "attribute",
+    "baseline_features",
+    "baseline_waveforms",
     "cache_folder",
     "create",
     "explain",

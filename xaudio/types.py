@@ -183,6 +183,10 @@ class Representation(Protocol):
         """Relevance of each sample (batch, samples), with the same sum as the relevance of the cells."""
 
 
+Baseline = Literal["zero", "silence", "noise_floor", "mean_spectrum"]
+"""What stands in for what is taken away; see `xaudio.baseline_features`."""
+
+
 @dataclass(frozen=True)
 class Sound:
     """The recordings behind a batch of features, for explainers that must hear them.

@@ -37,7 +37,8 @@ def baseline_waveforms(name: Baseline, sound: Sound, *, seed: int = 0) -> Tensor
     if name == "noise_floor":
         return noise * noise_floor(waveforms, round(FRAME * sound.representation.sample_rate))[:, None]
     phases = torch.fft.rfft(noise)
-    return torch.fft.irfft(torch.fft.rfft(waveforms).abs() * phases / phases.abs(), n=waveforms.shape[1])
+    spectra = torch.fft.rfft(waveforms).abs() * phases / phases.abs()
+    return torch.as_tensor(torch.fft.irfft(spectra, n=waveforms.shape[1]))
 
 
 def noise_floor(waveforms: Tensor, frame: int) -> Tensor:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from .parallel import run_experiments
     from .perturbation import flipped_logits, scaled_frequencies
     from .pipeline import attribute, create, explain, load_model
+    from .precision import matrix_peak
     from .results import TrainingResult
     from .runs import cache_folder, read_json, replaced, write_json, write_run, write_text
     from .terminal import progress
@@ -40,6 +41,7 @@ _LAZY = {
     "baseline_waveforms": "baselines",
     "cache_folder": "runs",
     "flipped_logits": "perturbation",
+    "matrix_peak": "precision",
     "placed_waveforms": "experiment",
     "progress": "terminal",
     "scaled_frequencies": "perturbation",
@@ -86,6 +88,7 @@ __all__ = [
     "flipped_logits",
     "hookimpl",
     "load_model",
+    "matrix_peak",
     "open_dataset",
     "parse_spec",
     "placed_waveforms",

@@ -18,6 +18,8 @@ def audiomnist(
     folds: tuple[int, ...] | None = None,
     explainer: str = "lrp:composite=epsilon_plus",
     examples: int = 2,
+    limit: int | Literal["all"] | None = None,
+    draws: int | None = None,
     set: tuple[str, ...] = (),  # noqa: A002 (it is the option's name)
     jobs: int = 1,
     device: str = "auto",
@@ -47,6 +49,11 @@ def audiomnist(
         Explainer of the figures and sounds, with options as in lrp:composite=epsilon_alpha2_beta1.
     examples : int
         Recordings per model and task that are explained with picture, sound and page.
+    limit : int, "all" or None
+        Test recordings of each fold that are manipulated and explained; by default 48 for "quick", 200 for "small" and all
+        for "paper".
+    draws : int or None
+        Random orders in which samples are taken away; by default 1 for "quick" and 3 for the others.
     set : settings
         A training setting for all models, as in steps=500, or for one, as in alexnet.steps=500; may be repeated.
     jobs : int
@@ -58,7 +65,23 @@ def audiomnist(
     """
     from .benchmark import AudioMnistBenchmark, Choices
 
-    choices = Choices(preset, dataset, data, tasks, models, representations, folds, explainer, examples, set, jobs, device, seed)
+    choices = Choices(
+        preset=preset,
+        dataset=dataset,
+        data=data,
+        tasks=tasks,
+        models=models,
+        representations=representations,
+        folds=folds,
+        explainer=explainer,
+        examples=examples,
+        limit=limit,
+        draws=draws,
+        set=set,
+        jobs=jobs,
+        device=device,
+        seed=seed,
+    )
     return AudioMnistBenchmark(choices)
 
 

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import xaudio
 from xaudio import DataError, Experiment, PluginError
@@ -36,6 +36,8 @@ class Choices:
     folds: tuple[int, ...] | None
     explainer: str
     examples: int
+    limit: int | Literal["all"] | None
+    draws: int | None
     set: tuple[str, ...]
     jobs: int
     device: str
@@ -59,9 +61,10 @@ class AudioMnistBenchmark:
         self.choices = choices
         self.models = _once("models", choices.models)
         self.representations = _once("representations", choices.representations)
-        for option, least in {"examples": 0, "seed": 0, "jobs": 1}.items():
-            if getattr(choices, option) < least:
-                raise PluginError(f"--{option} {getattr(choices, option)} must be {least} or more.")
+        for option, least in {"examples": 0, "seed": 0, "jobs": 1, "limit": 1, "draws": 1}.items():
+            value = getattr(choices, option)
+            if isinstance(value, int) and value < least:
+                raise PluginError(f"--{option} {value} must be {least} or more.")
         if choices.folds is not None and len(set(choices.folds)) < len(choices.folds):
             raise PluginError(f"--folds {','.join(map(str, choices.folds))} names a fold twice.")
         self.overrides = parse_settings(choices.set, tuple(self.models))
@@ -99,7 +102,7 @@ class AudioMnistBenchmark:
             figures=[str(figure.relative_to(folder)) for figure in figures],
             examples=examples,
             explanations=explained,
-            limit=preset.limit,
+            limit=self.limit,
             fractions=list(FRACTIONS),
             **found,
         )
@@ -116,7 +119,7 @@ class AudioMnistBenchmark:
         self, folder: Path, dataset: Dataset, runs: list[Run], explain: Explain, device: str
     ) -> tuple[dict[str, Any], list[Path]]:
         """The paper's figures and its tests by manipulation, for the models and tasks that were trained."""
-        choices, preset, data = self.choices, PRESETS[self.choices.preset], dataset.title
+        choices, data = self.choices, dataset.title
         figures = [
             write_figure_one(figure_one(dataset, runs, explain), folder, data, self.label),
             write_figure_two(figure_two(dataset, runs, explain), folder, data),
@@ -124,14 +127,14 @@ class AudioMnistBenchmark:
         content: dict[str, Any] = {"flipping": {}, "frequencies": None, "spectra": None}
         for task in dict.fromkeys(run.task for run in runs if run.model == "audionet"):
             folds = [run for run in runs if (run.model, run.task) == ("audionet", task)]
-            settings = (choices.explainer, device, choices.seed, preset.draws, preset.limit)
+            settings = (choices.explainer, device, choices.seed, self.draws, self.limit)
             content["flipping"][task] = curves_over_folds([flip_samples(run, dataset, *settings) for run in folds])
         chance = {run.task: 100 * run.result.chance for run in runs}
         figures.append(write_figure_three(content["flipping"], chance, folder, data))
         sex = [run for run in runs if (run.model, run.task) == ("alexnet", "sex")]
         if sex:
-            content["frequencies"] = over_folds([move_frequencies(run, dataset, device, preset.limit) for run in sex])
-            spectra = [relevance_spectra(run, dataset, choices.explainer, device, preset.limit) for run in sex]
+            content["frequencies"] = over_folds([move_frequencies(run, dataset, device, self.limit) for run in sex])
+            spectra = [relevance_spectra(run, dataset, choices.explainer, device, self.limit) for run in sex]
             content["spectra"] = mean_spectra(spectra)
             figures.append(write_moved(*moved_example(sex[0], dataset), folder, data))
             figures.append(write_spectra(content["spectra"], folder, data))
@@ -143,7 +146,19 @@ class AudioMnistBenchmark:
         changed = [*self.choices.set, *(spec for spec in (*self.choices.models, *self.choices.representations) if "=" in spec)]
         if self.choices.folds is not None:
             changed.append(f"folds {','.join(map(str, self.choices.folds))}")
+        changed += [f"{name} {value}" for name in ("limit", "draws") if (value := getattr(self.choices, name)) is not None]
         return PRESETS[self.choices.preset].label + (f"; changed: {', '.join(changed)}" if changed else "")
+
+    @property
+    def limit(self) -> int | None:
+        """Test recordings of each fold that are manipulated and explained; None for all."""
+        preset = PRESETS[self.choices.preset].limit
+        return None if self.choices.limit == "all" else self.choices.limit or preset
+
+    @property
+    def draws(self) -> int:
+        """Random orders in which samples are taken away."""
+        return self.choices.draws or PRESETS[self.choices.preset].draws
 
     def _tasks(self, dataset: Dataset) -> list[str]:
         tasks = self.choices.tasks or [task for task in TASKS if task in dataset.tasks]
@@ -225,7 +240,8 @@ class AudioMnistBenchmark:
         return explain
 
     def _settings(self, tasks: list[str]) -> dict[str, Any]:
-        settings = asdict(self.choices) | {"data": None if self.choices.data is None else str(self.choices.data)}
+        settings = asdict(self.choices) | {"limit": self.limit, "draws": self.draws}
+        settings["data"] = None if self.choices.data is None else str(self.choices.data)
         training = {
             f"{model} {task}": training_of(self.choices.preset, model, task, self.overrides)
             for model in self.models

@@ -4,6 +4,7 @@ import csv
 import json
 import re
 from html.parser import HTMLParser
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,9 +14,12 @@ import xaudio
 from xaudio import DataError, ModelError, PluginError, TrainingResult
 from xaudio_bench_audiomnist.benchmark import parse_settings
 from xaudio_bench_audiomnist.presets import PRESETS, PUBLISHED, training_of
+from xaudio_bench_audiomnist.report import read_results
+from xaudio_bench_audiomnist.results import Results
 from xaudio_bench_audiomnist.tables import table_one
 from xaudio_bench_audiomnist.trained import Run
 
+RESULTS = Path(__file__).parents[2] / "benchmarks" / "results"
 TINY = {"dataset": "synthetic:speakers=8,repetitions=1", "set": ("steps=2", "batch_size=4"), "device": "cpu"}
 
 
@@ -148,6 +152,10 @@ def test_what_was_changed_in_a_preset_is_said():
     assert xaudio.create("benchmark", "audiomnist", preset="paper").label == "paper preset: the full protocol"
     changed = xaudio.create("benchmark", "audiomnist", preset="paper", set=("steps=5",), folds="0,1")
     assert changed.label == "paper preset: the full protocol; changed: steps=5, folds 0,1"
+    changed = xaudio.create("benchmark", "audiomnist", preset="small", limit="all", draws=2)
+    assert changed.label.endswith("; changed: limit all, draws 2")
+    assert (changed.limit, changed.draws) == (None, 2)
+    assert xaudio.create("benchmark", "audiomnist", preset="small").limit == 200
 
 
 def test_the_texts_choices_can_be_taken_instead_of_the_codes(tmp_path):
@@ -196,6 +204,8 @@ def test_wrong_choices_are_named(tmp_path):
         ({"folds": "0,0"}, "names a fold twice"),
         ({"models": "audionet,audionet:pool1=paper"}, "names one twice"),
         ({"examples": -1}, "--examples -1 must be 0 or more"),
+        ({"limit": 0}, "--limit 0 must be 1 or more"),
+        ({"draws": 0}, "--draws 0 must be 1 or more"),
         ({"jobs": 0}, "--jobs 0 must be 1 or more"),
         ({"representations": "spectogram:crop=paper"}, "none of the models reads: alexnet reads spectrogram"),
     ]:
@@ -276,6 +286,58 @@ def test_manipulations_start_at_the_accuracy_and_end_at_one_answer(folder):
     frequencies = results["frequencies"]
     assert frequencies["original"]["mean"] == frequencies["resampled"]["mean"] == pytest.approx(accuracy["alexnet", "sex"])
     assert sum(results["spectra"]["recordings"].values()) == 20
+
+
+def test_findings_follow_from_the_rows_that_are_kept(folder):
+    results = json.loads((folder / "results.json").read_text())
+    for name, row in results["frequencies"].items():
+        with (folder / "models/alexnet-sex-fold0/frequencies.csv").open() as file:
+            right = [rows["label"] == rows[name] for rows in csv.DictReader(file)]
+        assert row["mean"] == pytest.approx(100 * np.mean(right))
+    fractions = results["fractions"]
+    for task, curves in results["flipping"].items():
+        with (folder / f"models/audionet-{task}-fold0/flipping.csv").open() as file:
+            rows = list(csv.DictReader(file))
+        for order, curve in curves.items():
+            chosen = [row for row in rows if row["order"].startswith(order)]
+            for fraction, mean in zip(fractions, curve["mean"], strict=True):
+                assert mean == pytest.approx(100 * np.mean([row["label"] == row[f"predicted {fraction:g}"] for row in chosen]))
+            kept = np.array([[float(row[f"probability {fraction:g}"]) for fraction in fractions] for row in chosen])
+            assert curve["aopc"] == pytest.approx((kept[:, :1] - kept).mean(), abs=1e-9)
+
+
+def test_results_follow_their_schema_and_damaged_ones_are_named(folder, tmp_path):
+    content = json.loads((folder / "results.json").read_text())
+    assert Results.model_validate(content).model_dump() == content
+    for damage, message in [
+        ({"format": 1}, "has format 1; this version reads format 2"),
+        ({"table1": "none"}, r"is damaged \(table1: input should be a valid list"),
+        ({"surprise": 1}, r"is damaged \(surprise: extra inputs are not permitted"),
+    ]:
+        (tmp_path / "results.json").write_text(json.dumps(content | damage))
+        with pytest.raises(ModelError, match=message):
+            read_results(tmp_path / "results.json")
+
+
+def test_the_published_schema_is_that_of_the_code():
+    assert json.loads((RESULTS / "schema.json").read_text()) == Results.model_json_schema(mode="serialization")
+
+
+@pytest.mark.parametrize("kept", sorted(path.parent for path in RESULTS.glob("*/results.json")), ids=lambda path: path.name)
+def test_kept_results_can_be_read_and_say_where_they_come_from(kept):
+    results = read_results(kept / "results.json")
+    run = json.loads((kept / "run.json").read_text())
+    assert run["command"].startswith("xaudio bench audiomnist")
+    assert results.data == run["data"]
+    assert run["versions"]["torch"]
+    assert not re.search(r"(^|[ \"=])(/|[A-Z]:)", (kept / "run.json").read_text()), "a path of some machine"
+    for row in results.table1:
+        folds = [100 * run.accuracy for run in results.runs if (run.model, run.task) == (row.model, row.task)]
+        assert row.folds == pytest.approx(folds)
+        matrices = [np.array(run.confusion) for run in results.runs if (run.model, run.task) == (row.model, row.task)]
+        assert row.mean == pytest.approx(100 * np.mean([np.trace(matrix) / matrix.sum() for matrix in matrices]))
+        shown = f"| {row.model} | {row.task} | {row.mean:.2f} ± {row.std:.2f} |"
+        assert shown in (RESULTS / "README.md").read_text(), f"the README should say {shown}"
 
 
 def test_flipping_follows_from_the_definition(folder):

@@ -1,0 +1,43 @@
+"""How fast explanations are: xaudio beside zennit and captum, on the same networks and data, in one process."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from xaudio import hookimpl
+
+
+def speed(
+    *,
+    models: tuple[str, ...] = ("audionet", "alexnet"),
+    batch: int = 100,
+    rounds: int = 5,
+    recordings: int = 1000,
+    device: str = "auto",
+    seed: int = 0,
+) -> Any:
+    """Time xaudio's explainers beside zennit's and captum's.
+
+    Parameters
+    ----------
+    models : names
+        Models, separated by commas, with untrained weights drawn from the seed; their speed is that of trained ones.
+    batch : int
+        Recordings that each side explains at once.
+    rounds : int
+        How often each side is timed, in turns.
+    recordings : int
+        Of the long run through `xaudio.explain`, beside a loop written with zennit; 0 leaves it out.
+    device : str
+        auto, cpu, cuda, cuda:N or mps.
+    seed : int
+        Of the weights and the recordings.
+    """
+    from .benchmark import SpeedBenchmark
+
+    return SpeedBenchmark(models, batch, rounds, recordings, device, seed)
+
+
+@hookimpl
+def xaudio_benchmarks() -> Mapping[str, Any]:
+    """Offer the benchmark."""
+    return {"speed": speed}

@@ -1,0 +1,167 @@
+"""Times both sides in turns, several rounds; medians and ratios, as a table and as JSON."""
+
+from __future__ import annotations
+
+import statistics
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
+
+import xaudio
+from xaudio import PluginError
+
+from .contenders import Run, long_runs, pairs, unit
+from .report import Long, Results, Row, table_text, write_report
+
+
+class SpeedBenchmark:
+    """See `xaudio_bench_speed.speed`.
+
+    Raises
+    ------
+    PluginError
+        If a number is too small.
+    """
+
+    def __init__(self, models: tuple[str, ...], batch: int, rounds: int, recordings: int, device: str, seed: int) -> None:
+        for name, value, least in (("batch", batch, 1), ("rounds", rounds, 1), ("recordings", recordings, 0), ("seed", seed, 0)):
+            if value < least:
+                raise PluginError(f"--{name} {value} must be {least} or more.")
+        self.models, self.batch, self.rounds, self.recordings = models, batch, rounds, recordings
+        self.device, self.seed = xaudio.resolve_device(device), seed
+
+    def __call__(self, folder: Path) -> None:
+        """Run and write ``results.json`` and ``report.html``."""
+        peak = xaudio.matrix_peak(self.device, "float32")
+        rows, longs = [], []
+        for model in self.models:
+            classifier, waveforms = self._classifier(model)
+            rows += self._rows(model, classifier, waveforms, peak)
+            if self.recordings:
+                longs.append(self._long(model, classifier, waveforms))
+        results = Results(
+            device=self._device_name(),
+            threads=torch.get_num_threads(),
+            batch=self.batch,
+            rounds=self.rounds,
+            matrix_peak=peak,
+            rows=rows,
+            long_runs=longs,
+        )
+        settings = {
+            "models": self.models,
+            "batch": self.batch,
+            "rounds": self.rounds,
+            "recordings": self.recordings,
+            "seed": self.seed,
+        }
+        xaudio.write_run(folder, settings=settings, device=str(self.device))
+        xaudio.write_json(folder / "results.json", results.model_dump())
+        print(table_text(results))
+        print(f"Report: {self.report(folder)}")
+
+    def report(self, folder: Path) -> Path:
+        """Write ``report.html`` anew from what the folder holds."""
+        return write_report(folder)
+
+    def _classifier(self, model: str) -> tuple[xaudio.Classifier, list[Any]]:
+        """An untrained classifier, and recordings of synthetic speech."""
+        name, options = xaudio.parse_spec(model)
+        speech = xaudio.create("dataset", "synthetic", seed=self.seed)
+        with torch.random.fork_rng():
+            torch.manual_seed(self.seed)
+            network = xaudio.create("model", name, **{**options, "classes": 10})
+        representation = xaudio.create("representation", str(network.representation))
+        classifier = xaudio.Classifier(network.eval().requires_grad_(False), representation, tuple("0123456789"))
+        count = max(self.batch, min(self.recordings, len(speech)))
+        waveforms = []
+        for index in range(count):
+            waveform = np.zeros(representation.samples, np.float32)
+            samples = speech[index % len(speech)].waveform[: representation.samples]
+            waveform[: len(samples)] = samples
+            waveforms.append(waveform)
+        return classifier.to(self.device), waveforms
+
+    def _rows(self, model: str, classifier: xaudio.Classifier, waveforms: Sequence[Any], peak: float) -> list[Row]:
+        batch = torch.from_numpy(np.stack(waveforms[: self.batch])).to(self.device)
+        with torch.no_grad():
+            features = classifier.features(batch)
+            target = classifier.logits(features).argmax(1)
+        base = unit(classifier.network, features, target)
+        rows = []
+        for pair in pairs(classifier.network, features, target):
+            _say(f"{model}: {pair.name} beside {pair.library}")
+            difference = _difference(pair.xaudio(), pair.other())  # also the first, slower call of each
+            operations = [_operations(run) for run in (pair.xaudio, pair.other)]
+            times = self._times([base, pair.xaudio, pair.other])
+            medians = [statistics.median(found) for found in times]
+            rows.append(
+                Row(
+                    model=model,
+                    method=pair.name,
+                    library=pair.library,
+                    unit_seconds=medians[0],
+                    seconds=medians[1],
+                    library_seconds=medians[2],
+                    units=statistics.median(one / base for one, base in zip(times[1], times[0], strict=True)),
+                    library_units=statistics.median(one / base for one, base in zip(times[2], times[0], strict=True)),
+                    ratio=statistics.median(other / one for one, other in zip(times[1], times[2], strict=True)),
+                    share_of_peak=operations[0] / medians[1] / peak,
+                    library_share_of_peak=operations[1] / medians[2] / peak,
+                    difference=difference,
+                )
+            )
+        return rows
+
+    def _long(self, model: str, classifier: xaudio.Classifier, waveforms: list[Any]) -> Long:
+        many = (waveforms * (1 + self.recordings // len(waveforms)))[: self.recordings]
+        ours, theirs = long_runs(classifier, many, self.batch)
+        _say(f"{model}: {self.recordings} recordings through xaudio.explain beside a loop with zennit")
+        long_runs(classifier, many[: self.batch], self.batch)[0]()
+        times = self._times([ours, theirs], rounds=min(self.rounds, 3))
+        ratio = statistics.median(other / one for one, other in zip(*times, strict=True))
+        seconds, other_seconds = (statistics.median(found) for found in times)
+        return Long(model=model, recordings=self.recordings, seconds=seconds, library_seconds=other_seconds, ratio=ratio)
+
+    def _times(self, runs: Sequence[Run], rounds: int | None = None) -> list[list[float]]:
+        """Seconds of each run in each round; the order turns from round to round."""
+        times: list[list[float]] = [[] for _ in runs]
+        for number in range(rounds or self.rounds):
+            for position in range(len(runs)):
+                index = (position + number) % len(runs)
+                self._wait()
+                start = time.perf_counter()
+                runs[index]()
+                self._wait()
+                times[index].append(time.perf_counter() - start)
+        return times
+
+    def _wait(self) -> None:
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+
+    def _device_name(self) -> str:
+        return torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else str(self.device)
+
+
+def _difference(one: Tensor, other: Tensor) -> float:
+    """Largest difference, relative to the largest magnitude."""
+    return float((one - other).abs().max() / other.abs().max().clamp(min=torch.finfo(other.dtype).tiny))
+
+
+def _operations(run: Run) -> int:
+    """Floating-point operations of convolutions and matrix products, counted by torch."""
+    with FlopCounterMode(display=False) as counter:
+        run()
+    return int(counter.get_total_flops())
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)

@@ -1,0 +1,148 @@
+"""What is timed: the same explanation by xaudio and by the library one would otherwise use."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+import xaudio
+
+COMPOSITES = {
+    "epsilon_plus": ("EpsilonPlus", {}),
+    "epsilon_alpha2_beta1": ("EpsilonAlpha2Beta1", {}),
+    "epsilon_gamma_box": ("EpsilonGammaBox", {"low": -100.0, "high": 100.0}),
+}
+"""Composites by their names here and in zennit, with options."""
+
+Run = Callable[[], Tensor]
+
+
+@dataclass(frozen=True)
+class Pair:
+    """The same relevance computed by two sides.
+
+    Parameters
+    ----------
+    name : str
+    library : str
+        Of the other side.
+    xaudio, other : callable
+        Give relevance shaped like the features.
+    """
+
+    name: str
+    library: str
+    xaudio: Run
+    other: Run
+
+
+def unit(network: nn.Module, features: Tensor, target: Tensor) -> Run:
+    """Forward, and backward to the input: the least that a method by gradients costs."""
+
+    def run() -> Tensor:
+        leaf = features.detach().clone().requires_grad_()
+        return torch.autograd.grad(network(leaf).gather(1, target[:, None]).sum(), leaf)[0]
+
+    return run
+
+
+def pairs(network: nn.Module, features: Tensor, target: Tensor) -> Iterator[Pair]:
+    """All pairs for a network without gradients of its weights, as both sides compute faster without them."""
+    for name, (other, options) in COMPOSITES.items():
+        method = xaudio.create("explainer", "lrp", composite=name, **options)
+        yield Pair(
+            f"lrp {name}", "zennit", _call(method, network, features, target), _zennit(other, options, network, features, target)
+        )
+    for name, other, chosen, given in (
+        ("gradient", "Saliency", {}, {"abs": False}),
+        ("input_x_gradient", "InputXGradient", {}, {}),
+        ("integrated_gradients", "IntegratedGradients", {"steps": 10}, {"n_steps": 10, "internal_batch_size": len(features)}),
+    ):
+        method = xaudio.create("explainer", name, **chosen)
+        yield Pair(name, "captum", _call(method, network, features, target), _captum(other, given, network, features, target))
+
+
+def _call(method: Any, network: nn.Module, features: Tensor, target: Tensor) -> Run:
+    """An explainer of xaudio as `xaudio.explain` calls it."""
+    with torch.no_grad():
+        waveforms = torch.zeros(len(features), 1, device=features.device)
+    sound = xaudio.Sound(waveforms, None, lambda _: torch.zeros_like(features))  # type: ignore[arg-type]
+    extras = {"sound": sound} if _hears(method) else {}
+
+    def run() -> Tensor:
+        relevance: Tensor = method(network, features.clone(), target, **extras)
+        return relevance
+
+    return run
+
+
+def _hears(method: Any) -> bool:
+    import inspect
+
+    return "sound" in inspect.signature(method).parameters
+
+
+def _zennit(name: str, options: dict[str, Any], network: nn.Module, features: Tensor, target: Tensor) -> Run:
+    """A loop's body as zennit's documentation writes it."""
+    xaudio.create("explainer", "lrp", engine="zennit")(
+        network, features[:1], target[:1]
+    )  # imports zennit, with or without torchvision
+    from zennit import composites
+    from zennit.attribution import Gradient
+
+    if options:
+        options = {name: torch.full_like(features[:1], value) for name, value in options.items()}
+
+    def start(logits: Tensor) -> Tensor:
+        return torch.zeros_like(logits).scatter(1, target[:, None], logits.detach().gather(1, target[:, None]))
+
+    def run() -> Tensor:
+        with Gradient(network, getattr(composites, name)(**options)) as attributor:
+            relevance: Tensor = attributor(features.clone(), start)[1]
+        return relevance.detach()
+
+    return run
+
+
+def _captum(name: str, options: dict[str, Any], network: nn.Module, features: Tensor, target: Tensor) -> Run:
+    from captum import attr
+
+    method = getattr(attr, name)(network)
+
+    def run() -> Tensor:
+        relevance: Tensor = method.attribute(features.clone().requires_grad_(), target=target, **options)
+        return relevance.detach()
+
+    return run
+
+
+def long_runs(
+    classifier: xaudio.Classifier, waveforms: Sequence[Any], batch: int
+) -> tuple[Callable[[], Tensor], Callable[[], Tensor]]:
+    """Many recordings through `xaudio.explain` with its defaults, and through a loop over batches written with zennit."""
+    rate = classifier.representation.sample_rate
+
+    def ours() -> Tensor:
+        clips = [xaudio.Clip(waveform, rate) for waveform in waveforms]
+        found = xaudio.explain(classifier, clips, explainer="lrp", target=0, device=str(classifier.device))
+        return torch.stack([torch.from_numpy(item.relevance) for item in found])  # type: ignore[union-attr]
+
+    def theirs() -> Tensor:
+        from zennit.attribution import Gradient
+        from zennit.composites import EpsilonPlus
+
+        parts = []
+        stacked = torch.stack([torch.from_numpy(waveform) for waveform in waveforms])
+        with Gradient(classifier.network, EpsilonPlus()) as attributor:
+            for chunk in stacked.split(batch):
+                with torch.no_grad():
+                    features = classifier.features(chunk.to(classifier.device))
+                one_hot = torch.eye(len(classifier.classes), device=classifier.device)[:1].expand(len(chunk), -1)
+                parts.append(attributor(features, lambda logits, chosen=one_hot: chosen * logits.detach())[1].detach().cpu())
+        return torch.cat(parts)
+
+    return ours, theirs

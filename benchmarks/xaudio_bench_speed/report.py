@@ -1,0 +1,99 @@
+"""Results of the benchmark: their schema, as a table and as a page."""
+
+from __future__ import annotations
+
+import json
+from importlib.resources import files
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+import xaudio
+from xaudio import ModelError
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Row(_Part):
+    """One explanation by both sides; seconds are medians over rounds, ratios medians of the ratios of each round."""
+
+    model: str
+    method: str
+    library: str
+    unit_seconds: float = Field(description="Forward, and backward to the input.")
+    seconds: float
+    library_seconds: float
+    units: float = Field(description="Time of xaudio in units.")
+    library_units: float = Field(description="Time of the library in units.")
+    ratio: float = Field(description="How many times faster xaudio is.")
+    share_of_peak: float = Field(description="Share of the measured matrix peak that xaudio reaches.")
+    library_share_of_peak: float
+    difference: float = Field(description="Largest difference of the two, relative to the largest relevance.")
+
+
+class Long(_Part):
+    """Many recordings through `xaudio.explain`, beside a loop over batches written with zennit."""
+
+    model: str
+    recordings: int
+    seconds: float
+    library_seconds: float
+    ratio: float
+
+
+class Results(_Part):
+    """All numbers of a run."""
+
+    format: Literal[1] = 1
+    benchmark: Literal["speed"] = "speed"
+    device: str
+    threads: int
+    batch: int
+    rounds: int
+    matrix_peak: float = Field(description="Operations per second of float32 matrix products, measured at the start.")
+    rows: list[Row]
+    long_runs: list[Long]
+
+
+def table_text(results: Results) -> str:
+    """The results as text."""
+    lines = [
+        f"{results.device}, {results.threads} threads, batches of {results.batch}, {results.rounds} rounds, "
+        f"float32 matrix peak {results.matrix_peak / 1e9:.0f} Gflop/s",
+        f"{'model':9s} {'method':26s} {'xaudio':>9s} {'units':>6s} {'peak':>5s}  {'library':>9s} {'units':>6s} {'peak':>5s} {'ratio':>6s}",
+    ]
+    for row in results.rows:
+        lines.append(
+            f"{row.model:9s} {row.method:26s} {row.seconds:7.3f} s {row.units:6.2f} {row.share_of_peak:5.0%}  "
+            f"{row.library_seconds:7.3f} s {row.library_units:6.2f} {row.library_share_of_peak:5.0%} {row.ratio:6.2f}  {row.library}"
+        )
+    for long in results.long_runs:
+        lines.append(
+            f"{long.model:9s} {f'{long.recordings} recordings':26s} {long.seconds:7.1f} s {'':12s}  "
+            f"{long.library_seconds:7.1f} s {'':12s} {long.ratio:6.2f}  zennit"
+        )
+    return "\n".join(lines)
+
+
+def write_report(folder: Path) -> Path:
+    """Write ``report.html`` from ``results.json`` and ``run.json``.
+
+    Raises
+    ------
+    ModelError
+        If one of them is missing, damaged or of another version.
+    """
+    import jinja2
+
+    content = xaudio.read_json(folder / "results.json")
+    try:
+        results = Results.model_validate(content)
+    except ValidationError:
+        raise ModelError(f"{folder}/results.json: is damaged or of another version. Run the benchmark again.") from None
+    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    template = environment.from_string(files(__package__).joinpath("report.html.j2").read_text(encoding="utf-8"))
+    run = json.dumps(xaudio.read_json(folder / "run.json"), indent=2)
+    return xaudio.write_text(folder / "report.html", template.render(results=results, run=run))

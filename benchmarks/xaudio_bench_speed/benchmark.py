@@ -55,13 +55,7 @@ class SpeedBenchmark:
             rows=rows,
             long_runs=longs,
         )
-        settings = {
-            "models": self.models,
-            "batch": self.batch,
-            "rounds": self.rounds,
-            "recordings": self.recordings,
-            "seed": self.seed,
-        }
+        settings = {name: getattr(self, name) for name in ("models", "batch", "rounds", "recordings", "seed")}
         xaudio.write_run(folder, settings=settings, device=str(self.device))
         xaudio.write_json(folder / "results.json", results.model_dump())
         print(table_text(results))

@@ -54,9 +54,8 @@ def pairs(network: nn.Module, features: Tensor, target: Tensor) -> Iterator[Pair
     """All pairs for a network without gradients of its weights, as both sides compute faster without them."""
     for name, (other, options) in COMPOSITES.items():
         method = xaudio.create("explainer", "lrp", composite=name, **options)
-        yield Pair(
-            f"lrp {name}", "zennit", _call(method, network, features, target), _zennit(other, options, network, features, target)
-        )
+        library = _zennit(other, options, network, features, target)
+        yield Pair(f"lrp {name}", "zennit", _call(method, network, features, target), library)
     for name, other, chosen, given in (
         ("gradient", "Saliency", {}, {"abs": False}),
         ("input_x_gradient", "InputXGradient", {}, {}),
@@ -88,9 +87,8 @@ def _hears(method: Any) -> bool:
 
 def _zennit(name: str, options: dict[str, Any], network: nn.Module, features: Tensor, target: Tensor) -> Run:
     """A loop's body as zennit's documentation writes it."""
-    xaudio.create("explainer", "lrp", engine="zennit")(
-        network, features[:1], target[:1]
-    )  # imports zennit, with or without torchvision
+    # This imports zennit, whether torchvision works or not.
+    xaudio.create("explainer", "lrp", engine="zennit")(network, features[:1], target[:1])
     from zennit import composites
     from zennit.attribution import Gradient
 
@@ -138,7 +136,8 @@ def long_runs(
         parts = []
         stacked = torch.stack([torch.from_numpy(waveform) for waveform in waveforms])
         with Gradient(classifier.network, EpsilonPlus()) as attributor:
-            for chunk in stacked.split(batch):
+            for start in range(0, len(stacked), batch):
+                chunk = stacked[start : start + batch]
                 with torch.no_grad():
                     features = classifier.features(chunk.to(classifier.device))
                 one_hot = torch.eye(len(classifier.classes), device=classifier.device)[:1].expand(len(chunk), -1)

@@ -60,16 +60,17 @@ class Results(_Part):
 
 def table_text(results: Results) -> str:
     """The results as text."""
+    side = f"{'seconds':>9s} {'units':>6s} {'peak':>5s}"
     lines = [
         f"{results.device}, {results.threads} threads, batches of {results.batch}, {results.rounds} rounds, "
         f"float32 matrix peak {results.matrix_peak / 1e9:.0f} Gflop/s",
-        f"{'model':9s} {'method':26s} {'xaudio':>9s} {'units':>6s} {'peak':>5s}  {'library':>9s} {'units':>6s} {'peak':>5s} {'ratio':>6s}",
+        f"{'':36s} {'xaudio':^22s}  {'library':^22s}",
+        f"{'model':9s} {'method':26s} {side}  {side}  ratio",
     ]
     for row in results.rows:
-        lines.append(
-            f"{row.model:9s} {row.method:26s} {row.seconds:7.3f} s {row.units:6.2f} {row.share_of_peak:5.0%}  "
-            f"{row.library_seconds:7.3f} s {row.library_units:6.2f} {row.library_share_of_peak:5.0%} {row.ratio:6.2f}  {row.library}"
-        )
+        ours = f"{row.seconds:7.3f} s {row.units:6.2f} {row.share_of_peak:5.0%}"
+        theirs = f"{row.library_seconds:7.3f} s {row.library_units:6.2f} {row.library_share_of_peak:5.0%}"
+        lines.append(f"{row.model:9s} {row.method:26s} {ours}  {theirs} {row.ratio:6.2f}  {row.library}")
     for long in results.long_runs:
         lines.append(
             f"{long.model:9s} {f'{long.recordings} recordings':26s} {long.seconds:7.1f} s {'':12s}  "

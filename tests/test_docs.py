@@ -35,8 +35,10 @@ def test_option_names_in_the_docs_exist():
     """Every name:option=value of a plugin in the documentation is one that the registry takes."""
     from xaudio.options import options_of
     from xaudio.registry import KINDS, registry
+    from xaudio.views import VIEWS
 
     plugins = {name: registry().factory(kind, name) for kind in KINDS for name in registry().names(kind)}
+    plugins |= VIEWS
     text = "\n".join(page.read_text() for page in PAGES)
     found = re.findall(r"\b([a-z][\w-]*):(\w+)=", text)
     assert found

@@ -3,7 +3,7 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from .errors import AudioError, DataError, DeviceError, ModelError, OutputError, PluginError, XaudioError
+from .errors import AudioError, DataError, DeviceError, ModelError, OutputError, PluginError, XaudioError, XaudioWarning
 from .hookspecs import hookimpl
 from .types import Axis, Clip, Fold, Sound
 
@@ -13,12 +13,14 @@ if TYPE_CHECKING:
     from .classifier import Classifier
     from .datasets import Recording, SpeakerDataset, open_dataset, speaker_folds
     from .devices import resolve_device
+    from .doctor.diagnosis import diagnose
+    from .doctor.findings import Diagnosis, Finding
     from .experiment import Experiment, placed_waveforms, run_experiment
     from .explanation import Explanation
     from .options import parse_spec, split_specs
     from .parallel import run_experiments
     from .perturbation import flipped_logits, scaled_frequencies
-    from .pipeline import attribute, create, explain, load_model
+    from .pipeline import attribute, create, explain, load_model, names
     from .precision import matrix_peak
     from .results import TrainingResult
     from .runs import cache_folder, read_json, replaced, write_json, write_run, write_text
@@ -27,6 +29,9 @@ if TYPE_CHECKING:
 # Names whose modules take time to import (scipy, torch) are imported when they are first used.
 _LAZY = {
     "Classifier": "classifier",
+    "Diagnosis": "doctor.findings",
+    "Finding": "doctor.findings",
+    "diagnose": "doctor.diagnosis",
     "Experiment": "experiment",
     "Explanation": "explanation",
     "Recording": "datasets",
@@ -36,6 +41,7 @@ _LAZY = {
     "create": "pipeline",
     "explain": "pipeline",
     "load_model": "pipeline",
+    "names": "pipeline",
     "attribute": "pipeline",
     "baseline_features": "baselines",
     "baseline_waveforms": "baselines",
@@ -68,8 +74,10 @@ __all__ = [
     "Clip",
     "DataError",
     "DeviceError",
+    "Diagnosis",
     "Experiment",
     "Explanation",
+    "Finding",
     "Fold",
     "ModelError",
     "OutputError",
@@ -79,16 +87,19 @@ __all__ = [
     "SpeakerDataset",
     "TrainingResult",
     "XaudioError",
+    "XaudioWarning",
     "attribute",
     "baseline_features",
     "baseline_waveforms",
     "cache_folder",
     "create",
+    "diagnose",
     "explain",
     "flipped_logits",
     "hookimpl",
     "load_model",
     "matrix_peak",
+    "names",
     "open_dataset",
     "parse_spec",
     "placed_waveforms",

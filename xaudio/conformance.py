@@ -169,6 +169,17 @@ def _explainer(name: str) -> Checks:
     yield "relevance does not depend on the batch", torch.allclose(alone[0], relevance[0], rtol=1e-3, atol=1e-5)
 
 
+def _separator(name: str) -> Checks:
+    method = registry().create("separator", name)
+    waveforms = _toy_waveforms(3)
+    waveforms[2] = 0
+    sources = method(waveforms, RATE)
+    yield "sources are (batch, sources, samples)", sources.ndim == 3 and sources[:, 0].shape == waveforms.shape
+    yield "sources sum to the recording", torch.allclose(sources.sum(1), waveforms, rtol=0, atol=1e-6)
+    yield "the same call gives the same sources", torch.equal(sources, registry().create("separator", name)(waveforms, RATE))
+    yield "sources do not depend on the batch", torch.allclose(method(waveforms[:1], RATE)[0], sources[0], atol=1e-5)
+
+
 def _renderer(name: str) -> Checks:
     method = registry().create("renderer", name)
     with TemporaryDirectory() as folder:
@@ -194,6 +205,7 @@ _CHECKS: dict[str, Callable[[str], Checks]] = {
     "representation": _representation,
     "model": _model,
     "explainer": _explainer,
+    "separator": _separator,
     "renderer": _renderer,
     "metric": _metric,
     "benchmark": _benchmark,

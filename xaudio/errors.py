@@ -11,6 +11,10 @@ class XaudioError(Exception):
     """
 
 
+class XaudioWarning(UserWarning):
+    """Something that makes a result wrong without an error; the message is one line as that of `XaudioError`."""
+
+
 class AudioError(XaudioError):
     """A recording that cannot be read or used."""
 

@@ -32,7 +32,7 @@ class Explanation:
     clip : Clip
         The sound as the model heard it: at its sample rate, fitted and placed, in [-1, 1].
     features : ndarray, shape ``(channels, *axes)``
-        What the network read (the training mean, if any, is subtracted).
+        What the network read (the training mean, if any, is subtracted); in a view, the sound in the view's domain.
     relevance : ndarray, same shape
         Positive speaks for the target class, negative against it; the scale is the explainer's.
     axes : tuple of Axis
@@ -45,7 +45,7 @@ class Explanation:
         What was classified, such as "digit".
     provenance : mapping
         ``representation`` and ``explainer`` (each a mapping with name and options), model, seed, device, versions and
-        more: JSON values only.
+        more, such as the ``view``: JSON values only.
     """
 
     clip: Clip
@@ -83,7 +83,7 @@ class Explanation:
 
     @property
     def representation(self) -> Representation:
-        """The representation that made the features, as a torch module on the CPU.
+        """The representation that made the features, as a torch module on the CPU; in a view, the view's domain.
 
         Raises
         ------
@@ -92,6 +92,13 @@ class Explanation:
         """
         if self._representation is not None:
             return self._representation  # type: ignore[no-any-return]
+        created: Representation
+        if view := self.provenance.get("view"):
+            from .views import make_domain
+
+            created = make_domain(view["name"], view["options"], self.clip.sample_rate, len(self.clip.waveform))
+            object.__setattr__(self, "_representation", created)
+            return created
         spec = self.provenance.get("representation")
         if not spec:
             raise ModelError("The explanation does not say which representation made it, so it cannot be brought back to sound.")
@@ -99,15 +106,52 @@ class Explanation:
 
         created = registry().create("representation", spec["name"], spec["options"])
         object.__setattr__(self, "_representation", created)
-        return created  # type: ignore[no-any-return]
+        return created
+
+    @property
+    def domain(self) -> str:
+        """Where the relevance lies: "time", "frequency" or "time-frequency", or "" if the axes are others."""
+        from .views import domain_name
+
+        return domain_name(self.axes)
+
+    def view(self, view: str, **options: Any) -> Explanation:
+        """The same explanation in another domain, with the same sum of relevance.
+
+        Parameters
+        ----------
+        view : str
+            "time": relevance of each sample; "frequency": of each frequency of the whole sound; "time-frequency": of each
+            cell of its short-time Fourier transform.
+        **options
+            Of "time-frequency": ``window`` (a name of scipy.signal.get_window, "hann" by default), ``length`` (455) and
+            ``hop`` (35) in samples. They may be in the name as well: ``"time-frequency:length=512,hop=128"``.
+
+        Returns
+        -------
+        Explanation
+            The explanation itself if it lies in this domain already and no options are given. Relevance that lay where
+            the sound is exactly 0 is lost, and ``provenance["view"]`` says how much that was.
+
+        Raises
+        ------
+        PluginError
+            If there is no such view or option, or the windows do not cover the sound.
+        ModelError
+            If this is a frequency or time-frequency view, from which there is no way back to the samples.
+        """
+        from .views import view_of
+
+        return view_of(self, view, **options)
 
     def title(self) -> str:
-        """One line that names the explained and the predicted class, the explainer and the recording."""
+        """One line that names the explained and the predicted class, the explainer, the view and the recording."""
         task = f"{self.task} " if self.task else ""
         predicted = f"predicted {self.classes[self.predicted]!r} ({self.probabilities[self.predicted]:.0%})"
         if self.label is not None:
             predicted += f", truth {self.classes[self.label]!r}"
-        return f"{task}{self.classes[self.target]!r} explained; {predicted}; {self.explainer}; {Path(self.clip.source).name}"
+        method = f"{self.explainer}, {self.domain} view" if "view" in self.provenance else self.explainer
+        return f"{task}{self.classes[self.target]!r} explained; {predicted}; {method}; {Path(self.clip.source).name}"
 
     def save(self, path: str | Path) -> Path:
         """Write the explanation into one safetensors file with JSON metadata, atomically."""

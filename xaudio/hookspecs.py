@@ -46,6 +46,11 @@ def xaudio_explainers() -> Factories:  # type: ignore[empty-body]
 
 
 @hookspec
+def xaudio_separators() -> Factories:  # type: ignore[empty-body]
+    """Factories of `xaudio.types.Separator`."""
+
+
+@hookspec
 def xaudio_renderers() -> Factories:  # type: ignore[empty-body]
     """Factories of `xaudio.types.Renderer`."""
 

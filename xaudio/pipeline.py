@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from .audio import make_clip, read_audio
 from .classifier import Classifier, evaluation_mode, run_network
 from .devices import resolve_device
+from .doctor.probe import warn_about
 from .errors import AudioError, ModelError, PluginError, unknown
 from .explanation import Explanation
 from .options import check_options, convert, options_of
@@ -23,6 +24,7 @@ from .preparation import Prepared, place, prepare_clips
 from .registry import registry
 from .runs import versions
 from .types import Clip, Explainer, Fit, Representation, Resampling, Sound
+from .views import other_domain, parse_view, seen_in
 
 BATCH = 16
 """Recordings explained at once; on a CPU 16 to 32 cost least per recording."""
@@ -34,7 +36,7 @@ def create(kind: str, name: str, **options: Any) -> Any:
     Parameters
     ----------
     kind : str
-        "dataset", "representation", "model", "explainer", "renderer", "metric" or "benchmark".
+        "dataset", "representation", "model", "explainer", "separator", "renderer", "metric" or "benchmark".
     name : str
     **options
         Of the plugin, as ``xaudio plugins show NAME`` lists them.
@@ -45,6 +47,11 @@ def create(kind: str, name: str, **options: Any) -> Any:
         For an unknown name or option, or a value that does not fit.
     """
     return registry().create(kind, name, options)
+
+
+def names(kind: str) -> list[str]:
+    """Names of all installed plugins of a kind; see `create`."""
+    return registry().names(kind)
 
 
 def load_model(folder: str | Path, device: str = "auto") -> Classifier:
@@ -74,6 +81,7 @@ def explain(
     resampling: Resampling = "soxr",
     seed: int | None = None,
     batch_size: int = BATCH,
+    view: str | None = None,
     **options: Any,
 ) -> Explanation | list[Explanation]:
     """Explain why a model classifies sounds as it does.
@@ -102,6 +110,9 @@ def explain(
     seed : int, optional
         Of the placement of short recordings; by default that of the model's training, else 0.
     batch_size : int
+    view : str, optional
+        Domain to bring the relevance to: "time", "frequency" or "time-frequency", the last with options as in
+        "time-frequency:window=hann,length=455,hop=35"; by default that of the representation. See `Explanation.view`.
     **options
         Of the explainer.
 
@@ -117,6 +128,8 @@ def explain(
     """
     if batch_size < 1:
         raise AudioError(f"batch_size is {batch_size}; expected 1 or more.")
+    if view is not None:
+        parse_view(view)  # before anything takes time
     fit = convert("fit", Fit | None, fit)
     resampling = convert("resampling", Resampling, resampling)
     single = not isinstance(audio, list | tuple)
@@ -139,7 +152,10 @@ def explain(
         "resampling": resampling,
     }
     targets = target_indices(target, len(clips), classifier.classes)
-    found = explain_prepared(classifier, method, clips, prepared, targets, provenance, seed=seed, batch_size=batch_size)
+    warn_about(classifier, spec["name"], method)
+    found = explain_prepared(
+        classifier, method, clips, prepared, targets, provenance, seed=seed, batch_size=batch_size, view=view
+    )
     return found[0] if single else found
 
 
@@ -153,6 +169,7 @@ def explain_prepared(
     *,
     seed: int = 0,
     batch_size: int = BATCH,
+    view: str | None = None,
 ) -> list[Explanation]:
     """Explanations of prepared recordings, batch by batch.
 
@@ -169,7 +186,10 @@ def explain_prepared(
     seed : int
         Of the placement.
     batch_size : int
+    view : str, optional
+        See `explain`.
     """
+    domain = other_domain(view, classifier.representation)
     offsets = prepared.offsets(classifier.representation.placement, seed)
     facts = provenance | {"device": str(classifier.device), "versions": versions()}
     # Renderers work on the CPU; a representation made by a plugin they make anew.
@@ -206,6 +226,7 @@ def explain_prepared(
                     _representation=own,
                 )
             )
+        found[chosen] = seen_in(domain, found[chosen], classifier.representation, waveforms, relevance)
     return found
 
 

@@ -15,7 +15,7 @@ from . import hookspecs
 from .errors import PluginError, unknown
 from .options import check_options, options_of
 
-KINDS = ("dataset", "representation", "model", "explainer", "renderer", "metric", "benchmark")
+KINDS = ("dataset", "representation", "model", "explainer", "separator", "renderer", "metric", "benchmark")
 
 
 @dataclass(frozen=True)

@@ -223,6 +223,23 @@ class Explainer(Protocol):
         """
 
 
+class Separator(Protocol):
+    """Takes recordings apart into sources, such as voice and accompaniment."""
+
+    def __call__(self, waveforms: Tensor, sample_rate: int) -> Tensor:
+        """Sources (batch, sources, samples) that sum to the waveforms, each row for itself.
+
+        What belongs to no source must be shared among them or be a source of its own, so that nothing is lost.
+
+        Parameters
+        ----------
+        waveforms : Tensor, shape (batch, samples)
+            In [-1, 1].
+        sample_rate : int
+            In Hz.
+        """
+
+
 class Renderer(Protocol):
     """Writes an explanation to files."""
 

@@ -17,7 +17,8 @@ def audible(
     Writes ``original``, ``positive`` and ``negative`` as 16-bit audio, and ``audible.json`` with the level, gain and
     share of relevance of each, and the reason if one is silent. On the waveform this is relu(R) * x and relu(-R) * x
     (arXiv 1807.03418, equation 4) up to the gain. Positive and negative relevance are each scaled by their own maximum,
-    so that both are heard: compare their shares in ``audible.json``, not how loud they are.
+    so that both are heard: compare their shares in ``audible.json``, not how loud they are. In a frequency view the
+    relevance is the gains of a filter, in a time-frequency view those of the cells of the transform.
 
     Parameters
     ----------
@@ -28,8 +29,8 @@ def audible(
     peak : float
         Highest magnitude of a sample, above 0 and up to 1; the recording itself is only scaled if it would clip.
     domain : {"features", "waveform"}
-        Where relevance weights the sound: in the cells that the model reads (for a spectrogram, with the phases of the
-        recording), or in the samples, after bringing the relevance of the cells back to them. Equal for waveforms.
+        Where relevance weights the sound: in the cells that the model reads or the view shows (for a spectrogram, with the
+        phases of the recording), or in the samples, after bringing the relevance of the cells back to them. Equal for waveforms.
     """
     from ._audible import Audible
 

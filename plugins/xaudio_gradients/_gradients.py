@@ -1,67 +1,222 @@
-"""Explainers from captum, in the form that xaudio calls.
+"""Explainers made of the gradient of the target's logit.
 
-Each is given a copy of the features and enables gradients, so that it can be called anywhere, and returns relevance
-shaped like the features (batch, channels, *axes) without a graph.
+They enable gradients themselves, so that they can be called anywhere, ask for none of the weights', and return
+relevance shaped like the features (batch, channels, *axes) without a graph. What is drawn at random is drawn once for
+all recordings, on the CPU, so that a result depends neither on the batch nor on the device.
 """
 
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from typing import Any
 
+import numpy as np
 import torch
-from captum.attr import InputXGradient as CaptumInputXGradient
-from captum.attr import IntegratedGradients as CaptumIntegratedGradients
-from captum.attr import Saliency
 from torch import Tensor, nn
 
-from xaudio import PluginError
+from xaudio import ModelError, PluginError, Sound, baseline_features
+from xaudio.types import Baseline
 
 
-def _input(features: Tensor) -> Tensor:
-    """A copy of the features that requires a gradient, so that captum does not warn that it must ask for one."""
-    return features.detach().clone().requires_grad_()
+def at_least(minimum: float, method: str, **options: float | None) -> None:
+    """Raise `PluginError` for the first option that is below its minimum; None is no bound."""
+    for name, value in options.items():
+        if value is not None and value < minimum:
+            raise PluginError(f"{method}: {name} must be at least {minimum}; got {value}.")
+
+
+def baseline_of(name: Baseline, features: Tensor, sound: Sound | None, seed: int) -> Tensor:
+    """What the model reads of a baseline, shaped like the features; only features of 0 can do without the sound."""
+    if sound is not None:
+        return baseline_features(name, features, sound, seed=seed)
+    if name != "zero":
+        raise PluginError(f"The baseline {name!r} is made from the recording: give sound=, or explain through xaudio.explain.")
+    return torch.zeros_like(features)
+
+
+def blocks(total: int, size: int | None) -> Iterator[slice]:
+    """Slices of at most a size, that follow one another."""
+    step = size or max(total, 1)
+    return (slice(start, min(start + step, total)) for start in range(0, total, step))
+
+
+def tile(recordings: int, draws: int, at_once: int | None) -> tuple[int, int]:
+    """How many recordings, and how many draws of each, are computed together if only so many inputs may be."""
+    if at_once is None:
+        return recordings, draws
+    rows = min(recordings, at_once)
+    return rows, at_once // rows
+
+
+def differentiate(
+    model: nn.Module, inputs: Tensor, target: Tensor, mode: AbstractContextManager[Any] | None = None
+) -> tuple[Tensor, Tensor]:
+    """Gradient of the target's logit, shaped like the inputs, and that logit (batch,).
+
+    Parameters
+    ----------
+    model : nn.Module
+    inputs : Tensor, shape (batch, channels, *axes)
+    target : Tensor of int64, shape (batch,)
+    mode : context manager, optional
+        Under which the model runs forward.
+
+    Raises
+    ------
+    ModelError
+        If there is no gradient because the model cuts the graph.
+    """
+    with torch.enable_grad():
+        leaf = inputs.detach().requires_grad_()
+        with mode or nullcontext():
+            # A copy, because a model may begin with an operation in place.
+            score = model(leaf.clone()).gather(1, target[:, None])[:, 0]
+        gradient = torch.autograd.grad(score.sum(), leaf, allow_unused=True)[0] if score.requires_grad else None
+    if gradient is None:
+        raise ModelError(
+            f"{type(model).__name__} gives its features no gradient (is there a detach or no_grad in it?): use an explainer "
+            "that runs forward only, such as feature_ablation."
+        )
+    return gradient, score.detach()
+
+
+def gradients(model: nn.Module, inputs: Tensor, target: Tensor, at_once: int | None) -> Tensor:
+    """Gradient of the target's logit, shaped like the inputs, computed for at most so many at once."""
+    parts = [differentiate(model, inputs[chosen], target[chosen])[0] for chosen in blocks(len(inputs), at_once)]
+    return torch.cat(parts)
+
+
+def gradients_at(model: nn.Module, points: Tensor, target: Tensor) -> Tensor:
+    """The same for several points of each recording (batch, points, channels, *axes), all at once."""
+    found = differentiate(model, points.flatten(0, 1), target.repeat_interleave(points.shape[1]))[0]
+    return found.reshape(points.shape)
+
+
+def beside(values: Tensor, features: Tensor) -> Tensor:
+    """Values (draws,) as (draws, 1, 1, ...), to be multiplied with features (batch, draws, channels, *axes)."""
+    return values.to(features).reshape(-1, *[1] * (features.ndim - 1))
 
 
 @dataclass(frozen=True)
 class Gradient:
-    """Gradient of the target's logit; see `xaudio_gradients.gradient`."""
+    """Gradient of the target's logit; see `xaudio_gradients.gradient` and `xaudio_gradients.saliency`."""
 
     absolute: bool
+    internal_batch_size: int | None
+
+    def __post_init__(self) -> None:
+        at_least(1, "saliency" if self.absolute else "gradient", internal_batch_size=self.internal_batch_size)
 
     def __call__(self, model: nn.Module, features: Tensor, target: Tensor) -> Tensor:
         """Relevance shaped like features (Simonyan et al. 2013, arXiv 1312.6034, section 3)."""
-        with torch.enable_grad():
-            relevance: Tensor = Saliency(model).attribute(_input(features), target=target, abs=self.absolute)
-        return relevance.detach()
+        found = gradients(model, features, target, self.internal_batch_size)
+        return found.abs() if self.absolute else found
 
 
 @dataclass(frozen=True)
 class InputTimesGradient:
     """Features times the gradient of the target's logit; see `xaudio_gradients.input_x_gradient`."""
 
+    internal_batch_size: int | None
+
+    def __post_init__(self) -> None:
+        at_least(1, "input_x_gradient", internal_batch_size=self.internal_batch_size)
+
     def __call__(self, model: nn.Module, features: Tensor, target: Tensor) -> Tensor:
         """Relevance shaped like features (Shrikumar et al. 2016, arXiv 1605.01713)."""
-        with torch.enable_grad():
-            relevance: Tensor = CaptumInputXGradient(model).attribute(_input(features), target=target)
-        return relevance.detach()
+        return features.detach() * gradients(model, features, target, self.internal_batch_size)
 
 
 @dataclass(frozen=True)
 class IntegratedGradients:
-    """Integrated gradients from 0; see `xaudio_gradients.integrated_gradients`."""
+    """Gradients along the way from a baseline; see `xaudio_gradients.integrated_gradients`."""
 
+    baseline: Baseline
     steps: int
+    seed: int
     internal_batch_size: int | None
 
     def __post_init__(self) -> None:
-        for name, value in (("steps", self.steps), ("internal_batch_size", self.internal_batch_size)):
-            if value is not None and value < 1:
-                raise PluginError(f"integrated_gradients: {name} must be at least 1; got {value}.")
+        at_least(1, "integrated_gradients", steps=self.steps, internal_batch_size=self.internal_batch_size)
+
+    def __call__(self, model: nn.Module, features: Tensor, target: Tensor, *, sound: Sound | None = None) -> Tensor:
+        """Relevance shaped like features (Sundararajan et al. 2017, arXiv 1703.01365, equation 1)."""
+        features = features.detach()
+        baseline = baseline_of(self.baseline, features, sound, self.seed)
+        way = features - baseline
+        nodes, weights = (beside(torch.from_numpy(found), features) for found in np.polynomial.legendre.leggauss(self.steps))
+        mean = torch.zeros_like(features)
+        rows_at_once, steps_at_once = tile(len(features), self.steps, self.internal_batch_size)
+        for steps in blocks(self.steps, steps_at_once):
+            for rows in blocks(len(features), rows_at_once):
+                points = baseline[rows, None] + (nodes[steps] + 1) / 2 * way[rows, None]
+                mean[rows] += (weights[steps] / 2 * gradients_at(model, points, target[rows])).sum(1)
+        return way * mean
+
+
+@dataclass(frozen=True)
+class GradientShap:
+    """Gradients at random places between baselines and features; see `xaudio_gradients.gradient_shap`."""
+
+    baseline: Baseline
+    samples: int
+    seed: int
+    internal_batch_size: int | None
+
+    def __post_init__(self) -> None:
+        at_least(1, "gradient_shap", samples=self.samples, internal_batch_size=self.internal_batch_size)
+
+    def __call__(self, model: nn.Module, features: Tensor, target: Tensor, *, sound: Sound | None = None) -> Tensor:
+        """Relevance shaped like features (Lundberg & Lee 2017, arXiv 1705.07874; Erion et al. 2021, arXiv 1906.10670)."""
+        features = features.detach()
+        generator = torch.Generator().manual_seed(self.seed)
+        places = beside(torch.rand(self.samples, generator=generator, dtype=torch.float64), features)
+        seeds = torch.randint(2**31, (self.samples,), generator=generator).tolist()
+        total = torch.zeros_like(features)
+        rows_at_once, draws_at_once = tile(len(features), self.samples, self.internal_batch_size)
+        for draws in blocks(self.samples, draws_at_once):
+            baselines = torch.stack([baseline_of(self.baseline, features, sound, seed) for seed in seeds[draws]], dim=1)
+            for rows in blocks(len(features), rows_at_once):
+                way = features[rows, None] - baselines[rows]
+                points = baselines[rows] + places[draws] * way
+                total[rows] += (way * gradients_at(model, points, target[rows])).sum(1)
+        return total / self.samples
+
+
+@dataclass(frozen=True)
+class SmoothGrad:
+    """Statistics of the gradient among noisy copies; see `xaudio_gradients.smooth_grad`."""
+
+    samples: int
+    noise: float
+    statistic: str
+    seed: int
+    internal_batch_size: int | None
+
+    def __post_init__(self) -> None:
+        at_least(1, "smooth_grad", samples=self.samples, internal_batch_size=self.internal_batch_size)
+        at_least(0, "smooth_grad", noise=self.noise)
 
     def __call__(self, model: nn.Module, features: Tensor, target: Tensor) -> Tensor:
-        """Relevance shaped like features (Sundararajan et al. 2017, arXiv 1703.01365, equation 1)."""
-        # captum needs room for one point of every recording, and warns where it is given less.
-        at_once = self.internal_batch_size and max(self.internal_batch_size, len(features))
-        with torch.enable_grad():
-            relevance: Tensor = CaptumIntegratedGradients(model).attribute(
-                _input(features), target=target, n_steps=self.steps, internal_batch_size=at_once
-            )
-        return relevance.detach()
+        """Relevance shaped like features.
+
+        The mean is SmoothGrad (Smilkov et al. 2017, arXiv 1706.03825), the mean square SmoothGrad-Squared (Hooker et al.
+        2019, arXiv 1806.10758), the variance VarGrad (Adebayo et al. 2018, arXiv 1810.03307).
+        """
+        features = features.detach()
+        generator = torch.Generator().manual_seed(self.seed)
+        values = features.flatten(1)
+        levels = beside(self.noise * (values.amax(1) - values.amin(1)), features)[:, None]
+        mean, square = torch.zeros_like(features), torch.zeros_like(features)
+        rows_at_once, draws_at_once = tile(len(features), self.samples, self.internal_batch_size)
+        for draws in blocks(self.samples, draws_at_once):
+            # One after the other, so that the noise does not depend on how many are computed at once.
+            drawn = [torch.randn(features.shape[1:], generator=generator) for _ in range(draws.start, draws.stop)]
+            noise = torch.stack(drawn).to(features)
+            for rows in blocks(len(features), rows_at_once):
+                found = gradients_at(model, features[rows, None] + levels[rows] * noise, target[rows])
+                mean[rows] += found.sum(1) / self.samples
+                square[rows] += found.square().sum(1) / self.samples
+        if self.statistic == "mean":
+            return mean
+        return square if self.statistic == "mean_square" else (square - mean.square()).clamp(min=0)

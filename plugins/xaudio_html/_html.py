@@ -167,8 +167,11 @@ def _in_words(value: Any) -> str:
     if isinstance(value, Mapping):
         parts = {key: part for key, part in value.items() if key not in ("name", "options", "given")}
         parts.update(value.get("options") or {})
-        name, inside = value.get("name", ""), ", ".join(f"{key}: {_in_words(part)}" for key, part in parts.items())
+        inside = ", ".join(f"{key.replace('_', ' ')}: {_in_words(part)}" for key, part in parts.items())
+        name = value.get("name", "")
         return f"{name} ({inside})" if name and inside else str(name or inside)
     if isinstance(value, list | tuple):
         return ", ".join(_in_words(part) for part in value)
+    if isinstance(value, float):
+        return f"{value:.6g}"
     return "none" if value is None else str(value)

@@ -1,4 +1,4 @@
-"""Layer-wise relevance propagation, computed by zennit."""
+"""Layer-wise relevance propagation, by an engine of its own or by zennit."""
 
 from collections.abc import Mapping
 from typing import Any, Literal
@@ -24,8 +24,9 @@ def lrp(
     low: float | None = None,
     high: float | None = None,
     bias: Literal["absorb", "ignore"] = "absorb",
+    engine: Literal["auto", "fast", "zennit"] = "auto",
 ) -> Explainer:
-    """Layer-wise relevance propagation from the target's logit, by zennit.
+    """Layer-wise relevance propagation from the target's logit.
 
     Parameters
     ----------
@@ -45,11 +46,15 @@ def lrp(
     bias : {"absorb", "ignore"}
         "absorb" gives biases their share of the relevance, which is then missing from the sum over the features;
         "ignore" shares it among the inputs alone, which grows without bounds where a layer's output is mostly bias.
+    engine : {"auto", "fast", "zennit"}
+        What computes it. "fast" is several times faster and gives the same values; it knows models whose layers run one
+        after the other (convolutions, linear layers, pooling, ReLU and the like) and names what it does not know.
+        "zennit" takes any model whose layers are modules. "auto" is "fast" where that knows the model, else "zennit".
     """
     from ._lrp import LayerwiseRelevance, check_rules
 
     check_rules(composite, epsilon, gamma, low, high)
-    return LayerwiseRelevance(composite, epsilon, gamma, low, high, bias)
+    return LayerwiseRelevance(composite, epsilon, gamma, low, high, bias, engine)
 
 
 @hookimpl

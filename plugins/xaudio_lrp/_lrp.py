@@ -1,15 +1,15 @@
 """Layer-wise relevance propagation."""
 
-from copy import deepcopy
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import torch
 from torch import Tensor, nn
 
 from xaudio import ModelError, PluginError
 
-from . import _zennit as zennit
+from ._cache import plan_for
+from ._chain import UnknownChainError
+from ._plan import Method
 
 
 class Rules(NamedTuple):
@@ -31,6 +31,12 @@ COMPOSITES = {
     "epsilon_gamma_box": Rules("gamma", "epsilon", "box"),
 }
 DEFAULT_GAMMA = 0.25
+WEIGHTED = (
+    *(nn.Conv1d, nn.Conv2d, nn.Conv3d),
+    *(nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d),
+    nn.Linear,
+)
+"""What a rule can apply to."""
 
 
 def check_rules(composite: str, epsilon: float, gamma: float, low: float | None, high: float | None) -> None:
@@ -51,17 +57,6 @@ def check_rules(composite: str, epsilon: float, gamma: float, low: float | None,
         )
 
 
-def _twin(model: nn.Module) -> nn.Module:
-    """A copy of a model's modules on the same memory of weights.
-
-    zennit exchanges parameters and registers hooks while it works, and 1.0 puts other parameter objects back than it
-    found (which an optimiser would no longer know), so it never gets the model itself.
-    """
-    memo: dict[int, Any] = {id(buffer): buffer.detach() for buffer in model.buffers()}
-    memo |= {id(parameter): nn.Parameter(parameter.detach(), requires_grad=False) for parameter in model.parameters()}
-    return deepcopy(model, memo)
-
-
 @dataclass(frozen=True)
 class LayerwiseRelevance:
     """An explainer; see `xaudio_lrp.lrp` for the parameters.
@@ -77,6 +72,7 @@ class LayerwiseRelevance:
     low: float | None
     high: float | None
     bias: str
+    engine: str = "auto"
 
     def __call__(self, model: nn.Module, features: Tensor, target: Tensor) -> Tensor:
         """Relevance shaped like features (batch, channels, *axes).
@@ -91,41 +87,30 @@ class LayerwiseRelevance:
         Raises
         ------
         ModelError
-            If the model has no layer that a rule applies to, so that the answer would be a mere gradient.
+            If the model has no layer that a rule applies to, so that the answer would be a mere gradient; or if the
+            engine is "fast" and does not know the model.
         """
-        if not any(isinstance(module, zennit.Linear) for module in model.modules()):
+        if not any(isinstance(module, WEIGHTED) for module in model.modules()):
             raise ModelError(f"lrp needs a model with convolutions or linear layers as modules; {type(model).__name__} has none.")
+        if self.engine != "zennit":
+            try:
+                return plan_for(model, features, self._method())(features.detach(), target)
+            except UnknownChainError:
+                if self.engine == "fast":
+                    raise
+        from ._hooks import relevance_by_hooks  # imported here, since zennit takes a while and is seldom needed
 
-        def start(logits: Tensor) -> Tensor:
-            return torch.zeros_like(logits).scatter(1, target[:, None], logits.detach().gather(1, target[:, None]))
+        return relevance_by_hooks(model, features, target, self._method())
 
-        with torch.enable_grad(), zennit.Gradient(_twin(model), self._composite()) as attributor:
-            relevance: Tensor = attributor(features.detach().clone(), start)[1]
-        return relevance.detach()
-
-    def _composite(self) -> Any:
-        names = COMPOSITES[self.composite]
-        layers = [
-            *zennit.layer_map_base(),
-            (zennit.Convolution, self._rule(names.convolution)),
-            (nn.Linear, self._rule(names.linear)),
-        ]
-        first = [(zennit.Linear, self._rule(names.first))] if names.first else []
-        return zennit.SpecialFirstLayerMapComposite(layers, first, canonizers=[zennit.SequentialMergeBatchNorm()])
-
-    def _rule(self, name: str) -> Any:
-        zero = ["bias"] if self.bias == "ignore" else None
-        match name:
-            case "epsilon":
-                return zennit.Epsilon(self.epsilon, zero_params=zero)
-            case "gamma":
-                return zennit.Gamma(self.gamma, zero_params=zero)
-            case "plus":
-                return zennit.ZPlus(zero_params=zero)
-            case "alpha2_beta1":
-                return zennit.AlphaBeta(2, 1, zero_params=zero)
-            case "flat":
-                return zennit.Flat(zero_params=zero)
-            case "box":
-                return zennit.ZBox(self.low, self.high, zero_params=zero)
-        raise ValueError(name)
+    def _method(self) -> Method:
+        rules = COMPOSITES[self.composite]
+        return Method(
+            rules.convolution,
+            rules.linear,
+            rules.first,
+            self.epsilon,
+            self.gamma,
+            self.low,
+            self.high,
+            absorb=self.bias == "absorb",
+        )

@@ -15,15 +15,16 @@ def visual(
     """Picture of the sound with the relevance over it: red speaks for the explained class, blue against it.
 
     Writes ``explanation.png`` (or ``.svg``, ``.pdf``). A model of spectrograms gives the spectrogram in grey under a
-    heat map; a model of waveforms gives the waveform, its relevance, and a segment with every sample coloured.
+    heat map; a model of waveforms gives the waveform, its relevance, and a segment with every sample coloured. Views are
+    drawn alike: time-frequency as the first, time and frequency as the second, with the sum of the relevance from 0 Hz up.
 
     Parameters
     ----------
     dpi : int
         Dots per inch of the picture, 10 to 1200.
     zoom : tuple of float, or None
-        Start and end in seconds of the segment shown in detail (a spectrogram is cut to it); by default the 50 ms with
-        the most relevance, and the whole spectrogram.
+        Start and end in seconds (in Hz along a frequency axis) of the segment shown in detail (a spectrogram is cut to
+        it); by default the 50 ms, or twentieth of the frequencies, with the most relevance, and the whole spectrogram.
     percentile : float
         Percentile, above 0 and up to 100, of the magnitudes of relevance that are not zero at which the colour saturates.
     format : {"png", "svg", "pdf"}

@@ -135,13 +135,17 @@ class Visual:
         return {"spectrogram": spectrogram, "relevance": heat_map}
 
     def draw_waveform(self, axes: tuple[Axes, ...], explanation: Explanation) -> dict[str, Any]:
-        """The waveform, its relevance, and a segment with every sample coloured (as the paper's Figure 2 a, b and c)."""
+        """The waveform, its relevance, and a segment with every sample coloured (as the paper's Figure 2 a, b and c).
+
+        A spectrum is drawn alike, with the sum of the relevance from 0 Hz up to each frequency as a line.
+        """
         (axis,) = explanation.axes
         signal, name = _signal(explanation)
         relevance, limit = _per_cell(explanation), self.limit(explanation)
         whole, below, detail = axes
         segment = _segment(axis.centres, self.zoom) if self.zoom else _most_relevant(axis, relevance)
         start, stop = axis.centres[segment][[0, -1]]
+        cell = _cell(explanation)
 
         whole.plot(axis.centres, signal, color="0.25", linewidth=0.6)
         whole.set_ylabel(name, parse_math=False)
@@ -149,6 +153,10 @@ class Visual:
         for part, colour in ((relevance > 0, RED), (relevance < 0, BLUE)):
             below.vlines(axis.centres[part], 0, relevance[part], color=colour, linewidth=0.6)
         below.set_ylabel("Relevance")
+        if axis.name == "frequency":  # neighbours differ in sign where what is relevant is shorter than the recording
+            total = below.twinx()
+            total.plot(axis.centres, np.cumsum(relevance), color="0.1", linewidth=1)
+            total.set_ylabel("Sum up to here (line)")
         for panel in (whole, below):
             panel.set_xlim(axis.centres[0], axis.centres[-1])
             panel.axvspan(start, stop, color="0.85", zorder=0)
@@ -168,7 +176,11 @@ class Visual:
         )
         detail.margins(x=0.01)
         detail.set_ylabel(name, parse_math=False)
-        titles = ("(a) input", "(b) relevance of every sample", "(c) the shaded segment, samples coloured by relevance")
+        titles = (
+            "(a) input",
+            f"(b) relevance of every {cell}",
+            f"(c) the shaded segment, every {cell} in its relevance's colour",
+        )
         for title, panel in zip(titles, axes, strict=True):
             panel.set_xlabel(_axis_label(axis))
             panel.set_title(title, loc="left", fontsize="small")
@@ -207,10 +219,26 @@ def _features(explanation: Explanation) -> FloatArray:
 
 def _signal(explanation: Explanation) -> tuple[FloatArray, str]:
     """What is drawn along a single axis, and its label: the sound itself where the cells are its samples."""
-    waveform = explanation.clip.waveform
+    waveform, unit = explanation.clip.waveform, explanation.representation.unit
     if explanation.relevance.shape[1:] == waveform.shape:
         return waveform, "Amplitude"
-    return _features(explanation), f"Features ({explanation.representation.unit})"
+    return _features(explanation), f"{'Level' if unit == 'dB' else 'Features'} ({unit})"
+
+
+def _cell(explanation: Explanation) -> str:
+    """What a cell along the single axis is called."""
+    if explanation.relevance.shape[1:] == explanation.clip.waveform.shape:
+        return "sample"
+    return {"time": "frame"}.get(explanation.axes[0].name, explanation.axes[0].name)
+
+
+def _view(explanation: Explanation) -> str:
+    """The view and its options, if the relevance was brought to another domain than the model's."""
+    view = explanation.provenance.get("view")
+    if not view:
+        return ""
+    options = ", ".join(f"{name} {value}" for name, value in view["options"].items())
+    return f" · {view['name']} view" + (f" ({options})" if options else "")
 
 
 def _edges(centres: FloatArray) -> FloatArray:
@@ -274,5 +302,5 @@ def _title(explanation: Explanation) -> str:
     data = [str(explanation.provenance.get(key) or "") for key in ("data", "note")]
     origin = " · ".join(part for part in (*data, Path(explanation.clip.source).name) if part)
     nothing = "" if np.any(explanation.relevance) else "there is no relevance: it is zero everywhere"
-    lines = [f"{task}{outcome}{truth}", explanation.explainer, origin, nothing]
+    lines = [f"{task}{outcome}{truth}", explanation.explainer + _view(explanation), origin, nothing]
     return "\n".join(row for line in lines for row in textwrap.wrap(line, WIDTH_OF_TITLE))

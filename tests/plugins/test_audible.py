@@ -244,3 +244,48 @@ def test_options_reach_the_renderer():
     made = create("renderer", "audible", format="flac", loudness="match", peak="0.5", domain="waveform")
     assert made == Audible(format="flac", loudness="match", peak=0.5, domain="waveform")
     assert replace(made, peak=0.4).peak == 0.4
+
+
+def test_frequency_view_is_a_filter(tmp_path):
+    """Gains are the relevance of the frequencies: for 500 Hz, against 2000 Hz."""
+    sound = recording().astype(np.float64)
+    low = np.where(np.arange(SAMPLES) < 4000, sound, 0)
+    item = explanation((sound * (3 * low - sound))[None].astype(np.float32)).view("frequency")
+    sounds, facts = written(Audible(), item, tmp_path)
+    assert facts["sounds"]["positive.wav"]["share_of_relevance"] == pytest.approx(2 / 3, abs=0.02)
+    for name, sign, hertz in (("positive", 1, 500), ("negative", -1, 2000)):
+        gains = np.maximum(sign * item.relevance[0], 0)
+        expected = np.fft.irfft(np.fft.rfft(item.clip.waveform) * gains / gains.max())
+        np.testing.assert_allclose(sounds[name], expected * 0.95 / np.abs(expected).max(), atol=2 * LSB)
+        assert abs(int(np.abs(np.fft.rfft(sounds[name])).argmax()) - hertz) <= 3
+
+
+@pytest.mark.parametrize("options", [{}, {"window": "hamming", "length": 256, "hop": 64}])
+def test_time_frequency_view_masks_the_transform(options, tmp_path):
+    item = explanation(recording()[None] ** 2).view("time-frequency", **options)
+    everywhere = Audible().parts(item.with_relevance(np.ones_like(item.relevance)))["positive"].waveform
+    np.testing.assert_allclose(everywhere, recording() * 0.95 / np.abs(recording()).max(), atol=1e-6)
+    frequencies, times = (axis.centres for axis in item.axes)
+    chosen = (np.abs(frequencies[:, None] - 2000) < 200) & (times > 0.55) & (times < 0.65)
+    sounds, _ = written(Audible(), item.with_relevance(chosen[None].astype(np.float64)), tmp_path)
+    energy = sounds["positive"] ** 2
+    assert energy[4300:5300].sum() > 0.98 * energy.sum()
+    assert abs(int(np.abs(np.fft.rfft(sounds["positive"])).argmax()) - 2000) < 20
+    assert not sounds["negative"].any()
+
+
+def test_time_view_of_a_spectrogram_is_equation_4():
+    item = explanation(spectrogram_relevance(), representation="spectrogram").view("time")
+    part = Audible().parts(item)["positive"].waveform
+    expected = loop(item.relevance[0], recording(), 1)
+    np.testing.assert_allclose(part, expected * 0.95 / np.abs(expected).max(), atol=1e-6)
+
+
+@pytest.mark.parametrize("view", ["frequency", "time-frequency"])
+def test_a_view_is_heard_in_the_samples_if_asked(view):
+    item = explanation(recording()[None] ** 2).view(view)
+    sound = torch.from_numpy(recording())[None]
+    relevance = item.representation.to_waveform_relevance(sound, torch.from_numpy(item.relevance)[None])[0].numpy()
+    expected = loop(relevance, recording(), 1)
+    part = Audible(domain="waveform").parts(item)["positive"].waveform
+    np.testing.assert_allclose(part, expected * 0.95 / np.abs(expected).max(), atol=1e-5)

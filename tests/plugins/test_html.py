@@ -253,3 +253,20 @@ def test_folder_that_cannot_be_written(tmp_path, monkeypatch):
     monkeypatch.setattr(Html, "page", lambda self, item: "page")
     with pytest.raises(OutputError, match="cannot be written"):
         Html()(explanation(), tmp_path / "file")
+
+
+@pytest.mark.parametrize(("view", "where"), [("frequency", "frequency 44"), ("time-frequency", "frequency 4")])
+def test_views_are_shown_and_named(view, where):
+    sound = explanation().clip.waveform
+    item = explanation().with_relevance((sound**2)[None]).view(view)
+    page = Page(Html().page(item))
+    assert len(page.find("img")) == 1
+    assert len(page.find("audio")) >= 2  # what rounding leaves of no relevance against the class may be silent
+    ((picture, _),) = page.find("img")
+    assert f"{view} view" in picture["alt"]
+    assert f"it is strongest at {where}" in picture["alt"]
+    text = " ".join(text for _, text in page.find("tr"))
+    assert f"view{view} (" in text
+    assert "lost share: 0, lost sum: " in text
+    if view == "time-frequency":
+        assert "window: hann, length: 455, hop: 35" in text

@@ -263,7 +263,7 @@ def test_single_axis_of_another_kind():
 
     figure = Visual().figure(explanation(Spectrum(), np.eye(1, 20, 7)[None][0]))
     assert figure.axes[0].get_xlabel() == "Frequency (Hz)"
-    assert figure.axes[0].get_ylabel() == "Features (dB)"
+    assert figure.axes[0].get_ylabel() == "Level (dB)"
     np.testing.assert_array_equal(figure.axes[0].lines[0].get_ydata(), np.arange(20))
 
 
@@ -355,3 +355,60 @@ def test_options_are_checked(options, message):
 def test_options_reach_the_renderer():
     made = create("renderer", "visual", dpi="72", percentile="90", format="svg", zoom=(0.1, 0.2))
     assert made == Visual(dpi=72, percentile=90, format="svg", zoom=(0.1, 0.2))
+
+
+@pytest.fixture
+def two_tones():
+    """A waveform explanation of a sound of 100 and 300 Hz, 100 Hz for the class and 300 Hz against it in its second half."""
+    time = np.arange(SAMPLES) / RATE
+    low, high = np.sin(2 * np.pi * 100 * time), np.sin(2 * np.pi * 300 * time) * (time >= 0.5)
+    sound = low + high
+    relevance = sound * 2 * (low - high)
+    item = explanation(create("representation", "waveform", sample_rate=RATE, samples=SAMPLES), relevance[None])
+    return replace(item, clip=replace(item.clip, waveform=sound.astype(np.float32)))
+
+
+def test_frequency_view_is_a_curve_of_relevance_per_frequency(two_tones):
+    seen = two_tones.view("frequency")
+    figure = Visual(percentile=100).figure(seen)
+    spectrum, below, detail = figure.axes[:3]
+    assert [panel.get_xlabel() for panel in (spectrum, below, detail)] == ["Frequency (Hz)"] * 3
+    assert spectrum.get_ylabel() == "Level (dB)"
+    np.testing.assert_array_equal(spectrum.lines[0].get_xydata(), np.stack([np.arange(501), seen.features[0]], axis=1))
+    assert spectrum.get_xlim() == (0, 500)
+    assert "every frequency" in below.get_title(loc="left")
+    assert "sample" not in detail.get_title(loc="left")
+    assert "lrp:epsilon=1e-06 · frequency view" in figure.get_suptitle()
+    total = next(panel for panel in figure.axes if "Sum up to here" in panel.get_ylabel())
+    climb = np.asarray(total.lines[0].get_ydata())
+    assert climb[-1] == pytest.approx(two_tones.relevance.sum(), rel=1e-6)
+    assert climb[200] == pytest.approx(1000, rel=0.05)
+    lengths = {
+        tuple(np.round(line.get_color()[0][:3], 2)): [abs(path.vertices[1, 1]) for path in line.get_paths()]
+        for line in below.collections
+    }
+    assert max(lengths[RED]) == pytest.approx(seen.relevance.max())
+    assert max(lengths[BLUE]) == pytest.approx(-seen.relevance.min())
+    assert Visual(zoom=(280, 320)).figure(seen).axes[2].get_xlim() == pytest.approx((280, 319), abs=1)
+
+
+def test_time_frequency_view_is_an_image_in_hertz_and_seconds(two_tones):
+    figure = Visual().figure(two_tones.view("time-frequency", window="hann", length=100, hop=25))
+    axes = figure.axes[0]
+    assert (axes.get_xlabel(), axes.get_ylabel()) == ("Time (s)", "Frequency (Hz)")
+    assert pixel(figure, axes, 0.25, 100) == pytest.approx(RED, abs=0.05)
+    assert pixel(figure, axes, 0.75, 300) == pytest.approx(BLUE, abs=0.05)
+    for place in ((0.25, 300), (0.25, 450), (0.75, 450)):
+        assert np.ptp(pixel(figure, axes, *place)) < 0.01, "nothing is there: it must be grey"
+    assert "time-frequency view (window hann, length 100, hop 25)" in figure.get_suptitle()
+
+
+def test_time_view_of_a_spectrogram_is_drawn_as_a_waveform(planted):
+    sound = planted.clip.waveform
+    levels = create("representation", "spectrogram", sample_rate=RATE, samples=SAMPLES, window=64, hop=16)
+    shape = (1, *(len(axis.centres) for axis in levels.axes))
+    item = replace(planted, axes=levels.axes, features=np.zeros(shape), relevance=np.ones(shape), _representation=levels)
+    figure = Visual().figure(item.view("time"))
+    assert figure.axes[0].get_ylabel() == "Amplitude"
+    np.testing.assert_array_equal(figure.axes[0].lines[0].get_ydata(), sound)
+    assert "every sample" in figure.axes[1].get_title(loc="left")

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated
+import warnings
+from typing import Annotated, Any
 
 import typer
 
 from .. import __version__
-from ..errors import XaudioError
-from . import bench, data, explain, plugins, report, train
+from ..errors import XaudioError, XaudioWarning
+from . import bench, data, doctor, explain, plugins, report, train
 
 INTERRUPTED = 130
 """Exit status after Ctrl-C, as shells have it: 128 and the number of the signal."""
@@ -27,6 +28,7 @@ app.add_typer(data.app, name="data")
 app.add_typer(bench.app, name="bench")
 app.command("train")(train.train)
 app.command("explain")(explain.explain)
+app.command("doctor")(doctor.doctor)
 app.command("report")(report.report)
 
 
@@ -43,8 +45,23 @@ def _options(
     """Options of the program itself."""
 
 
+def _show_warnings() -> None:
+    """Show warnings of our own as one line, without the line of code that Python adds; all others as before."""
+    before = warnings.showwarning
+
+    def show(message: Any, category: type[Warning], *rest: Any, **more: Any) -> None:
+        if issubclass(category, XaudioWarning):
+            print(f"xaudio: warning: {message}", file=sys.stderr)
+        else:
+            before(message, category, *rest, **more)
+
+    warnings.simplefilter("always", XaudioWarning)
+    warnings.showwarning = show
+
+
 def main() -> None:
     """Run the command line: exit status 0 done, 1 an error the user can mend, 2 wrong usage, 130 interrupted."""
+    _show_warnings()
     try:
         app()
     except XaudioError as error:

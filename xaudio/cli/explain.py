@@ -20,6 +20,13 @@ def explain(
         list[str] | None,
         typer.Option(help="Explainer, with options as in lrp:composite=epsilon_plus; may be repeated. [default: lrp]"),
     ] = None,
+    view: Annotated[
+        str | None,
+        typer.Option(
+            help="Domain to show the relevance in: time, frequency or time-frequency, the last with options as in "
+            "time-frequency:window=hann,length=455,hop=35. [default: what the model reads]"
+        ),
+    ] = None,
     target: Annotated[str | None, typer.Option(help="Class to explain; by default the predicted one.")] = None,
     render: Annotated[str, typer.Option(help="Renderers, separated by commas.")] = "visual,audible,html",
     fit: Annotated[
@@ -41,10 +48,13 @@ def explain(
     from ..pipeline import load_model
     from ..rendering import save_and_render
     from ..runs import output_folder, write_run
+    from ..views import parse_view
 
     warn_about_plugins()
     keep_large_buffers()
     resolve_device(device)
+    if view is not None:
+        parse_view(view)
     refuse_to_overwrite(files, out)
     output_folder(out)
     classifier = load_model(model, device)
@@ -62,11 +72,18 @@ def explain(
             resampling=resampling,
             seed=seed,
             batch_size=batch_size,
+            view=view,
             **options,
         )
         explanations += found if isinstance(found, list) else [found]
     written = save_and_render(explanations, split_specs(render), out)
-    settings = {"files": [str(path) for path in files], "explainers": explainer or ["lrp"], "target": target, "model": str(model)}
+    settings = {
+        "files": [str(path) for path in files],
+        "explainers": explainer or ["lrp"],
+        "view": view,
+        "target": target,
+        "model": str(model),
+    }
     write_run(out, settings=settings, device=str(classifier.device))
     if as_json:
         print_json([_record(item, paths) for item, paths in zip(explanations, written, strict=True)])
@@ -98,6 +115,7 @@ def _record(item, paths) -> dict[str, object]:  # type: ignore[no-untyped-def]
         "relevance_sum": float(item.relevance.sum()),
         "logit": float(item.logits[item.target]),
         "explainer": item.explainer,
+        "domain": item.domain,
         "notes": list(item.clip.notes),
         "files": [str(path) for path in paths],
     }

@@ -1,0 +1,161 @@
+"""Explains, draws and compares; what is done is kept, so the same command goes on."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import xaudio
+from xaudio import Classifier, Clip, DataError, Explanation, ModelError, PluginError, XaudioError
+from xaudio.types import Dataset
+
+from .agreement import agreement
+from .report import Card, Model, Results, write_report
+
+COMPOSITES = ("epsilon_plus", "epsilon_alpha2_beta1", "epsilon_gamma", "epsilon", "gamma")
+
+
+class Gallery:
+    """See `xaudio_bench_gallery.gallery`.
+
+    Raises
+    ------
+    PluginError
+        If a number or a method does not fit.
+    """
+
+    def __init__(
+        self,
+        models: tuple[str, ...],
+        dataset: str | None,
+        data: Path | None,
+        recordings: int,
+        methods: tuple[str, ...],
+        device: str,
+        seed: int,
+    ) -> None:
+        if recordings < 1 or seed < 0:
+            raise PluginError(f"--recordings {recordings} must be 1 or more, and --seed {seed} 0 or more.")
+        self.models, self.dataset, self.data, self.recordings = models, dataset, data, recordings
+        self.methods = xaudio.split_specs(",".join(methods)) or all_methods()
+        self.device, self.seed = device, seed
+        for method in self.methods:
+            name, options = xaudio.parse_spec(method)
+            xaudio.create("explainer", name, **options)
+
+    def __call__(self, folder: Path) -> None:
+        """Run, or continue, in a folder.
+
+        Raises
+        ------
+        XaudioError
+            If a model or the data cannot be used, or the models have no test recording in common.
+        """
+        classifiers = [xaudio.load_model(path, self.device) for path in self.models]
+        dataset = self._open(classifiers)
+        indices = common_recordings(classifiers, dataset, self.recordings)
+        clips = [dataset[index] for index in indices]
+        models = [
+            self._explain(path, classifier, clips, folder / f"model{number}")
+            for number, (path, classifier) in enumerate(zip(self.models, classifiers, strict=True))
+        ]
+        results = Results(
+            data=dataset.title,
+            recordings=[Path(clip.source).name or f"recording {index}" for clip, index in zip(clips, indices, strict=True)],
+            methods=list(self.methods),
+            models=models,
+        )
+        settings = {"models": self.models, "methods": self.methods, "recordings": self.recordings, "seed": self.seed}
+        xaudio.write_run(folder, settings=settings, device=str(classifiers[0].device), data=dataset.title)
+        xaudio.write_json(folder / "results.json", results.model_dump())
+        print(f"Gallery: {self.report(folder)}")
+
+    def report(self, folder: Path) -> Path:
+        """Write ``report.html`` anew from what the folder holds."""
+        return write_report(folder)
+
+    def _open(self, classifiers: Sequence[Classifier]) -> Dataset:
+        name = self.dataset or classifiers[0].facts.get("dataset")
+        if not name:
+            raise DataError(f"{self.models[0]} does not say on which data set it was trained. Give --dataset.")
+        return xaudio.open_dataset(name, self.data, self.seed)
+
+    def _explain(self, path: str, classifier: Classifier, clips: Sequence[Clip], folder: Path) -> Model:
+        found: dict[str, list[Explanation]] = {}
+        cards: list[Card] = []
+        for number, method in enumerate(self.methods):
+            target = folder / f"{number:02d}-{re.sub('[^a-z0-9_]+', '-', method.lower())}"
+            with xaudio.progress(f"{Path(path).name}: {method}", len(clips)) as advance:
+                start = time.monotonic()
+                try:
+                    found[method] = self._explained(method, classifier, clips, target)
+                except XaudioError as error:
+                    cards.append(Card(method=method, folders=[], seconds=None, refused=str(error)))
+                    continue
+                folders = []
+                for index, explanation in enumerate(found[method]):
+                    folders.append(str(_drawn(explanation, target / str(index)).relative_to(folder.parent)))
+                    advance()
+                cards.append(Card(method=method, folders=folders, seconds=round(time.monotonic() - start, 2), refused=None))
+        names = list(found)
+        titles = [_title(explanation) for explanation in next(iter(found.values()))] if found else []
+        matrix = agreement([found[name] for name in names])
+        return Model(name=Path(path).name, titles=titles, cards=cards, compared=names, agreement=matrix)
+
+    def _explained(self, method: str, classifier: Classifier, clips: Sequence[Clip], folder: Path) -> list[Explanation]:
+        """Explanations of the predicted classes, read where an earlier run left them."""
+        paths = [folder / str(index) / "explanation.safetensors" for index in range(len(clips))]
+        if all(path.exists() for path in paths):
+            return [Explanation.load(path) for path in paths]
+        name, options = xaudio.parse_spec(method)
+        given: dict[str, Any] = dict(options)
+        found = xaudio.explain(classifier, list(clips), explainer=name, device=self.device, **given)
+        items = found if isinstance(found, list) else [found]
+        for path, item in zip(paths, items, strict=True):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            item.save(path)
+        return items
+
+
+def all_methods() -> tuple[str, ...]:
+    """All installed explainers with their defaults, and the composites of lrp that take any input."""
+    names = [name for name in xaudio.names("explainer") if name != "lrp"]
+    return (*(f"lrp:composite={composite}" for composite in COMPOSITES), *names)
+
+
+def common_recordings(classifiers: Sequence[Classifier], dataset: Dataset, count: int) -> list[int]:
+    """Indices of recordings that none of the models was trained on, evenly spread.
+
+    Raises
+    ------
+    ModelError
+        If there are none.
+    """
+    common = set(range(len(dataset)))
+    for classifier in classifiers:
+        if classifier.facts.get("dataset") == dataset.name and classifier.task in dataset.tasks:
+            common &= {int(index) for index in dataset.folds(classifier.task)[classifier.facts["fold"]].test}
+    found = sorted(common)
+    if not found:
+        raise ModelError(f"The models have no test recording of {dataset.title} in common: give models of the same fold.")
+    count = min(count, len(found))
+    return [found[index] for index in np.linspace(0, len(found) - 1, count).round().astype(int)]
+
+
+def _drawn(explanation: Explanation, folder: Path) -> Path:
+    """The folder with picture and sounds, written unless they are there."""
+    if not (folder / "audible.json").exists():
+        explanation.render("visual:dpi=55", "audible:format=flac", folder=folder)
+    return folder
+
+
+def _title(explanation: Explanation) -> str:
+    predicted = f"predicted {explanation.classes[explanation.predicted]!r}"
+    truth = "" if explanation.label is None else f", truth {explanation.classes[explanation.label]!r}"
+    speaker = f", speaker {explanation.clip.speaker}" if explanation.clip.speaker else ""
+    return f"{predicted} ({explanation.probabilities[explanation.predicted]:.0%}){truth}{speaker}"

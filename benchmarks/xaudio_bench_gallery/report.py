@@ -1,0 +1,91 @@
+"""The gallery as one page that needs nothing else."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+from importlib.resources import files
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+import xaudio
+from xaudio import ModelError
+
+KINDS = {".png": "image/png", ".flac": "audio/flac"}
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Card(_Part):
+    """A method on all recordings of a model."""
+
+    method: str
+    folders: list[str] = Field(description="Of each recording's picture and sounds.")
+    seconds: float | None = Field(description="To explain and draw all recordings, or to read what was there.")
+    refused: str | None = Field(description="Why the method does not work for this model.")
+
+
+class Model(_Part):
+    """A model with all methods."""
+
+    name: str
+    titles: list[str] = Field(description="Of each recording: prediction, truth and speaker.")
+    cards: list[Card]
+    compared: list[str] = Field(description="The methods of the matrix.")
+    agreement: list[list[float | None]] = Field(description="Spearman's rank correlation, mean over recordings.")
+
+
+class Results(_Part):
+    """What the page shows."""
+
+    format: Literal[1] = 1
+    benchmark: Literal["gallery"] = "gallery"
+    data: str
+    recordings: list[str]
+    methods: list[str]
+    models: list[Model]
+
+
+def write_report(folder: Path) -> Path:
+    """Write ``report.html`` from what the folder holds.
+
+    Raises
+    ------
+    ModelError
+        If a file is missing, damaged or of another version.
+    """
+    import jinja2
+
+    content = xaudio.read_json(folder / "results.json")
+    try:
+        results = Results.model_validate(content)
+    except ValidationError:
+        raise ModelError(f"{folder}/results.json: is damaged or of another version. Run the gallery again.") from None
+    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment.filters["embedded"] = lambda name: embedded(folder / name)
+    template = environment.from_string(files(__package__).joinpath("report.html.j2").read_text(encoding="utf-8"))
+    run = json.dumps(xaudio.read_json(folder / "run.json"), indent=2)
+    return xaudio.write_text(folder / "report.html", template.render(results=results, run=run))
+
+
+def embedded(path: Path) -> str:
+    """A file as a data address, or "" where there is none, such as a sound that would be silent."""
+    if not path.exists():
+        return ""
+    content = _small(path) if path.suffix == ".png" else path.read_bytes()
+    return f"data:{KINDS[path.suffix]};base64,{base64.b64encode(content).decode()}"
+
+
+def _small(path: Path) -> bytes:
+    """A picture with 64 colours, a third of the size: there are hundreds on the page."""
+    from PIL import Image
+
+    content = io.BytesIO()
+    with Image.open(path) as picture:
+        picture.convert("RGB").quantize(64).save(content, "PNG", optimize=True)
+    return content.getvalue()

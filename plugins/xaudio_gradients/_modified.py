@@ -1,0 +1,207 @@
+"""Explainers that run the model with other derivatives than its own: guided backpropagation and DeepLIFT.
+
+A mode of torch sees every function the model calls, whether through a module or not, and puts another in its place for
+one forward pass. Nothing is hooked onto the model or changed in it, a ReLU may be used many times, and operations in
+place keep their meaning.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+
+from xaudio import ModelError, Sound
+from xaudio.types import Baseline
+
+from ._gradients import at_least, baseline_of, blocks, differentiate
+
+Function = Callable[[Tensor], Tensor]
+
+RELU = frozenset({"relu", "relu_"})
+IN_PLACE = frozenset({"leaky_relu", "elu", "selu", "celu", "sigmoid", "tanh", "hardtanh", "clamp", "clamp_min", "clamp_max"})
+ELEMENTWISE = (
+    RELU
+    | IN_PLACE
+    | {f"{name}_" for name in IN_PLACE}
+    | {"relu6", "gelu", "silu", "mish", "softplus", "softsign", "prelu", "threshold", "_threshold", "hardsigmoid", "hardswish"}
+    | {"logsigmoid", "log_sigmoid", "tanhshrink", "hardshrink", "softshrink", "exp", "log", "log1p", "log2", "log10"}
+    | {"sqrt", "rsqrt", "square", "abs", "sin", "cos", "pow", "__pow__"}
+)
+MAXIMUM = frozenset(f"{kind}max_pool{axes}d" for kind in ("", "adaptive_") for axes in (1, 2, 3)) | {"amax"}
+
+NEAR = 1e-6
+"""Differences of activations smaller than this share of them are replaced by the derivative: their quotient is rounding."""
+
+GAP = 0.01
+"""Share of the relevance that may be missing or too much before DeepLIFT is refused."""
+
+
+class _Replacing(TorchFunctionMode):
+    """Puts `replace(function, input)` in the place of the functions of these names."""
+
+    def __init__(self, names: frozenset[str], replace: Callable[[str, Function, Tensor], Tensor]) -> None:
+        super().__init__()
+        self.names, self.replace, self.calls = names, replace, 0
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        name = getattr(func, "__name__", "")
+        if name not in self.names or not args or not isinstance(args[0], Tensor):
+            return func(*args, **kwargs)
+        self.calls += 1
+        value, rest = args[0], args[1:]
+        if not kwargs.get("inplace") and (not name.endswith("_") or name.startswith("__")):
+            return self.replace(name, lambda given: func(given, *rest, **kwargs), value)
+        result = self.replace(name, lambda given: func(given.clone(), *rest, **kwargs), value.clone())
+        return value.copy_(result)
+
+
+class _Guided(torch.autograd.Function):
+    """ReLU that lets only what speaks for the target through on the way back."""
+
+    @staticmethod
+    def forward(context: Any, value: Tensor) -> Tensor:
+        context.save_for_backward(value)
+        return value.clamp(min=0)
+
+    @staticmethod
+    def backward(context: Any, gradient: Tensor) -> Any:
+        return gradient.clamp(min=0) * (context.saved_tensors[0] > 0)
+
+
+def _pull_back(function: Function, value: Tensor, gradient: Tensor) -> Tensor:
+    """The function's own derivative at a value, applied to a gradient."""
+    with torch.enable_grad():
+        value = value.detach().requires_grad_()
+        return torch.autograd.grad(function(value), value, gradient)[0]
+
+
+class _Rescaled(torch.autograd.Function):
+    """A function of each element whose derivative is the slope between the reference and the value."""
+
+    @staticmethod
+    def forward(context: Any, value: Tensor, reference: Tensor, function: Function) -> Tensor:
+        context.save_for_backward(value, reference)
+        context.function = function
+        return function(value)
+
+    @staticmethod
+    def backward(context: Any, gradient: Tensor) -> Any:
+        value, reference = context.saved_tensors
+        way = value - reference
+        near = way.abs() <= NEAR * torch.maximum(value.abs(), reference.abs())
+        rise = context.function(value) - context.function(reference)
+        slope = gradient * rise / way.masked_fill(near, 1)
+        if near.any():
+            slope = torch.where(near, _pull_back(context.function, value, gradient), slope)
+        return slope, None, None
+
+
+class _RescaledMaximum(torch.autograd.Function):
+    """A maximum over windows that gives its change to one input: the largest there is, now or in the reference.
+
+    A maximum that grew is due to the input that is the largest now, one that fell to the input that was the largest in
+    the reference; each changed at least as much as the maximum did, so the quotient is always between 0 and 1. Windows
+    may overlap.
+    """
+
+    @staticmethod
+    def forward(context: Any, value: Tensor, reference: Tensor, function: Function) -> Tensor:
+        context.save_for_backward(value, reference)
+        context.function = function
+        return function(value)
+
+    @staticmethod
+    def backward(context: Any, gradient: Tensor) -> Any:
+        value, reference = context.saved_tensors
+        function = context.function
+        rise = function(value) - function(reference)
+        shares = _pull_back(function, value, gradient * rise.clamp(min=0))
+        shares += _pull_back(function, reference, gradient * rise.clamp(max=0))
+        way = value - reference
+        return torch.where(way == 0, 0, shares / way.masked_fill(way == 0, 1)), None, None
+
+
+@dataclass(frozen=True)
+class GuidedBackprop:
+    """Gradient without what speaks against the target; see `xaudio_gradients.guided_backprop`."""
+
+    internal_batch_size: int | None
+
+    def __post_init__(self) -> None:
+        at_least(1, "guided_backprop", internal_batch_size=self.internal_batch_size)
+
+    def __call__(self, model: nn.Module, features: Tensor, target: Tensor) -> Tensor:
+        """Relevance shaped like features (Springenberg et al. 2014, arXiv 1412.6806, section 3.4).
+
+        Raises
+        ------
+        ModelError
+            If the model calls no ReLU.
+        """
+        guided = _Replacing(RELU, lambda name, function, value: _Guided.apply(value))  # type: ignore[no-untyped-call]
+        chunks = blocks(len(features), self.internal_batch_size)
+        found = [differentiate(model, features[rows], target[rows], guided)[0] for rows in chunks]
+        if not guided.calls:
+            raise ModelError(
+                f"guided_backprop changes the derivative of ReLU, and {type(model).__name__} has none: use gradient."
+            )
+        return torch.cat(found)
+
+
+@dataclass(frozen=True)
+class DeepLift:
+    """Differences of activations from a baseline's, shared out; see `xaudio_gradients.deep_lift`."""
+
+    baseline: Baseline
+    seed: int
+    internal_batch_size: int | None
+
+    def __post_init__(self) -> None:
+        at_least(1, "deep_lift", internal_batch_size=self.internal_batch_size)
+
+    def __call__(self, model: nn.Module, features: Tensor, target: Tensor, *, sound: Sound | None = None) -> Tensor:
+        """Relevance shaped like features (Shrikumar et al. 2017, arXiv 1704.02685, rescale rule).
+
+        Raises
+        ------
+        ModelError
+            If the relevance misses the difference of the logits, because the model has a non-linear operation that the
+            rule is not defined for.
+        """
+        features = features.detach()
+        baseline = baseline_of(self.baseline, features, sound, self.seed)
+        chunks = blocks(len(features), self.internal_batch_size)
+        return torch.cat([_deep_lift(model, features[rows], baseline[rows], target[rows]) for rows in chunks])
+
+
+def _deep_lift(model: nn.Module, features: Tensor, baseline: Tensor, target: Tensor) -> Tensor:
+    references: list[Tensor] = []
+
+    def record(name: str, function: Function, value: Tensor) -> Tensor:
+        references.append(value.clone())
+        return function(value)
+
+    with torch.no_grad(), _Replacing(ELEMENTWISE | MAXIMUM, record):
+        reference = model(baseline.clone()).gather(1, target[:, None])[:, 0]
+    recorded = iter(references)
+
+    def rescale(name: str, function: Function, value: Tensor) -> Tensor:
+        kind = _RescaledMaximum if name in MAXIMUM else _Rescaled
+        result: Tensor = kind.apply(value, next(recorded), function)  # type: ignore[no-untyped-call]
+        return result
+
+    slope, score = differentiate(model, features, target, _Replacing(ELEMENTWISE | MAXIMUM, rescale))
+    relevance = slope * (features - baseline)
+    total = relevance.flatten(1).abs().sum(1)
+    gap = (relevance.flatten(1).sum(1) - (score - reference)).abs()
+    if (gap > GAP * total).any():
+        raise ModelError(
+            f"deep_lift: the relevance misses the logits' difference from the baseline by {gap.max():.2g}, because "
+            f"{type(model).__name__} has a non-linear operation that the rescale rule is not defined for (softmax, layer "
+            "normalisation, attention, recurrence, scripted code): use integrated_gradients."
+        )
+    return relevance

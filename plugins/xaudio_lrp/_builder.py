@@ -1,0 +1,239 @@
+"""From the layers of a model to the steps of a plan."""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from ._chain import Chain, Leaf, UnknownChainError
+from ._plan import Method, Plan, Source
+from ._pooling import MaxPool
+from ._rules import Product, Rule, Situation, box_rule, make_rule
+from ._steps import AverageStep, PassStep, PoolStep, Step, WeightedStep
+
+WINDOW = 64
+"""Cells of the largest pooling window that is worth taking place by place."""
+TOLERANCE = {torch.float32: 1e-4, torch.float64: 1e-9}
+"""How far the plan's logits may be from the model's, relative to the largest."""
+
+CONVOLUTIONS = (nn.Conv1d, nn.Conv2d)
+WEIGHTED = (*CONVOLUTIONS, nn.Linear)
+MAX_POOLS = (nn.MaxPool1d, nn.MaxPool2d)
+AVERAGES = (nn.AvgPool1d, nn.AvgPool2d, nn.AdaptiveAvgPool1d, nn.AdaptiveAvgPool2d)
+NORMALISATIONS = (nn.BatchNorm1d, nn.BatchNorm2d)
+SHAPES = (nn.Flatten, nn.Unflatten, nn.Identity, nn.Dropout, nn.Dropout1d, nn.Dropout2d)
+POSITIVE = (nn.ReLU, nn.ReLU6, nn.Sigmoid)
+SIGNED = (nn.LeakyReLU, nn.ELU, nn.SELU, nn.CELU, nn.GELU, nn.SiLU, nn.Tanh, nn.Softplus, nn.Hardtanh, nn.Softsign)
+
+
+class PlanBuilder:
+    """Builds the plan of a recorded chain of layers.
+
+    Attributes
+    ----------
+    plan : Plan
+    sources : list of Source
+        The tensors it depends on.
+
+    Raises
+    ------
+    UnknownChainError
+        If there is a layer that it does not know, or the plan's logits are not the model's.
+    """
+
+    def __init__(self, chain: Chain, method: Method) -> None:
+        if chain.features.dtype not in TOLERANCE:
+            raise UnknownChainError(f"its features are {chain.features.dtype}; expected float32 or float64")
+        self.method = method
+        self.sources: list[Source] = []
+        self.positive = False
+        self.first = True
+        with torch.no_grad():
+            self.plan = Plan(tuple(self._steps([leaf for leaf in chain.leaves if type(leaf.module) not in SHAPES])))
+            logits, _ = self.plan.forward(chain.features)
+        difference, largest = (logits - chain.logits).abs().max(), chain.logits.abs().max()
+        if logits.shape != chain.logits.shape or not difference <= TOLERANCE[logits.dtype] * largest:
+            raise UnknownChainError(f"its layers alone give other logits, by up to {float(difference):.3g}")
+
+    def _steps(self, leaves: list[Leaf]) -> list[Step]:
+        steps: list[Step] = []
+        while leaves:
+            leaf, leaves = leaves[0], leaves[1:]
+            kind = type(leaf.module)
+            if kind in WEIGHTED:
+                step, leaves = self._weighted(leaf, leaves)
+                steps.append(step)
+                self.positive = step.relu
+            elif kind in MAX_POOLS:
+                steps.append(PoolStep(_max_pool(leaf), _size(leaf)))
+            elif kind in AVERAGES:
+                steps.append(AverageStep(_average(leaf.module), _size(leaf)))
+            elif kind in NORMALISATIONS:
+                if not leaf.module.track_running_stats or leaf.module.running_mean is None:
+                    raise UnknownChainError(f"layer {leaf.name!r} normalises by the batch's own statistics")
+                self._use(leaf, "weight", "bias", "running_mean", "running_var", copy=False)
+                steps.append(PassStep(leaf.module, leaf.inputs))
+                self.positive = False
+            elif kind in POSITIVE or kind in SIGNED:
+                steps.append(PassStep(leaf.module, None))
+                self.positive = kind in POSITIVE
+            else:
+                raise UnknownChainError(f"layer {leaf.name!r} is a {kind.__name__}, for which it has no rule")
+        if self.first:
+            raise UnknownChainError("it has no convolution or linear layer")
+        return steps
+
+    def _weighted(self, leaf: Leaf, rest: list[Leaf]) -> tuple[WeightedStep, list[Leaf]]:
+        """A step for a layer and as many of the following ones as can be taken together with it."""
+        product, size = _product(leaf), _size(leaf)
+        name = self._rule_name(leaf)
+        scale = 1.0
+        normalised = rest[0] if rest and type(rest[0].module) in NORMALISATIONS else None
+        if normalised is not None:
+            weight, bias, scale = self._merged(leaf, normalised)
+            rest = rest[1:]
+        else:
+            # The epsilon rule of a linear layer works with the weights as they are, so that these need not be copied.
+            live = name == "epsilon" and type(leaf.module) is nn.Linear
+            weight, bias = self._use(leaf, "weight", "bias", copy=not live)
+        assert weight is not None  # noqa: S101
+        weight = _as_2d(weight)
+        pool, relu, rest = _followers(leaf, rest)
+        # Layers multiply relevance by their input, so behind a ReLU what is not positive has none; a batch
+        # normalisation or another activation in between would pass it on to where the input is 0.
+        situation = Situation(self.positive, relu and _multiplied(rest))
+        rule = self._rule(name, product, size, weight, bias, situation)
+        return WeightedStep(product, size, weight, bias, rule, scale, pool, relu), rest
+
+    def _rule_name(self, leaf: Leaf) -> str:
+        convolution = type(leaf.module) in CONVOLUTIONS
+        name = self.method.convolution if convolution else self.method.linear
+        if self.first and self.method.first:
+            name = self.method.first
+        self.first = False
+        return name
+
+    def _rule(
+        self, name: str, product: Product, size: tuple[int, ...], weight: Tensor, bias: Tensor | None, situation: Situation
+    ) -> Rule:
+        method = self.method
+        if name == "box":
+            assert method.low is not None and method.high is not None  # noqa: PT018, S101
+            return box_rule(product, weight, bias, size, method.low, method.high)
+        return make_rule(name, weight, bias, situation, epsilon=method.epsilon, gamma=method.gamma, absorb=method.absorb)
+
+    def _use(self, leaf: Leaf, *attributes: str, copy: bool) -> list[Tensor | None]:
+        """Tensors of a layer, or copies of them, noting that the plan depends on them."""
+        found: list[Tensor | None] = []
+        for attribute in attributes:
+            tensor = getattr(leaf.module, attribute)
+            if tensor is not None:
+                tensor = tensor.detach()
+            own = tensor.clone() if copy and tensor is not None else None
+            self.sources.append(Source(leaf.name, attribute, tensor, own))
+            found.append(tensor if own is None else own)
+        return found
+
+    def _merged(self, leaf: Leaf, normalised: Leaf) -> tuple[Tensor, Tensor, float]:
+        """Weight and bias of a layer with the batch normalisation behind it, and the scale that is left of it.
+
+        As zennit does: what is left normalises a variance of 1, to which it still adds its epsilon.
+        """
+        weight, bias = self._use(leaf, "weight", "bias", copy=True)
+        gain, shift, mean, variance = self._use(normalised, "weight", "bias", "running_mean", "running_var", copy=True)
+        if weight is None or gain is None or shift is None or mean is None or variance is None:
+            raise UnknownChainError(f"layer {normalised.name!r} has no weights or no running statistics")
+        epsilon = normalised.module.eps
+        factor = gain / (variance + epsilon) ** 0.5  # type: ignore[operator]
+        bias = ((0 if bias is None else bias) - mean) * factor + shift
+        return weight * factor.reshape(-1, *[1] * (weight.ndim - 1)), bias, float((1 + epsilon) ** -0.5)  # type: ignore[operator]
+
+
+def _followers(leaf: Leaf, rest: list[Leaf]) -> tuple[MaxPool | None, bool, list[Leaf]]:
+    """Max-pooling and ReLU behind a layer, in either order, and what comes after them."""
+    kinds = [type(other.module) for other in rest[:2]] + [None, None]
+    relu_first = kinds[0] is nn.ReLU and kinds[1] in MAX_POOLS and _multiplied(rest[2:])
+    place = 1 if relu_first else 0
+    pools = type(leaf.module) in CONVOLUTIONS and kinds[place] in MAX_POOLS and _size(rest[place]) == _as_2d_size(leaf.outputs)
+    if pools:
+        relu = relu_first or kinds[1] is nn.ReLU
+        return _max_pool(rest[place]), relu, rest[1 + relu :]
+    relu = kinds[0] is nn.ReLU
+    return None, relu, rest[relu:]
+
+
+def _multiplied(rest: list[Leaf]) -> bool:
+    """Whether relevance is multiplied by these values before anything else than pooling and ReLU happens to them."""
+    following = (type(leaf.module) for leaf in rest)
+    after = next((kind for kind in following if kind is not nn.ReLU and kind not in MAX_POOLS), None)
+    return after is None or after in WEIGHTED or after in AVERAGES
+
+
+def _size(leaf: Leaf) -> tuple[int, ...]:
+    """The shape that a step reads: (channels, height, width) or (features,)."""
+    if type(leaf.module) is nn.Linear:
+        if len(leaf.inputs) != 1:
+            raise UnknownChainError(f"layer {leaf.name!r} reads {len(leaf.inputs)} dimensions of each recording; expected 1")
+        return leaf.inputs
+    return _as_2d_size(leaf.inputs)
+
+
+def _as_2d_size(size: tuple[int, ...]) -> tuple[int, ...]:
+    return (size[0], 1, size[1]) if len(size) == 2 else size
+
+
+def _as_2d(weight: Tensor) -> Tensor:
+    """Weights of a convolution over one axis as those of one over images of height 1, in channels-last order on a CPU."""
+    if weight.ndim == 2:
+        return weight
+    weight = weight[:, :, None] if weight.ndim == 3 else weight
+    return weight.contiguous(memory_format=torch.channels_last) if weight.device.type == "cpu" else weight
+
+
+def _pair(values: Any, one_axis: bool, across: int) -> tuple[int, int]:
+    """A setting along (height, width); across is its value along a height of 1."""
+    values = tuple(values) if isinstance(values, tuple | list) else (values,) * (1 if one_axis else 2)
+    return (across, values[0]) if one_axis else values
+
+
+def _product(leaf: Leaf) -> Product:
+    module = leaf.module
+    if isinstance(module, nn.Linear):
+        return Product()
+    assert isinstance(module, nn.Conv1d | nn.Conv2d)  # noqa: S101
+    if module.padding_mode != "zeros":
+        raise UnknownChainError(f"layer {leaf.name!r} pads by {module.padding_mode!r}; expected zeros")
+    one_axis = isinstance(module, nn.Conv1d)
+    kernel, stride, dilation = (
+        _pair(values, one_axis, 1) for values in (module.kernel_size, module.stride, module.dilation)
+    )
+    if module.padding == "same":
+        missing = [reach * (length - 1) for reach, length in zip(dilation, kernel, strict=True)]
+        (top, left), (bottom, right) = ([part // 2 for part in missing], [part - part // 2 for part in missing])
+    else:
+        top, left = bottom, right = (0, 0) if module.padding == "valid" else _pair(module.padding, one_axis, 0)
+    return Product(stride, (left, right, top, bottom), dilation, module.groups)
+
+
+def _max_pool(leaf: Leaf) -> MaxPool:
+    module: Any = leaf.module
+    one_axis = isinstance(module, nn.MaxPool1d)
+    if len(leaf.inputs) != (2 if one_axis else 3):
+        raise UnknownChainError(f"layer {leaf.name!r} reads {len(leaf.inputs)} dimensions of each recording")
+    kernel, stride, dilation = (_pair(values, one_axis, 1) for values in (module.kernel_size, module.stride, module.dilation))
+    if kernel[0] * kernel[1] > WINDOW:
+        raise UnknownChainError(f"layer {leaf.name!r} has windows of {kernel[0] * kernel[1]} cells; expected at most {WINDOW}")
+    inputs, outputs = _as_2d_size(leaf.inputs)[1:], _as_2d_size(leaf.outputs)[1:]
+    return MaxPool.create(inputs, outputs, kernel, stride, _pair(module.padding, one_axis, 0), dilation)  # type: ignore[arg-type]
+
+
+def _average(module: Any) -> nn.Module:
+    """Average pooling over (height, width)."""
+    if isinstance(module, nn.AdaptiveAvgPool1d):
+        size = module.output_size
+        return nn.AdaptiveAvgPool2d((1, size[0] if isinstance(size, tuple) else size))
+    if isinstance(module, nn.AvgPool1d):
+        kernel, stride = _pair(module.kernel_size, True, 1), _pair(module.stride, True, 1)
+        return nn.AvgPool2d(kernel, stride, _pair(module.padding, True, 0), module.ceil_mode, module.count_include_pad)
+    pool: nn.Module = module
+    return pool

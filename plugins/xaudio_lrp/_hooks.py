@@ -1,0 +1,53 @@
+"""Layer-wise relevance propagation by zennit's hooks, for models of any structure."""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from . import _zennit as zennit
+from ._chain import twin
+from ._plan import Method
+
+
+def relevance_by_hooks(model: nn.Module, features: Tensor, target: Tensor, method: Method) -> Tensor:
+    """Relevance shaped like features (batch, channels, *axes).
+
+    zennit exchanges parameters and registers hooks while it works, and 1.0 puts other parameter objects back than it
+    found (which an optimiser would no longer know), so it never gets the model itself.
+    """
+
+    def start(logits: Tensor) -> Tensor:
+        return torch.zeros_like(logits).scatter(1, target[:, None], logits.detach().gather(1, target[:, None]))
+
+    with torch.enable_grad(), zennit.Gradient(twin(model), _composite(method)) as attributor:
+        relevance: Tensor = attributor(features.detach().clone(), start)[1]
+    return relevance.detach()
+
+
+def _composite(method: Method) -> Any:
+    layers = [
+        *zennit.layer_map_base(),
+        (zennit.Convolution, _rule(method.convolution, method)),
+        (nn.Linear, _rule(method.linear, method)),
+    ]
+    first = [(zennit.Linear, _rule(method.first, method))] if method.first else []
+    return zennit.SpecialFirstLayerMapComposite(layers, first, canonizers=[zennit.SequentialMergeBatchNorm()])
+
+
+def _rule(name: str, method: Method) -> Any:
+    zero = None if method.absorb else ["bias"]
+    match name:
+        case "epsilon":
+            return zennit.Epsilon(method.epsilon, zero_params=zero)
+        case "gamma":
+            return zennit.Gamma(method.gamma, zero_params=zero)
+        case "plus":
+            return zennit.ZPlus(zero_params=zero)
+        case "alpha2_beta1":
+            return zennit.AlphaBeta(2, 1, zero_params=zero)
+        case "flat":
+            return zennit.Flat(zero_params=zero)
+        case "box":
+            return zennit.ZBox(method.low, method.high, zero_params=zero)
+    raise ValueError(name)

@@ -1,0 +1,187 @@
+"""Explainers that change the recording and classify it again: parts are taken away, mixed anew, or masked at random."""
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from xaudio import hookimpl
+
+Score = Literal["logit", "probability"]
+StandIn = Literal["silence", "noise_floor", "mean_spectrum"]
+Spacing = Literal["mel", "linear", "octave"]
+
+
+def audiolime(
+    *,
+    components: str = "time",
+    slots: int | None = None,
+    bands: int | None = None,
+    overlap: float = 0.1,
+    samples: int = 512,
+    kernel_width: float = 0.25,
+    alpha: float = 1.0,
+    score: Score = "probability",
+    baseline: StandIn = "silence",
+    seed: int = 0,
+    internal_batch_size: int | None = 64,
+) -> Any:
+    """AudioLIME: weights of a linear model of mixes in which parts of the recording are present or not.
+
+    Parameters
+    ----------
+    components : str
+        "time" (slots of time), "time_frequency" (slots of mel bands), or the name of a separator plugin, such as
+        harmonic_percussive or nmf, with its options as in nmf:sources=3+iterations=50.
+    slots : int or None
+        Slots of time; by default 16, and 8 for time_frequency.
+    bands : int or None
+        Mel bands of time_frequency; by default 8.
+    overlap : float
+        Width of the cross-fade between neighbouring slots or bands, as a share of the narrower one, 0 to 1.
+    samples : int
+        Mixes to classify; the first is the recording itself, in the others each part is present with probability 1/2.
+    kernel_width : float
+        Mixes at the cosine distance d from the recording weigh exp(-(d / kernel_width) ** 2).
+    alpha : float
+        Strength of the ridge penalty; 0 gives ordinary least squares.
+    score : {"logit", "probability"}
+        What of the target is explained.
+    baseline : {"silence", "noise_floor", "mean_spectrum"}
+        What stands in for a part that is absent.
+    seed : int
+        Of the mixes and of the baseline's noise.
+    internal_batch_size : int or None
+        How many changed recordings are computed at once, to bound the memory; none computes all at once.
+    """
+    from ._audiolime import AudioLime
+    from ._masking import Masking
+
+    masking = Masking("audiolime", score, baseline, seed, internal_batch_size)
+    return AudioLime(masking, components, slots, bands, overlap, samples, kernel_width, alpha)
+
+
+def band_occlusion(
+    *,
+    bands: int = 16,
+    spacing: Spacing = "mel",
+    low: float = 0.0,
+    high: float | None = None,
+    overlap: float = 0.1,
+    score: Score = "logit",
+    baseline: StandIn = "silence",
+    seed: int = 0,
+    internal_batch_size: int | None = 64,
+) -> Any:
+    """What the target loses when a band of frequency is taken away from the recording.
+
+    Parameters
+    ----------
+    bands : int
+        Number of bands between low and high.
+    spacing : {"mel", "linear", "octave"}
+        Bands equally wide in mel or in Hz; or octaves down from high, the lowest reaching down to low.
+    low : float
+        In Hz; what is below is left alone.
+    high : float or None
+        In Hz; what is above is left alone. By default the highest frequency there is.
+    overlap : float
+        Width of the cross-fade between neighbouring bands, as a share of the narrower one, 0 to 1. 0 is a sharp cut.
+    score : {"logit", "probability"}
+        What of the target is compared.
+    baseline : {"silence", "noise_floor", "mean_spectrum"}
+        What stands in for the band: nothing (band-stop), or the same band of a noise.
+    seed : int
+        Of the baseline's noise.
+    internal_batch_size : int or None
+        How many changed recordings are computed at once, to bound the memory; none computes all at once.
+    """
+    from ._masking import Masking
+    from ._occlusion import BandOcclusion
+
+    masking = Masking("band_occlusion", score, baseline, seed, internal_batch_size)
+    return BandOcclusion(masking, bands, spacing, low, high, overlap)
+
+
+def slot_occlusion(
+    *,
+    slots: int = 20,
+    overlap: float = 0.1,
+    score: Score = "logit",
+    baseline: StandIn = "silence",
+    seed: int = 0,
+    internal_batch_size: int | None = 64,
+) -> Any:
+    """What the target loses when a slot of time is taken away from the recording.
+
+    Parameters
+    ----------
+    slots : int
+        Number of slots, equally long.
+    overlap : float
+        Length of the raised-cosine cross-fade between neighbouring slots, as a share of a slot, 0 to 1. 0 clicks.
+    score : {"logit", "probability"}
+        What of the target is compared.
+    baseline : {"silence", "noise_floor", "mean_spectrum"}
+        What stands in for the slot.
+    seed : int
+        Of the baseline's noise.
+    internal_batch_size : int or None
+        How many changed recordings are computed at once, to bound the memory; none computes all at once.
+    """
+    from ._masking import Masking
+    from ._occlusion import SlotOcclusion
+
+    return SlotOcclusion(Masking("slot_occlusion", score, baseline, seed, internal_batch_size), slots, overlap)
+
+
+def freqrise(
+    *,
+    domain: Literal["frequency", "time", "time_frequency"] = "time_frequency",
+    masks: int = 1000,
+    cells: int = 16,
+    probability: float = 0.5,
+    centred: bool = False,
+    score: Score = "probability",
+    baseline: StandIn = "silence",
+    seed: int = 0,
+    internal_batch_size: int | None = 64,
+) -> Any:
+    """FreqRISE: mean of the target's probability over random masks, weighted by each mask.
+
+    Parameters
+    ----------
+    domain : {"frequency", "time", "time_frequency"}
+        Where the masks lie.
+    masks : int
+        How many are drawn; the same for all recordings.
+    cells : int
+        Cells of a mask along each of its axes, between which it is interpolated linearly.
+    probability : float
+        That a cell is kept, between 0 and 1.
+    centred : bool
+        Subtract the mean over the masks first: what does not matter gets 0 instead of the mean, what speaks against
+        the target is negative. In a spectrogram the expected order of the cells is the same.
+    score : {"logit", "probability"}
+        What of the target is averaged.
+    baseline : {"silence", "noise_floor", "mean_spectrum"}
+        What stands in for what a mask takes away.
+    seed : int
+        Of the masks and of the baseline's noise.
+    internal_batch_size : int or None
+        How many masked recordings are computed at once, to bound the memory; none computes all at once.
+    """
+    from ._freqrise import FreqRise
+    from ._masking import Masking
+
+    masking = Masking("freqrise", score, baseline, seed, internal_batch_size)
+    return FreqRise(masking, domain, masks, cells, probability, centred)
+
+
+@hookimpl
+def xaudio_explainers() -> Mapping[str, Any]:
+    """Offer the explainers."""
+    return {
+        "audiolime": audiolime,
+        "band_occlusion": band_occlusion,
+        "freqrise": freqrise,
+        "slot_occlusion": slot_occlusion,
+    }

@@ -1,0 +1,57 @@
+"""Occlusion of the recording: bands of frequency or slots of time, taken away one at a time."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from xaudio import Sound
+
+from ._masking import Masking
+from ._parts import Cut, Grid, band_gains, slot_windows
+
+
+def losses(masking: Masking, model: nn.Module, target: Tensor, sound: Sound, cut: Cut) -> Tensor:
+    """What the target's score loses without each part, spread over the features (batch, channels, *axes).
+
+    The relevance of part c is f(x) - f(x without c) (Zeiler and Fergus 2014, arXiv 1311.2901, section 3).
+    """
+    found = []
+    for group in masking.groups(sound, target, cut):
+        parts = group.parts.shape[1]
+        scores = masking.scores(model, group, torch.cat([torch.ones(1, parts), 1 - torch.eye(parts)]))
+        found.append(group.spread(scores[:, :1] - scores[:, 1:]))
+    return torch.cat(found)
+
+
+@dataclass(frozen=True)
+class BandOcclusion:
+    """Bands of frequency taken away; see `xaudio_masking.band_occlusion`."""
+
+    masking: Masking
+    bands: int
+    spacing: str
+    low: float
+    high: float | None
+    overlap: float
+
+    @torch.no_grad()
+    def __call__(self, model: nn.Module, features: Tensor, target: Tensor, *, sound: Sound) -> Tensor:
+        """Relevance shaped like features; its sum is the sum of what the target loses without each band."""
+        gains = band_gains("band_occlusion", sound, self.bands, self.spacing, self.low, self.high, self.overlap)
+        return losses(self.masking, model, target, sound, Grid(gains=gains)).to(features)
+
+
+@dataclass(frozen=True)
+class SlotOcclusion:
+    """Slots of time taken away; see `xaudio_masking.slot_occlusion`."""
+
+    masking: Masking
+    slots: int
+    overlap: float
+
+    @torch.no_grad()
+    def __call__(self, model: nn.Module, features: Tensor, target: Tensor, *, sound: Sound) -> Tensor:
+        """Relevance shaped like features; its sum is the sum of what the target loses without each slot."""
+        windows = slot_windows("slot_occlusion", sound.waveforms.shape[1], self.slots, self.overlap)
+        return losses(self.masking, model, target, sound, Grid(windows=windows)).to(features)

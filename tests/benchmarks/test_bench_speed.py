@@ -1,0 +1,52 @@
+"""The benchmark of speed: both sides give the same, and the table follows from the times."""
+
+import json
+
+import pytest
+import torch
+
+import xaudio
+from xaudio import PluginError
+from xaudio_bench_speed.contenders import pairs, unit
+from xaudio_bench_speed.report import Results, table_text
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory, session_cache):
+    out = tmp_path_factory.mktemp("speed")
+    xaudio.create("benchmark", "speed", models="audionet", batch=3, rounds=2, recordings=4, device="cpu")(out)
+    return out
+
+
+def test_the_table_names_device_sizes_and_both_sides(folder):
+    results = Results.model_validate(json.loads((folder / "results.json").read_text()))
+    assert (results.batch, results.rounds, results.threads) == (3, 2, torch.get_num_threads())
+    assert {row.library for row in results.rows} == {"zennit", "captum"}
+    assert {row.method for row in results.rows} >= {"lrp epsilon_plus", "lrp epsilon_alpha2_beta1", "integrated_gradients"}
+    for row in results.rows:
+        assert row.difference < 1e-4, row.method
+        assert row.ratio == pytest.approx(row.library_seconds / row.seconds, rel=0.9)
+        assert 0 < row.share_of_peak < 1.5
+    assert [row.recordings for row in results.long_runs] == [4]
+    text = table_text(results)
+    assert all(row.method in text for row in results.rows)
+    assert "Speed of explanations" in (folder / "report.html").read_text()
+
+
+def test_the_sides_of_a_pair_explain_alike():
+    """On a small network that is not one of the two."""
+    torch.manual_seed(0)
+    network = torch.nn.Sequential(
+        torch.nn.Conv1d(1, 4, 5), torch.nn.ReLU(), torch.nn.MaxPool1d(2), torch.nn.Flatten(), torch.nn.Linear(32, 3)
+    )
+    network.eval().requires_grad_(False)
+    features, target = torch.randn(2, 1, 20), torch.tensor([0, 2])
+    assert unit(network, features, target)().shape == features.shape
+    for pair in pairs(network, features, target):
+        assert torch.allclose(pair.xaudio(), pair.other(), atol=1e-5), pair.name
+
+
+def test_wrong_numbers_are_named():
+    for wrong in ({"batch": 0}, {"rounds": 0}, {"recordings": -1}):
+        with pytest.raises(PluginError, match=r"must be \d or more"):
+            xaudio.create("benchmark", "speed", **wrong)

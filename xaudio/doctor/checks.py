@@ -1,0 +1,254 @@
+"""What can be told from one forward pass."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+
+from torch import nn
+
+from . import operations as known
+from .findings import Family, Finding
+from .recorder import Operation
+from .tracing import Trace, unique
+
+Families = Mapping[str, Family]
+
+
+def check(trace: Trace, families: Families) -> list[Finding]:
+    """What a trace says about explainers.
+
+    Parameters
+    ----------
+    trace : Trace
+    families : mapping of str to Family
+        The explainers that are asked about, by name.
+    """
+    concerned = {name: family for name, family in families.items() if family.reads_model}
+    return [finding for look in _CHECKS for finding in look(trace, concerned) if finding.explainers]
+
+
+def _with(families: Families, holds: Callable[[Family], bool]) -> tuple[str, ...]:
+    return tuple(name for name, family in families.items() if holds(family))
+
+
+def _lrp(families: Families) -> tuple[str, ...]:
+    return _with(families, lambda family: family.modules == "lrp")
+
+
+def _hooks(families: Families) -> tuple[str, ...]:
+    return _with(families, lambda family: family.modules == "hooks")
+
+
+def _gradient(families: Families) -> tuple[str, ...]:
+    return _with(families, lambda family: family.gradient)
+
+
+def _not_finite(trace: Trace, families: Families) -> Iterator[Finding]:
+    if trace.not_finite:
+        yield Finding(
+            "not-finite",
+            "error",
+            (trace.not_finite,),
+            tuple(families),
+            "The output of this module is NaN or infinite, the first in the forward pass: every attribution is undefined.",
+            "Look at its weights and its input: a diverged training, a division by 0, or the logarithm of 0.",
+        )
+
+
+def _module_reused(trace: Trace, families: Families) -> Iterator[Finding]:
+    calls: dict[str, int] = {}
+    kinds = {call.name: call.kind for call in trace.calls}
+    for call in trace.calls:
+        calls[call.name] = calls.get(call.name, 0) + 1
+    reused = [name for name, times in calls.items() if times > 1]
+
+    def places(matches: Callable[[type], bool]) -> tuple[str, ...]:
+        return tuple(f"{name} ({kinds[name].__name__}), {calls[name]} calls" for name in reused if matches(kinds[name]))
+
+    remedy = "Make a module for each call; two modules may share one weight (second.weight = first.weight)."
+    if where := places(known.remembers_input):
+        effect = "Only the input of its last call is remembered, and the relevance of all its calls is shared out by that one."
+        yield Finding("module-reused", "error", where, _lrp(families), effect, remedy)
+    if where := places(lambda kind: issubclass(kind, known.ACTIVATION_MODULES)):
+        effect = "Hooks keep the values of one call of a module, so that the other calls get none of their own (captum refuses)."
+        yield Finding("module-reused", "error", where, _hooks(families), effect, remedy)
+
+
+def _functional_activation(trace: Trace, families: Families) -> Iterator[Finding]:
+    outside = [item for item in trace.operations if item.name in known.ACTIVATIONS and not _in_rule(item) and item != trace.last]
+    remedy = "Make it a module (nn.LeakyReLU() instead of functional.leaky_relu), one for each call."
+    if found := [item for item in outside if item.name not in known.COPIES]:
+        effect = (
+            "It has no rule, so that relevance is multiplied by its slope, where a module would pass it on: part of it is lost."
+        )
+        yield Finding("functional-activation", "error", _where(found), _lrp(families), effect, remedy)
+    if outside:
+        effect = "Hooks do not see it, so that the plain gradient is taken there."
+        yield Finding("functional-activation", "error", _where(outside), _hooks(families), effect, remedy)
+
+
+def _no_rule(trace: Trace, families: Families) -> Iterator[Finding]:
+    def is_harmless(item: Operation) -> bool:
+        constant = item.name in known.SUMS and item.operands == 1
+        return item.name in known.COPIES | known.ACTIVATIONS or constant or _in_rule(item) or item == trace.last
+
+    if found := [item for item in trace.operations if not is_harmless(item)]:
+        effect = (
+            "LRP has no rule for it and takes the plain gradient, which shares relevance wrongly (a sum counts it twice, a mean "
+            "in equal parts, a product in proportion to nothing)."
+        )
+        remedy = (
+            "Use modules that have a rule (nn.Linear, nn.Conv1d, nn.AdaptiveAvgPool1d; for a + b, zennit.layer.Sum applied to "
+            "torch.stack([a, b], -1)), or an explainer that needs none, such as integrated_gradients."
+        )
+        yield Finding("no-rule", "error", _where(found), _lrp(families), effect, remedy)
+
+
+def _in_rule(item: Operation) -> bool:
+    return any(known.has_rule(kind) for kind in item.place.types)
+
+
+def _where(found: Iterable[Operation]) -> tuple[str, ...]:
+    """Places of operations; those in one module of torch's own are told together."""
+    together: dict[str, list[str]] = {}
+    for item in found:
+        together.setdefault(str(item.place), []).append(item.name.strip("_"))
+    return tuple(f"{place}: {', '.join(unique(names))}" for place, names in together.items())
+
+
+def _probabilities(trace: Trace, families: Families) -> Iterator[Finding]:
+    name = trace.last.name if trace.last else ""
+    squashes = name in ("_softmax", "_log_softmax", "sigmoid", "log_sigmoid_forward")
+    if not squashes and not trace.sums_to_one:
+        return
+    kind = "sigmoid" if "sigmoid" in name else "softmax"
+    where = (str(trace.last.place),) if trace.last and squashes else ("the output sums to 1",)
+    rules = _lrp(families)
+    others = tuple(other for other in families if other not in rules)
+    remedy = "Let the model return logits, and apply the function where probabilities are needed (the loss, the display)."
+    cancels = "What speaks for a class is counted against the others in equal measure: the relevance sums to 0, not to a logit."
+    shrinks = "Relevance is multiplied by the slope of the sigmoid at the output."
+    yield Finding(kind, "error", where, rules, shrinks if kind == "sigmoid" else cancels, remedy)
+    effect = (
+        "It explains a probability: close to nothing where the model is sure, and changed by what concerns other classes only."
+    )
+    saturates = "It explains a saturated value: close to nothing where the model is sure."
+    yield Finding(kind, "error", where, others, saturates if kind == "sigmoid" else effect, remedy)
+
+
+def _training_mode(trace: Trace, families: Families) -> Iterator[Finding]:
+    if trace.batch_statistics:
+        yield Finding(
+            "training-mode",
+            "error",
+            tuple(unique(trace.batch_statistics)),
+            tuple(families),
+            "It normalises by the batch even in evaluation mode: a recording's relevance depends on the others in the batch.",
+            "Keep running statistics (track_running_stats=True), and give functional.batch_norm training=self.training.",
+        )
+
+
+def _random(trace: Trace, families: Families) -> Iterator[Finding]:
+    if trace.random:
+        yield Finding(
+            "non-deterministic",
+            "error",
+            tuple(unique(trace.random)),
+            tuple(families),
+            "Random numbers are drawn even in evaluation mode: every forward pass and every attribution is another.",
+            "Draw in training only: functional.dropout(x, training=self.training), or a module (nn.Dropout).",
+        )
+
+
+def _batch_norm(trace: Trace, families: Families) -> Iterator[Finding]:
+    merged = {
+        after: before
+        for (before, linear), (after, norm) in zip(trace.leaves, trace.leaves[1:], strict=False)
+        if issubclass(linear, known.LINEAR) and issubclass(norm, known.BATCH_NORMS)
+    }
+    calls = [call for call in trace.calls if issubclass(call.kind, known.BATCH_NORMS)]
+    remedy = (
+        "Call each batch normalisation directly after a linear layer or convolution, and register it directly after that one; "
+        "or merge it yourself (torch.nn.utils.fusion.fuse_conv_bn_eval)."
+    )
+    if where := tuple(unique(call.name for call in calls if call.name in merged and merged[call.name] != call.after)):
+        effect = (
+            "It is merged into the layer registered before it, though that is not called before it: another model is explained."
+        )
+        yield Finding("batch-norm", "error", where, _lrp(families), effect, remedy)
+    if where := tuple(unique(call.name for call in calls if call.name not in merged)):
+        effect = (
+            "It does not follow a linear layer and cannot be merged into one: relevance passes it unchanged, so that its shift "
+            "gets no share, inputs of 0 get relevance, and the sum is not the logit."
+        )
+        yield Finding("batch-norm", "error", where, _lrp(families), effect, remedy)
+
+
+def _in_place(trace: Trace, families: Families) -> Iterator[Finding]:
+    if trace.features_changed:
+        yield Finding(
+            "in-place",
+            "error",
+            ("the features",),
+            tuple(families),
+            "The model overwrites its own input: the next pass reads changed features, and another sound is explained.",
+            "Compute out of place (x = x - mean, not x -= mean), or begin with x = x.clone().",
+        )
+    if trace.overwritten:
+        yield Finding(
+            "in-place",
+            "error",
+            tuple(unique(trace.overwritten)),
+            _gradient(families),
+            "An operation in place overwrites what the backward pass needs: it fails.",
+            "Compute out of place (x = x + y, not x += y).",
+        )
+
+
+_CHECKS = (
+    _not_finite,
+    _module_reused,
+    _functional_activation,
+    _no_rule,
+    _probabilities,
+    _training_mode,
+    _random,
+    _batch_norm,
+    _in_place,
+)
+
+
+def check_modules(network: nn.Module, families: Families) -> list[Finding]:
+    """What can be told from the modules and the device they are on."""
+    found = []
+    gradient = _gradient(families)
+    recurrent = [name for name, module in network.named_modules() if _needs_cudnn(module)]
+    if recurrent and gradient:
+        effect = "cuDNN refuses the backward pass of a recurrent layer in evaluation mode."
+        remedy = "Explain on the CPU (device cpu), or within torch.backends.cudnn.flags(enabled=False)."
+        found.append(Finding("recurrent-cudnn", "error", tuple(recurrent), gradient, effect, remedy))
+    return found
+
+
+def check_mode(network: nn.Module, families: Families) -> list[Finding]:
+    """Whether a network is in training mode, where that makes a difference."""
+    where = tuple(
+        f"{name} ({type(module).__name__})"
+        for name, module in network.named_modules()
+        if module.training and isinstance(module, known.DIFFERENT_IN_TRAINING)
+    )
+    concerned = _with(families, lambda family: family.reads_model)
+    if not where or not concerned:
+        return []
+    effect = (
+        "It is in training mode. xaudio evaluates for the while, and its results are right; an explainer that you call yourself "
+        "draws another dropout, or normalises by the batch, each time."
+    )
+    return [Finding("training-mode", "warning", where, concerned, effect, "Call model.eval() first.")]
+
+
+def _needs_cudnn(module: nn.Module) -> bool:
+    import torch
+
+    on_gpu = any(weight.device.type == "cuda" for weight in module.parameters(recurse=False))
+    return isinstance(module, nn.RNNBase) and on_gpu and torch.backends.cudnn.enabled

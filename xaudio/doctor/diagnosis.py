@@ -1,0 +1,145 @@
+"""`xaudio.diagnose`: what would make an attribution wrong, before and after it is computed."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ..classifier import Classifier, evaluation_mode
+from ..devices import resolve_device
+from ..errors import PluginError
+from ..options import parse_spec
+from ..pipeline import as_classifier, as_clip, as_explainer
+from ..preparation import place, prepare_clips
+from ..registry import registry
+from ..types import Explainer, Representation
+from .checks import Families, check_mode
+from .findings import Diagnosis, Finding, family_of
+from .measures import Method, measure
+from .probe import examine, probe_sound
+from .tracing import is_deterministic
+
+
+def diagnose(
+    model: str | Path | nn.Module | Classifier,
+    audio: Any = None,
+    *,
+    sample_rate: int | None = None,
+    representation: str | Representation | None = None,
+    explainer: str | Explainer | Sequence[str | Explainer] | None = None,
+    device: str = "auto",
+    classes: Sequence[str] | None = None,
+) -> Diagnosis:
+    """Find what makes attributions of a model silently wrong.
+
+    First one forward pass is watched; then the explainers are run on one recording, and it is checked that their relevance
+    is finite, sums to what it should, and leaves silence alone. The model, its mode and all generators of random numbers are
+    left as they were.
+
+    Parameters
+    ----------
+    model : path, nn.Module or Classifier
+        A run folder of ``xaudio train``, or any module together with ``representation``.
+    audio : path, array, tensor or Clip, optional
+        The recording; by default a buzz with noise between silences.
+    sample_rate : int, optional
+        Of an array or tensor, in Hz.
+    representation : str or Representation, optional
+        As for `explain`.
+    explainer : str, callable, or a list of these, optional
+        Whom to ask about, options as in "lrp:composite=epsilon"; by default all that are installed, of which only those
+        are run whose relevance is known to obey a law (lrp, integrated_gradients, ...). A callable may have an attribute
+        ``checked_like`` with the name of an explainer that relies on the same, or "hooks" if it hangs hooks on activations.
+    device : str
+        "auto", "cpu", "cuda", "cuda:N" or "mps".
+    classes : sequence of str, optional
+        As for `explain`.
+
+    Returns
+    -------
+    Diagnosis
+
+    Raises
+    ------
+    XaudioError
+        If any input does not fit: one line that says which, and what to do.
+    """
+    python, numpy = random.getstate(), np.random.get_state()  # noqa: NPY002 (a model may draw from any of them)
+    try:
+        with torch.random.fork_rng():
+            classifier = as_classifier(model, representation, classes).to(resolve_device(device))
+            waveforms = _waveforms(classifier, audio, sample_rate).to(classifier.device)
+            return _diagnose(classifier, _methods(explainer), waveforms, all_named=explainer is not None)
+    finally:
+        random.setstate(python)
+        np.random.set_state(numpy)  # noqa: NPY002
+
+
+def _diagnose(classifier: Classifier, methods: list[Method], waveforms: Tensor, *, all_named: bool) -> Diagnosis:
+    families = {method.name: method.family for method in methods}
+    with torch.no_grad():
+        features = classifier.features(waveforms)
+    found = check_mode(classifier.network, families)
+    found += examine(classifier, features, families)
+    found += _unseeded(classifier, features, families, found)
+    measured = {}
+    for method in methods:
+        if any(finding.name == "not-finite" for finding in found) or not method.family.reads_model:
+            continue
+        if all_named or method.family.sums_to or method.family.proportional:
+            new, numbers = measure(classifier, method, waveforms)
+            found += new
+            measured[method.name] = numbers
+    return Diagnosis(tuple(sorted(found, key=lambda finding: finding.severity)), measured)
+
+
+def _unseeded(classifier: Classifier, features: Tensor, families: Families, found: list[Finding]) -> list[Finding]:
+    """What no operation shows: chance from elsewhere, or a state that the model keeps."""
+    with evaluation_mode(classifier.network):
+        same = is_deterministic(classifier.network, features)
+    if same or any(finding.name in ("non-deterministic", "not-finite") for finding in found):
+        return []
+    concerned = tuple(name for name, family in families.items() if family.reads_model)
+    effect = "Two forward passes of the same recording in evaluation mode give different outputs: so does every attribution."
+    remedy = "Look for chance from outside torch, for a state that the model keeps between calls, or for operations in place."
+    return [Finding("non-deterministic", "error", (), concerned, effect, remedy)]
+
+
+def _methods(explainer: str | Explainer | Sequence[str | Explainer] | None) -> list[Method]:
+    if explainer is None:
+        made = [_method_or_none(name) for name in registry().names("explainer")]
+        return [method for method in made if method is not None]
+    chosen: Sequence[Any] = explainer if isinstance(explainer, list | tuple) else [explainer]
+    return [_method(item) for item in chosen]
+
+
+def _method(explainer: str | Explainer) -> Method:
+    name, options = parse_spec(explainer) if isinstance(explainer, str) else (explainer, {})
+    method, spec = as_explainer(name, dict(options))
+    shown = explainer if isinstance(explainer, str) else spec["name"]
+    return Method(shown, method, family_of(spec["name"], method), spec["options"])
+
+
+def _method_or_none(name: str) -> Method | None:
+    """An installed explainer, None if two plugins offer the name or it cannot do without options."""
+    try:
+        return _method(name)
+    except PluginError:
+        return None
+
+
+def _waveforms(classifier: Classifier, audio: Any, sample_rate: int | None) -> Tensor:
+    """The recording as the model hears it, (1, samples)."""
+    read = classifier.representation
+    if audio is None:
+        return probe_sound(read.samples, read.sample_rate)
+    clips = [as_clip(audio, sample_rate)]
+    prepared = prepare_clips(clips, read.sample_rate, read.samples, classifier.facts.get("fit", "error"), "soxr")
+    offsets = prepared.offsets(read.placement, classifier.facts.get("seed", 0))
+    return place(*(torch.from_numpy(np.array(part)) for part in (prepared.waveforms, prepared.lengths, offsets)))

@@ -1,0 +1,166 @@
+"""What can be told from an explainer's relevance: whether it is finite, sums to what it should, and leaves silence alone."""
+
+from __future__ import annotations
+
+import inspect
+from copy import deepcopy
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from ..baselines import baseline_features
+from ..classifier import Classifier, evaluation_mode, run_network
+from ..types import Explainer, Sound
+from .findings import Family, Finding
+
+GAP = 0.05
+"""Share of the logit by which a sum may miss it."""
+
+SILENCE = 1e-3
+"""Share of the absolute relevance that may lie on features of 0."""
+
+
+class Method(NamedTuple):
+    """An explainer to be run, with its effective options."""
+
+    name: str
+    explainer: Explainer
+    family: Family
+    options: dict[str, Any]
+
+
+def measure(classifier: Classifier, method: Method, waveforms: Tensor) -> tuple[list[Finding], dict[str, float]]:
+    """Findings on one explainer's relevance of a recording, and the numbers they rest on.
+
+    Parameters
+    ----------
+    classifier : Classifier
+    method : Method
+    waveforms : Tensor, shape (1, samples)
+        Placed, in [-1, 1], on the classifier's device.
+    """
+    with torch.no_grad():
+        features = classifier.features(waveforms)
+    sound = Sound(waveforms, classifier.representation, classifier.features)
+    with evaluation_mode(classifier.network):
+        logits = _logits(classifier.network, features)
+        target = logits.argmax(1)
+        try:
+            relevance = _relevance(method, classifier.network, features, target, sound)
+        except Exception as error:  # whatever an explainer fails with is a finding
+            reason = " ".join(str(error).split()) or type(error).__name__
+            effect, remedy = f"It fails: {reason.rstrip('.')}.", "Mend what it names, or choose another explainer."
+            return [Finding("fails", "error", (), (method.name,), effect, remedy)], {}
+        if not bool(torch.isfinite(relevance).all()):
+            return [_not_finite(classifier.network, features, target, method)], {}
+        measured = {}
+        if (ratio := _sum(classifier.network, method, features, logits, target, relevance, sound)) is not None:
+            measured["sum"] = ratio
+        if (share := _on_silence(method, features, relevance)) is not None:
+            measured["padding"] = share
+    return _judge(method, measured), measured
+
+
+def _judge(method: Method, measured: dict[str, float]) -> list[Finding]:
+    found = []
+    if "sum" in measured and not abs(measured["sum"] - 1) <= GAP:
+        shown = f"Relevance sums to {measured['sum']:.3g} times "
+        if method.family.sums_to == "logit":
+            effect = shown + "the logit, in a copy of the model without biases, where nothing may be lost or made."
+            remedy = "Look for layers without a rule among the other findings; or epsilon is too large for this model."
+        else:
+            effect = shown + "the difference of the logits."
+            remedy = "Take more steps; if that does not help, the model jumps (a threshold, a rounding) or is not deterministic."
+        found.append(Finding("conservation-gap", "error", (), (method.name,), effect, remedy))
+    if measured.get("padding", 0) > SILENCE:
+        effect = f"{measured['padding']:.1%} of the absolute relevance lies on features of 0, which cannot have contributed."
+        remedy = (
+            "For lrp choose a composite that does not end in _flat or _box, and let no normalisation or shift stand before the "
+            "first layer."
+        )
+        found.append(Finding("padding", "warning", ("features of 0",), (method.name,), effect, remedy))
+    return found
+
+
+def _relevance(method: Method, network: nn.Module, features: Tensor, target: Tensor, sound: Sound) -> Tensor:
+    extras = {"sound": sound} if "sound" in inspect.signature(method.explainer).parameters else {}
+    return method.explainer(network, features.clone(), target, **extras).detach()
+
+
+def _logits(network: nn.Module, features: Tensor) -> Tensor:
+    with torch.no_grad():
+        logits: Tensor = run_network(network, features.clone())
+    return logits
+
+
+def _sum(
+    network: nn.Module, method: Method, features: Tensor, logits: Tensor, target: Tensor, relevance: Tensor, sound: Sound
+) -> float | None:
+    """Sum of the relevance over what it should be, None where that is not defined or close to 0."""
+    if method.family.sums_to == "difference":
+        baseline = baseline_features(method.options.get("baseline", "zero"), features, sound, seed=method.options.get("seed", 0))
+        whole = (logits - _logits(network, baseline)).gather(1, target[:, None])
+    elif method.family.sums_to == "logit":
+        # Biases take their share of the relevance, which says nothing about the rules: without them all must arrive.
+        network = without_biases(network)
+        logits = _logits(network, features)
+        target = logits.abs().argmax(1)
+        whole = logits.gather(1, target[:, None])
+        relevance = _relevance(method, network, features, target, sound)
+    else:
+        return None
+    return None if abs(float(whole)) < 1e-6 else float(relevance.double().sum() / whole.double())
+
+
+def without_biases(network: nn.Module) -> nn.Module:
+    """A copy of a network whose biases, and the means and shifts of whose batch normalisations, are 0."""
+    copy = deepcopy(network)
+    with torch.no_grad():
+        for name, tensor in (*copy.named_parameters(), *copy.named_buffers()):
+            if name.rpartition(".")[2] in ("bias", "running_mean"):
+                tensor.zero_()
+    return copy
+
+
+def _on_silence(method: Method, features: Tensor, relevance: Tensor) -> float | None:
+    """Share of the absolute relevance on features of exactly 0, None where there are none or some is due to them."""
+    silent = features == 0
+    from_zero = method.options.get("baseline", "zero") == "zero"
+    if not method.family.proportional or not from_zero or silent.float().mean() < 0.01 or not relevance.any():
+        return None
+    magnitude = relevance.double().abs()
+    return float(magnitude[silent].sum() / magnitude.sum())
+
+
+def _not_finite(network: nn.Module, features: Tensor, target: Tensor, method: Method) -> Finding:
+    seen: list[tuple[str, bool]] = []
+
+    def watch(name: str) -> Any:
+        def hook(module: nn.Module, inputs: Any, output: Any) -> None:
+            if isinstance(output, Tensor) and output.requires_grad:
+                output.register_hook(  # type: ignore[no-untyped-call]
+                    lambda gradient: seen.append((name, bool(torch.isfinite(gradient).all())))
+                )
+
+        return hook
+
+    leaves = [(name, module) for name, module in network.named_modules() if not any(module.children())]
+    handles = [module.register_forward_hook(watch(name)) for name, module in leaves]
+    try:
+        with torch.enable_grad():
+            entered = features.detach().clone().requires_grad_()
+            score = run_network(network, entered.clone()).gather(1, target[:, None]).sum()
+        gradient = torch.autograd.grad(score, entered)[0]
+    finally:
+        for handle in handles:
+            handle.remove()
+    where = next((name for name, finite in seen if not finite), None)
+    if where is None and bool(torch.isfinite(gradient).all()):
+        effect = "Its relevance is NaN or infinite, though the gradient of the model is finite everywhere."
+        remedy = "Something is divided by almost 0 in the explainer: try a larger epsilon, or bias=absorb for lrp."
+        return Finding("not-finite", "error", (), (method.name,), effect, remedy)
+    place = f"between the output of {where} and what reads it" if where else "before the first module"
+    effect = "Its relevance is NaN or infinite, because the model's gradient is."
+    remedy = "Keep what comes there away from where it has no slope: the root or logarithm of 0, a division by 0."
+    return Finding("not-finite", "error", (place,), (method.name,), effect, remedy)

@@ -1,0 +1,83 @@
+"""Checks on a sound of our own, before an explanation and as the first part of a diagnosis."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import torch
+from torch import Tensor, nn
+
+from ..classifier import Classifier
+from ..errors import XaudioWarning
+from .checks import Families, check, check_modules
+from .findings import Finding, family_of
+from .tracing import trace
+
+_SAID: WeakKeyDictionary[nn.Module, set[str]] = WeakKeyDictionary()
+
+
+def probe_sound(samples: int, sample_rate: int) -> Tensor:
+    """A sound (1, samples) in [-1, 1], always the same: a buzz of 120 Hz with noise, a quarter of silence on both sides."""
+    time = torch.arange(samples) / sample_rate
+    buzz = sum(torch.sin(2 * torch.pi * 120 * harmonic * time) / harmonic for harmonic in range(1, 20))
+    noise = torch.rand(samples, generator=torch.Generator().manual_seed(0)) - 0.5
+    sound = 0.2 * torch.as_tensor(buzz) + 0.1 * noise
+    sound[: samples // 4] = sound[samples - samples // 4 :] = 0
+    return sound[None]
+
+
+def probe_features(classifier: Classifier) -> Tensor:
+    """What a classifier's network reads of that sound, (1, channels, *axes)."""
+    read = classifier.representation
+    with torch.no_grad():
+        return classifier.features(probe_sound(read.samples, read.sample_rate).to(classifier.device))
+
+
+def examine(classifier: Classifier, features: Tensor, families: Families) -> list[Finding]:
+    """All that is found without running an explainer.
+
+    Raises
+    ------
+    ModelError
+        If the network does not take the features.
+    """
+    network = classifier.network
+    return check(trace(network, features), families) + check_modules(network, families)
+
+
+def warn_about(classifier: Classifier, name: str, explainer: Any) -> None:
+    """Warn of what makes an explanation wrong, once for each model and finding; it costs about one forward pass, once.
+
+    Parameters
+    ----------
+    classifier : Classifier
+    name : str
+        Of the explainer.
+    explainer : callable
+    """
+    family = family_of(name, explainer)
+    if not family.reads_model:
+        return
+    features = probe_features(classifier)
+    try:
+        texts = [str(finding) for finding in examine(classifier, features, {name: family})]
+    except Exception as error:  # a check must not keep anyone from an explanation that would work
+        if _fails(classifier, features):
+            return  # the explanation will say why
+        texts = [f"not-checked: the model cannot be watched at work ({type(error).__name__}: {error})."]
+    said = _SAID.setdefault(classifier.network, set())
+    for text in texts:
+        if text not in said:
+            said.add(text)
+            warnings.warn(text, XaudioWarning, stacklevel=3)
+
+
+def _fails(classifier: Classifier, features: Tensor) -> bool:
+    try:
+        with torch.no_grad():
+            classifier.network(features.clone())
+    except Exception:
+        return True
+    return False

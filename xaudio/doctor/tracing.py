@@ -1,0 +1,157 @@
+"""What a network does with one recording: which module is called when, and which operations happen outside of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import torch
+from torch import Tensor, nn
+from torch.autograd.graph import saved_tensors_hooks
+
+from ..classifier import evaluation_mode, run_network
+from .recorder import Call, Operation, Place, Recorder, storage_of
+
+
+@dataclass(frozen=True)
+class Trace:
+    """What happened in one forward pass in evaluation mode. It holds no reference to the network.
+
+    Parameters
+    ----------
+    calls : tuple of Call
+        In the order in which they ended.
+    leaves : tuple of (str, type)
+        Modules without children, in the order in which they are registered.
+    operations : tuple of Operation
+        Views left out.
+    random : tuple of Place
+        Where random numbers are drawn that change the output.
+    batch_statistics : tuple of Place
+        Where a normalisation takes its statistics from the batch.
+    overwritten : tuple of Place
+        Where in place is overwritten what a backward pass needs.
+    features_changed : bool
+        Whether the features themselves are overwritten.
+    last : Operation or None
+        What made the output.
+    sums_to_one : bool
+        Whether the outputs are not negative and sum to 1.
+    not_finite : str
+        The first module whose output is NaN or infinite, "" if there is none.
+    """
+
+    calls: tuple[Call, ...]
+    leaves: tuple[tuple[str, type], ...]
+    operations: tuple[Operation, ...]
+    random: tuple[Place, ...]
+    batch_statistics: tuple[Place, ...]
+    overwritten: tuple[Place, ...]
+    features_changed: bool
+    last: Operation | None
+    sums_to_one: bool
+    not_finite: str
+
+
+_TRACES: WeakKeyDictionary[nn.Module, tuple[Any, Trace]] = WeakKeyDictionary()
+
+
+def trace(network: nn.Module, features: Tensor) -> Trace:
+    """What a network does with features; the network and the state of torch's generators are left as they were.
+
+    It costs a forward pass of one recording, and nothing when the same unchanged network is asked again.
+
+    Parameters
+    ----------
+    network : nn.Module
+    features : Tensor, shape (1, channels, *axes)
+
+    Raises
+    ------
+    ModelError
+        If the network does not take them.
+    """
+    parts = tuple((name, type(module), module.training) for name, module in network.named_modules())
+    tensors = tuple((tensor.data_ptr(), tensor._version) for tensor in (*network.parameters(), *network.buffers()))
+    state = (parts, tensors, features.shape, features.device)
+    if network not in _TRACES or _TRACES[network][0] != state:
+        _TRACES[network] = (state, _traced(network, features))
+    return _TRACES[network][1]
+
+
+def _traced(network: nn.Module, features: Tensor) -> Trace:
+    recorder = Recorder()
+    with _undisturbed(network, features), recorder.hooks(network):
+        with torch.enable_grad():
+            entered = features.detach().requires_grad_().clone()  # not a leaf, which may not be changed in place
+            with saved_tensors_hooks(recorder.saved, _never_unpacked):
+                recorder.follow(entered)
+                with recorder:
+                    output = run_network(network, entered)
+        changed = entered._version > 0
+        finite = recorder.finite
+        recorder.listening = False
+        random = tuple(recorder.random) if recorder.random and not is_deterministic(network, features) else ()
+        batch = tuple(recorder.batch_statistics)
+        batch = batch if batch and _depends_on_batch(network, features) else ()
+    tensor = output if isinstance(output, Tensor) else None
+    return Trace(
+        calls=tuple(recorder.calls),
+        leaves=tuple((name, type(module)) for name, module in network.named_modules() if not any(module.children())),
+        operations=tuple(recorder.operations),
+        random=random,
+        batch_statistics=batch,
+        overwritten=tuple(recorder.overwritten()),
+        features_changed=changed,
+        last=None if tensor is None else recorder.made_by.get(storage_of(tensor)),
+        sums_to_one=tensor is not None and _are_probabilities(tensor),
+        not_finite=next((name or type(network).__name__ for name, total in finite if not bool(total.isfinite())), ""),
+    )
+
+
+def is_deterministic(network: nn.Module, features: Tensor) -> bool:
+    """Whether two forward passes give the same output."""
+    with torch.no_grad():
+        first, second = (run_network(network, features.clone()) for _ in range(2))
+    return not isinstance(first, Tensor) or torch.allclose(first, second, rtol=1e-5, atol=1e-7, equal_nan=True)
+
+
+def _depends_on_batch(network: nn.Module, features: Tensor) -> bool:
+    """Whether a recording's output changes with the recordings beside it."""
+    with torch.no_grad():
+        alone = run_network(network, features.clone())
+        beside = run_network(network, torch.cat([features, features.flip(-1) * 0.5 + 0.1]))[:1]
+    return not torch.allclose(alone, beside, rtol=1e-3, atol=1e-6, equal_nan=True)
+
+
+def _are_probabilities(output: Tensor) -> bool:
+    if output.ndim != 2 or output.shape[1] < 2:
+        return False
+    return bool((output >= 0).all()) and bool(((output.sum(1) - 1).abs() < 1e-4).all())
+
+
+@contextmanager
+def _undisturbed(network: nn.Module, features: Tensor) -> Iterator[None]:
+    """Evaluation mode; afterwards torch's generators and the network's buffers are as they were."""
+    buffers = [(buffer, buffer._version, buffer.clone()) for buffer in network.buffers()]
+    devices = [features.device] if features.device.type == "cuda" else []
+    with torch.random.fork_rng(devices=devices), evaluation_mode(network):
+        try:
+            yield
+        finally:
+            for buffer, version, content in buffers:
+                if buffer._version != version:
+                    with torch.no_grad():
+                        buffer.copy_(content)
+
+
+def _never_unpacked(_: Any) -> Tensor:
+    raise AssertionError("no backward pass follows")
+
+
+def unique(values: Iterable[Any]) -> list[str]:
+    """Texts without repetition, in order."""
+    return list(dict.fromkeys(map(str, values)))

@@ -430,7 +430,7 @@ def test_command(run_folder, recording, tmp_path):
     done = CliRunner().invoke(app, [*command, "--view", "time-frequency:length=200,hop=50"])
     assert done.exit_code == 0, done.output
     (record,) = json.loads(done.stdout)
-    assert record["domain"] == "time-frequency"
+    assert record["domain"] == record["view"]["name"] == "time-frequency"
     saved = Explanation.load(out / "explanation.safetensors")
     assert saved.relevance.shape == (1, 101, 161)
     assert json.loads((out / "run.json").read_text())["settings"]["view"] == "time-frequency:length=200,hop=50"

@@ -190,7 +190,8 @@ def _magnitude(relevance: Tensor) -> Tensor:
     """Sum (batch,) of |R|, without a copy of it."""
     import torch
 
-    return torch.linalg.vector_norm(relevance.flatten(1), ord=1, dim=1)
+    magnitude: Tensor = torch.linalg.vector_norm(relevance.flatten(1), ord=1, dim=1)
+    return magnitude
 
 
 def _ratio(part: Tensor, whole: Tensor) -> Tensor:

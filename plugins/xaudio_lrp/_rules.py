@@ -101,15 +101,16 @@ class Rule(NamedTuple):
     inputs : str
         See `Inputs`.
     branches : tuple of Branch
-    output : {"own", "sum", "only"}
-        How the layer's output follows: by a product of its own, as the sum of the branches', or as the only branch's.
+    output : {"own", "only", "difference"}
+        Whether the layer's output takes a product of its own or is that of the only branch; "difference" is a product
+        of its own that saves one of two branches: where relevance is, the first's is the output less the second's.
     offset : Tensor or None
         A bias that the branches ignore and the output has; for "box", what the denominator is less than the output.
     """
 
     inputs: Inputs
     branches: tuple[Branch, ...]
-    output: Literal["own", "sum", "only"]
+    output: Literal["own", "only", "difference"]
     offset: Tensor | None = None
 
 
@@ -146,7 +147,9 @@ def make_rule(
         raised, lowered = weights(high, low), weights(low, high)
         positive = Branch(raised, above + STABILISER, 2 * raised, 0)
         negative = Branch(lowered, below - STABILISER, -lowered, 0)
-        return Rule(inputs, (positive, negative), "sum", None if absorb else bias)
+        # An output above 0 and what counts against it add up without cancelling; the stabiliser of the one serves both.
+        difference = situation.positive_outputs and (absorb or bias is None)
+        return Rule(inputs, (positive, negative), "difference" if difference else "own")
     if name == "gamma":
         raised = weights(weight + gamma * high, weight + gamma * low)
         if situation.positive_outputs:

@@ -66,6 +66,10 @@ class WeightedStep:
             same = denominators[0] is outputs
             outputs, marks = self.pool.forward(outputs)
             denominators = [outputs] if same else [self.pool.pick(values, marks) for values in denominators]
+        if self.rule.output == "difference":
+            outputs.relu_()
+            negative = denominators[0]
+            return outputs, (read, [torch.sub(outputs if self.scale == 1 else outputs / self.scale, negative), negative], marks)
         denominators = [self._safe(*pair, outputs) for pair in zip(denominators, self.rule.branches, strict=True)]
         if self.relu:
             outputs.relu_()
@@ -80,10 +84,11 @@ class WeightedStep:
         if rule.inputs == "box":
             outputs = self.product.apply(inputs, self.weight, self.bias)
             return outputs, [outputs - rule.offset]
-        denominators = [self.product.apply(read, branch.weight, branch.bias) for branch in rule.branches]
-        if rule.output == "own":
+        branches = rule.branches[1:] if rule.output == "difference" else rule.branches
+        denominators = [self.product.apply(read, branch.weight, branch.bias) for branch in branches]
+        if rule.output != "only":
             return self.product.apply(inputs, self.weight, self.bias), denominators
-        outputs = denominators[0] if rule.output == "only" else denominators[0] + denominators[1]
+        outputs = denominators[0]
         if rule.offset is not None:
             outputs = outputs + rule.offset.reshape(-1, *[1] * (outputs.ndim - 2))
         return outputs, denominators

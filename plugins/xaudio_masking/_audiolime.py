@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from xaudio import PluginError, Sound, create, parse_spec
+from xaudio import PluginError, Sound, XaudioWarning, create, parse_spec
 
 from ._masking import Group, Masking
 from ._parts import Cut, Grid, Sources, band_gains, check_counts, drawn, slot_windows
@@ -64,24 +64,25 @@ class AudioLime:
         if not grid:
             self._separator()  # an unknown name is an error before anything is computed
 
-    @torch.no_grad()
     def __call__(self, model: nn.Module, features: Tensor, target: Tensor, *, sound: Sound) -> Tensor:
         """Relevance shaped like features; its sum is the sum of the coefficients (Haunschmid et al. 2020, arXiv 2008.00582).
 
         Warns
         -----
-        UserWarning
+        XaudioWarning
             If the linear model explains less than a fifth of the variation of the score.
         """
         found, fits = [], []
-        for group, surrogate in self._fitted(model, target, sound):
-            found.append(group.spread(surrogate.coefficients))
-            fits.append(surrogate.fit)
+        with torch.no_grad():
+            for group, surrogate in self._fitted(model, target, sound):
+                found.append(group.spread(surrogate.coefficients))
+                fits.append(surrogate.fit)
         worst = float(torch.cat(fits).min())
         if worst < POOR:
             warnings.warn(
                 f"audiolime: its linear model explains only {max(worst, 0):.0%} of the variation of the target's "
                 f"{self.masking.score}; use more samples, fewer components or other ones.",
+                XaudioWarning,
                 stacklevel=2,
             )
         return torch.cat(found).to(features)

@@ -45,7 +45,7 @@ class FreqRise:
             scores = self.masking.scores(model, group, masks)
             if self.centred:
                 scores = scores - scores.mean(1, keepdim=True)
-            importance = scores @ masks.to(scores) / (self.masks * self.probability) * group.audible
+            importance = scores @ masks.to(scores) / (self.masks * self.probability)
             found.append(self._placed(group, importance))
         return torch.cat(found).to(features)
 

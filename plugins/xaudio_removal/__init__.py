@@ -122,8 +122,8 @@ def kernel_shap(
     bands : int or None
         Equal parts of frequency; none is half as many as segments. Features without frequencies have none.
     samples : int
-        Coalitions, at least as many as parts; each costs a forward pass. Where there are not more of them (2 to the power of
-        the parts), all are computed, and the Shapley values are exact.
+        Coalitions, several times as many as parts; each costs a forward pass. Where there are not more of them (2 to the
+        power of the parts), all are computed, and the Shapley values are exact.
     baseline : {"zero", "silence", "noise_floor", "mean_spectrum"}
         What stands in for a part. "zero" is features of 0: silence in a waveform, in a spectrogram the training mean (or
         0 dB where none is subtracted); the others are sounds, see ``xaudio.baseline_features``.
@@ -157,7 +157,7 @@ def lime(
     bands : int or None
         Equal parts of frequency; none is half as many as segments. Features without frequencies have none.
     samples : int
-        Coalitions, more than there are parts; each costs a forward pass.
+        Coalitions, several times as many as parts; each costs a forward pass.
     width : float
         Of the kernel exp(-(d / width)²) that weights a coalition, d its cosine distance from the whole recording.
     ridge : float

@@ -130,11 +130,12 @@ class KernelShap(ByRemoval):
         count = removal.count
         coalitions, weights = self._coalitions(count)
         ends = torch.tensor([[False], [True]]).expand(2, count)
-        values = removal.values(torch.cat([ends, coalitions]))
-        rises = values[:, 2:] - values[:, :1]
         design = coalitions.to(torch.float64)
         system = torch.ones(count + 1, count + 1, dtype=torch.float64)
         system[:count, :count], system[count, count] = design.T @ (weights[:, None] * design), 0
+        _tells_apart(self.name, system, self.samples, count)
+        values = removal.values(torch.cat([ends, coalitions]))
+        rises = values[:, 2:] - values[:, :1]
         wanted = torch.cat([(rises * weights) @ design, values[:, 1:2] - values[:, :1]], dim=1)
         return _solve(system, wanted, removal.cells)
 
@@ -146,13 +147,12 @@ class KernelShap(ByRemoval):
             weights = [1 / (comb(count, size) * size * (count - size)) for size in coalitions.sum(1).tolist()]
             exact = torch.tensor(weights, dtype=torch.float64)
             return coalitions, exact / exact.sum()
-        _enough(self.name, self.samples, count)
         generator = torch.Generator().manual_seed(self.seed)
         sizes = torch.arange(1, count, dtype=torch.float64)
         drawn = torch.multinomial(1 / (sizes * (count - sizes)), (self.samples + 1) // 2, replacement=True, generator=generator)
         rank = torch.rand(len(drawn), count, generator=generator).argsort(1).argsort(1)
         half = rank <= drawn[:, None]
-        # Each with its complement, which halves the number that is needed.
+        # Each with its complement, which cancels the noise of all interactions of two groups.
         coalitions = torch.stack([half, ~half], dim=1).flatten(0, 1)[: self.samples]
         return coalitions, torch.full((len(coalitions),), 1 / len(coalitions), dtype=torch.float64)
 
@@ -177,7 +177,6 @@ class Lime(ByRemoval):
     def _scores(self, removal: Removal, parts: tuple[int, ...]) -> Tensor:
         """Ridge regression with weights exp(-(d / width)²), d the cosine distance of a coalition from the whole."""
         count = removal.count
-        _enough(self.name, self.samples, count + 1)
         generator = torch.Generator().manual_seed(self.seed)
         coalitions = torch.rand(self.samples - 1, count, generator=generator) < 0.5
         coalitions = torch.cat([torch.ones(1, count, dtype=torch.bool), coalitions])
@@ -186,13 +185,15 @@ class Lime(ByRemoval):
         weights /= weights.sum()
         design = design - weights @ design
         system = design.T @ (weights[:, None] * design) + self.ridge * torch.eye(count, dtype=torch.float64)
+        _tells_apart(self.name, system, self.samples, count)
         return _solve(system, (removal.values(coalitions) * weights) @ design, removal.cells)
 
 
-def _enough(name: str, samples: int, needed: int) -> None:
-    if samples < needed:
+def _tells_apart(name: str, system: Tensor, samples: int, count: int) -> None:
+    """Refuse coalitions that leave open which of some parts it was: their scores would be right in sum only."""
+    if torch.linalg.matrix_rank(system, hermitian=True) < len(system):
         raise PluginError(
-            f"{name}: {samples} samples are too few for these groups: give samples={needed} or more, or fewer segments."
+            f"{name}: {samples} samples do not tell {count} parts apart: give samples={4 * count} or more, or fewer segments and bands."
         )
 
 
@@ -205,6 +206,6 @@ def _solve(system: Tensor, wanted: Tensor, cells: Tensor) -> Tensor:
     counts = torch.ones(len(wanted), len(system), dtype=torch.bool)
     counts[:, :count] = cells.cpu() > 0
     systems = torch.where(counts[:, :, None] & counts[:, None, :], system, 0)
-    # The pseudo-inverse, because a recording may have no group at all, or coalitions that do not tell two apart.
+    # The pseudo-inverse, because what is left out is a row of zeros.
     solved = torch.linalg.pinv(systems, hermitian=True) @ torch.where(counts, wanted, 0)[:, :, None]
     return torch.where(counts, solved[:, :, 0], 0)[:, :count]

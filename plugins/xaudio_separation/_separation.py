@@ -1,7 +1,7 @@
 """Separation by masks on the short-time Fourier transform.
 
-A mask per source, which sum to 1 in each cell, on the recording's own complex spectra; what rounding leaves is shared
-among the sources, so that they sum to the recording.
+A mask per source on the recording's own complex spectra. The masks sum to 1 in each cell and the inverse transform is
+linear, so that the sources sum to the recording.
 """
 
 from dataclasses import dataclass
@@ -120,8 +120,7 @@ def _sources(waveforms: Tensor, spectra: Tensor, weights: Tensor) -> Tensor:
     length = 2 * (spectra.shape[1] - 1)
     masked = (masks * spectra[:, None]).flatten(0, 1)
     sounds: Tensor = torch.istft(masked, **_setting(waveforms, length), length=waveforms.shape[1])
-    sources = sounds.view(*masks.shape[:2], -1)
-    return sources + ((waveforms - sources.sum(1)) / masks.shape[1])[:, None]
+    return sounds.view(*masks.shape[:2], -1)
 
 
 def _setting(waveforms: Tensor, length: int) -> dict[str, Any]:

@@ -1,12 +1,24 @@
-"""The gradient explainers, against autograd and by their defining properties."""
+"""The explainers that run the model backward, against autograd, textbook versions and captum, and by their properties."""
 
 import pytest
 import torch
+from captum.attr import IntegratedGradients
 from torch import nn
 
-from xaudio import PluginError, create
+from xaudio import ModelError, PluginError, Sound, baseline_features, create
 
-EXPLAINERS = ["gradient", "input_x_gradient", "integrated_gradients"]
+EXPLAINERS = [
+    "deep_lift",
+    "grad_cam",
+    "gradient",
+    "gradient_shap",
+    "guided_backprop",
+    "input_x_gradient",
+    "integrated_gradients",
+    "saliency",
+    "smooth_grad",
+]
+WITH_BASELINE = ["deep_lift", "gradient_shap", "integrated_gradients"]
 
 
 @pytest.fixture
@@ -21,6 +33,32 @@ def features():
     return torch.randn(5, 1, 40, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
 
 
+@pytest.fixture
+def smooth():
+    """Without kinks along the way from 0, so that the quadrature converges fast."""
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Conv1d(1, 4, 5), nn.Tanh(), nn.Flatten(), nn.Linear(4 * 36, 3)).double().eval()
+
+
+@pytest.fixture
+def linear():
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Flatten(), nn.Linear(40, 3)).double()
+
+
+@pytest.fixture
+def sound(features):
+    representation = create("representation", "waveform", sample_rate=400, samples=40, normalisation="none")
+    return Sound(features[:, 0], representation, representation)
+
+
+class Squares(nn.Module):
+    """Logits whose gradient is twice the features, for each class."""
+
+    def forward(self, features):
+        return features.square().flatten(1).sum(1, keepdim=True).expand(-1, 3)
+
+
 TARGET = torch.tensor([0, 2, 1, 2, 0])
 
 
@@ -33,31 +71,29 @@ def autograd(network, features):
     return torch.autograd.grad(scores(network, features).sum(), features)[0]
 
 
+def explain(name, network, features, *, sound=None, **options):
+    more = {"sound": sound} if sound else {}
+    return create("explainer", name, **options)(network, features, TARGET[: len(features)], **more)
+
+
 def test_gradient_is_autograds(network, features):
     expected = autograd(network, features)
-    torch.testing.assert_close(create("explainer", "gradient")(network, features, TARGET), expected)
-    absolute = create("explainer", "gradient", absolute=True)(network, features, TARGET)
-    torch.testing.assert_close(absolute, expected.abs())
+    torch.testing.assert_close(explain("gradient", network, features), expected)
+    torch.testing.assert_close(explain("gradient", network, features, absolute=True), expected.abs())
+    torch.testing.assert_close(explain("saliency", network, features), expected.abs())
     assert expected.min() < 0
 
 
 def test_input_x_gradient_is_autograds(network, features):
-    relevance = create("explainer", "input_x_gradient")(network, features, TARGET)
+    relevance = explain("input_x_gradient", network, features)
     torch.testing.assert_close(relevance, features * autograd(network, features))
 
 
-@pytest.fixture
-def smooth():
-    """Without kinks along the way from 0, so that the quadrature converges fast."""
-    torch.manual_seed(0)
-    return nn.Sequential(nn.Conv1d(1, 4, 5), nn.Tanh(), nn.Flatten(), nn.Linear(4 * 36, 3)).double().eval()
-
-
 def test_integrated_gradients_are_complete(smooth, features):
-    relevance = create("explainer", "integrated_gradients")(smooth, features, TARGET)
+    relevance = explain("integrated_gradients", smooth, features)
     difference = (scores(smooth, features) - scores(smooth, torch.zeros_like(features))).detach()
     torch.testing.assert_close(relevance.sum((1, 2)), difference, rtol=0, atol=1e-6)
-    coarse = create("explainer", "integrated_gradients", steps=1)(smooth, features, TARGET)
+    coarse = explain("integrated_gradients", smooth, features, steps=1)
     assert (coarse.sum((1, 2)) - difference).abs().max() > 1e-2
 
 
@@ -65,35 +101,131 @@ def test_integrated_gradients_are_the_textbooks(smooth, features):
     """Riemann sum of the gradient along the straight way from 0."""
     steps = 500
     shares = (torch.arange(steps, dtype=torch.float64) + 0.5) / steps
-    for recording, target, relevance in zip(
-        features, TARGET, create("explainer", "integrated_gradients")(smooth, features, TARGET), strict=True
-    ):
+    for recording, target, relevance in zip(features, TARGET, explain("integrated_gradients", smooth, features), strict=True):
         way = (shares[:, None, None] * recording).requires_grad_()
         gradients = torch.autograd.grad(smooth(way)[:, target].sum(), way)[0]
         torch.testing.assert_close(relevance, recording * gradients.mean(0), rtol=0, atol=1e-5)
 
 
-@pytest.mark.parametrize("name", EXPLAINERS)
-def test_a_linear_model_is_explained_exactly(name, features):
-    linear = nn.Sequential(nn.Flatten(), nn.Linear(40, 3)).double()
+def test_integrated_gradients_are_captums(network, features):
+    expected = IntegratedGradients(network).attribute(features.clone(), target=TARGET, n_steps=7)
+    torch.testing.assert_close(explain("integrated_gradients", network, features, steps=7), expected)
+
+
+@pytest.mark.parametrize("name", ["integrated_gradients", "deep_lift"])
+@pytest.mark.parametrize("baseline", ["silence", "noise_floor", "mean_spectrum"])
+def test_relevance_sums_to_the_difference_from_a_baseline(name, baseline, smooth, features, sound):
+    relevance = explain(name, smooth, features, sound=sound, baseline=baseline, seed=3)
+    there = baseline_features(baseline, features, sound, seed=3)
+    difference = (scores(smooth, features) - scores(smooth, there)).detach()
+    torch.testing.assert_close(relevance.sum((1, 2)), difference, rtol=0, atol=1e-5)
+    other = explain(name, smooth, features, sound=sound, baseline=baseline, seed=4)
+    assert torch.equal(other, relevance) == (baseline == "silence")
+
+
+def test_gradient_shap_goes_to_integrated_gradients(smooth, features):
+    exact = explain("integrated_gradients", smooth, features)
+    errors = [
+        (explain("gradient_shap", smooth, features, samples=samples, internal_batch_size=None) - exact).abs().max()
+        for samples in (20, 4000)
+    ]
+    assert errors[1] < 0.02 * exact.abs().max()
+    assert errors[1] < errors[0] / 3
+
+
+def test_gradient_shap_draws_a_baseline_for_each_sample(linear, features, sound):
+    """Of a linear model it is the weights times the way from the mean baseline, which goes to 0 as the noise averages out."""
     weights = linear[1].weight[TARGET].reshape(features.shape).detach()
-    expected = weights if name == "gradient" else weights * features
-    torch.testing.assert_close(create("explainer", name)(linear, features, TARGET), expected, rtol=1e-6, atol=1e-9)
+    options = {"sound": sound, "baseline": "mean_spectrum"}
+    few, many = (
+        features - explain("gradient_shap", linear, features, samples=samples, **options) / weights for samples in (1, 900)
+    )
+    assert 0.5 < few.std() / features.std() < 2
+    assert many.std() < few.std() / 15
 
 
-@pytest.mark.parametrize("internal", [1, 7, None])
-def test_the_internal_batch_does_not_change_integrated_gradients(network, features, internal, recwarn):
-    expected = create("explainer", "integrated_gradients", steps=9)(network, features, TARGET)
-    other = create("explainer", "integrated_gradients", steps=9, internal_batch_size=internal)(network, features, TARGET)
-    torch.testing.assert_close(other, expected, rtol=1e-6, atol=1e-9)
+def test_smooth_grad_is_the_textbooks(network, features):
+    """Mean and mean square over copies with the noise of one generator, scaled to each recording's range."""
+    generator = torch.Generator().manual_seed(5)
+    found = []
+    for _ in range(6):
+        noise = torch.randn(1, 40, generator=generator).double()
+        level = 0.2 * (features.amax((1, 2)) - features.amin((1, 2)))
+        found.append(autograd(network, features + level[:, None, None] * noise))
+    mean, square = torch.stack(found).mean(0), torch.stack(found).square().mean(0)
+    options = {"samples": 6, "noise": 0.2, "seed": 5, "internal_batch_size": 7}
+    torch.testing.assert_close(explain("smooth_grad", network, features, **options), mean)
+    torch.testing.assert_close(explain("smooth_grad", network, features, statistic="mean_square", **options), square)
+    variance = explain("smooth_grad", network, features, statistic="variance", **options)
+    torch.testing.assert_close(variance, square - mean.square())
+    assert (mean - autograd(network, features)).abs().max() > 0.01
+
+
+def test_smooth_grads_noise_is_a_share_of_the_range(features):
+    """The gradient of squares is linear, so its variance is four times that of the noise."""
+    variance = explain("smooth_grad", Squares(), features, samples=2000, noise=0.1, statistic="variance")
+    level = 0.1 * (features.amax((1, 2)) - features.amin((1, 2)))
+    torch.testing.assert_close(variance.mean((1, 2)), 4 * level.square(), rtol=0.03, atol=0)
+
+
+def test_without_noise_smooth_grad_is_the_gradient(network, features):
+    torch.testing.assert_close(explain("smooth_grad", network, features, noise=0, samples=3), autograd(network, features))
+
+
+@pytest.mark.parametrize("name", [name for name in EXPLAINERS if name not in ("grad_cam", "guided_backprop")])
+def test_a_linear_model_is_explained_exactly(name, linear, features):
+    weights = linear[1].weight[TARGET].reshape(features.shape).detach()
+    expected = {"gradient": weights, "smooth_grad": weights, "saliency": weights.abs()}.get(name, weights * features)
+    torch.testing.assert_close(explain(name, linear, features), expected, rtol=1e-6, atol=1e-9)
+
+
+class Counting(nn.Module):
+    """Notes the largest batch that reaches a network."""
+
+    def __init__(self, network):
+        super().__init__()
+        self.network, self.largest = network, 0
+
+    def forward(self, features):
+        self.largest = max(self.largest, len(features))
+        return self.network(features)
+
+
+@pytest.mark.parametrize("internal", [1, 3, 7, None])
+@pytest.mark.parametrize("name", EXPLAINERS)
+def test_the_internal_batch_bounds_the_memory_and_changes_nothing(name, network, features, internal, recwarn):
+    counting = Counting(network)
+    expected = explain(name, network, features)
+    found = explain(name, counting, features, internal_batch_size=internal)
+    torch.testing.assert_close(found, expected, rtol=1e-6, atol=1e-9)
+    draws = {"gradient_shap": 50, "integrated_gradients": 50, "smooth_grad": 50}.get(name, 1)
+    assert counting.largest <= (internal or len(features) * draws)
+    if draws > 1:  # and what there is room for is used
+        assert counting.largest == {1: 1, 3: 3, 7: 5, None: 250}[internal]
     assert not recwarn.list
 
 
 @pytest.mark.parametrize("name", EXPLAINERS)
-def test_each_recording_is_explained_for_itself(name, network, features):
-    explainer = create("explainer", name)
-    alone = torch.cat([explainer(network, features[i : i + 1], TARGET[i : i + 1]) for i in range(len(features))])
-    torch.testing.assert_close(explainer(network, features, TARGET), alone, rtol=1e-6, atol=1e-9)
+@pytest.mark.parametrize("baseline", ["zero", "mean_spectrum"])
+def test_each_recording_is_explained_for_itself(name, baseline, network, features, sound):
+    options = {"sound": sound, "baseline": baseline} if name in WITH_BASELINE else {}
+    together = explain(name, network, features, **options)
+    assert torch.equal(explain(name, network, features, **options), together)
+    for i in range(len(features)):
+        if options:
+            options["sound"] = Sound(sound.waveforms[i : i + 1], sound.representation, sound.features)
+        method = create("explainer", name, **{key: value for key, value in options.items() if key != "sound"})
+        more = {"sound": options["sound"]} if options else {}
+        alone = method(network, features[i : i + 1], TARGET[i : i + 1], **more)
+        torch.testing.assert_close(together[i : i + 1], alone, rtol=1e-6, atol=1e-9)
+
+
+@pytest.mark.parametrize("name", ["gradient_shap", "smooth_grad"])
+def test_the_seed_changes_what_is_drawn_and_torchs_generator_is_left_alone(name, network, features):
+    state = torch.get_rng_state()
+    one, other = (explain(name, network, features, seed=seed, samples=4) for seed in (0, 1))
+    assert (one - other).abs().max() > 1e-3
+    assert torch.equal(torch.get_rng_state(), state)
 
 
 @pytest.mark.parametrize("name", EXPLAINERS)
@@ -101,7 +233,7 @@ def test_leaves_model_and_features_as_they_were(name, network, features):
     network[0].weight.requires_grad_(False)
     before = features.clone()
     with torch.no_grad():
-        relevance = create("explainer", name)(network, features, TARGET)
+        relevance = explain(name, network, features)
     assert relevance.shape == features.shape
     assert not relevance.requires_grad
     assert torch.equal(features, before)
@@ -112,8 +244,31 @@ def test_leaves_model_and_features_as_they_were(name, network, features):
     assert not any(module._forward_hooks or module._backward_hooks for module in network.modules())
 
 
-def test_impossible_options_are_named():
+class Detached(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.convolution, self.linear = nn.Conv1d(1, 2, 5), nn.Linear(2 * 36, 3)
+
+    def forward(self, features):
+        return self.linear(self.convolution(features).relu().detach().flatten(1))
+
+
+@pytest.mark.parametrize("name", EXPLAINERS)
+def test_a_model_without_a_gradient_is_named(name, features):
+    with pytest.raises(ModelError, match="gradient"):
+        explain(name, Detached(), features.float())
+
+
+@pytest.mark.parametrize("name", EXPLAINERS)
+def test_impossible_options_are_named(name):
+    with pytest.raises(PluginError, match=f"{name}: internal_batch_size must be at least 1; got 0"):
+        create("explainer", name, internal_batch_size=0)
+
+
+def test_other_impossible_options_are_named(network, features):
     with pytest.raises(PluginError, match="steps must be at least 1"):
         create("explainer", "integrated_gradients", steps=0)
-    with pytest.raises(PluginError, match="internal_batch_size"):
-        create("explainer", "integrated_gradients", internal_batch_size=0)
+    with pytest.raises(PluginError, match="noise must be at least 0"):
+        create("explainer", "smooth_grad", noise=-0.1)
+    with pytest.raises(PluginError, match="'silence' is made from the recording"):
+        explain("deep_lift", network, features, baseline="silence")

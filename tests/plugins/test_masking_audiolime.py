@@ -9,12 +9,13 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
+
+import xaudio.conformance
+import xaudio.pipeline
+from xaudio import PluginError, Sound, XaudioWarning, create
+from xaudio.registry import Registry, registry
 from xaudio_masking._audiolime import fitted
 from xaudio_masking._parts import drawn
-
-import xaudio.pipeline
-from xaudio import PluginError, Sound, create
-from xaudio.registry import Registry, registry
 
 RATE, SAMPLES = 8000, 800
 REPRESENTATION = create("representation", "waveform", samples=SAMPLES, normalisation="none")
@@ -38,10 +39,11 @@ class SlotEnergies(nn.Module):
 
 
 class Nothing(nn.Module):
-    """The same logits whatever it hears."""
+    """The same logits whatever it hears, up to rounding."""
 
     def forward(self, features):
-        return torch.tensor([[0.1, 0.7, 0.3]], dtype=features.dtype).expand(len(features), -1)
+        rounding = 1e-8 * features[:, 0].mean(1, keepdim=True)
+        return torch.tensor([[0.1, 0.7, 0.3]], dtype=features.dtype) + rounding
 
 
 class Parity(nn.Module):
@@ -109,11 +111,15 @@ def test_silent_parts_play_no_part():
     assert float(found.intercept[0]) == pytest.approx(intercept)
 
 
-def test_a_model_that_is_linear_in_the_parts_is_found_exactly(recwarn):
+@pytest.mark.parametrize("baseline", ["silence", "noise_floor"])
+def test_a_model_that_is_linear_in_the_parts_is_found_exactly(baseline, recwarn):
+    """A part's coefficient is its energy less that of what stands in for it; a silent part is not replaced."""
     sound, network, target = make_sound(silent=150), SlotEnergies(), torch.tensor([2, 0])
-    explainer = lime(alpha=0.0)
+    explainer = lime(alpha=0.0, baseline=baseline)
     surrogate = explainer.surrogate(network, target, sound)
-    energies = sound.waveforms.unfold(1, 100, 100).square().mean(2)
+    present, absent = sound.waveforms, xaudio.baseline_waveforms(baseline, sound)
+    energies = (present.square() - absent.square()).unfold(1, 100, 100).mean(2)
+    energies[:, 7] = 0
     torch.testing.assert_close(surrogate.coefficients, energies * network.weights[:, target].T, rtol=1e-6, atol=1e-9)
     torch.testing.assert_close(surrogate.fit, torch.ones(2).double())
     assert not surrogate.coefficients[:, 7].any()  # the last slot is silent
@@ -132,7 +138,7 @@ def test_a_model_that_hears_nothing_has_no_relevance(recwarn):
 
 def test_a_poor_fit_is_warned_about():
     sound = make_sound()
-    with pytest.warns(UserWarning, match=r"^audiolime: its linear model explains only \d+% of the variation") as caught:
+    with pytest.warns(XaudioWarning, match=r"^audiolime: its linear model explains only \d+% of the variation") as caught:
         lime(samples=400)(Parity(), sound.features(sound.waveforms), torch.tensor([0, 0]), sound=sound)
     assert len(caught) == 1
     assert caught[0].filename == __file__
@@ -207,13 +213,25 @@ def test_sources_of_a_third_party(others):
 
 
 @pytest.mark.parametrize(
-    ("name", "message"), [("loses_something", "do not sum to the recording"), ("forgets_the_sources", "expected sources of shape")]
+    ("name", "message"),
+    [("loses_something", "do not sum to the recording"), ("forgets_the_sources", "expected sources of shape")],
 )
 def test_a_separator_that_breaks_its_contract_is_named(others, name, message):
     sound = make_sound()
     explainer = registry().factory("explainer", "audiolime")(components=name)
     with pytest.raises(PluginError, match=f"{name}.*{message}"):
         explainer(SlotEnergies(), sound.features(sound.waveforms), torch.tensor([0, 1]), sound=sound)
+
+
+def test_the_conformance_suite_notices_a_separator_that_breaks_its_contract(others, monkeypatch):
+    monkeypatch.setattr(xaudio.conformance, "registry", xaudio.pipeline.registry)
+    problems = {
+        name: [result.what for result in xaudio.conformance.check("separator", name) if result.problem]
+        for name in ("halves", "loses_something", "forgets_the_sources")
+    }
+    assert problems["halves"] == []
+    assert problems["loses_something"] == ["sources sum to the recording"]
+    assert "sources are (batch, sources, samples)" in problems["forgets_the_sources"]
 
 
 @pytest.mark.parametrize("components", ["harmonic_percussive", "nmf:sources=3+iterations=20"])

@@ -6,9 +6,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
-from xaudio_separation._separation import factorise, median, stft
 
 from xaudio import PluginError, create
+from xaudio_separation._separation import factorise, median, stft
 
 RATE = 8000
 TIME = torch.arange(4000) / RATE

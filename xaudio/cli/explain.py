@@ -116,6 +116,7 @@ def _record(item, paths) -> dict[str, object]:  # type: ignore[no-untyped-def]
         "logit": float(item.logits[item.target]),
         "explainer": item.explainer,
         "domain": item.domain,
+        "view": item.provenance.get("view"),
         "notes": list(item.clip.notes),
         "files": [str(path) for path in paths],
     }

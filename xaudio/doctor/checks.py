@@ -75,7 +75,8 @@ def _module_reused(trace: Trace, families: Families) -> Iterator[Finding]:
 
 
 def _functional_activation(trace: Trace, families: Families) -> Iterator[Finding]:
-    outside = [item for item in trace.operations if item.name in known.ACTIVATIONS and not _in_rule(item) and item != trace.last]
+    activations = [item for item in trace.operations if item.name in known.ACTIVATIONS]
+    outside = [item for item in activations if not _in_rule(item) and not _squashes(trace, item)]
     remedy = "Make it a module (nn.LeakyReLU() instead of functional.leaky_relu), one for each call."
     if found := [item for item in outside if item.name not in known.COPIES]:
         effect = (
@@ -90,7 +91,7 @@ def _functional_activation(trace: Trace, families: Families) -> Iterator[Finding
 def _no_rule(trace: Trace, families: Families) -> Iterator[Finding]:
     def is_harmless(item: Operation) -> bool:
         constant = item.name in known.SUMS and item.operands == 1
-        return item.name in known.COPIES | known.ACTIVATIONS or constant or _in_rule(item) or item == trace.last
+        return item.name in known.COPIES | known.ACTIVATIONS or constant or _in_rule(item) or _squashes(trace, item)
 
     if found := [item for item in trace.operations if not is_harmless(item)]:
         effect = (
@@ -102,6 +103,11 @@ def _no_rule(trace: Trace, families: Families) -> Iterator[Finding]:
             "torch.stack([a, b], -1)), or an explainer that needs none, such as integrated_gradients."
         )
         yield Finding("no-rule", "error", _where(found), _lrp(families), effect, remedy)
+
+
+def _squashes(trace: Trace, item: Operation | None) -> bool:
+    """Whether an operation makes probabilities of the logits, which is a finding of its own."""
+    return item is not None and item == trace.last and item.name in known.SQUASHING
 
 
 def _in_rule(item: Operation) -> bool:
@@ -117,10 +123,10 @@ def _where(found: Iterable[Operation]) -> tuple[str, ...]:
 
 
 def _probabilities(trace: Trace, families: Families) -> Iterator[Finding]:
-    name = trace.last.name if trace.last else ""
-    squashes = name in ("_softmax", "_log_softmax", "sigmoid", "log_sigmoid_forward")
+    squashes = _squashes(trace, trace.last)
     if not squashes and not trace.sums_to_one:
         return
+    name = trace.last.name if trace.last else ""
     kind = "sigmoid" if "sigmoid" in name else "softmax"
     where = (str(trace.last.place),) if trace.last and squashes else ("the output sums to 1",)
     rules = _lrp(families)

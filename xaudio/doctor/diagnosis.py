@@ -25,6 +25,9 @@ from .measures import Method, measure
 from .probe import examine, probe_sound
 from .tracing import is_deterministic
 
+MOOT = {"not-finite", "non-deterministic", "training-mode", "in-place", "recurrent-cudnn"}
+"""Findings after which a measurement would say nothing new."""
+
 
 def diagnose(
     model: str | Path | nn.Module | Classifier,
@@ -89,8 +92,9 @@ def _diagnose(classifier: Classifier, methods: list[Method], waveforms: Tensor, 
     found += examine(classifier, features, families)
     found += _unseeded(classifier, features, families, found)
     measured = {}
+    moot = {name for finding in found if finding.severity == "error" and finding.name in MOOT for name in finding.explainers}
     for method in methods:
-        if any(finding.name == "not-finite" for finding in found) or not method.family.reads_model:
+        if method.name in moot or not method.family.reads_model:
             continue
         if all_named or method.family.sums_to or method.family.proportional:
             new, numbers = measure(classifier, method, waveforms)

@@ -78,7 +78,7 @@ class Diagnosis:
         warnings = len(self.findings) - errors
         lines += [f"{errors} error{'s' * (errors != 1)}, {warnings} warning{'s' * (warnings != 1)}."]
         for name, values in self.measured.items():
-            parts = {"sum": "relevance sums to {:.3f} of what it explains", "padding": "{:.2%} of it on features of 0"}
+            parts = {"sum": "relevance sums to {:.3f} of what it explains", "padding": "{:.2%} of it lies on features of 0"}
             shown = [parts[key].format(value) for key, value in values.items()]
             lines += [f"{name}: {', '.join(shown)}."] if shown else []
         return "\n".join(lines)

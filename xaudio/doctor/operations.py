@@ -60,6 +60,10 @@ COPIES = frozenset(
         "zero",
         "lift_fresh",
         "max",
+    "maximum",
+    "min",
+    "minimum",
+    "amin",
         "amax",
         "max_pool2d_with_indices",
         "max_pool3d_with_indices",
@@ -72,8 +76,7 @@ COPIES = frozenset(
         "nan_to_num",
         "view_copy",
         "_reshape_copy",
-        "native_dropout",
-        "resolve_conj",
+            "resolve_conj",
         "alias_copy",
     ]
 )
@@ -108,6 +111,9 @@ ACTIVATIONS = frozenset(
     ]
 )
 """Operations of activation functions."""
+
+SQUASHING = frozenset({"_softmax", "_log_softmax", "sigmoid", "log_sigmoid_forward"})
+"""Operations that make probabilities of logits."""
 
 SUMS = frozenset({"add", "sub"})
 """Operations that are harmless with a constant: it takes none of the relevance."""

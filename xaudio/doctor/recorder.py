@@ -106,8 +106,9 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     def follow(self, tensor: Tensor) -> None:
         """Record from now on what happens to a tensor's memory."""
-        self._followed.add(storage_of(tensor))
-        self._alive.append(tensor.untyped_storage())
+        if storage_of(tensor):
+            self._followed.add(storage_of(tensor))
+            self._alive.append(tensor.untyped_storage())
 
     def saved(self, tensor: Tensor) -> None:
         """Note the state of what autograd keeps for a backward pass."""

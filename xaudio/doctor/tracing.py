@@ -74,8 +74,8 @@ def trace(network: nn.Module, features: Tensor) -> Trace:
     ModelError
         If the network does not take them.
     """
-    parts = tuple((name, type(module), module.training) for name, module in network.named_modules())
-    tensors = tuple((tensor.data_ptr(), tensor._version) for tensor in (*network.parameters(), *network.buffers()))
+    parts = tuple((name, type(module)) for name, module in network.named_modules())
+    tensors = tuple((tensor.data_ptr(), _version(tensor)) for tensor in (*network.parameters(), *network.buffers()))
     state = (parts, tensors, features.shape, features.device)
     if network not in _TRACES or _TRACES[network][0] != state:
         _TRACES[network] = (state, _traced(network, features))
@@ -86,7 +86,7 @@ def _traced(network: nn.Module, features: Tensor) -> Trace:
     recorder = Recorder()
     with _undisturbed(network, features), recorder.hooks(network):
         with torch.enable_grad():
-            entered = features.detach().requires_grad_().clone()  # not a leaf, which may not be changed in place
+            entered = features.detach().clone().requires_grad_().clone()  # not a leaf, which may not be changed in place
             with saved_tensors_hooks(recorder.saved, _never_unpacked):
                 recorder.follow(entered)
                 with recorder:
@@ -110,6 +110,11 @@ def _traced(network: nn.Module, features: Tensor) -> Trace:
         sums_to_one=tensor is not None and _are_probabilities(tensor),
         not_finite=next((name or type(network).__name__ for name, total in finite if not bool(total.isfinite())), ""),
     )
+
+
+def _version(tensor: Tensor) -> int:
+    """How often a tensor was written to; tensors of inference mode do not count."""
+    return 0 if tensor.is_inference() else tensor._version
 
 
 def is_deterministic(network: nn.Module, features: Tensor) -> bool:
@@ -136,14 +141,14 @@ def _are_probabilities(output: Tensor) -> bool:
 @contextmanager
 def _undisturbed(network: nn.Module, features: Tensor) -> Iterator[None]:
     """Evaluation mode; afterwards torch's generators and the network's buffers are as they were."""
-    buffers = [(buffer, buffer._version, buffer.clone()) for buffer in network.buffers()]
+    buffers = [(buffer, buffer.clone()) for buffer in network.buffers()]
     devices = [features.device] if features.device.type == "cuda" else []
     with torch.random.fork_rng(devices=devices), evaluation_mode(network):
         try:
             yield
         finally:
-            for buffer, version, content in buffers:
-                if buffer._version != version:
+            for buffer, content in buffers:
+                if not torch.equal(buffer, content):  # batch normalisation does not count its writing as such
                     with torch.no_grad():
                         buffer.copy_(content)
 

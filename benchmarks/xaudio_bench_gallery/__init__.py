@@ -9,7 +9,7 @@ from xaudio import hookimpl
 
 def gallery(
     *,
-    models: tuple[str, ...],
+    models: tuple[str, ...] = (),
     dataset: str | None = None,
     data: Path | None = None,
     recordings: int = 10,

@@ -56,6 +56,8 @@ class Gallery:
         XaudioError
             If a model or the data cannot be used, or the models have no test recording in common.
         """
+        if not self.models:
+            raise PluginError("The gallery needs trained models: give their run folders with --models.")
         classifiers = [xaudio.load_model(path, self.device) for path in self.models]
         dataset = self._open(classifiers)
         indices = common_recordings(classifiers, dataset, self.recordings)

@@ -193,7 +193,8 @@ def _tells_apart(name: str, system: Tensor, samples: int, count: int) -> None:
     """Refuse coalitions that leave open which of some parts it was: their scores would be right in sum only."""
     if torch.linalg.matrix_rank(system, hermitian=True) < len(system):
         raise PluginError(
-            f"{name}: {samples} samples do not tell {count} parts apart: give samples={4 * count} or more, or fewer segments and bands."
+            f"{name}: {samples} samples do not tell {count} parts apart: give samples={4 * count} or more, or fewer segments "
+            "and bands."
         )
 
 

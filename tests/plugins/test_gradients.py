@@ -5,6 +5,7 @@ import torch
 from captum.attr import IntegratedGradients
 from torch import nn
 
+import xaudio
 from xaudio import ModelError, PluginError, Sound, baseline_features, create
 
 EXPLAINERS = [
@@ -272,3 +273,17 @@ def test_other_impossible_options_are_named(network, features):
         create("explainer", "smooth_grad", noise=-0.1)
     with pytest.raises(PluginError, match="'silence' is made from the recording"):
         explain("deep_lift", network, features, baseline="silence")
+
+
+@pytest.mark.parametrize("name", EXPLAINERS)
+@pytest.mark.parametrize("model", ["alexnet", "audionet"])
+def test_both_networks_are_explained(name, model):
+    options = {"baseline": "noise_floor"} if name in WITH_BASELINE else {}
+    options |= {"integrated_gradients": {"steps": 2}, "gradient_shap": {"samples": 2}, "smooth_grad": {"samples": 2}}.get(
+        name, {}
+    )
+    network = create("model", model, classes=3)
+    recording = 0.1 * torch.randn(3000, generator=torch.Generator().manual_seed(0))
+    found = xaudio.explain(network, recording, sample_rate=8000, representation=network.representation, explainer=name, **options)
+    assert found.relevance.shape == found.features.shape
+    assert found.relevance.any()

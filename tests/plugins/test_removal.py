@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 import torch
 from captum.attr import FeatureAblation, Occlusion
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
+import xaudio
 from xaudio import Axis, PluginError, Sound, baseline_features, create
 from xaudio_removal._values import grid
 
@@ -98,7 +99,8 @@ def shapley(network, features, parts):
     return found
 
 
-@given(st.lists(st.tuples(st.integers(1, 30), st.integers(1, 30)), min_size=1, max_size=3))
+@settings(max_examples=30)
+@given(st.lists(st.tuples(st.integers(1, 12), st.integers(1, 12)), min_size=1, max_size=3))
 def test_the_grid_is_of_equal_boxes(axes):
     cells, parts = [max(pair) for pair in axes], tuple(min(pair) for pair in axes)
     groups = grid(torch.zeros(1, 1, *cells), parts).numpy()
@@ -191,16 +193,15 @@ class Products(nn.Module):
         return torch.einsum("bi,cij,bj->bc", parts, weights, parts)
 
 
-def test_a_pair_of_permutations_is_exact_for_interactions_of_two(features):
-    """What a part adds before another and after it: half of the interaction is due to each."""
+@pytest.mark.parametrize(("name", "option"), [("kernel_shap", {"samples": 60}), ("shapley_value_sampling", {"permutations": 2})])
+def test_pairs_are_exact_for_interactions_of_two(name, option, features):
+    """Of an order and its reverse, or a coalition and its complement: half of an interaction is due to each part."""
     parts = sums(features, 10)
     weights = normal(3, 10, 10)[TARGET]
-    both = (weights + weights.transpose(1, 2)) / 2
-    expected = parts * torch.einsum("bij,bj->bi", both, parts)
-    pair = explain("shapley_value_sampling", Products(), features, permutations=2)
-    torch.testing.assert_close(sums(pair, 10), expected)
-    alone = explain("shapley_value_sampling", Products(), features, permutations=1)
-    assert (sums(alone, 10) - expected).abs().max() > 0.1
+    expected = parts * torch.einsum("bij,bj->bi", (weights + weights.transpose(1, 2)) / 2, parts)
+    torch.testing.assert_close(sums(explain(name, Products(), features, **option), 10), expected)
+    odd = {key: value - 1 for key, value in option.items()}
+    assert (sums(explain(name, Products(), features, **odd), 10) - expected).abs().max() > 0.01
 
 
 @pytest.mark.parametrize("name", SUMMING)
@@ -371,3 +372,15 @@ def test_samples_that_do_not_tell_parts_apart_are_refused_before_the_model_runs(
 def test_impossible_options_are_named(name, option, message):
     with pytest.raises(PluginError, match=message):
         create("explainer", name, **option)
+
+
+@pytest.mark.parametrize("name", EXPLAINERS)
+@pytest.mark.parametrize("model", ["alexnet", "audionet"])
+def test_both_networks_are_explained(name, model):
+    options = {"segments": 3, "baseline": "noise_floor"} | FEW.get(name, {})
+    network = create("model", model, classes=3)
+    recording = 0.1 * normal(3000).float().numpy()
+    found = xaudio.explain(network, recording, sample_rate=8000, representation=network.representation, explainer=name, **options)
+    parts = np.array_split(np.abs(found.relevance[0]), 3, axis=-1)
+    assert all(part.max() > 0 for part in parts)
+    assert len(np.unique(found.relevance)) <= (3 if model == "audionet" else 6) + 1

@@ -1,5 +1,6 @@
 """From the layers of a model to the steps of a plan."""
 
+import math
 from typing import Any
 
 import torch
@@ -49,8 +50,11 @@ class PlanBuilder:
         self.positive = False
         self.first = True
         with torch.no_grad():
-            self.plan = Plan(tuple(self._steps([leaf for leaf in chain.leaves if type(leaf.module) not in SHAPES])))
-            logits, _ = self.plan.forward(chain.features)
+            steps = self._steps([leaf for leaf in chain.leaves if type(leaf.module) not in SHAPES])
+        last = max((place for place, step in enumerate(steps) if _reads_maps(step)), default=-1)
+        cells = max(math.prod(size) for leaf in chain.leaves for size in (leaf.inputs, leaf.outputs))
+        self.plan = Plan(tuple(steps), last + 1, cells)
+        logits = self.plan.logits(chain.features)
         difference, largest = (logits - chain.logits).abs().max(), chain.logits.abs().max()
         if logits.shape != chain.logits.shape or not difference <= TOLERANCE[logits.dtype] * largest:
             raise UnknownChainError(f"its layers alone give other logits, by up to {float(difference):.3g}")
@@ -119,8 +123,11 @@ class PlanBuilder:
         method = self.method
         if name == "box":
             assert method.low is not None and method.high is not None  # noqa: PT018, S101
-            return box_rule(product, weight, bias, size, method.low, method.high)
-        return make_rule(name, weight, bias, situation, epsilon=method.epsilon, gamma=method.gamma, absorb=method.absorb)
+            rule = box_rule(product, weight, bias, size, method.low, method.high)
+        else:
+            rule = make_rule(name, weight, bias, situation, epsilon=method.epsilon, gamma=method.gamma, absorb=method.absorb)
+        branches = (branch._replace(weight=_as_2d(branch.weight), back=_as_2d(branch.back)) for branch in rule.branches)
+        return rule._replace(branches=tuple(branches))
 
     def _use(self, leaf: Leaf, *attributes: str, copy: bool) -> list[Tensor | None]:
         """Tensors of a layer, or copies of them, noting that the plan depends on them."""
@@ -147,6 +154,11 @@ class PlanBuilder:
         factor = gain / (variance + epsilon) ** 0.5  # type: ignore[operator]
         bias = ((0 if bias is None else bias) - mean) * factor + shift
         return weight * factor.reshape(-1, *[1] * (weight.ndim - 1)), bias, float((1 + epsilon) ** -0.5)  # type: ignore[operator]
+
+
+def _reads_maps(step: Step) -> bool:
+    """Whether a step is a convolution or pooling: reads more than a row of features."""
+    return step.size is not None and len(step.size) > 1
 
 
 def _followers(leaf: Leaf, rest: list[Leaf]) -> tuple[MaxPool | None, bool, list[Leaf]]:

@@ -1,5 +1,6 @@
 """A plan for explaining one model by one composite: steps forward and back, without hooks and without autograd."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -8,8 +9,11 @@ from torch import Tensor, nn
 
 from ._steps import Step
 
-CHUNK = 16
-"""Recordings taken through the layers at once on a CPU, where their activations should stay in the caches."""
+CHUNK = 32
+"""Recordings explained at once on a CPU: so many share the reading of the linear layers' weights, which are large."""
+CELLS = 3_200_000
+"""Activations of one layer that a CPU computes at once, as they should stay in its caches: a piece of a chunk."""
+
 
 
 class Method(NamedTuple):
@@ -49,38 +53,68 @@ class Source(NamedTuple):
 
 @dataclass(eq=False)
 class Plan:
-    """Steps from features to logits, and back from relevance to relevance."""
+    """Steps from features to logits, and back from relevance to relevance.
 
-    steps: tuple[Step, ...]
+    Parameters
+    ----------
+    steps : sequence of Step
+    linear : int
+        Where the linear layers at the end begin.
+    cells : int
+        The most activations that a layer has for one recording.
+    """
 
-    def forward(self, features: Tensor) -> tuple[Tensor, list[Any]]:
-        """Logits (batch, classes) and what each step keeps."""
-        kept = []
-        values = features
-        for step in self.steps:
-            shape = values.shape
-            values, own = step.forward(_shaped(values, step.size))
-            kept.append((shape, own))
-        return values.flatten(1), kept
-
-    def explain(self, features: Tensor, target: Tensor) -> Tensor:
-        """Relevance shaped like features (batch, channels, *axes), of the logit of the target (batch,)."""
-        logits, kept = self.forward(features)
-        relevance = torch.zeros_like(logits).scatter(1, target[:, None], logits.gather(1, target[:, None]))
-        for step in reversed(self.steps):
-            shape, own = kept.pop()
-            relevance = _shaped(step.backward(relevance, own), tuple(shape[1:]))
-        return relevance
+    steps: Sequence[Step]
+    linear: int
+    cells: int
 
     def __call__(self, features: Tensor, target: Tensor) -> Tensor:
-        """Relevance of any number of recordings."""
-        size = CHUNK if features.device.type == "cpu" else max(1, len(features))
+        """Relevance shaped like features (batch, channels, *axes), of the logit of the target (batch,)."""
+        chunk = CHUNK if features.device.type == "cpu" else max(1, len(features))
+        piece = max(1, CELLS // self.cells) if features.device.type == "cpu" else chunk
         found = torch.empty_like(features, memory_format=torch.contiguous_format)
         with torch.no_grad():
-            for start in range(0, len(features), size):
-                chosen = slice(start, start + size)
-                found[chosen] = self.explain(features[chosen], target[chosen])
+            for start in range(0, len(features), chunk):
+                chosen = slice(start, start + chunk)
+                found[chosen] = self._explain(features[chosen], target[chosen], piece)
         return found
+
+    def _explain(self, features: Tensor, target: Tensor, piece: int) -> Tensor:
+        before, after = self.steps[: self.linear], self.steps[self.linear :]
+        parts = [_forward(before, part) for part in features.split(piece)]
+        values = torch.cat([outputs for outputs, _ in parts])
+        kept = [kept for _, kept in parts]
+        del parts
+        logits, linear_kept = _forward(after, values)
+        logits = logits.flatten(1)
+        relevance = torch.zeros_like(logits).scatter(1, target[:, None], logits.gather(1, target[:, None]))
+        relevance = _backward(after, relevance, linear_kept)
+        # The last piece first: it is the one that is still in the caches.
+        found = [_backward(before, part, kept.pop()) for part in reversed(relevance.split(piece))]
+        return torch.cat(found[::-1])
+
+    def logits(self, features: Tensor) -> Tensor:
+        """Logits (batch, classes)."""
+        with torch.no_grad():
+            return _forward(self.steps, features)[0].flatten(1)
+
+
+def _forward(steps: Sequence[Step], values: Tensor) -> tuple[Tensor, list[Any]]:
+    """Outputs of the last step, and what each step keeps."""
+    kept = []
+    for step in steps:
+        shape = tuple(values.shape[1:])
+        values, own = step.forward(_shaped(values, step.size))
+        kept.append((shape, own))
+    return values, kept
+
+
+def _backward(steps: Sequence[Step], relevance: Tensor, kept: list[Any]) -> Tensor:
+    """Relevance of the inputs of the first step; frees what was kept on the way."""
+    for step in reversed(steps):
+        shape, own = kept.pop()
+        relevance = _shaped(step.backward(relevance, own), shape)
+    return relevance
 
 
 def _shaped(values: Tensor, size: tuple[int, ...] | None) -> Tensor:

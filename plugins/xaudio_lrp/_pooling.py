@@ -23,11 +23,17 @@ class MaxPool:
         (height, width) before and after.
     taps : tuple of (outputs, inputs)
         For each place in the window, in order: the windows that have a cell there, and those cells.
+    whole : tuple of bool
+        For each place, whether all windows have a cell there.
+    overwrite : tuple of bool or None
+        For each place, whether its cells belong to no earlier place; None if that differs between its cells, or if some
+        cell belongs to no window.
     """
 
     inputs: tuple[int, int]
     outputs: tuple[int, int]
     taps: tuple[tuple[Slices, Slices], ...]
+    whole: tuple[bool, ...]
     overwrite: tuple[bool, ...] | None
 
     @classmethod
@@ -50,18 +56,19 @@ class MaxPool:
             for rows, columns in product(*axes)
             if rows is not None and columns is not None
         )
-        return cls(inputs, outputs, taps, _overwrite(inputs, [cells for _, cells in taps]))
+        everywhere = (..., slice(0, outputs[0]), slice(0, outputs[1]))
+        whole = tuple(windows == everywhere for windows, _ in taps)
+        return cls(inputs, outputs, taps, whole, _overwrite(inputs, [cells for _, cells in taps]))
 
     def forward(self, values: Tensor) -> tuple[Tensor, list[Tensor]]:
         """The maximum of every window, and for every place but the last 1 where the cell is the maximum, else 0."""
-        first_windows, first_cells = self.taps[0]
-        first = values[first_cells]
-        if first.shape[-2:] == self.outputs:
-            largest = first.clone()
+        if all(self.whole[:2]) and len(self.taps) > 1:
+            largest = torch.maximum(values[self.taps[0][1]], values[self.taps[1][1]])
+            others = self.taps[2:]
         else:
             largest = _like(values, self.outputs).fill_(-torch.inf)
-            largest[first_windows] = first
-        for windows, cells in self.taps[1:]:
+            others = self.taps
+        for windows, cells in others:
             part = largest[windows]
             torch.maximum(part, values[cells], out=part)
         marks = []
@@ -72,34 +79,38 @@ class MaxPool:
 
     def pick(self, values: Tensor, marks: list[Tensor]) -> Tensor:
         """Of other values of the same cells, those of the cells that won."""
+        earlier = list(zip(self.taps[:-1], marks, strict=True))
         last_windows, last_cells = self.taps[-1]
-        last = values[last_cells]
-        if last.shape[-2:] == self.outputs:
-            picked = last.clone()
-        else:  # where the last place is beyond the edge, an earlier one has won and overwrites this
-            picked = _like(values, self.outputs).fill_(1)
-            picked[last_windows] = last
-        for (windows, cells), mark in zip(reversed(self.taps[:-1]), reversed(marks), strict=True):
+        if all(self.whole[-2:]) and earlier:
+            (_, cells), mark = earlier.pop()
+            picked = torch.lerp(values[last_cells], values[cells], mark)  # exact for weights of 0 and 1
+        else:
+            picked = _like(values, self.outputs)
+            if not self.whole[-1]:
+                picked.fill_(1)  # where the last place is beyond the edge, an earlier one has won and overwrites this
+            picked[last_windows] = values[last_cells]
+        for (windows, cells), mark in reversed(earlier):
             part = picked[windows]
-            torch.lerp(part, values[cells], mark, out=part)  # exact for weights of 0 and 1
+            torch.lerp(part, values[cells], mark, out=part)
         return picked
 
     def spread(self, relevance: Tensor, marks: list[Tensor]) -> Tensor:
         """Each window's relevance to the cell that won. Consumes the relevance."""
-        whole = _like(relevance, self.inputs)
+        found = _like(relevance, self.inputs)
         if self.overwrite is None:
-            whole.zero_()
-        for place, (windows, cells) in enumerate(self.taps):
-            left, into = relevance[windows], whole[cells]
-            last = place == len(self.taps) - 1
-            if self.overwrite and self.overwrite[place]:
-                share = into.copy_(left) if last else torch.mul(left, marks[place], out=into)
+            found.zero_()
+        places = zip(self.taps, [*marks, None], self.overwrite or [False] * len(self.taps), strict=True)
+        for (windows, cells), mark, overwrite in places:
+            left, into = relevance[windows], found[cells]
+            if mark is None:
+                into.copy_(left) if overwrite else into.add_(left)
+            elif overwrite:
+                left -= torch.mul(left, mark, out=into)
             else:
-                share = left if last else left * marks[place]
+                share = left * mark
                 into += share
-            if not last:
                 left -= share
-        return whole
+        return found
 
 
 def _like(values: Tensor, size: tuple[int, int]) -> Tensor:

@@ -26,7 +26,7 @@ class Group:
     target : Tensor of int64, shape (recordings,)
     parts : Tensor, shape (recordings, parts, samples)
     change : Tensor, shape (recordings, parts, samples)
-        Each part less what stands in for it; 0 for a part that is silent.
+        Each part less what stands in for it.
     audible : Tensor of bool, shape (recordings, parts)
     magnitude : Tensor, shape (recordings, channels, *axes)
         Of the recording in each cell.
@@ -51,13 +51,13 @@ class Group:
         Parameters
         ----------
         masks : Tensor, shape (masks, parts)
-            1 keeps a part, 0 replaces it by what stands in for it.
+            1 keeps a part, 0 replaces it by what stands in for it; a silent part is kept.
 
         Returns
         -------
         Tensor, shape (recordings, masks, samples)
         """
-        return self.sound.waveforms[:, None] - (1 - masks) @ self.change
+        return self.sound.waveforms[:, None] - ((1 - masks) * self.audible[:, None]) @ self.change
 
     def spread(self, coefficients: Tensor) -> Tensor:
         """Relevance of the parts (recordings, parts) spread over the features (recordings, channels, *axes).
@@ -117,7 +117,7 @@ class Masking:
         change = parts
         if self.baseline != "silence":
             change = parts - cut.stand_ins(sound, parts, self.baseline, self.seed)
-        return Group(sound, target, parts, change * audible[..., None], audible, magnitude, total, at_once)
+        return Group(sound, target, parts, change, audible, magnitude, total, at_once)
 
     def scores(self, model: nn.Module, group: Group, masks: Tensor) -> Tensor:
         """The target's logit or probability (recordings, masks) in the mixes that masks (masks, parts) describe."""

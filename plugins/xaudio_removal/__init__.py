@@ -142,7 +142,7 @@ def lime(
     segments: int = 10,
     bands: int | None = None,
     samples: int = 512,
-    width: float = 0.25,
+    kernel_width: float = 0.25,
     ridge: float = 1e-3,
     baseline: Baseline = "zero",
     seed: int = 0,
@@ -158,8 +158,8 @@ def lime(
         Equal parts of frequency; none is half as many as segments. Features without frequencies have none.
     samples : int
         Coalitions, several times as many as parts; each costs a forward pass.
-    width : float
-        Of the kernel exp(-(d / width)²) that weights a coalition, d its cosine distance from the whole recording.
+    kernel_width : float
+        Of the kernel exp(-(d / kernel_width)²) that weights a coalition, d its cosine distance from the whole recording.
     ridge : float
         Penalty on the squares of the coefficients, relative to the mean squared error.
     baseline : {"zero", "silence", "noise_floor", "mean_spectrum"}
@@ -172,7 +172,7 @@ def lime(
     """
     from ._removal import Lime
 
-    return Lime(segments, bands, baseline, seed, internal_batch_size, samples, width, ridge)
+    return Lime(segments, bands, baseline, seed, internal_batch_size, samples, kernel_width, ridge)
 
 
 @hookimpl

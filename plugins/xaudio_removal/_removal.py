@@ -162,7 +162,7 @@ class Lime(ByRemoval):
     """Coefficients of a linear model of the logit around the recording; see `xaudio_removal.lime`."""
 
     samples: int
-    width: float
+    kernel_width: float
     ridge: float
 
     name = "lime"
@@ -171,21 +171,22 @@ class Lime(ByRemoval):
         super().__post_init__()
         at_least(2, self.name, samples=self.samples)
         at_least(0, self.name, ridge=self.ridge)
-        if not self.width > 0:
-            raise PluginError(f"lime: width must be positive; got {self.width}.")
+        if not self.kernel_width > 0:
+            raise PluginError(f"lime: kernel_width must be positive; got {self.kernel_width}.")
 
     def _scores(self, removal: Removal, parts: tuple[int, ...]) -> Tensor:
-        """Ridge regression with weights exp(-(d / width)²), d the cosine distance of a coalition from the whole."""
+        """Ridge regression with weights exp(-(d / kernel_width)²), d the cosine distance of a coalition from the whole."""
         count = removal.count
         generator = torch.Generator().manual_seed(self.seed)
         coalitions = torch.rand(self.samples - 1, count, generator=generator) < 0.5
         coalitions = torch.cat([torch.ones(1, count, dtype=torch.bool), coalitions])
         design = coalitions.to(torch.float64)
-        weights = torch.exp(-((1 - design.mean(1).sqrt()) / self.width).square())
+        weights = torch.exp(-((1 - design.mean(1).sqrt()) / self.kernel_width).square())
         weights /= weights.sum()
         design = design - weights @ design
-        system = design.T @ (weights[:, None] * design) + self.ridge * torch.eye(count, dtype=torch.float64)
+        system = design.T @ (weights[:, None] * design)
         _tells_apart(self.name, system, self.samples, count)
+        system += self.ridge * torch.eye(count, dtype=torch.float64)
         return _solve(system, (removal.values(coalitions) * weights) @ design, removal.cells)
 
 

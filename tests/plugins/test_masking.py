@@ -163,6 +163,39 @@ def test_freqrise_is_the_mean_of_score_times_mask(domain, centred):
         np.testing.assert_allclose(found[row, 0], np.where(magnitude > 0, expected, 0), rtol=1e-7, atol=1e-9)
 
 
+class TimeFirst:
+    """A third party's spectrogram: frames before frequencies, in two channels, and no module."""
+
+    inner = REPRESENTATIONS["spectrogram"]
+    sample_rate, samples, placement, unit, axes = RATE, SAMPLES, "file", "dB", inner.axes[::-1]
+
+    def __call__(self, waveforms):
+        return self.inner(waveforms).mT.repeat(1, 2, 1, 1) / 2
+
+    def amplitude(self, waveforms):
+        return self.inner.amplitude(waveforms).mT.repeat(1, 2, 1, 1)
+
+
+class Merge(nn.Module):
+    """Features of `TimeFirst` to those of the spectrogram less 0.1 dB."""
+
+    def forward(self, features):
+        return features.mT.sum(1, keepdim=True) - 0.1
+
+
+@pytest.mark.parametrize("name", TINY)
+def test_the_axes_may_be_in_another_order_and_the_channels_many(name):
+    sound = make_sound("spectrogram", make_waveforms().double())
+    network = make_network(sound)
+    expected = explain(name, sound, network, **TINY[name])
+    other = Sound(sound.waveforms, TimeFirst(), TimeFirst())
+    found = explain(name, other, nn.Sequential(Merge(), network), **TINY[name]).mT
+    torch.testing.assert_close(found[:, 0], found[:, 1])
+    # A map of the masks is repeated in each channel; what is spread is divided among them.
+    combined = found.mean(1) if name == "freqrise" else found.sum(1)
+    torch.testing.assert_close(combined, expected[:, 0])
+
+
 def test_hats_are_torchs_linear_upsampling():
     places = (torch.arange(37, dtype=torch.float64) + 0.5) / 37
     expected = nn.functional.interpolate(torch.eye(5, dtype=torch.float64)[None], size=37, mode="linear")[0]

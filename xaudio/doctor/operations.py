@@ -60,10 +60,10 @@ COPIES = frozenset(
         "zero",
         "lift_fresh",
         "max",
-    "maximum",
-    "min",
-    "minimum",
-    "amin",
+        "maximum",
+        "min",
+        "minimum",
+        "amin",
         "amax",
         "max_pool2d_with_indices",
         "max_pool3d_with_indices",
@@ -76,7 +76,7 @@ COPIES = frozenset(
         "nan_to_num",
         "view_copy",
         "_reshape_copy",
-            "resolve_conj",
+        "resolve_conj",
         "alias_copy",
     ]
 )

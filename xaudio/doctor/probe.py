@@ -66,7 +66,8 @@ def warn_about(classifier: Classifier, name: str, explainer: Any) -> None:
     except Exception as error:  # a check must not keep anyone from an explanation that would work
         if _fails(classifier, features):
             return  # the explanation will say why
-        texts = [f"not-checked: the model cannot be watched at work ({type(error).__name__}: {error})."]
+        reason = " ".join(str(error).split()).rstrip(".")
+        texts = [f"not-checked: the model cannot be watched at work ({reason})."]
     said = _SAID.setdefault(classifier.network, set())
     for text in texts:
         if text not in said:

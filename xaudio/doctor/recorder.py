@@ -17,6 +17,8 @@ import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from ..errors import ModelError
+
 TORCH = str(Path(torch.__file__).parent)
 XAUDIO = str(Path(__file__).parent.parent)
 UNINFORMED = {"zeros_like", "ones_like", "full_like", "empty_like", "new_zeros", "new_ones", "new_full", "new_empty"}
@@ -121,12 +123,22 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
     @contextmanager
     def hooks(self, network: nn.Module) -> Iterator[None]:
-        """Know which module is at work."""
+        """Know which module is at work.
+
+        Raises
+        ------
+        ModelError
+            If one of them is scripted, which takes no hooks.
+        """
         handles = []
-        for name, module in network.named_modules():
-            handles.append(module.register_forward_pre_hook(self._enter(name), prepend=True))
-            handles.append(module.register_forward_hook(self._leave(name)))
         try:
+            for name, module in network.named_modules():
+                if isinstance(module, torch.jit.RecursiveScriptModule):  # type: ignore[attr-defined]
+                    raise ModelError(
+                        f"The module {name!r} is scripted and cannot be watched: give the model before torch.jit.script."
+                    )
+                handles.append(module.register_forward_pre_hook(self._enter(name), prepend=True))
+                handles.append(module.register_forward_hook(self._leave(name)))
             yield
         finally:
             for handle in handles:

@@ -31,16 +31,16 @@ def xaudio(environment, *arguments):
 
 def test_it_explains_a_recording_through_the_command_line(environment, run_folder, recording, tmp_path):
     listed = json.loads(xaudio(environment, "plugins", "list", "--json"))
-    mine = [item for item in listed["plugins"] if item["name"] == "saliency"]
-    assert [(item["kind"], item["distribution"]) for item in mine] == [("explainer", "xaudio-example-saliency")]
-    options = ["--explainer", "saliency", "--render", "visual", "--json"]
+    mine = [item for item in listed["plugins"] if item["name"] == "sensitivity"]
+    assert [(item["kind"], item["distribution"]) for item in mine] == [("explainer", "xaudio-example-sensitivity")]
+    options = ["--explainer", "sensitivity", "--render", "visual", "--json"]
     record = json.loads(xaudio(environment, "explain", recording, "--model", run_folder, "--out", tmp_path / "out", *options))
-    assert record[0]["explainer"] == "saliency"
+    assert record[0]["explainer"] == "sensitivity"
     assert (tmp_path / "out" / "explanation.png").stat().st_size > 10_000
-    assert "FAIL" not in xaudio(environment, "plugins", "check", "saliency")
+    assert "FAIL" not in xaudio(environment, "plugins", "check", "sensitivity")
 
 
 def test_it_is_at_most_twelve_lines_of_code():
-    source = (EXAMPLE / "xaudio_example_saliency" / "__init__.py").read_text()
+    source = (EXAMPLE / "xaudio_example_sensitivity" / "__init__.py").read_text()
     ast.parse(source)
     assert len([line for line in source.splitlines() if line.strip() and not line.strip().startswith("#")]) <= 12

@@ -1,7 +1,7 @@
 from xaudio import hookimpl
 
 
-def saliency(model, features, target):
+def sensitivity(model, features, target):
     import torch
 
     features = features.detach().requires_grad_()
@@ -11,4 +11,4 @@ def saliency(model, features, target):
 
 @hookimpl
 def xaudio_explainers():
-    return {"saliency": lambda: saliency}
+    return {"sensitivity": lambda: sensitivity}

@@ -119,9 +119,9 @@ class AudioMnistBenchmark:
         self, folder: Path, dataset: Dataset, runs: list[Run], explain: Explain, device: str
     ) -> tuple[dict[str, Any], list[Path]]:
         """The paper's figures and its tests by manipulation, for the models and tasks that were trained."""
-        choices, data = self.choices, dataset.title
+        choices, data = self.choices, f"{dataset.title} ({self.label})"
         figures = [
-            write_figure_one(figure_one(dataset, runs, explain), folder, data, self.label),
+            write_figure_one(figure_one(dataset, runs, explain), folder, data),
             write_figure_two(figure_two(dataset, runs, explain), folder, data),
         ]
         content: dict[str, Any] = {"flipping": {}, "frequencies": None, "spectra": None}

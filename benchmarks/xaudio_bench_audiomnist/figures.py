@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from textwrap import fill
 from typing import Any
 
 import xaudio
@@ -13,7 +14,7 @@ from .results import Curve, Spectra
 from .spectra import F0_RANGES
 
 
-def write_figure_one(panels: list[Panel], folder: Path, data: str, label: str) -> Path | None:
+def write_figure_one(panels: list[Panel], folder: Path, data: str) -> Path | None:
     """Spectrograms under their relevance, in a grid; None if there are none."""
     if not panels:
         return None
@@ -22,7 +23,7 @@ def write_figure_one(panels: list[Panel], folder: Path, data: str, label: str) -
     visual = xaudio.create("renderer", "visual")
     rows = (len(panels) + 1) // 2
     figure = Figure(figsize=(11, 4.6 * rows + 0.6), layout="constrained")
-    figure.suptitle(f"Figure 1 on {data} ({label}); {panels[0].explanation.explainer}", fontsize="medium", parse_math=False)
+    _entitle(figure, f"Figure 1 on {data}", panels[0].explanation.explainer)
     drawn: dict[str, Any] = {}
     for number, panel in enumerate(panels):
         axes = figure.add_subplot(rows, min(2, len(panels)), number + 1)
@@ -39,8 +40,14 @@ def write_figure_two(panel: Panel | None, folder: Path, data: str) -> Path | Non
         return None
     zoom = ZOOM if covers(panel.explanation, ZOOM) else None
     figure = xaudio.create("renderer", "visual", zoom=zoom).figure(panel.explanation)
-    figure.suptitle(f"Figure 2 on {data}\n{panel.caption}; {panel.explanation.explainer}", fontsize="medium", parse_math=False)
+    _entitle(figure, f"Figure 2 on {data}", f"{panel.caption}; {panel.explanation.explainer}")
     return _save(figure, folder / "figures" / "figure2.png")
+
+
+def _entitle(figure: Any, *lines: str) -> None:
+    """A title over the whole figure, its lines broken to its width."""
+    width = int(11 * figure.get_figwidth())
+    figure.suptitle("\n".join(fill(line, width) for line in lines), fontsize="medium", parse_math=False)
 
 
 def _save(figure: Any, path: Path) -> Path:
@@ -56,7 +63,7 @@ def write_figure_three(curves: dict[str, dict[str, Curve]], chance: dict[str, fl
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(11, 4.2 * len(curves) + 0.5), layout="constrained")
-    figure.suptitle(f"Figure 3 on {data}: AudioNet, samples set to 0", fontsize="medium", parse_math=False)
+    _entitle(figure, f"Figure 3 on {data}", "AudioNet, samples set to 0")
     for row, (task, found) in enumerate(curves.items()):
         shares = [100 * fraction for fraction in FRACTIONS]
         for column, end in enumerate((100, 10)):
@@ -87,7 +94,7 @@ def write_spectra(found: Spectra | None, folder: Path, data: str) -> Path | None
     axes.axhline(0, color="0.6", linewidth=0.8)
     axes.set(xlabel="frequency (Hz)", ylabel="mean share of relevance")
     axes.set_xlim(0, 2000)
-    axes.set_title(f"Relevance over frequency, AlexNet, sex, on {data}", fontsize="medium", parse_math=False)
+    _entitle(figure, f"Relevance over frequency on {data}", "AlexNet, sex")
     axes.legend(fontsize="small")
     return _save(figure, folder / "figures" / "spectra.png")
 
@@ -97,7 +104,7 @@ def write_moved(pair: tuple[Any, Any], axes_of: Any, caption: str, folder: Path,
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(11, 4.2), layout="constrained")
-    figure.suptitle(f"Scaled frequency axis on {data}: {caption}", fontsize="medium", parse_math=False)
+    _entitle(figure, f"Scaled frequency axis on {data}", caption)
     frequency, time = axes_of
     for column, (levels, title) in enumerate(zip(pair, ("as recorded", "scaled"), strict=True)):
         axes = figure.add_subplot(1, 2, column + 1)

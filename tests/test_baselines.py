@@ -5,7 +5,7 @@ import pytest
 import torch
 
 import xaudio
-from xaudio import Sound, baseline_features, baseline_waveforms
+from xaudio import PluginError, Sound, baseline_features, baseline_waveforms
 from xaudio.baselines import noise_floor
 
 
@@ -43,6 +43,13 @@ def test_a_baseline_does_not_depend_on_the_batch(sound):
     alone = Sound(sound.waveforms[:1], sound.representation, sound.features)
     for name in ("silence", "noise_floor", "mean_spectrum"):
         assert torch.allclose(baseline_waveforms(name, alone)[0], baseline_waveforms(name, sound)[0], atol=1e-6)
+
+
+def test_a_baseline_made_from_the_recording_needs_one(sound):
+    features = torch.ones(2, 1, 5)
+    assert torch.equal(baseline_features("zero", features, None), torch.zeros(2, 1, 5))
+    with pytest.raises(PluginError, match="The baseline 'silence' is made from the recording: give sound="):
+        baseline_features("silence", features, None)
 
 
 def test_features_of_a_baseline_are_what_the_model_reads_of_it(sound):

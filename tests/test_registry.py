@@ -293,3 +293,12 @@ def test_the_first_party_plugins_all_load() -> None:
     assert [plugin.error for plugin in registry().plugins if plugin.error and plugin.distribution == "xaudio"] == []
     assert [kind for kind in KINDS if not registry().names(kind)] == []
     assert registry() is registry()
+
+
+def test_hyphens_and_underscores_name_the_same_plugin():
+    found = registry()
+    assert found.factory("explainer", "band-occlusion") is found.factory("explainer", "band_occlusion")
+    assert found.factory("dataset", "audiomnist_az") is found.factory("dataset", "audiomnist-az")
+    assert found.owner("explainer", "slot-occlusion").name == found.owner("explainer", "slot_occlusion").name
+    with pytest.raises(PluginError, match="Unknown explainer 'band-oclusion'"):
+        found.factory("explainer", "band-oclusion")

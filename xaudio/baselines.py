@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from .errors import PluginError
 from .types import Baseline, Sound
 
 FRAME = 0.025
@@ -48,7 +49,7 @@ def noise_floor(waveforms: Tensor, frame: int) -> Tensor:
     return quiet.nan_to_num(0.0)
 
 
-def baseline_features(name: Baseline, features: Tensor, sound: Sound, *, seed: int = 0) -> Tensor:
+def baseline_features(name: Baseline, features: Tensor, sound: Sound | None, *, seed: int = 0) -> Tensor:
     """What a model reads of a baseline.
 
     Parameters
@@ -57,16 +58,23 @@ def baseline_features(name: Baseline, features: Tensor, sound: Sound, *, seed: i
         "zero" is features of 0: silence in a waveform; in a spectrogram 0 dB, or the training mean where one is subtracted.
         The others are the features of `baseline_waveforms`.
     features : Tensor, shape (batch, channels, *axes)
-    sound : Sound
-        The recordings of the features.
+    sound : Sound or None
+        The recordings of the features; "zero" does without.
     seed : int
 
     Returns
     -------
     Tensor
         Shaped like the features.
+
+    Raises
+    ------
+    PluginError
+        If the baseline is made from the recordings and there are none.
     """
     if name == "zero":
         return torch.zeros_like(features)
+    if sound is None:
+        raise PluginError(f"The baseline {name!r} is made from the recording: give sound=, or explain through xaudio.explain.")
     with torch.no_grad():
         return sound.features(baseline_waveforms(name, sound, seed=seed)).to(features)

@@ -264,7 +264,7 @@ def attribute(
     with evaluation_mode(classifier.network):
         with torch.no_grad():
             features = classifier.features(waveforms)
-            logits = classifier.logits(features)
+            logits = classifier.logits(features.clone())  # a network may begin with an operation in place
         chosen = logits.argmax(1) if target is None else target
         extras: dict[str, Any] = {}
         if "sound" in inspect.signature(explainer).parameters:
@@ -356,6 +356,7 @@ def as_explainer(explainer: str | Explainer, options: dict[str, Any]) -> tuple[E
         If the name or an option is unknown, or options are given to a callable.
     """
     if isinstance(explainer, str):
+        explainer = registry().spelt("explainer", explainer)
         factory = registry().factory("explainer", explainer)
         given = check_options(f"explainer {explainer!r}", factory, options)
         defaults = {name: option.default for name, option in options_of(factory).items()}

@@ -82,6 +82,11 @@ class Registry:
         """Names of all plugins of a kind."""
         return sorted(name for offered, name in self._offers if offered == kind)
 
+    def spelt(self, kind: str, name: str) -> str:
+        """A name as its plugin spells it, if it was given with hyphens for underscores or the reverse."""
+        spellings = (name, name.replace("-", "_"), name.replace("_", "-"))
+        return next((spelling for spelling in spellings if (kind, spelling) in self._offers), name)
+
     def factory(self, kind: str, name: str) -> Callable[..., Any]:
         """Factory of a plugin.
 
@@ -90,7 +95,7 @@ class Registry:
         PluginError
             If no plugin, or more than one, offers the name.
         """
-        offers = self._offers.get((kind, name))
+        offers = self._offers.get((kind, self.spelt(kind, name)))
         if offers is None:
             failed = "".join(f" {line}" for line in self.problems())
             raise PluginError(unknown(kind, name, self.names(kind)) + failed)
@@ -101,7 +106,7 @@ class Registry:
     def owner(self, kind: str, name: str) -> Plugin:
         """The plugin that offers a name."""
         self.factory(kind, name)
-        return self._offers[kind, name][0][0]
+        return self._offers[kind, self.spelt(kind, name)][0][0]
 
     def create(self, kind: str, name: str, options: Mapping[str, Any] | None = None) -> Any:
         """Make a plugin's object, with its options checked and converted.

@@ -25,15 +25,6 @@ def at_least(minimum: float, method: str, **options: float | None) -> None:
             raise PluginError(f"{method}: {name} must be at least {minimum}; got {value}.")
 
 
-def baseline_of(name: Baseline, features: Tensor, sound: Sound | None, seed: int) -> Tensor:
-    """What the model reads of a baseline, shaped like the features; only features of 0 can do without the sound."""
-    if sound is not None:
-        return baseline_features(name, features, sound, seed=seed)
-    if name != "zero":
-        raise PluginError(f"The baseline {name!r} is made from the recording: give sound=, or explain through xaudio.explain.")
-    return torch.zeros_like(features)
-
-
 def blocks(total: int, size: int | None) -> Iterator[slice]:
     """Slices of at most a size, that follow one another."""
     step = size or max(total, 1)
@@ -142,7 +133,7 @@ class IntegratedGradients:
     def __call__(self, model: nn.Module, features: Tensor, target: Tensor, *, sound: Sound | None = None) -> Tensor:
         """Relevance shaped like features (Sundararajan et al. 2017, arXiv 1703.01365, equation 1)."""
         features = features.detach()
-        baseline = baseline_of(self.baseline, features, sound, self.seed)
+        baseline = baseline_features(self.baseline, features, sound, seed=self.seed)
         way = features - baseline
         nodes, weights = (beside(torch.from_numpy(found), features) for found in np.polynomial.legendre.leggauss(self.steps))
         mean = torch.zeros_like(features)
@@ -175,7 +166,8 @@ class GradientShap:
         total = torch.zeros_like(features)
         rows_at_once, draws_at_once = tile(len(features), self.samples, self.internal_batch_size)
         for draws in blocks(self.samples, draws_at_once):
-            baselines = torch.stack([baseline_of(self.baseline, features, sound, seed) for seed in seeds[draws]], dim=1)
+            drawn = [baseline_features(self.baseline, features, sound, seed=seed) for seed in seeds[draws]]
+            baselines = torch.stack(drawn, dim=1)
             for rows in blocks(len(features), rows_at_once):
                 way = features[rows, None] - baselines[rows]
                 points = baselines[rows] + places[draws] * way

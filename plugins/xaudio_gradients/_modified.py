@@ -13,10 +13,10 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from xaudio import ModelError, Sound
+from xaudio import ModelError, Sound, baseline_features
 from xaudio.types import Baseline
 
-from ._gradients import at_least, baseline_of, blocks, differentiate
+from ._gradients import at_least, blocks, differentiate
 
 Function = Callable[[Tensor], Tensor]
 
@@ -173,7 +173,7 @@ class DeepLift:
             rule is not defined for.
         """
         features = features.detach()
-        baseline = baseline_of(self.baseline, features, sound, self.seed)
+        baseline = baseline_features(self.baseline, features, sound, seed=self.seed)
         chunks = blocks(len(features), self.internal_batch_size)
         return torch.cat([_deep_lift(model, features[rows], baseline[rows], target[rows]) for rows in chunks])
 

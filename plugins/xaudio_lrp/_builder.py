@@ -216,9 +216,7 @@ def _product(leaf: Leaf) -> Product:
     if module.padding_mode != "zeros":
         raise UnknownChainError(f"layer {leaf.name!r} pads by {module.padding_mode!r}; expected zeros")
     one_axis = isinstance(module, nn.Conv1d)
-    kernel, stride, dilation = (
-        _pair(values, one_axis, 1) for values in (module.kernel_size, module.stride, module.dilation)
-    )
+    kernel, stride, dilation = (_pair(values, one_axis, 1) for values in (module.kernel_size, module.stride, module.dilation))
     if module.padding == "same":
         missing = [reach * (length - 1) for reach, length in zip(dilation, kernel, strict=True)]
         (top, left), (bottom, right) = ([part // 2 for part in missing], [part - part // 2 for part in missing])

@@ -83,9 +83,7 @@ class _Recorder(TorchFunctionMode):
         self.leaves.append(Leaf(name, module, tuple(inputs[0].shape[1:]), tuple(output.shape[1:])))
         self.follow(output, anew=True)
 
-    def __torch_function__(
-        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
-    ) -> Any:
+    def __torch_function__(self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None) -> Any:
         result = func(*args, **(kwargs or {}))
         if self.inside is None:
             name = getattr(func, "__name__", str(func))
@@ -101,7 +99,9 @@ class _Recorder(TorchFunctionMode):
 
 def _is_whole(index: Any) -> bool:
     """Whether an index that loses no value keeps their order: one made of tensors or lists may permute them."""
-    return all(part is None or isinstance(part, int | slice | type(...)) for part in (index if isinstance(index, tuple) else (index,)))
+    return all(
+        part is None or isinstance(part, int | slice | type(...)) for part in (index if isinstance(index, tuple) else (index,))
+    )
 
 
 def record_chain(model: nn.Module, features: Tensor) -> Chain:

@@ -15,7 +15,6 @@ CELLS = 3_200_000
 """Activations of one layer that a CPU computes at once, as they should stay in its caches: a piece of a chunk."""
 
 
-
 class Method(NamedTuple):
     """A composite and its options: rules of convolutions, linear layers and the first layer, and their numbers."""
 

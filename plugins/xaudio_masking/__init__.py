@@ -18,7 +18,7 @@ def audiolime(
     overlap: float = 0.1,
     samples: int = 512,
     kernel_width: float = 0.25,
-    alpha: float = 1.0,
+    ridge: float = 1.0,
     score: Score = "probability",
     baseline: StandIn = "silence",
     seed: int = 0,
@@ -41,7 +41,7 @@ def audiolime(
         Mixes to classify; the first is the recording itself, in the others each part is present with probability 1/2.
     kernel_width : float
         Mixes at the cosine distance d from the recording weigh exp(-(d / kernel_width) ** 2).
-    alpha : float
+    ridge : float
         Strength of the ridge penalty; 0 gives ordinary least squares.
     score : {"logit", "probability"}
         What of the target is explained.
@@ -56,7 +56,7 @@ def audiolime(
     from ._masking import Masking
 
     masking = Masking("audiolime", score, baseline, seed, internal_batch_size)
-    return AudioLime(masking, components, slots, bands, overlap, samples, kernel_width, alpha)
+    return AudioLime(masking, components, slots, bands, overlap, samples, kernel_width, ridge)
 
 
 def band_occlusion(

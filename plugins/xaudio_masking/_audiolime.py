@@ -48,13 +48,13 @@ class AudioLime:
     overlap: float
     samples: int
     kernel_width: float
-    alpha: float
+    ridge: float
 
     def __post_init__(self) -> None:
         check_counts("audiolime", slots=self.slots, bands=self.bands, samples=self.samples)
-        if not self.kernel_width > 0 or not self.alpha >= 0:
-            given = f"kernel_width {self.kernel_width:g} and alpha {self.alpha:g}"
-            raise PluginError(f"audiolime: kernel_width must be positive and alpha not negative; got {given}.")
+        if not self.kernel_width > 0 or not self.ridge >= 0:
+            given = f"kernel_width {self.kernel_width:g} and ridge {self.ridge:g}"
+            raise PluginError(f"audiolime: kernel_width must be positive and ridge not negative; got {given}.")
         grid = self.components in ("time", "time_frequency")
         if (self.slots is not None and not grid) or (self.bands is not None and self.components != "time_frequency"):
             raise PluginError(
@@ -103,7 +103,7 @@ class AudioLime:
             masks[0] = 1
             scores = self.masking.scores(model, group, masks)
             # Small, and in float64: on the CPU, since not all devices have it.
-            yield group, fitted(masks, scores.cpu().double(), group.audible.cpu(), self.kernel_width, self.alpha)
+            yield group, fitted(masks, scores.cpu().double(), group.audible.cpu(), self.kernel_width, self.ridge)
 
     def _cut(self, sound: Sound) -> Cut:
         samples = sound.waveforms.shape[1]
@@ -122,7 +122,7 @@ class AudioLime:
             raise PluginError(f"audiolime: components are time, time_frequency or a separator. {error}") from None
 
 
-def fitted(masks: Tensor, scores: Tensor, audible: Tensor, kernel_width: float, alpha: float) -> Surrogate:
+def fitted(masks: Tensor, scores: Tensor, audible: Tensor, kernel_width: float, ridge: float) -> Surrogate:
     """Weighted ridge regression of scores on masks, in closed form for all recordings.
 
     Silent parts play no part: neither in the regression nor in the distance. The intercept is not penalised.
@@ -132,7 +132,7 @@ def fitted(masks: Tensor, scores: Tensor, audible: Tensor, kernel_width: float, 
     masks : Tensor, shape (masks, parts)
     scores : Tensor of float64, shape (batch, masks)
     audible : Tensor of bool, shape (batch, parts)
-    kernel_width, alpha : float
+    kernel_width, ridge : float
 
     Raises
     ------
@@ -155,7 +155,7 @@ def fitted(masks: Tensor, scores: Tensor, audible: Tensor, kernel_width: float, 
     mean_mask, mean_score = shares[:, None] @ design, (shares * scores).sum(1, keepdim=True)
     deviations, rest = design - mean_mask, scores - mean_score
     weighted = deviations * weights[..., None]
-    gram = weighted.mT @ deviations + alpha * torch.eye(masks.shape[1], dtype=torch.float64)
+    gram = weighted.mT @ deviations + ridge * torch.eye(masks.shape[1], dtype=torch.float64)
     found = torch.linalg.pinv(gram, hermitian=True) @ (weighted.mT @ rest[..., None])
     varied = scores.amax(1) - scores.amin(1) > CONSTANT * scores.abs().amax(1)
     coefficients = found[..., 0] * (audible & varied[:, None])

@@ -1,6 +1,6 @@
 """Explainers by removal: they run the model forward only, on recordings from which parts are taken away.
 
-The parts are equal boxes: segments of time, and bands of frequency where the features have such an axis. All channels of
+The parts are equal boxes: slots of time, and bands of frequency where the features have such an axis. All channels of
 a cell belong together. The relevance of a part is shared equally by those of its features that differ from the baseline.
 """
 
@@ -13,7 +13,7 @@ from xaudio.types import Baseline, Explainer
 
 def feature_ablation(
     *,
-    segments: int = 20,
+    slots: int = 20,
     bands: int | None = None,
     baseline: Baseline = "zero",
     seed: int = 0,
@@ -23,10 +23,10 @@ def feature_ablation(
 
     Parameters
     ----------
-    segments : int
+    slots : int
         Equal parts of time.
     bands : int or None
-        Equal parts of frequency; none is half as many as segments. Features without frequencies have none.
+        Equal parts of frequency; none is half as many as slots. Features without frequencies have none.
     baseline : {"zero", "silence", "noise_floor", "mean_spectrum"}
         What stands in for a part. "zero" is features of 0: silence in a waveform, in a spectrogram the training mean (or
         0 dB where none is subtracted); the others are sounds, see ``xaudio.baseline_features``.
@@ -37,12 +37,12 @@ def feature_ablation(
     """
     from ._removal import FeatureAblation
 
-    return FeatureAblation(segments, bands, baseline, seed, internal_batch_size)
+    return FeatureAblation(slots, bands, baseline, seed, internal_batch_size)
 
 
 def occlusion(
     *,
-    segments: int = 20,
+    slots: int = 20,
     bands: int | None = None,
     span: int = 2,
     baseline: Baseline = "zero",
@@ -53,10 +53,10 @@ def occlusion(
 
     Parameters
     ----------
-    segments : int
+    slots : int
         Equal parts of time.
     bands : int or None
-        Equal parts of frequency; none is half as many as segments. Features without frequencies have none.
+        Equal parts of frequency; none is half as many as slots. Features without frequencies have none.
     span : int
         Parts that a window covers along each axis (all of an axis that has fewer). 1 is ``feature_ablation``.
     baseline : {"zero", "silence", "noise_floor", "mean_spectrum"}
@@ -69,12 +69,12 @@ def occlusion(
     """
     from ._removal import Occlusion
 
-    return Occlusion(segments, bands, baseline, seed, internal_batch_size, span)
+    return Occlusion(slots, bands, baseline, seed, internal_batch_size, span)
 
 
 def shapley_value_sampling(
     *,
-    segments: int = 10,
+    slots: int = 10,
     bands: int | None = None,
     permutations: int = 20,
     baseline: Baseline = "zero",
@@ -85,10 +85,10 @@ def shapley_value_sampling(
 
     Parameters
     ----------
-    segments : int
+    slots : int
         Equal parts of time.
     bands : int or None
-        Equal parts of frequency; none is half as many as segments. Features without frequencies have none.
+        Equal parts of frequency; none is half as many as slots. Features without frequencies have none.
     permutations : int
         Orders, in pairs of one and its reverse; each costs one forward pass a part.
     baseline : {"zero", "silence", "noise_floor", "mean_spectrum"}
@@ -101,12 +101,12 @@ def shapley_value_sampling(
     """
     from ._removal import ShapleyValueSampling
 
-    return ShapleyValueSampling(segments, bands, baseline, seed, internal_batch_size, permutations)
+    return ShapleyValueSampling(slots, bands, baseline, seed, internal_batch_size, permutations)
 
 
 def kernel_shap(
     *,
-    segments: int = 10,
+    slots: int = 10,
     bands: int | None = None,
     samples: int = 512,
     baseline: Baseline = "zero",
@@ -117,10 +117,10 @@ def kernel_shap(
 
     Parameters
     ----------
-    segments : int
+    slots : int
         Equal parts of time.
     bands : int or None
-        Equal parts of frequency; none is half as many as segments. Features without frequencies have none.
+        Equal parts of frequency; none is half as many as slots. Features without frequencies have none.
     samples : int
         Coalitions, several times as many as parts; each costs a forward pass. Where there are not more of them (2 to the
         power of the parts), all are computed, and the Shapley values are exact.
@@ -134,12 +134,12 @@ def kernel_shap(
     """
     from ._removal import KernelShap
 
-    return KernelShap(segments, bands, baseline, seed, internal_batch_size, samples)
+    return KernelShap(slots, bands, baseline, seed, internal_batch_size, samples)
 
 
 def lime(
     *,
-    segments: int = 10,
+    slots: int = 10,
     bands: int | None = None,
     samples: int = 512,
     kernel_width: float = 0.25,
@@ -152,10 +152,10 @@ def lime(
 
     Parameters
     ----------
-    segments : int
+    slots : int
         Equal parts of time.
     bands : int or None
-        Equal parts of frequency; none is half as many as segments. Features without frequencies have none.
+        Equal parts of frequency; none is half as many as slots. Features without frequencies have none.
     samples : int
         Coalitions, several times as many as parts; each costs a forward pass.
     kernel_width : float
@@ -172,7 +172,7 @@ def lime(
     """
     from ._removal import Lime
 
-    return Lime(segments, bands, baseline, seed, internal_batch_size, samples, kernel_width, ridge)
+    return Lime(slots, bands, baseline, seed, internal_batch_size, samples, kernel_width, ridge)
 
 
 @hookimpl

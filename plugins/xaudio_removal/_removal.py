@@ -11,17 +11,17 @@ from math import comb, prod
 import torch
 from torch import Tensor, nn
 
-from xaudio import PluginError, Sound
+from xaudio import PluginError, Sound, baseline_features
 from xaudio.types import Baseline
 
-from ._values import Removal, at_least, baseline_of, grid, parts_of
+from ._values import Removal, at_least, grid, parts_of
 
 
 @dataclass(frozen=True)
 class ByRemoval:
     """What all have in common: the groups, what stands in for them, and the bound on memory."""
 
-    segments: int
+    slots: int
     bands: int | None
     baseline: Baseline
     seed: int
@@ -30,12 +30,12 @@ class ByRemoval:
     name = ""
 
     def __post_init__(self) -> None:
-        at_least(1, self.name, segments=self.segments, bands=self.bands, internal_batch_size=self.internal_batch_size)
+        at_least(1, self.name, slots=self.slots, bands=self.bands, internal_batch_size=self.internal_batch_size)
 
     def __call__(self, model: nn.Module, features: Tensor, target: Tensor, *, sound: Sound | None = None) -> Tensor:
         """Relevance shaped like features (batch, channels, *axes)."""
-        parts = parts_of(features, sound, self.segments, self.bands, self.name)
-        baseline = baseline_of(self.baseline, features, sound, self.seed)
+        parts = parts_of(features, sound, self.slots, self.bands, self.name)
+        baseline = baseline_features(self.baseline, features, sound, seed=self.seed)
         groups = grid(features, parts)
         removal = Removal(model, features, baseline, target, groups, prod(parts), self.internal_batch_size)
         return removal.spread(self._scores(removal, parts).to(features.device))
@@ -194,7 +194,7 @@ def _tells_apart(name: str, system: Tensor, samples: int, count: int) -> None:
     """Refuse coalitions that leave open which of some parts it was: their scores would be right in sum only."""
     if torch.linalg.matrix_rank(system, hermitian=True) < len(system):
         raise PluginError(
-            f"{name}: {samples} samples do not tell {count} parts apart: give samples={4 * count} or more, or fewer segments "
+            f"{name}: {samples} samples do not tell {count} parts apart: give samples={4 * count} or more, or fewer slots "
             "and bands."
         )
 

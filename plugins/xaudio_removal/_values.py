@@ -5,8 +5,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor, nn
 
-from xaudio import PluginError, Sound, baseline_features
-from xaudio.types import Baseline
+from xaudio import PluginError, Sound
 
 ENTRIES = 2**24
 """Entries of the table of coalitions that is held for a block of recordings."""
@@ -19,16 +18,7 @@ def at_least(minimum: float, method: str, **options: float | None) -> None:
             raise PluginError(f"{method}: {name} must be at least {minimum}; got {value}.")
 
 
-def baseline_of(name: Baseline, features: Tensor, sound: Sound | None, seed: int) -> Tensor:
-    """What the model reads of a baseline, shaped like the features; only features of 0 can do without the sound."""
-    if sound is not None:
-        return baseline_features(name, features, sound, seed=seed)
-    if name != "zero":
-        raise PluginError(f"The baseline {name!r} is made from the recording: give sound=, or explain through xaudio.explain.")
-    return torch.zeros_like(features)
-
-
-def parts_of(features: Tensor, sound: Sound | None, segments: int, bands: int | None, method: str) -> tuple[int, ...]:
+def parts_of(features: Tensor, sound: Sound | None, slots: int, bands: int | None, method: str) -> tuple[int, ...]:
     """How many parts each axis of the features is cut into.
 
     Parameters
@@ -36,10 +26,10 @@ def parts_of(features: Tensor, sound: Sound | None, segments: int, bands: int | 
     features : Tensor, shape (batch, channels, *axes)
     sound : Sound or None
         Knows which axis is time and which is frequency; without it the last is time, and the one before it frequency.
-    segments : int
+    slots : int
         Parts of time.
     bands : int or None
-        Parts of frequency; None is half as many as segments.
+        Parts of frequency; None is half as many as slots.
     method : str
         For messages.
 
@@ -51,12 +41,12 @@ def parts_of(features: Tensor, sound: Sound | None, segments: int, bands: int | 
     count = features.ndim - 2
     names = [axis.name for axis in sound.representation.axes] if sound else ["", *[""] * count, "frequency", "time"][-count:]
     if bands is not None and "frequency" not in names:
-        raise PluginError(f"{method}: bands={bands}, but these features have no frequency axis: cut time alone, with segments=.")
-    wanted = {"time": segments, "frequency": bands or (segments + 1) // 2}
+        raise PluginError(f"{method}: bands={bands}, but these features have no frequency axis: cut time alone, with slots=.")
+    wanted = {"time": slots, "frequency": bands or (slots + 1) // 2}
     parts = tuple(wanted.get(name, 1) for name in names)
     for name, number, cells in zip(names, parts, features.shape[2:], strict=True):
         if number > cells:
-            option = "segments" if name == "time" else "bands"
+            option = "slots" if name == "time" else "bands"
             raise PluginError(f"{method}: {number} {option} of a {name} axis of {cells} cells; give {option}={cells} at most.")
     return parts
 

@@ -295,7 +295,7 @@ PLANTED = [
     ("band_occlusion", {"bands": 16, "overlap": 0.5}),
     ("slot_occlusion", {"slots": 10}),
     ("slot_occlusion", {"slots": 7, "overlap": 0.0}),
-    ("audiolime", {"components": "time", "slots": 10, "samples": 200, "score": "logit", "alpha": 0.0}),
+    ("audiolime", {"components": "time", "slots": 10, "samples": 200, "score": "logit", "ridge": 0.0}),
     ("audiolime", {"components": "time_frequency", "slots": 4, "bands": 4, "samples": 200, "score": "logit"}),
     ("freqrise", {"domain": "time_frequency", "cells": 6, "masks": 1500, "centred": True, "score": "logit"}),
     ("freqrise", {"domain": "frequency", "cells": 8, "masks": 300, "centred": True, "score": "logit"}),
@@ -427,7 +427,7 @@ def test_works_for_both_models_from_a_sound(name, model, recording):
     with torch.random.fork_rng():
         torch.manual_seed(0)
         network = create("model", model, classes=3)
-    options = {**TINY[name], "internal_batch_size": 8} | ({"samples": 12, "alpha": 1.0} if name == "audiolime" else {})
+    options = {**TINY[name], "internal_batch_size": 8} | ({"samples": 12, "ridge": 1.0} if name == "audiolime" else {})
     found = xaudio.explain(network, recording, explainer=name, representation=network.representation, **options)
     assert found.relevance.shape == found.features.shape
     assert np.abs(found.relevance).max() > 0

@@ -59,7 +59,7 @@ def lime(**options):
     return create("explainer", "audiolime", **{"slots": 8, "overlap": 0.0, "score": "logit", "samples": 60, **options})
 
 
-def textbook(masks, scores, kernel_width, alpha):
+def textbook(masks, scores, kernel_width, ridge):
     """Weighted least squares by numpy.linalg.lstsq, the penalty as further rows, the intercept as a column without it."""
     parts = masks.shape[1]
     rows, right = [], []
@@ -69,7 +69,7 @@ def textbook(masks, scores, kernel_width, alpha):
         rows.append(np.sqrt(weight) * np.array([1, *mask]))
         right.append(np.sqrt(weight) * score)
     for part in range(parts):
-        rows.append(np.sqrt(alpha) * np.eye(parts + 1)[part + 1])
+        rows.append(np.sqrt(ridge) * np.eye(parts + 1)[part + 1])
         right.append(0.0)
     solution = np.linalg.lstsq(np.array(rows), np.array(right), rcond=None)[0]
     left = np.array(right[: len(masks)]) - np.array(rows[: len(masks)]) @ solution
@@ -81,15 +81,15 @@ def textbook(masks, scores, kernel_width, alpha):
     seed=st.integers(0, 2**31),
     parts=st.integers(1, 7),
     kernel_width=st.sampled_from([0.25, 0.6, 3.0]),
-    alpha=st.sampled_from([0.0, 0.5, 10.0]),
+    ridge=st.sampled_from([0.0, 0.5, 10.0]),
 )
-def test_the_surrogate_is_numpys_least_squares(seed, parts, kernel_width, alpha):
+def test_the_surrogate_is_numpys_least_squares(seed, parts, kernel_width, ridge):
     masks = drawn(80, parts, 0.5, seed)
     masks[0] = 1
     scores = torch.randn(3, 80, generator=torch.Generator().manual_seed(seed)).double()
-    found = fitted(masks, scores, torch.ones(3, parts, dtype=torch.bool), kernel_width, alpha)
+    found = fitted(masks, scores, torch.ones(3, parts, dtype=torch.bool), kernel_width, ridge)
     for row in range(3):
-        coefficients, intercept, left = textbook(masks.double().numpy(), scores[row].numpy(), kernel_width, alpha)
+        coefficients, intercept, left = textbook(masks.double().numpy(), scores[row].numpy(), kernel_width, ridge)
         # One part that is absent or present lies at distance 1 or 0: nearly singular with a narrow kernel, also for numpy.
         np.testing.assert_allclose(found.coefficients[row], coefficients, rtol=1e-6, atol=1e-7)
         assert float(found.intercept[row]) == pytest.approx(intercept, abs=1e-7)
@@ -116,7 +116,7 @@ def test_silent_parts_play_no_part():
 def test_a_model_that_is_linear_in_the_parts_is_found_exactly(baseline, recwarn):
     """A part's coefficient is its energy less that of what stands in for it; a silent part is not replaced."""
     sound, network, target = make_sound(silent=150), SlotEnergies(), torch.tensor([2, 0])
-    explainer = lime(alpha=0.0, baseline=baseline)
+    explainer = lime(ridge=0.0, baseline=baseline)
     surrogate = explainer.surrogate(network, target, sound)
     present, absent = sound.waveforms, xaudio.baseline_waveforms(baseline, sound)
     energies = (present.square() - absent.square()).unfold(1, 100, 100).mean(2)
@@ -153,7 +153,7 @@ def test_a_poor_fit_is_warned_about():
         ({"samples": 200, "kernel_width": 0.02}, "a larger kernel_width"),
         ({"samples": 0}, "samples must be at least 1"),
         ({"kernel_width": 0.0}, "kernel_width must be positive"),
-        ({"alpha": -1.0}, "alpha not negative"),
+        ({"ridge": -1.0}, "ridge not negative"),
         ({"bands": 4}, "bands to time_frequency"),
         ({"components": "nmf"}, "slots belong to time"),
         ({"components": "nnmf", "slots": None}, "Did you mean 'nmf'"),
@@ -204,7 +204,7 @@ def others(tmp_path, monkeypatch):
 
 def test_sources_of_a_third_party(others):
     sound, network, target = make_sound(), SlotEnergies(), torch.tensor([0, 1])
-    explainer = registry().factory("explainer", "audiolime")(components="halves:share=0.25", score="logit", samples=30, alpha=0.0)
+    explainer = registry().factory("explainer", "audiolime")(components="halves:share=0.25", score="logit", samples=30, ridge=0.0)
     surrogate = explainer.surrogate(network, target, sound)
     energies = sound.waveforms.unfold(1, 100, 100).square().mean(2) * network.weights[:, target].T
     expected = torch.stack([energies[:, :2].sum(1), energies[:, 2:].sum(1)], 1)

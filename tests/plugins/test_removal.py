@@ -116,7 +116,7 @@ def test_the_grid_is_of_equal_boxes(axes):
 
 
 def test_ablation_is_an_explicit_loop(network, features):
-    relevance = explain("feature_ablation", network, features, segments=8)
+    relevance = explain("feature_ablation", network, features, slots=8)
     for part in range(8):
         without = features.clone()
         without[:, :, 5 * part : 5 * part + 5] = 0
@@ -126,23 +126,23 @@ def test_ablation_is_an_explicit_loop(network, features):
 
 
 def test_ablation_of_images_is_captums_shared_out(network_of_images, images):
-    relevance = explain("feature_ablation", network_of_images, images, segments=5, bands=4)
+    relevance = explain("feature_ablation", network_of_images, images, slots=5, bands=4)
     mask = 5 * (torch.arange(12) // 3)[:, None] + torch.arange(10) // 2
     expected = FeatureAblation(network_of_images).attribute(images, target=TARGET[:3], feature_mask=mask[None, None])
     torch.testing.assert_close(relevance, expected.detach() / (2 * 3 * 2))
 
 
 def test_there_are_half_as_many_bands_as_segments(network_of_images, images):
-    expected = explain("feature_ablation", network_of_images, images, segments=5, bands=3)
-    assert torch.equal(explain("feature_ablation", network_of_images, images, segments=5), expected)
-    assert not torch.equal(explain("feature_ablation", network_of_images, images, segments=5, bands=2), expected)
+    expected = explain("feature_ablation", network_of_images, images, slots=5, bands=3)
+    assert torch.equal(explain("feature_ablation", network_of_images, images, slots=5), expected)
+    assert not torch.equal(explain("feature_ablation", network_of_images, images, slots=5, bands=2), expected)
 
 
 def test_occlusion_is_captums_shared_out(network, features, network_of_images, images):
-    relevance = explain("occlusion", network, features, segments=10, span=3)
+    relevance = explain("occlusion", network, features, slots=10, span=3)
     captum = Occlusion(network.float()).attribute(features.float(), (1, 12), (1, 4), target=TARGET)
     torch.testing.assert_close(relevance.float(), captum / 12, rtol=1e-4, atol=1e-6)
-    relevance = explain("occlusion", network_of_images, images, segments=5, bands=4, span=2)
+    relevance = explain("occlusion", network_of_images, images, slots=5, bands=4, span=2)
     captum = Occlusion(network_of_images.float()).attribute(images.float(), (2, 6, 4), (2, 3, 2), target=TARGET[:3])
     torch.testing.assert_close(relevance.float(), captum / 48, rtol=1e-4, atol=1e-6)
 
@@ -150,7 +150,7 @@ def test_occlusion_is_captums_shared_out(network, features, network_of_images, i
 def test_occlusion_is_an_explicit_loop(network, features):
     """Where part of a window is silent, what is left of it shares the fall."""
     features[:, :, 12:18] = 0
-    relevance = explain("occlusion", network, features, segments=10, span=2)
+    relevance = explain("occlusion", network, features, slots=10, span=2)
     total, covered = torch.zeros_like(features), torch.zeros(40)
     for start in range(0, 33, 4):
         window = slice(start, start + 8)
@@ -164,12 +164,12 @@ def test_occlusion_is_an_explicit_loop(network, features):
 
 
 def test_occlusion_of_single_parts_is_ablation(network_of_images, images):
-    occluded = explain("occlusion", network_of_images, images, segments=5, span=1)
-    torch.testing.assert_close(occluded, explain("feature_ablation", network_of_images, images, segments=5))
+    occluded = explain("occlusion", network_of_images, images, slots=5, span=1)
+    torch.testing.assert_close(occluded, explain("feature_ablation", network_of_images, images, slots=5))
 
 
 def test_kernel_shap_of_all_coalitions_is_exact(network, features):
-    relevance = explain("kernel_shap", network, features, segments=5, samples=30)
+    relevance = explain("kernel_shap", network, features, slots=5, samples=30)
     torch.testing.assert_close(sums(relevance, 5), shapley(network, features, 5))
 
 
@@ -178,7 +178,7 @@ def test_sampled_shapley_values_go_to_the_exact_ones(name, option, network, feat
     exact = shapley(network, features, 8)
     few, many = {"samples": (40, 250), "permutations": (4, 400)}[option]
     errors = [
-        (sums(explain(name, network, features, segments=8, **{option: number}), 8) - exact).abs().max() for number in (few, many)
+        (sums(explain(name, network, features, slots=8, **{option: number}), 8) - exact).abs().max() for number in (few, many)
     ]
     assert errors[1] < 0.02 * exact.abs().max()
     assert errors[1] < errors[0] / 3
@@ -214,24 +214,24 @@ def test_shapley_values_sum_to_the_difference_from_the_baseline(name, baseline, 
 
 
 def test_kernel_shap_can_explain_a_single_part(network, features):
-    relevance = explain("kernel_shap", network, features, segments=1)
+    relevance = explain("kernel_shap", network, features, slots=1)
     torch.testing.assert_close(relevance.sum((1, 2)), logits(network, features) - logits(network, 0 * features))
 
 
 def test_lime_is_weighted_least_squares(network, features):
     """By numpy, on coalitions of the same generator, with the penalty as further rows."""
-    samples, segments, width, ridge = 60, 8, 0.3, 0.05
-    drawn = torch.rand(samples - 1, segments, generator=torch.Generator().manual_seed(7)) < 0.5
-    coalitions = np.vstack([np.ones(segments), drawn.numpy()])
-    distance = 1 - coalitions.sum(1) / (np.sqrt(np.maximum(coalitions.sum(1), 1e-300)) * np.sqrt(segments))
+    samples, slots, width, ridge = 60, 8, 0.3, 0.05
+    drawn = torch.rand(samples - 1, slots, generator=torch.Generator().manual_seed(7)) < 0.5
+    coalitions = np.vstack([np.ones(slots), drawn.numpy()])
+    distance = 1 - coalitions.sum(1) / (np.sqrt(np.maximum(coalitions.sum(1), 1e-300)) * np.sqrt(slots))
     weights = np.exp(-((distance / width) ** 2))
     roots = np.sqrt(weights / weights.sum())[:, None]
-    values = torch.stack([value(network, features, np.flatnonzero(kept), segments) for kept in coalitions]).numpy()
+    values = torch.stack([value(network, features, np.flatnonzero(kept), slots) for kept in coalitions]).numpy()
     rows = np.hstack([coalitions, np.ones((samples, 1))]) * roots
-    penalty = np.sqrt(ridge) * np.eye(segments + 1)[:segments]
-    wanted = np.vstack([values * roots, np.zeros((segments, 5))])
-    expected = np.linalg.lstsq(np.vstack([rows, penalty]), wanted, rcond=None)[0][:segments].T
-    options = {"samples": samples, "segments": segments, "kernel_width": width, "ridge": ridge, "seed": 7}
+    penalty = np.sqrt(ridge) * np.eye(slots + 1)[:slots]
+    wanted = np.vstack([values * roots, np.zeros((slots, 5))])
+    expected = np.linalg.lstsq(np.vstack([rows, penalty]), wanted, rcond=None)[0][:slots].T
+    options = {"samples": samples, "slots": slots, "kernel_width": width, "ridge": ridge, "seed": 7}
     np.testing.assert_allclose(sums(explain("lime", network, features, **options), 8), expected, rtol=1e-8, atol=1e-10)
 
 
@@ -240,7 +240,7 @@ def test_lime_is_weighted_least_squares(network, features):
 def test_a_linear_model_is_explained_exactly(name, baseline, features, sound):
     torch.manual_seed(0)
     linear = nn.Sequential(nn.Flatten(), nn.Linear(40, 3)).double()
-    options = FEW.get(name, {}) | {"segments": 20, "baseline": baseline, "seed": 3}
+    options = FEW.get(name, {}) | {"slots": 20, "baseline": baseline, "seed": 3}
     if name == "lime":
         options["ridge"] = 0
     if name == "occlusion":
@@ -329,21 +329,21 @@ class TimeFirst:
 
 def test_segments_cut_time_wherever_it_is(network_of_images, images):
     sound = Sound(torch.zeros(3, 8), TimeFirst(), lambda waveforms: images)
-    turned = explain("feature_ablation", network_of_images, images, sound=sound, segments=4, bands=5)
-    torch.testing.assert_close(turned, explain("feature_ablation", network_of_images, images, segments=5, bands=4))
+    turned = explain("feature_ablation", network_of_images, images, sound=sound, slots=4, bands=5)
+    torch.testing.assert_close(turned, explain("feature_ablation", network_of_images, images, slots=5, bands=4))
 
 
 @pytest.mark.parametrize("name", EXPLAINERS)
 def test_options_that_do_not_fit_the_features_are_named(name, network, features, images):
     with pytest.raises(PluginError, match=f"{name}: bands=3, but these features have no frequency axis"):
         explain(name, network, features, bands=3)
-    with pytest.raises(PluginError, match=f"{name}: 41 segments of a time axis of 40 cells; give segments=40 at most"):
-        explain(name, network, features, segments=41)
+    with pytest.raises(PluginError, match=f"{name}: 41 slots of a time axis of 40 cells; give slots=40 at most"):
+        explain(name, network, features, slots=41)
     with pytest.raises(PluginError, match="13 bands of a frequency axis of 12 cells"):
-        explain(name, network, images, segments=2, bands=13)
+        explain(name, network, images, slots=2, bands=13)
     with pytest.raises(PluginError, match="'mean_spectrum' is made from the recording"):
         explain(name, network, features, baseline="mean_spectrum")
-    for option in ("segments", "bands", "internal_batch_size"):
+    for option in ("slots", "bands", "internal_batch_size"):
         with pytest.raises(PluginError, match=f"{name}: {option} must be at least 1; got 0"):
             create("explainer", name, **{option: 0})
 
@@ -354,9 +354,9 @@ def test_samples_that_do_not_tell_parts_apart_are_refused_before_the_model_runs(
     counting = Counting(network)
     samples = {"kernel_shap": 30, "lime": 20}[name]
     with pytest.raises(PluginError, match=f"{name}: {samples} samples do not tell 20 parts apart: give samples=80 or more"):
-        explain(name, counting, features, segments=20, samples=samples)
+        explain(name, counting, features, slots=20, samples=samples)
     assert counting.total == 0
-    explain(name, counting, features, segments=20, samples=80)
+    explain(name, counting, features, slots=20, samples=80)
 
 
 @pytest.mark.parametrize(
@@ -377,7 +377,7 @@ def test_impossible_options_are_named(name, option, message):
 @pytest.mark.parametrize("name", EXPLAINERS)
 @pytest.mark.parametrize("model", ["alexnet", "audionet"])
 def test_both_networks_are_explained(name, model):
-    options = {"segments": 3, "baseline": "noise_floor"}
+    options = {"slots": 3, "baseline": "noise_floor"}
     few = FEW | {"kernel_shap": {"samples": 24}, "lime": {"samples": 24}, "occlusion": {"span": 1}}
     options |= few.get(name, {})
     network = create("model", model, classes=3)

@@ -248,3 +248,22 @@ def test_renderers_write_one_folder_per_recording(run_folder, recording, tmp_pat
     page = explanations[0]._repr_html_()
     assert page.startswith("<iframe srcdoc=")
     assert "audio" in page
+
+
+def test_a_network_that_begins_in_place_is_explained_as_it_was_asked():
+    """The relevance is of the sound that was given, not of what the network made of it while it was classified."""
+
+    class Doubling(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.linear = nn.Linear(8000, 2)
+
+        def forward(self, features):
+            return self.linear(features.mul_(2).flatten(1))
+
+    torch.manual_seed(0)
+    network = Doubling()
+    waveform = np.random.default_rng(0).uniform(-0.5, 0.5, 8000).astype(np.float32)
+    read = xaudio.create("representation", "waveform", normalisation="none")
+    found = xaudio.explain(network, waveform, sample_rate=8000, representation=read, explainer="amplitude")
+    assert np.allclose(found.features[0], waveform, atol=1e-6)

@@ -8,12 +8,10 @@ from torch import Tensor, nn
 
 from ._chain import Chain, Leaf, UnknownChainError
 from ._plan import Method, Plan, Source
-from ._pooling import MaxPool
+from ._pooling import MaxPool, Windows, max_pool
 from ._rules import Product, Rule, Situation, box_rule, make_rule
 from ._steps import AverageStep, PassStep, PoolStep, Step, WeightedStep
 
-WINDOW = 64
-"""Cells of the largest pooling window that is worth taking place by place."""
 TOLERANCE = {torch.float32: 1e-4, torch.float64: 1e-9}
 """How far the plan's logits may be from the model's, relative to the largest."""
 
@@ -231,10 +229,9 @@ def _max_pool(leaf: Leaf) -> MaxPool:
     if len(leaf.inputs) != (2 if one_axis else 3):
         raise UnknownChainError(f"layer {leaf.name!r} reads {len(leaf.inputs)} dimensions of each recording")
     kernel, stride, dilation = (_pair(values, one_axis, 1) for values in (module.kernel_size, module.stride, module.dilation))
-    if kernel[0] * kernel[1] > WINDOW:
-        raise UnknownChainError(f"layer {leaf.name!r} has windows of {kernel[0] * kernel[1]} cells; expected at most {WINDOW}")
+    padding = _pair(module.padding, one_axis, 0)
     inputs, outputs = _as_2d_size(leaf.inputs)[1:], _as_2d_size(leaf.outputs)[1:]
-    return MaxPool.create(inputs, outputs, kernel, stride, _pair(module.padding, one_axis, 0), dilation)  # type: ignore[arg-type]
+    return max_pool(Windows(inputs, outputs, kernel, stride, padding, dilation, module.ceil_mode))  # type: ignore[arg-type]
 
 
 def _average(module: Any) -> nn.Module:

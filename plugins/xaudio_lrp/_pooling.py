@@ -1,141 +1,117 @@
-"""Max-pooling as a few steps over whole tensors: the maximum, who it was, and the way back."""
+"""Max-pooling: the maximum, the same choice among other values, and the way back to the cells that were chosen."""
 
 from dataclasses import dataclass
-from itertools import product
+from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
-Slices = tuple[slice, ...]
+Pair = tuple[int, int]
+"""A setting along (height, width)."""
+
+
+class Windows(NamedTuple):
+    """The windows of max-pooling over the last two axes: (height, width) of everything."""
+
+    inputs: Pair
+    outputs: Pair
+    kernel: Pair
+    stride: Pair
+    padding: Pair
+    dilation: Pair
+    ceil_mode: bool
+
+
+class MaxPool(Protocol):
+    """Max-pooling over the last two axes; among equal cells of a window the first one wins, as in torch."""
+
+    def forward(self, values: Tensor) -> tuple[Tensor, Tensor]:
+        """The maximum of every window, and which cell it is."""
+
+    def pick(self, values: Tensor, choice: Tensor) -> Tensor:
+        """Of other values of the same cells, those of the cells chosen."""
+
+    def spread(self, relevance: Tensor, choice: Tensor) -> Tensor:
+        """Each window's relevance to the cell chosen."""
+
+
+def max_pool(windows: Windows) -> MaxPool:
+    """The fastest way for these windows."""
+    pairs = windows.stride == windows.kernel and windows.kernel in ((1, 2), (2, 1))
+    whole = all(count * step == cells for count, step, cells in zip(windows.outputs, windows.stride, windows.inputs, strict=True))
+    return PairPool(windows) if pairs and whole and windows.padding == (0, 0) else IndexPool(windows)
 
 
 @dataclass(frozen=True)
-class MaxPool:
-    """Max-pooling over the last two axes.
+class PairPool:
+    """Windows of two cells each, none of them shared or left over.
 
-    The n-th cells of all windows are one tensor each (a slice with the stride as its step), which is compared, chosen
-    from and written to as a whole: on a CPU and in channels-last order that is several times faster than indices, and
-    the same on every run. Among equal cells of a window the first one wins, as in torch.
-
-    Parameters
-    ----------
-    inputs, outputs : tuple of int
-        (height, width) before and after.
-    taps : tuple of (outputs, inputs)
-        For each place in the window, in order: the windows that have a cell there, and those cells.
-    whole : tuple of bool
-        For each place, whether all windows have a cell there.
-    overwrite : tuple of bool or None
-        For each place, whether its cells belong to no earlier place; None if that differs between its cells, or if some
-        cell belongs to no window.
+    All first cells of a pair are one tensor and all second cells another (slices of step 2), which are compared and
+    chosen from as a whole: in channels-last order on a CPU that takes half the time of indices.
     """
 
-    inputs: tuple[int, int]
-    outputs: tuple[int, int]
-    taps: tuple[tuple[Slices, Slices], ...]
-    whole: tuple[bool, ...]
-    overwrite: tuple[bool, ...] | None
+    windows: Windows
 
-    @classmethod
-    def create(
-        cls,
-        inputs: tuple[int, int],
-        outputs: tuple[int, int],
-        kernel: tuple[int, int],
-        stride: tuple[int, int],
-        padding: tuple[int, int],
-        dilation: tuple[int, int],
-    ) -> "MaxPool":
-        """The places of every window; all pairs are (height, width)."""
-        axes = [
-            [_tap(*sizes, place) for place in range(kernel[axis])]
-            for axis, sizes in enumerate(zip(inputs, outputs, stride, padding, dilation, strict=True))
-        ]
-        taps = tuple(
-            ((..., rows[0], columns[0]), (..., rows[1], columns[1]))
-            for rows, columns in product(*axes)
-            if rows is not None and columns is not None
-        )
-        everywhere = (..., slice(0, outputs[0]), slice(0, outputs[1]))
-        whole = tuple(windows == everywhere for windows, _ in taps)
-        return cls(inputs, outputs, taps, whole, _overwrite(inputs, [cells for _, cells in taps]))
+    def _cells(self, values: Tensor) -> tuple[Tensor, Tensor]:
+        if self.windows.kernel == (1, 2):
+            return values[..., 0::2], values[..., 1::2]
+        return values[..., 0::2, :], values[..., 1::2, :]
 
-    def forward(self, values: Tensor) -> tuple[Tensor, list[Tensor]]:
-        """The maximum of every window, and for every place but the last 1 where the cell is the maximum, else 0."""
-        if all(self.whole[:2]) and len(self.taps) > 1:
-            largest = torch.maximum(values[self.taps[0][1]], values[self.taps[1][1]])
-            others = self.taps[2:]
-        else:
-            largest = _like(values, self.outputs).fill_(-torch.inf)
-            others = self.taps
-        for windows, cells in others:
-            part = largest[windows]
-            torch.maximum(part, values[cells], out=part)
-        marks = []
-        for windows, cells in self.taps[:-1]:
-            part = largest[windows]
-            marks.append(torch.eq(values[cells], part, out=torch.empty_like(part)))
-        return largest, marks
+    def forward(self, values: Tensor) -> tuple[Tensor, Tensor]:
+        """The larger of each pair, and 1 where that is the first of them, else 0."""
+        first, second = self._cells(values)
+        largest = torch.maximum(first, second)
+        return largest, torch.eq(first, largest, out=torch.empty_like(largest))
 
-    def pick(self, values: Tensor, marks: list[Tensor]) -> Tensor:
-        """Of other values of the same cells, those of the cells that won."""
-        earlier = list(zip(self.taps[:-1], marks, strict=True))
-        last_windows, last_cells = self.taps[-1]
-        if all(self.whole[-2:]) and earlier:
-            (_, cells), mark = earlier.pop()
-            picked = torch.lerp(values[last_cells], values[cells], mark)  # exact for weights of 0 and 1
-        else:
-            picked = _like(values, self.outputs)
-            if not self.whole[-1]:
-                picked.fill_(1)  # where the last place is beyond the edge, an earlier one has won and overwrites this
-            picked[last_windows] = values[last_cells]
-        for (windows, cells), mark in reversed(earlier):
-            part = picked[windows]
-            torch.lerp(part, values[cells], mark, out=part)
-        return picked
+    def pick(self, values: Tensor, choice: Tensor) -> Tensor:
+        """One of each pair of other values."""
+        first, second = self._cells(values)
+        return torch.lerp(second, first, choice)  # exact for weights of 0 and 1
 
-    def spread(self, relevance: Tensor, marks: list[Tensor]) -> Tensor:
-        """Each window's relevance to the cell that won. Consumes the relevance."""
-        found = _like(relevance, self.inputs)
-        if self.overwrite is None:
-            found.zero_()
-        places = zip(self.taps, [*marks, None], self.overwrite or [False] * len(self.taps), strict=True)
-        for (windows, cells), mark, overwrite in places:
-            left, into = relevance[windows], found[cells]
-            if mark is None:
-                into.copy_(left) if overwrite else into.add_(left)
-            elif overwrite:
-                left -= torch.mul(left, mark, out=into)
-            else:
-                share = left * mark
-                into += share
-                left -= share
+    def spread(self, relevance: Tensor, choice: Tensor) -> Tensor:
+        """Relevance to one of each pair, 0 to the other."""
+        found = _empty(relevance, self.windows.inputs)
+        first, second = self._cells(found)
+        torch.mul(relevance, choice, out=first)
+        torch.sub(relevance, first, out=second)
         return found
 
 
-def _like(values: Tensor, size: tuple[int, int]) -> Tensor:
+@dataclass(frozen=True)
+class IndexPool:
+    """Windows of any kind, by the indices of the cells chosen."""
+
+    windows: Windows
+
+    def forward(self, values: Tensor) -> tuple[Tensor, Tensor]:
+        """The maximum of every window, and its place in the map."""
+        _, _, kernel, stride, padding, dilation, ceil_mode = self.windows
+        found: tuple[Tensor, Tensor] = functional.max_pool2d(
+            values, kernel, stride, padding, dilation, ceil_mode, return_indices=True
+        )
+        return found
+
+    def pick(self, values: Tensor, choice: Tensor) -> Tensor:
+        """Other values at these places."""
+        if values.stride(1) != 1:
+            return values.flatten(2).gather(2, choice.flatten(2)).reshape(choice.shape)
+        height, width = self.windows.outputs
+        rows = (tensor.permute(0, 2, 3, 1).flatten(1, 2) for tensor in (values, choice))
+        return next(rows).gather(1, next(rows)).unflatten(1, (height, width)).permute(0, 3, 1, 2)
+
+    def spread(self, relevance: Tensor, choice: Tensor) -> Tensor:
+        """Relevance to these places; where windows share one, its sum."""
+        inputs, _, kernel, stride, padding, dilation, ceil_mode = self.windows
+        values = _empty(relevance, inputs)  # only its shape and layout are read
+        gradient: Any = torch.ops.aten.max_pool2d_with_indices_backward
+        settings = (list(kernel), list(stride), list(padding), list(dilation), ceil_mode)
+        found: Tensor = gradient(relevance, values, *settings, choice)
+        return found
+
+
+def _empty(values: Tensor, size: Pair) -> Tensor:
+    """A tensor of another height and width, in the same order in memory."""
     layout = torch.channels_last if values.stride(1) == 1 else torch.contiguous_format
-    return torch.empty(*values.shape[:2], *size, dtype=values.dtype, device=values.device, memory_format=layout)
-
-
-def _tap(inputs: int, outputs: int, stride: int, padding: int, dilation: int, place: int) -> tuple[slice, slice] | None:
-    """Windows with a cell at a place, and these cells, along one axis."""
-    offset = place * dilation - padding
-    first = max(0, -(offset // stride))
-    stop = min(outputs, (inputs - 1 - offset) // stride + 1)
-    if first >= stop:
-        return None
-    return slice(first, stop), slice(first * stride + offset, (stop - 1) * stride + offset + 1, stride)
-
-
-def _overwrite(inputs: tuple[int, int], cells: list[Slices]) -> tuple[bool, ...] | None:
-    """Which places meet their cells for the first time, if all or none of a place's cells are new and none is left out."""
-    seen = torch.zeros(inputs, dtype=torch.bool)
-    first = []
-    for place in cells:
-        before = seen[place]
-        if bool(before.any()) and not bool(before.all()):
-            return None
-        first.append(not bool(before.any()))
-        seen[place] = True
-    return tuple(first) if bool(seen.all()) else None
+    shape = (*values.shape[:2], *size)
+    return torch.empty(shape, dtype=values.dtype, device=values.device, memory_format=layout)

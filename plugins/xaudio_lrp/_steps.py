@@ -20,7 +20,7 @@ class Step(Protocol):
         """Outputs, and what the way back needs."""
 
     def backward(self, relevance: Tensor, kept: Any) -> Tensor:
-        """Relevance of the inputs from that of the outputs, which may be overwritten."""
+        """Relevance of the inputs from that of the outputs."""
 
 
 @dataclass(eq=False)
@@ -54,26 +54,26 @@ class WeightedStep:
     relu: bool = False
 
     def forward(self, inputs: Tensor) -> tuple[Tensor, Any]:
-        """Outputs after pooling and ReLU; inputs, denominators and winners for the way back."""
+        """Outputs after pooling and ReLU; inputs, denominators and choice of the pooling for the way back."""
         read = inputs
         if self.rule.inputs == "split":
             read = side_by_side([inputs.clamp(min=0), inputs.clamp(max=0)], self.product.groups)
         outputs, denominators = self._products(inputs, read)
         if self.scale != 1:
             outputs = outputs * self.scale
-        marks = None
+        choice = None
         if self.pool:
             same = denominators[0] is outputs
-            outputs, marks = self.pool.forward(outputs)
-            denominators = [outputs] if same else [self.pool.pick(values, marks) for values in denominators]
+            outputs, choice = self.pool.forward(outputs)
+            denominators = [outputs] if same else [self.pool.pick(values, choice) for values in denominators]
         if self.rule.output == "difference":
             outputs.relu_()
             negative = denominators[0]
-            return outputs, (read, [torch.sub(outputs if self.scale == 1 else outputs / self.scale, negative), negative], marks)
+            return outputs, (read, [torch.sub(outputs if self.scale == 1 else outputs / self.scale, negative), negative], choice)
         denominators = [self._safe(*pair, outputs) for pair in zip(denominators, self.rule.branches, strict=True)]
         if self.relu:
             outputs.relu_()
-        return outputs, (read, denominators, marks)
+        return outputs, (read, denominators, choice)
 
     def _products(self, inputs: Tensor, read: Tensor) -> tuple[Tensor, list[Tensor]]:
         """The layer's output and the output of each branch."""
@@ -109,7 +109,7 @@ class WeightedStep:
 
     def backward(self, relevance: Tensor, kept: Any) -> Tensor:
         """Relevance of the inputs."""
-        read, denominators, marks = kept
+        read, denominators, choice = kept
         assert self.size is not None  # noqa: S101
         rule, groups = self.rule, self.product.groups
         parts = {"split": 2, "box": 3}.get(rule.inputs, 1)
@@ -118,7 +118,7 @@ class WeightedStep:
         for branch, denominator in zip(rule.branches, denominators, strict=True):
             share = relevance / denominator
             if self.pool:
-                share = self.pool.spread(share, marks)
+                share = self.pool.spread(share, choice)
             back = self.product.transpose(share, branch.back, size)
             found = back if found is None else found.add_(back)
         assert found is not None  # noqa: S101
@@ -144,7 +144,7 @@ class PoolStep:
 
     def backward(self, relevance: Tensor, kept: Any) -> Tensor:
         """All relevance to the largest."""
-        return self.pool.spread(relevance.clone(), kept)
+        return self.pool.spread(relevance, kept)
 
 
 @dataclass(eq=False)

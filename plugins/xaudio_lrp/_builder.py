@@ -47,6 +47,7 @@ class PlanBuilder:
         self.sources: list[Source] = []
         self.positive = False
         self.first = True
+        self.remainder = 0.0
         with torch.no_grad():
             steps = self._steps([leaf for leaf in chain.leaves if type(leaf.module) not in SHAPES])
         last = max((place for place, step in enumerate(steps) if _reads_maps(step)), default=-1)
@@ -54,7 +55,8 @@ class PlanBuilder:
         self.plan = Plan(tuple(steps), last + 1, cells)
         logits = self.plan.logits(chain.features)
         difference, largest = (logits - chain.logits).abs().max(), chain.logits.abs().max()
-        if logits.shape != chain.logits.shape or not difference <= TOLERANCE[logits.dtype] * largest:
+        tolerance = TOLERANCE[logits.dtype] + 10 * self.remainder
+        if logits.shape != chain.logits.shape or not difference <= tolerance * largest:
             raise UnknownChainError(f"its layers alone give other logits, by up to {float(difference):.3g}")
 
     def _steps(self, leaves: list[Leaf]) -> list[Step]:
@@ -149,6 +151,7 @@ class PlanBuilder:
         if weight is None or gain is None or shift is None or mean is None or variance is None:
             raise UnknownChainError(f"layer {normalised.name!r} has no weights or no running statistics")
         epsilon = normalised.module.eps
+        self.remainder += epsilon
         factor = gain / (variance + epsilon) ** 0.5  # type: ignore[operator]
         bias = ((0 if bias is None else bias) - mean) * factor + shift
         return weight * factor.reshape(-1, *[1] * (weight.ndim - 1)), bias, float((1 + epsilon) ** -0.5)  # type: ignore[operator]

@@ -119,22 +119,25 @@ def record_chain(model: nn.Module, features: Tensor) -> Chain:
         If the layers do not run one after the other, each once, with nothing but changes of shape between them.
     """
     for name, module in model.named_modules():
+        called = f"module {name!r}" if name else "the model itself"
         if module.training:
-            raise UnknownChainError(f"module {name or 'itself'!r} is in training mode")
+            raise UnknownChainError(f"{called} is in training mode")
         if module._forward_hooks or module._forward_pre_hooks or module._backward_hooks or module._backward_pre_hooks:
-            raise UnknownChainError(f"module {name or 'itself'!r} has hooks")
+            raise UnknownChainError(f"{called} has hooks")
         if "forward" in vars(module):
-            raise UnknownChainError(f"module {name or 'itself'!r} has a forward of its own")
+            raise UnknownChainError(f"{called} has a forward of its own")
     copy = twin(model)
     recorder = _Recorder({module: name for name, module in copy.named_modules()})
+    handles = []
     for module in copy.modules():
         if not any(True for _ in module.children()):
-            module.register_forward_pre_hook(recorder.enter)
-            module.register_forward_hook(recorder.leave)
+            handles += [module.register_forward_pre_hook(recorder.enter), module.register_forward_hook(recorder.leave)]
     features = features.detach()[[0, -1]]
     recorder.follow(features)
     with torch.no_grad(), recorder:
         logits = copy(features)
+    for handle in handles:  # the plan goes on to use some of these layers
+        handle.remove()
     if not recorder.follows(logits) or logits.ndim != 2 or not recorder.leaves:
         raise UnknownChainError("its answer is not the output of its last layer, one row of logits per recording")
     _check_order(copy, recorder.leaves)

@@ -53,28 +53,31 @@ class Product:
         """Outputs times the transposed weight; size is the shape of the inputs of one recording."""
         if self.stride is None:
             return outputs @ weight
-        channels, height, width = size
         left, right, top, bottom = self.padding
-        symmetric = (top, left)
-        if top != bottom or left != right:
-            symmetric, height, width = (0, 0), height + top + bottom, width + left + right
-        if channels <= FEW and self.groups == 1 and self.stride != (1, 1) and outputs.device.type == "cpu":
+        channels, height, width = size
+        if self._is_even():
+            return self._transposed(outputs, weight, size, (top, left))
+        padded = self._transposed(outputs, weight, (channels, height + top + bottom, width + left + right), (0, 0))
+        return padded[:, :, top : top + height, left : left + width]
+
+    def _transposed(self, outputs: Tensor, weight: Tensor, size: tuple[int, ...], padding: tuple[int, int]) -> Tensor:
+        assert self.stride is not None  # noqa: S101
+        if size[0] <= FEW and self.groups == 1 and self.stride != (1, 1) and outputs.device.type == "cpu":
             patches = weight.flatten(1).T @ outputs.permute(0, 2, 3, 1).flatten(1, 2).transpose(1, 2)
             kernel = (weight.shape[2], weight.shape[3])
-            inputs = functional.fold(patches, (height, width), kernel, self.dilation, symmetric, self.stride)
-        else:
-            shape = (len(outputs), channels, height, width)
-            inputs = conv2d_input(shape, weight, outputs, self.stride, symmetric, self.dilation, self.groups)
-        if symmetric == (top, left):
-            return inputs
-        return inputs[:, :, top : height - bottom, left : width - right]
+            return functional.fold(patches, size[1:], kernel, self.dilation, padding, self.stride)  # type: ignore[arg-type]
+        shape = (len(outputs), *size)
+        found: Tensor = conv2d_input(shape, weight, outputs, self.stride, padding, self.dilation, self.groups)
+        return found
+
+    def _is_even(self) -> bool:
+        left, right, top, bottom = self.padding
+        return left == right and top == bottom
 
     def _padded(self, inputs: Tensor) -> tuple[tuple[int, int], Tensor]:
-        """Symmetric padding is left to the convolution."""
-        left, right, top, bottom = self.padding
-        if top == bottom and left == right:
-            return (top, left), inputs
-        return (0, 0), functional.pad(inputs, self.padding)
+        """Even padding is left to the convolution."""
+        left, _, top, _ = self.padding
+        return ((top, left), inputs) if self._is_even() else ((0, 0), functional.pad(inputs, self.padding))
 
 
 class Branch(NamedTuple):

@@ -195,10 +195,11 @@ def _in_place(trace: Trace, families: Families) -> Iterator[Finding]:
     if trace.features_changed:
         yield Finding(
             "in-place",
-            "error",
+            "warning",
             ("the features",),
             tuple(families),
-            "The model overwrites its own input: the next pass reads changed features, and another sound is explained.",
+            "The model overwrites its own input: a method that runs it twice reads changed features the second time, and explains "
+            "another sound. xaudio.explain hands out copies; other tools may not.",
             "Compute out of place (x = x - mean, not x -= mean), or begin with x = x.clone().",
         )
     if trace.overwritten:

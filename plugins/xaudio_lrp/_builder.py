@@ -92,6 +92,8 @@ class PlanBuilder:
         product, size = _product(leaf), _size(leaf)
         name = self._rule_name(leaf)
         scale = 1.0
+        weight: Tensor | None
+        bias: Tensor | None
         normalised = rest[0] if rest and type(rest[0].module) in NORMALISATIONS else None
         if normalised is not None:
             weight, bias, scale = self._merged(leaf, normalised)
@@ -150,7 +152,7 @@ class PlanBuilder:
         gain, shift, mean, variance = self._use(normalised, "weight", "bias", "running_mean", "running_var", copy=True)
         if weight is None or gain is None or shift is None or mean is None or variance is None:
             raise UnknownChainError(f"layer {normalised.name!r} has no weights or no running statistics")
-        epsilon = normalised.module.eps
+        epsilon = float(normalised.module.eps)  # type: ignore[arg-type]
         self.remainder += epsilon
         factor = gain / (variance + epsilon) ** 0.5  # type: ignore[operator]
         bias = ((0 if bias is None else bias) - mean) * factor + shift

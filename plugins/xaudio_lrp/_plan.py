@@ -80,7 +80,7 @@ class Plan:
 
     def _explain(self, features: Tensor, target: Tensor, piece: int) -> Tensor:
         before, after = self.steps[: self.linear], self.steps[self.linear :]
-        parts = [_forward(before, part) for part in features.split(piece)]
+        parts = [_forward(before, part) for part in features.split(piece)]  # type: ignore[no-untyped-call]
         values = torch.cat([outputs for outputs, _ in parts])
         kept = [kept for _, kept in parts]
         del parts
@@ -89,7 +89,7 @@ class Plan:
         relevance = torch.zeros_like(logits).scatter(1, target[:, None], logits.gather(1, target[:, None]))
         relevance = _backward(after, relevance, linear_kept)
         # The last piece first: it is the one that is still in the caches.
-        found = [_backward(before, part, kept.pop()) for part in reversed(relevance.split(piece))]
+        found = [_backward(before, part, kept.pop()) for part in reversed(relevance.split(piece))]  # type: ignore[no-untyped-call]
         return torch.cat(found[::-1])
 
     def logits(self, features: Tensor) -> Tensor:

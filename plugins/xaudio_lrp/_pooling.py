@@ -98,7 +98,8 @@ class IndexPool:
             return values.flatten(2).gather(2, choice.flatten(2)).reshape(choice.shape)
         height, width = self.windows.outputs
         rows = (tensor.permute(0, 2, 3, 1).flatten(1, 2) for tensor in (values, choice))
-        return next(rows).gather(1, next(rows)).unflatten(1, (height, width)).permute(0, 3, 1, 2)
+        picked: Tensor = next(rows).gather(1, next(rows))
+        return picked.reshape(len(picked), height, width, -1).permute(0, 3, 1, 2)
 
     def spread(self, relevance: Tensor, choice: Tensor) -> Tensor:
         """Relevance to these places; where windows share one, its sum."""

@@ -67,7 +67,9 @@ class Product:
             kernel = (weight.shape[2], weight.shape[3])
             return functional.fold(patches, size[1:], kernel, self.dilation, padding, self.stride)  # type: ignore[arg-type]
         shape = (len(outputs), *size)
-        found: Tensor = conv2d_input(shape, weight, outputs, self.stride, padding, self.dilation, self.groups)
+        found: Tensor = conv2d_input(  # type: ignore[no-untyped-call]
+            shape, weight, outputs, self.stride, padding, self.dilation, self.groups
+        )
         return found
 
     def _is_even(self) -> bool:
@@ -194,4 +196,5 @@ def side_by_side(parts: list[Tensor], groups: int) -> Tensor:
     """Several inputs (batch, channels, ...) as one, in which each group of channels holds its part of each of them."""
     if groups == 1:
         return torch.cat(parts, 1)
-    return torch.stack([part.unflatten(1, (groups, -1)) for part in parts], 2).flatten(1, 3)
+    grouped = [part.reshape(len(part), groups, -1, *part.shape[2:]) for part in parts]
+    return torch.stack(grouped, 2).flatten(1, 3)

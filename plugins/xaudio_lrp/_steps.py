@@ -83,6 +83,7 @@ class WeightedStep:
             return outputs, [self._reach.expand_as(outputs)]
         if rule.inputs == "box":
             outputs = self.product.apply(inputs, self.weight, self.bias)
+            assert rule.offset is not None  # noqa: S101
             return outputs, [outputs - rule.offset]
         branches = rule.branches[1:] if rule.output == "difference" else rule.branches
         denominators = [self.product.apply(read, branch.weight, branch.bias) for branch in branches]
@@ -125,10 +126,16 @@ class WeightedStep:
         if rule.inputs == "ones":
             return found
         if rule.inputs == "box":
-            gradient, low, high = found.unflatten(1, (groups, 3, -1)).unbind(2)
-            return (read * gradient.flatten(1, 2)).add_(low.flatten(1, 2)).add_(high.flatten(1, 2))
+            gradient, low, high = _parts(found, groups, 3).unbind(2)
+            total: Tensor = read * gradient.flatten(1, 2)
+            return total.add_(low.flatten(1, 2)).add_(high.flatten(1, 2))
         found.mul_(read)
-        return found.unflatten(1, (groups, 2, -1)).sum(2).flatten(1, 2) if parts == 2 else found
+        return _parts(found, groups, 2).sum(2).flatten(1, 2) if parts == 2 else found
+
+
+def _parts(values: Tensor, groups: int, parts: int) -> Tensor:
+    """What `side_by_side` put together, as (batch, groups, parts, channels, ...)."""
+    return values.reshape(len(values), groups, parts, -1, *values.shape[2:])
 
 
 @dataclass(eq=False)
@@ -165,7 +172,8 @@ class AverageStep:
         with torch.enable_grad():
             variable = inputs.detach().requires_grad_()
             (gradient,) = torch.autograd.grad(self.module(variable), variable, relevance / stabilised(outputs, STABILISER))
-        return inputs * gradient
+        shared: Tensor = inputs * gradient
+        return shared
 
 
 @dataclass(eq=False)

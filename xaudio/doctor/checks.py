@@ -198,8 +198,8 @@ def _in_place(trace: Trace, families: Families) -> Iterator[Finding]:
             "warning",
             ("the features",),
             tuple(families),
-            "The model overwrites its own input: a method that runs it twice reads changed features the second time, and explains "
-            "another sound. xaudio.explain hands out copies; other tools may not.",
+            "The model overwrites its own input: a method that runs it twice reads changed features the second time, and "
+            "explains another sound. xaudio.explain hands out copies; other tools may not.",
             "Compute out of place (x = x - mean, not x -= mean), or begin with x = x.clone().",
         )
     if trace.overwritten:

@@ -248,7 +248,13 @@ def test_ctrl_c_keeps_what_is_done_and_says_so(tmp_path):
     program = "import sys; sys.argv[0] = 'xaudio'; from xaudio.cli import main; main()"
     arguments = ["train", "--dataset", "synthetic:speakers=8,repetitions=1", "--task", "sex", "--model", "audionet"]
     arguments += ["--set", "steps=1000", "--set", "batch_size=2", "--out", str(tmp_path)]
-    process = subprocess.Popen([sys.executable, "-c", program, *arguments], stderr=subprocess.PIPE, text=True)
+    # Where the tests themselves run in the background, Ctrl-C is ignored, and so it would be in what they start.
+    process = subprocess.Popen(
+        [sys.executable, "-c", program, *arguments],
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
     for line in process.stderr:
         if "Training" in line:
             break

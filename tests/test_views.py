@@ -202,9 +202,9 @@ def test_chunks_change_nothing(monkeypatch, chunk):
         torch.testing.assert_close(found, expected, rtol=1e-9, atol=1e-9)
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_ten_seconds_at_16_khz_need_little_memory():
     code = """
-import resource, sys
 import numpy as np
 import xaudio
 from xaudio import Clip, Explanation, create
@@ -221,8 +221,8 @@ for name in ("waveform", "spectrogram"):
     for view in ("time", "frequency", "time-frequency:hop=35", "time-frequency:hop=8,length=1024"):
         seen = item.view(view)
         assert abs(seen.relevance.sum(dtype=float) - relevance.sum(dtype=float)) < 1e-2 * abs(relevance).sum() ** 0.5, view
-scale = 1 if sys.platform == "darwin" else 1024
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * scale / 1e9)
+lines = open("/proc/self/status").read().splitlines()  # getrusage would tell the peak of the process that started this one
+print(next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) * 1024 / 1e9)
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert float(done.stdout) < 1

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.flop_counter import FlopCounterMode
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import flop_registry
 
 import xaudio
 from xaudio import PluginError
@@ -152,9 +153,25 @@ def _difference(one: Tensor, other: Tensor) -> float:
 
 def _operations(run: Run) -> int:
     """Floating-point operations of convolutions and matrix products, counted by torch."""
-    with FlopCounterMode(display=False) as counter:
+    with _Counter() as counter:
         run()
-    return int(counter.get_total_flops())
+    total: int = counter.total
+    return total
+
+
+class _Counter(TorchDispatchMode):  # type: ignore[misc, no-untyped-call]
+    """Counts as torch's FlopCounterMode does, which itself hooks modules and so breaks zennit's hooks."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.total = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = func(*args, **(kwargs or {}))
+        count = flop_registry.get(func._overloadpacket)
+        if count is not None:
+            self.total += int(count(*args, **(kwargs or {}), out_val=result))
+        return result
 
 
 def _say(line: str) -> None:

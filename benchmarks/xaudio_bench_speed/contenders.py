@@ -92,9 +92,6 @@ def _zennit(name: str, options: dict[str, Any], network: nn.Module, features: Te
     from zennit import composites
     from zennit.attribution import Gradient
 
-    if options:
-        options = {name: torch.full_like(features[:1], value) for name, value in options.items()}
-
     def start(logits: Tensor) -> Tensor:
         return torch.zeros_like(logits).scatter(1, target[:, None], logits.detach().gather(1, target[:, None]))
 

@@ -146,9 +146,10 @@ TARGET = torch.tensor([2, 0, 1])
 @pytest.mark.parametrize("make", [network_1d, network_2d])
 @pytest.mark.parametrize("composite", COMPOSITES)
 @pytest.mark.parametrize("bias", [True, False])
-def test_equals_the_textbook(make, composite, bias):
+@pytest.mark.parametrize("engine", ["fast", "zennit"])
+def test_equals_the_textbook(make, composite, bias, engine):
     network, features = make(bias)
-    relevance = create("explainer", "lrp", **options_of(composite))(network, features, TARGET)
+    relevance = create("explainer", "lrp", engine=engine, **options_of(composite))(network, features, TARGET)
     assert relevance.shape == features.shape
     for recording, target, result in zip(features[:2], TARGET, relevance, strict=False):
         expected = textbook(list(network), composite, recording, target)
@@ -156,9 +157,10 @@ def test_equals_the_textbook(make, composite, bias):
 
 
 @pytest.mark.parametrize("composite", INPUT_MULTIPLICATIVE)
-def test_ignored_biases_get_no_share(composite):
+@pytest.mark.parametrize("engine", ["fast", "zennit"])
+def test_ignored_biases_get_no_share(composite, engine):
     network, features = network_1d()
-    relevance = create("explainer", "lrp", composite=composite, bias="ignore")(network, features, TARGET)
+    relevance = create("explainer", "lrp", composite=composite, bias="ignore", engine=engine)(network, features, TARGET)
     expected = textbook(list(network), composite, features[0], TARGET[0], absorb=False)
     np.testing.assert_allclose(relevance[0], expected, rtol=1e-6, atol=1e-8)
     if composite in ("epsilon", "epsilon_plus"):
@@ -275,11 +277,12 @@ def with_batch_normalisation():
     return network, torch.randn(3, 1, 24, dtype=torch.float64)
 
 
-def test_batch_normalisation_is_merged_into_the_layer_before():
+@pytest.mark.parametrize("engine", ["fast", "zennit"])
+def test_batch_normalisation_is_merged_into_the_layer_before(engine):
     network, features = with_batch_normalisation()
     merged = nn.utils.fusion.fuse_conv_bn_eval(network[0], network[1])
     expected = textbook([merged, *network[2:]], "epsilon_plus", features[0], TARGET[0])
-    relevance = create("explainer", "lrp")(network, features, TARGET)
+    relevance = create("explainer", "lrp", engine=engine)(network, features, TARGET)
     # zennit leaves the layer's epsilon (1e-5) in the normalisation that it makes an identity.
     np.testing.assert_allclose(relevance[0], expected, rtol=2e-5, atol=1e-10)
 
@@ -296,13 +299,14 @@ def snapshot(network):
 
 
 @pytest.mark.parametrize("grad", [True, False])
-def test_leaves_model_and_features_as_they_were(grad):
+@pytest.mark.parametrize("engine", ["fast", "zennit"])
+def test_leaves_model_and_features_as_they_were(grad, engine):
     network, features = with_batch_normalisation()
     network[0].bias.requires_grad_(False)
     before, state = snapshot(network), {name: tensor.clone() for name, tensor in network.state_dict().items()}
     original = features.clone()
     with torch.set_grad_enabled(grad):
-        relevance = create("explainer", "lrp")(network, features, TARGET)
+        relevance = create("explainer", "lrp", engine=engine)(network, features, TARGET)
     assert not relevance.requires_grad
     assert snapshot(network) == before
     assert all(torch.equal(tensor, state[name]) for name, tensor in network.state_dict().items())
@@ -310,11 +314,12 @@ def test_leaves_model_and_features_as_they_were(grad):
     assert not features.requires_grad
 
 
-def test_leaves_the_model_as_it_was_when_it_fails():
+@pytest.mark.parametrize("engine", ["fast", "zennit"])
+def test_leaves_the_model_as_it_was_when_it_fails(engine):
     network, features = with_batch_normalisation()
     before, state = snapshot(network), {name: tensor.clone() for name, tensor in network.state_dict().items()}
     with pytest.raises(RuntimeError):
-        create("explainer", "lrp")(network, features[..., :-4], TARGET)
+        create("explainer", "lrp", engine=engine)(network, features[..., :-4], TARGET)
     assert snapshot(network) == before
     assert all(torch.equal(tensor, state[name]) for name, tensor in network.state_dict().items())
 

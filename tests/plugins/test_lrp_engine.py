@@ -58,9 +58,9 @@ def draw_settings(draw, axes, channels, size):
     return layer(channels, outputs, kernel, stride=stride, padding=padding, groups=groups, bias=bias)
 
 
-def draw_pool(draw, axes, size):
+def draw_pool(draw, axes, size, exact):
     kernel = min(draw(st.integers(2, 3)), *size)
-    kind = draw(st.sampled_from(["max", "max", "max", "average", "adaptive"]))
+    kind = "max" if exact else draw(st.sampled_from(["max", "max", "max", "average", "adaptive"]))
     if kind == "adaptive":
         return (nn.AdaptiveAvgPool1d if axes == 1 else nn.AdaptiveAvgPool2d)(draw(st.integers(1, 3)))
     stride, padding, ceil = draw(st.integers(1, 3)), draw(st.integers(0, kernel // 2)), draw(st.booleans())
@@ -71,7 +71,11 @@ def draw_pool(draw, axes, size):
 
 @st.composite
 def networks(draw):
-    """A network and features; in half of them all values are multiples of 1/4, so that sums are exact and maxima tie."""
+    """A network and features, half of them of multiples of 1/4 alone: then sums are exact and equal maxima stay equal.
+
+    (Where values are rounded, a tie is broken by the order of summation, which is another in each implementation.)
+    """
+    exact = draw(st.booleans())
     axes = draw(st.sampled_from([1, 2]))
     shape = (draw(st.integers(1, 2)), *([draw(st.integers(12, 20))] if axes == 1 else [draw(st.integers(5, 9))] * 2))
     torch.manual_seed(draw(st.integers(0, 10_000)))
@@ -87,27 +91,30 @@ def networks(draw):
 
     for _ in range(draw(st.integers(1, 3))):
         add(draw_settings(draw, axes, values.shape[1], values.shape[2:]))
-        if draw(st.integers(0, 3)) == 0:
+        if not exact and draw(st.integers(0, 3)) == 0:
             add((nn.BatchNorm1d if axes == 1 else nn.BatchNorm2d)(values.shape[1]))
             for name in ("weight", "bias", "running_mean", "running_var"):
                 nn.init.uniform_(getattr(layers[-1], name), 0.5, 2)
         behind = draw(st.sampled_from(["relu pool", "pool relu", "pool relu", "relu", "pool", "tanh", "relu pool tanh", ""]))
         for name in behind.split():
-            add(draw_pool(draw, axes, values.shape[2:]) if name == "pool" else nn.ReLU() if name == "relu" else nn.Tanh())
+            if name == "pool":
+                add(draw_pool(draw, axes, values.shape[2:], exact))
+            else:
+                add(nn.ReLU() if name == "relu" or exact else nn.Tanh())
     add(nn.Flatten())
     if draw(st.booleans()):
         add(nn.Linear(values.shape[1], 5, bias=draw(st.booleans())))
         add(draw(st.sampled_from([nn.ReLU(inplace=True), nn.Dropout(), nn.Tanh(), nn.Identity()])))
     add(nn.Linear(values.shape[1], 3))
     network = nn.Sequential(*layers).eval()
-    if draw(st.booleans()):
+    if exact:
         features = (features * 4).round() / 4
         for parameter in network.parameters():
             parameter.data = (parameter.data * 4).round() / 4
     return network, features
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(
     case=networks(),
     composite=st.sampled_from(COMPOSITES),

@@ -47,7 +47,7 @@ def lrp(
         "absorb" gives biases their share of the relevance, which is then missing from the sum over the features;
         "ignore" shares it among the inputs alone, which grows without bounds where a layer's output is mostly bias.
     engine : {"auto", "fast", "zennit"}
-        What computes it. "fast" is several times faster and gives the same values; it knows models whose layers run one
+        What computes it. "fast" gives the same values in less time; it knows models whose layers run one
         after the other (convolutions, linear layers, pooling, ReLU and the like) and names what it does not know.
         "zennit" takes any model whose layers are modules. "auto" is "fast" where that knows the model, else "zennit".
     """

@@ -18,12 +18,13 @@ if TYPE_CHECKING:
     from .experiment import Experiment, placed_waveforms, run_experiment
     from .explanation import Explanation
     from .options import parse_spec, split_specs
+    from .pages import read_results, write_page
     from .parallel import run_experiments
     from .perturbation import flipped_logits, scaled_frequencies
     from .pipeline import attribute, create, explain, load_model, names
-    from .precision import matrix_peak
+    from .precision import count_operations, matrix_peak
     from .results import TrainingResult
-    from .runs import cache_folder, read_json, replaced, write_json, write_run, write_text
+    from .runs import cache_folder, read_json, replaced, write_json, write_rows, write_run, write_text
     from .terminal import progress
 
 # Names whose modules take time to import (scipy, torch) are imported when they are first used.
@@ -46,6 +47,7 @@ _LAZY = {
     "baseline_features": "baselines",
     "baseline_waveforms": "baselines",
     "cache_folder": "runs",
+    "count_operations": "precision",
     "flipped_logits": "perturbation",
     "matrix_peak": "precision",
     "placed_waveforms": "experiment",
@@ -56,11 +58,14 @@ _LAZY = {
     "split_specs": "options",
     "read_audio": "audio",
     "read_json": "runs",
+    "read_results": "pages",
     "resolve_device": "devices",
     "run_experiment": "experiment",
     "run_experiments": "parallel",
     "write_audio": "audio",
     "write_json": "runs",
+    "write_page": "pages",
+    "write_rows": "runs",
     "write_run": "runs",
     "write_text": "runs",
     "replaced": "runs",
@@ -92,6 +97,7 @@ __all__ = [
     "baseline_features",
     "baseline_waveforms",
     "cache_folder",
+    "count_operations",
     "create",
     "diagnose",
     "explain",
@@ -106,6 +112,7 @@ __all__ = [
     "progress",
     "read_audio",
     "read_json",
+    "read_results",
     "replaced",
     "resolve_device",
     "run_experiment",
@@ -115,6 +122,8 @@ __all__ = [
     "split_specs",
     "write_audio",
     "write_json",
+    "write_page",
+    "write_rows",
     "write_run",
     "write_text",
 ]

@@ -12,12 +12,13 @@ import torch
 from torch import Tensor, nn
 
 from .classifier import Classifier
+from .domains import Time
 from .errors import XaudioError
 from .explanation import Explanation
 from .options import REQUIRED, options_of
 from .pipeline import attribute, explain
 from .registry import registry
-from .types import Axis, Clip
+from .types import Clip
 
 SAMPLES = 512
 RATE = 8000
@@ -53,30 +54,11 @@ def check(kind: str, name: str) -> list[Result]:
     return results
 
 
-class _ToyRepresentation(nn.Module):
-    """The waveform, for checking explainers, renderers and metrics quickly."""
-
-    sample_rate, samples, placement, unit = RATE, SAMPLES, "start", "full scale"
-    axes = (Axis("time", "s", np.arange(SAMPLES) / RATE),)
-
-    def forward(self, waveforms: Tensor) -> Tensor:
-        return waveforms[:, None]
-
-    def amplitude(self, waveforms: Tensor) -> Tensor:
-        return waveforms.abs()[:, None]
-
-    def masked_waveform(self, waveforms: Tensor, mask: Tensor) -> Tensor:
-        return waveforms * mask[:, 0]
-
-    def to_waveform_relevance(self, waveforms: Tensor, relevance: Tensor) -> Tensor:
-        return relevance[:, 0]
-
-
 def _toy_classifier() -> Classifier:
     with torch.random.fork_rng():
         torch.manual_seed(0)
         layers = [nn.Conv1d(1, 4, 9, padding=4), nn.ReLU(), nn.MaxPool1d(4), nn.Flatten(), nn.Linear(SAMPLES, 3)]
-        return Classifier(nn.Sequential(*layers).eval(), _ToyRepresentation(), ("a", "b", "c"), "toy")  # type: ignore[arg-type]
+        return Classifier(nn.Sequential(*layers).eval(), Time(RATE, SAMPLES), ("a", "b", "c"), "toy")
 
 
 def _toy_waveforms(count: int) -> Tensor:

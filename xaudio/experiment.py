@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -19,7 +17,7 @@ from .options import convert, first_fault
 from .precision import resolve_precision
 from .preparation import prepare_dataset
 from .results import TrainingResult, test_summary
-from .runs import output_folder, read_json, remove_leftovers, write_json, write_run, write_text
+from .runs import output_folder, read_json, remove_leftovers, write_json, write_rows, write_run
 from .settings import settings_for
 from .training import CHECKPOINT, evaluate, examples, refuse_other_identity, train
 from .types import Dataset, Fit, FloatArray, IntArray, Resampling
@@ -213,10 +211,9 @@ def _finished(folder: Path, identity: Mapping[str, Any]) -> TrainingResult | Non
 
 
 def _write_predictions(path: Path, dataset: Dataset, indices: IntArray, labels: IntArray, logits: FloatArray, fold: int) -> None:
-    text = io.StringIO()
-    rows = csv.writer(text, lineterminator="\n")
-    rows.writerow(["index", "fold", "speaker", "label", "predicted", *(f"logit_{k}" for k in range(logits.shape[1]))])
-    for index, label, values in zip(indices, labels, logits, strict=True):
-        predicted = int(np.argmax(values))
-        rows.writerow([int(index), fold, dataset.speakers[index], int(label), predicted, *(repr(float(v)) for v in values)])
-    write_text(path, text.getvalue())
+    columns = ["index", "fold", "speaker", "label", "predicted", *(f"logit_{k}" for k in range(logits.shape[1]))]
+    rows = (
+        [int(index), fold, dataset.speakers[index], int(label), int(np.argmax(values)), *(repr(float(v)) for v in values)]
+        for index, label, values in zip(indices, labels, logits, strict=True)
+    )
+    write_rows(path, columns, rows)

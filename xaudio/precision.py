@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import lru_cache
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import nn
-from torch.utils.flop_counter import FlopCounterMode
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import flop_registry
 
 from .errors import DeviceError
 
@@ -78,7 +79,30 @@ def training_operations(network: nn.Module, features: torch.Tensor, labels: torc
 
     The network's gradients are cleared; nothing else of it changes.
     """
-    with torch.random.fork_rng(), FlopCounterMode(display=False) as counter:
-        torch.autograd.backward(nn.functional.cross_entropy(network(features), labels))
+    with torch.random.fork_rng():
+        total = count_operations(lambda: torch.autograd.backward(nn.functional.cross_entropy(network(features), labels)))
     network.zero_grad(set_to_none=True)
-    return int(counter.get_total_flops())
+    return total
+
+
+def count_operations(run: Callable[[], object]) -> int:
+    """Floating-point operations of the convolutions and matrix products that a call computes, by torch's formulas."""
+    with _Counter() as counter:
+        run()
+    total: int = counter.total
+    return total
+
+
+class _Counter(TorchDispatchMode):  # type: ignore[misc, no-untyped-call]
+    """Counts as torch's FlopCounterMode does, which itself hooks modules and so breaks zennit's hooks."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.total = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = func(*args, **(kwargs or {}))
+        count = flop_registry.get(func._overloadpacket)
+        if count is not None:
+            self.total += int(count(*args, **(kwargs or {}), out_val=result))
+        return result

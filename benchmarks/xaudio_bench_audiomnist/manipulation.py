@@ -6,10 +6,8 @@ Both run over whole test sets, and keep what they found in the folder of each tr
 from __future__ import annotations
 
 import contextlib
-import csv
-import io
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -54,15 +52,6 @@ def kept(path: Path, key: Mapping[str, Any], make: Callable[[], dict[str, Any]],
     return content
 
 
-def write_rows(path: Path, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
-    """Write a table as CSV, atomically."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(columns)
-    writer.writerows(rows)
-    xaudio.write_text(path, text.getvalue())
-
-
 def tested(run: Run, limit: int | None) -> list[int]:
     """Indices of the test recordings, or of ``limit`` of them, evenly spread."""
     indices = sorted(run.predicted)
@@ -98,7 +87,7 @@ def move_frequencies(run: Run, dataset: Dataset, device: str, limit: int | None)
         rows = zip(
             indices.tolist(), (dataset.speakers[index] for index in indices), truth.tolist(), *predicted.values(), strict=True
         )
-        write_rows(path, ["index", "speaker", "label", *predicted], rows)
+        xaudio.write_rows(path, ["index", "speaker", "label", *predicted], rows)
         accuracy = {condition: float((np.array(values) == truth).mean()) for condition, values in predicted.items()}
         return {"recordings": len(indices), "accuracy": accuracy}
 
@@ -147,7 +136,7 @@ def flip_samples(
             for k, order in enumerate(names)
         )
         columns = [f"{kind} {fraction:g}" for kind in ("predicted", "probability") for fraction in FRACTIONS]
-        write_rows(path, ["index", "speaker", "label", "explained", "order", *columns], rows)
+        xaudio.write_rows(path, ["index", "speaker", "label", "explained", "order", *columns], rows)
         right = (predicted == truth[:, None, None]).mean(0)
         fall = (probability[:, :, :1] - probability).mean((0, 2))
         parts = {order: [k for k, name in enumerate(names) if name.startswith(order)] for order in ORDERS}

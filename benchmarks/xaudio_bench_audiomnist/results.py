@@ -8,9 +8,6 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from xaudio import TrainingResult
 
-FORMAT = 2
-"""Of ``results.json``; raised whenever a reader of the old one would misunderstand the new."""
-
 
 class _Part(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", json_schema_serialization_defaults_required=True)
@@ -95,6 +92,7 @@ class Training(TrainingResult):
 class Results(_Part):
     """All numbers of a run of the benchmark."""
 
+    # Raised whenever a reader of the old format would misunderstand the new one.
     format: Literal[2] = 2
     benchmark: Literal["audiomnist"] = "audiomnist"
     preset: str

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import base64
 import io
-import json
-from importlib.resources import files
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 import xaudio
-from xaudio import ModelError
 
 KINDS = {".png": "image/png", ".flac": "audio/flac"}
 
@@ -59,18 +56,8 @@ def write_report(folder: Path) -> Path:
     ModelError
         If a file is missing, damaged or of another version.
     """
-    import jinja2
-
-    content = xaudio.read_json(folder / "results.json")
-    try:
-        results = Results.model_validate(content)
-    except ValidationError:
-        raise ModelError(f"{folder}/results.json: is damaged or of another version. Run the gallery again.") from None
-    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters["embedded"] = lambda name: embedded(folder / name)
-    template = environment.from_string(files(__package__).joinpath("report.html.j2").read_text(encoding="utf-8"))
-    run = json.dumps(xaudio.read_json(folder / "run.json"), indent=2)
-    return xaudio.write_text(folder / "report.html", template.render(results=results, run=run))
+    results = xaudio.read_results(folder / "results.json", Results)
+    return xaudio.write_page(folder, __package__, embedded=embedded, results=results)
 
 
 def embedded(path: Path) -> str:

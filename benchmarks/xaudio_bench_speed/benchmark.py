@@ -7,13 +7,10 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils.flop_counter import flop_registry
 
 import xaudio
 from xaudio import PluginError
@@ -66,8 +63,8 @@ class SpeedBenchmark:
         """Write ``report.html`` anew from what the folder holds."""
         return write_report(folder)
 
-    def _classifier(self, model: str) -> tuple[xaudio.Classifier, list[Any]]:
-        """An untrained classifier, and recordings of synthetic speech."""
+    def _classifier(self, model: str) -> tuple[xaudio.Classifier, Tensor]:
+        """An untrained classifier, and recordings of synthetic speech (recordings, samples)."""
         name, options = xaudio.parse_spec(model)
         speech = xaudio.create("dataset", "synthetic", seed=self.seed)
         with torch.random.fork_rng():
@@ -75,26 +72,22 @@ class SpeedBenchmark:
             network = xaudio.create("model", name, **{**options, "classes": 10})
         representation = xaudio.create("representation", str(network.representation))
         classifier = xaudio.Classifier(network.eval().requires_grad_(False), representation, tuple("0123456789"))
+        classifier.to(self.device)
         count = max(self.batch, min(self.recordings, len(speech)))
-        waveforms = []
-        for index in range(count):
-            waveform = np.zeros(representation.samples, np.float32)
-            samples = speech[index % len(speech)].waveform[: representation.samples]
-            waveform[: len(samples)] = samples
-            waveforms.append(waveform)
-        return classifier.to(self.device), waveforms
+        chosen = np.arange(count) % len(speech)
+        _, waveforms = next(xaudio.placed_waveforms(classifier, speech, chosen, batch_size=count))
+        return classifier, waveforms
 
-    def _rows(self, model: str, classifier: xaudio.Classifier, waveforms: Sequence[Any], peak: float) -> list[Row]:
-        batch = torch.from_numpy(np.stack(waveforms[: self.batch])).to(self.device)
+    def _rows(self, model: str, classifier: xaudio.Classifier, waveforms: Tensor, peak: float) -> list[Row]:
         with torch.no_grad():
-            features = classifier.features(batch)
+            features = classifier.features(waveforms[: self.batch])
             target = classifier.logits(features).argmax(1)
         base = unit(classifier.network, features, target)
         rows = []
         for pair in pairs(classifier.network, features, target):
             _say(f"{model}: {pair.name} beside {pair.library}")
             difference = _difference(pair.xaudio(), pair.other())  # also the first, slower call of each
-            operations = [_operations(run) for run in (pair.xaudio, pair.other)]
+            operations = [xaudio.count_operations(run) for run in (pair.xaudio, pair.other)]
             times = self._times([base, pair.xaudio, pair.other])
             medians = [statistics.median(found) for found in times]
             rows.append(
@@ -115,8 +108,8 @@ class SpeedBenchmark:
             )
         return rows
 
-    def _long(self, model: str, classifier: xaudio.Classifier, waveforms: list[Any]) -> Long:
-        many = (waveforms * (1 + self.recordings // len(waveforms)))[: self.recordings]
+    def _long(self, model: str, classifier: xaudio.Classifier, waveforms: Tensor) -> Long:
+        many = waveforms.repeat(1 + self.recordings // len(waveforms), 1)[: self.recordings].cpu()
         ours, theirs = long_runs(classifier, many, self.batch)
         _say(f"{model}: {self.recordings} recordings through xaudio.explain beside a loop with zennit")
         long_runs(classifier, many[: self.batch], self.batch)[0]()
@@ -149,29 +142,6 @@ class SpeedBenchmark:
 def _difference(one: Tensor, other: Tensor) -> float:
     """Largest difference, relative to the largest magnitude."""
     return float((one - other).abs().max() / other.abs().max().clamp(min=torch.finfo(other.dtype).tiny))
-
-
-def _operations(run: Run) -> int:
-    """Floating-point operations of convolutions and matrix products, counted by torch."""
-    with _Counter() as counter:
-        run()
-    total: int = counter.total
-    return total
-
-
-class _Counter(TorchDispatchMode):  # type: ignore[misc, no-untyped-call]
-    """Counts as torch's FlopCounterMode does, which itself hooks modules and so breaks zennit's hooks."""
-
-    def __init__(self) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
-        self.total = 0
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        result = func(*args, **(kwargs or {}))
-        count = flop_registry.get(func._overloadpacket)
-        if count is not None:
-            self.total += int(count(*args, **(kwargs or {}), out_val=result))
-        return result
 
 
 def _say(line: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -67,22 +67,12 @@ def pairs(network: nn.Module, features: Tensor, target: Tensor) -> Iterator[Pair
 
 def _call(method: Any, network: nn.Module, features: Tensor, target: Tensor) -> Run:
     """An explainer of xaudio as `xaudio.explain` calls it."""
-    with torch.no_grad():
-        waveforms = torch.zeros(len(features), 1, device=features.device)
-    sound = xaudio.Sound(waveforms, None, lambda _: torch.zeros_like(features))  # type: ignore[arg-type]
-    extras = {"sound": sound} if _hears(method) else {}
 
     def run() -> Tensor:
-        relevance: Tensor = method(network, features.clone(), target, **extras)
+        relevance: Tensor = method(network, features.clone(), target)
         return relevance
 
     return run
-
-
-def _hears(method: Any) -> bool:
-    import inspect
-
-    return "sound" in inspect.signature(method).parameters
 
 
 def _zennit(name: str, options: dict[str, Any], network: nn.Module, features: Tensor, target: Tensor) -> Run:
@@ -115,14 +105,12 @@ def _captum(name: str, options: dict[str, Any], network: nn.Module, features: Te
     return run
 
 
-def long_runs(
-    classifier: xaudio.Classifier, waveforms: Sequence[Any], batch: int
-) -> tuple[Callable[[], Tensor], Callable[[], Tensor]]:
+def long_runs(classifier: xaudio.Classifier, waveforms: Tensor, batch: int) -> tuple[Callable[[], Tensor], Callable[[], Tensor]]:
     """Many recordings through `xaudio.explain` with its defaults, and through a loop over batches written with zennit."""
     rate = classifier.representation.sample_rate
 
     def ours() -> Tensor:
-        clips = [xaudio.Clip(waveform, rate) for waveform in waveforms]
+        clips = [xaudio.Clip(waveform.numpy(), rate) for waveform in waveforms]
         found = xaudio.explain(classifier, clips, explainer="lrp", target=0, device=str(classifier.device))
         return torch.stack([torch.from_numpy(item.relevance) for item in found])  # type: ignore[union-attr]
 
@@ -131,10 +119,9 @@ def long_runs(
         from zennit.composites import EpsilonPlus
 
         parts = []
-        stacked = torch.stack([torch.from_numpy(waveform) for waveform in waveforms])
         with Gradient(classifier.network, EpsilonPlus()) as attributor:
-            for start in range(0, len(stacked), batch):
-                chunk = stacked[start : start + batch]
+            for start in range(0, len(waveforms), batch):
+                chunk = waveforms[start : start + batch]
                 with torch.no_grad():
                     features = classifier.features(chunk.to(classifier.device))
                 one_hot = torch.eye(len(classifier.classes), device=classifier.device)[:1].expand(len(chunk), -1)

@@ -79,14 +79,18 @@ def _pull_back(function: Function, value: Tensor, gradient: Tensor) -> Tensor:
         return torch.autograd.grad(function(value), value, gradient)[0]
 
 
-class _Rescaled(torch.autograd.Function):
-    """A function of each element whose derivative is the slope between the reference and the value."""
+class _AgainstReference(torch.autograd.Function):
+    """A function whose derivative is to be one between the reference and the value."""
 
     @staticmethod
     def forward(context: Any, value: Tensor, reference: Tensor, function: Function) -> Tensor:
         context.save_for_backward(value, reference)
         context.function = function
         return function(value)
+
+
+class _Rescaled(_AgainstReference):
+    """A function of each element whose derivative is the slope between the reference and the value."""
 
     @staticmethod
     def backward(context: Any, gradient: Tensor) -> Any:
@@ -100,19 +104,13 @@ class _Rescaled(torch.autograd.Function):
         return slope, None, None
 
 
-class _RescaledMaximum(torch.autograd.Function):
+class _RescaledMaximum(_AgainstReference):
     """A maximum over windows that gives its change to one input: the largest there is, now or in the reference.
 
     A maximum that grew is due to the input that is the largest now, one that fell to the input that was the largest in
     the reference; each changed at least as much as the maximum did, so the quotient is always between 0 and 1. Windows
     may overlap.
     """
-
-    @staticmethod
-    def forward(context: Any, value: Tensor, reference: Tensor, function: Function) -> Tensor:
-        context.save_for_backward(value, reference)
-        context.function = function
-        return function(value)
 
     @staticmethod
     def backward(context: Any, gradient: Tensor) -> Any:

@@ -14,7 +14,6 @@ import xaudio
 from xaudio import DataError, ModelError, PluginError, TrainingResult
 from xaudio_bench_audiomnist.benchmark import parse_settings
 from xaudio_bench_audiomnist.presets import PRESETS, PUBLISHED, training_of
-from xaudio_bench_audiomnist.report import read_results
 from xaudio_bench_audiomnist.results import Results
 from xaudio_bench_audiomnist.tables import table_one
 from xaudio_bench_audiomnist.trained import Run
@@ -316,7 +315,7 @@ def test_results_follow_their_schema_and_damaged_ones_are_named(folder, tmp_path
     ]:
         (tmp_path / "results.json").write_text(json.dumps(content | damage))
         with pytest.raises(ModelError, match=message):
-            read_results(tmp_path / "results.json")
+            xaudio.read_results(tmp_path / "results.json", Results)
 
 
 def test_the_published_schema_is_that_of_the_code():
@@ -325,7 +324,7 @@ def test_the_published_schema_is_that_of_the_code():
 
 @pytest.mark.parametrize("kept", sorted(path.parent for path in RESULTS.glob("*/results.json")), ids=lambda path: path.name)
 def test_kept_results_can_be_read_and_say_where_they_come_from(kept):
-    results = read_results(kept / "results.json")
+    results = xaudio.read_results(kept / "results.json", Results)
     run = json.loads((kept / "run.json").read_text())
     assert run["command"].startswith("xaudio bench audiomnist")
     assert results.data == run["data"]

@@ -1,0 +1,79 @@
+"""Results of a benchmark, read by their schema and shown on one page."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from .errors import ModelError
+from .runs import read_json, write_text
+
+Schema = TypeVar("Schema", bound=BaseModel)
+
+
+def read_results(path: Path, schema: type[Schema]) -> Schema:
+    """Read the ``results.json`` of a benchmark.
+
+    Parameters
+    ----------
+    path : Path
+    schema : type
+        A pydantic model; the default of its field ``format`` is the format it reads.
+
+    Raises
+    ------
+    ModelError
+        If the file is missing, damaged, or of another format.
+    """
+    content = read_json(path)
+    found = content.get("format") if isinstance(content, dict) else None
+    wanted = schema.model_fields["format"].default
+    again = "Run the benchmark again with the same --out."
+    if found != wanted:
+        raise ModelError(f"{path}: has format {found}; this version reads format {wanted}. {again}")
+    try:
+        return schema.model_validate(content)
+    except ValidationError as error:
+        fault = error.errors()[0]
+        where = ".".join(str(part) for part in fault["loc"])
+        raise ModelError(f"{path}: is damaged ({where}: {fault['msg'].lower()}). {again}") from None
+
+
+def write_page(folder: Path, package: str, *, embedded: Callable[[Path], str] | None = None, **content: Any) -> Path:
+    """Write ``report.html`` from the template ``report.html.j2`` of a package.
+
+    Parameters
+    ----------
+    folder : Path
+        With ``run.json``, which the template gets as text under the name ``run``.
+    package : str
+        Name of the package that holds the template.
+    embedded : callable, optional
+        What the filter of this name makes of a file in the folder.
+    **content
+        What the template shows.
+
+    Returns
+    -------
+    Path
+
+    Raises
+    ------
+    ModelError
+        If ``run.json`` is missing or damaged.
+    OutputError
+        If the page cannot be written.
+    """
+    import jinja2
+
+    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    if embedded is not None:
+        environment.filters["embedded"] = lambda name: embedded(folder / name)
+    template = environment.from_string(files(package).joinpath("report.html.j2").read_text(encoding="utf-8"))
+    run = json.dumps(read_json(folder / "run.json"), indent=2)
+    return write_text(folder / "report.html", template.render(**content, run=run))

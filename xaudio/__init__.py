@@ -8,6 +8,7 @@ from .hookspecs import hookimpl
 from .types import Axis, Clip, Fold, Sound
 
 if TYPE_CHECKING:
+    from .attribution import attribute
     from .audio import read_audio, write_audio
     from .baselines import baseline_features, baseline_waveforms
     from .classifier import Classifier
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from .pages import read_results, write_page
     from .parallel import run_experiments
     from .perturbation import flipped_logits, scaled_frequencies
-    from .pipeline import attribute, create, explain, load_model, names
+    from .pipeline import create, explain, load_model, names
     from .precision import count_operations, matrix_peak
     from .results import TrainingResult
     from .runs import cache_folder, read_json, replaced, write_json, write_rows, write_run, write_text
@@ -43,7 +44,7 @@ _LAZY = {
     "explain": "pipeline",
     "load_model": "pipeline",
     "names": "pipeline",
-    "attribute": "pipeline",
+    "attribute": "attribution",
     "baseline_features": "baselines",
     "baseline_waveforms": "baselines",
     "cache_folder": "runs",

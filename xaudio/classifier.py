@@ -112,8 +112,17 @@ class Classifier:
             If the network does not take the features, or its output does not fit the classes.
         """
         with float32_products():
-            logits = run_network(self.network, features)
-        expected = (len(features), len(self.classes))
+            return self.checked_logits(run_network(self.network, features), len(features))
+
+    def checked_logits(self, logits: Any, count: int) -> Tensor:
+        """The same logits of so many recordings.
+
+        Raises
+        ------
+        ModelError
+            If they do not fit the classes, or are not finite.
+        """
+        expected = (count, len(self.classes))
         if not isinstance(logits, Tensor) or logits.shape != expected:
             found = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
             raise ModelError(f"The network's output is {found}; expected logits of shape {expected} (batch, classes).")

@@ -11,12 +11,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from .attribution import attribute
 from .classifier import Classifier
 from .domains import Time
 from .errors import XaudioError
 from .explanation import Explanation
 from .options import REQUIRED, options_of
-from .pipeline import attribute, explain
+from .pipeline import explain
 from .registry import registry
 from .types import Clip
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
@@ -11,22 +10,23 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from .audio import make_clip, read_audio
-from .classifier import Classifier, evaluation_mode, run_network
+from .arguments import as_classifier, as_clip, as_explainer, target_indices
+from .attribution import attribute
+from .classifier import Classifier
 from .devices import resolve_device
 from .doctor.probe import warn_about
-from .errors import AudioError, ModelError, PluginError, unknown
+from .errors import AudioError
 from .explanation import Explanation
-from .options import check_options, convert, options_of
+from .options import convert
 from .preparation import Prepared, place, prepare_clips
 from .registry import registry
 from .runs import versions
-from .types import Clip, Explainer, Fit, Representation, Resampling, Sound
+from .types import Clip, Explainer, Fit, Representation, Resampling
 from .views import other_domain, parse_view, seen_in
 
-BATCH = 16
+BATCH = 32
 """Recordings explained at once; on a CPU 16 to 32 cost least per recording."""
 
 
@@ -232,176 +232,3 @@ def explain_prepared(
 
 def _on_cpu(representation: Representation) -> Representation:
     return deepcopy(representation).cpu() if isinstance(representation, nn.Module) else representation
-
-
-def attribute(
-    classifier: Classifier, explainer: Explainer, waveforms: Tensor, target: Tensor | None = None
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Relevance of a batch.
-
-    Parameters
-    ----------
-    classifier : Classifier
-    explainer : callable
-    waveforms : Tensor, shape (batch, samples)
-        Placed, in [-1, 1], on the classifier's device.
-    target : Tensor of int64, shape (batch,), optional
-        By default the predicted classes.
-
-    Returns
-    -------
-    features, relevance : Tensor, shape (batch, channels, *axes)
-    logits : Tensor, shape (batch, classes)
-    target : Tensor, shape (batch,)
-
-    Raises
-    ------
-    ModelError
-        If the network does not fit.
-    PluginError
-        If what the explainer returns is not relevance: of another shape, or not finite.
-    """
-    with evaluation_mode(classifier.network):
-        with torch.no_grad():
-            features = classifier.features(waveforms)
-            logits = classifier.logits(features.clone())  # a network may begin with an operation in place
-        chosen = logits.argmax(1) if target is None else target
-        extras: dict[str, Any] = {}
-        if "sound" in inspect.signature(explainer).parameters:
-            extras["sound"] = Sound(waveforms, classifier.representation, classifier.features)
-        with torch.enable_grad():
-            relevance = explainer(classifier.network, features.clone(), chosen, **extras)
-    name = getattr(explainer, "__name__", type(explainer).__name__)
-    if not isinstance(relevance, Tensor) or relevance.shape != features.shape:
-        shape = tuple(relevance.shape) if isinstance(relevance, Tensor) else type(relevance).__name__
-        raise PluginError(
-            f"The explainer {name!r} returned {shape}; expected relevance shaped like the features, {tuple(features.shape)}."
-        )
-    if not torch.isfinite(relevance).all():
-        raise PluginError(
-            f"The explainer {name!r} returned relevance that is NaN or infinite; try other options, such as a larger epsilon."
-        )
-    return features, relevance.detach(), logits, chosen
-
-
-def as_clip(item: Any, sample_rate: int | None = None) -> Clip:
-    """A clip of a path, array, tensor or Clip.
-
-    Raises
-    ------
-    AudioError
-        If it is none of these, cannot be read, or an array comes without a sample rate.
-    """
-    if isinstance(item, Clip):
-        checked = make_clip(item.waveform, item.sample_rate, source=item.source, notes=item.notes)  # it may be anyone's
-        return replace(item, waveform=checked.waveform, notes=checked.notes)
-    if isinstance(item, str | Path):
-        return read_audio(item)
-    if not isinstance(item, np.ndarray | Tensor):
-        raise AudioError(f"Cannot explain a {type(item).__name__}; expected a path, an array, a tensor or a Clip.")
-    if sample_rate is None:
-        raise AudioError("An array has no sample rate of its own: give sample_rate in Hz.")
-    return make_clip(item, convert("sample_rate", int, sample_rate))
-
-
-def as_classifier(
-    model: str | Path | nn.Module | Classifier, representation: str | Representation | None, classes: Sequence[str] | None
-) -> Classifier:
-    """A classifier of a run folder, or of a module with a representation.
-
-    Raises
-    ------
-    ModelError
-        If a run folder cannot be used, or a module comes without a representation it fits.
-    """
-    if isinstance(model, str | Path):
-        model = Classifier.load(Path(model))
-    if isinstance(model, Classifier):
-        if representation is not None or classes is not None:
-            raise ModelError("A trained model knows its representation and classes: leave these arguments out.")
-        return model
-    if not isinstance(model, nn.Module):
-        raise ModelError(f"The model is a {type(model).__name__}; expected a run folder or a torch module.")
-    chosen = representation or getattr(model, "representation", None)
-    if chosen is None:
-        known = ", ".join(registry().names("representation"))
-        raise ModelError(f"A module needs a representation, the features it reads: give its name ({known}) or an object.")
-    spec = {"name": chosen, "options": {}} if isinstance(chosen, str) else {}
-    made: Representation = create("representation", chosen) if isinstance(chosen, str) else chosen
-    if classes is None:
-        with torch.no_grad():
-            waveform = torch.zeros(1, made.samples)
-            output = _output_shape(model, made, waveform)
-        classes = [str(index) for index in range(output[-1])]
-    return Classifier(model, made, tuple(classes), representation_spec=spec)
-
-
-def _output_shape(network: nn.Module, representation: Representation, waveform: Tensor) -> tuple[int, ...]:
-    parameter = next(network.parameters(), waveform)
-    features = representation(waveform).to(parameter.device, parameter.dtype)
-    with evaluation_mode(network):
-        output = run_network(network, features)
-    if not isinstance(output, Tensor) or output.ndim != 2 or len(output) != 1:
-        found = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
-        raise ModelError(f"The network's output is {found}; expected logits of shape (batch, classes).")
-    return tuple(output.shape)
-
-
-def as_explainer(explainer: str | Explainer, options: dict[str, Any]) -> tuple[Explainer, dict[str, Any]]:
-    """An explainer by name or as a callable, and its name and effective options for the provenance.
-
-    Raises
-    ------
-    PluginError
-        If the name or an option is unknown, or options are given to a callable.
-    """
-    if isinstance(explainer, str):
-        explainer = registry().spelt("explainer", explainer)
-        factory = registry().factory("explainer", explainer)
-        given = check_options(f"explainer {explainer!r}", factory, options)
-        defaults = {name: option.default for name, option in options_of(factory).items()}
-        method: Explainer = factory(**given)
-        return method, {"name": explainer, "options": _jsonable({**defaults, **given}), "given": _jsonable(given)}
-    if not callable(explainer):
-        raise PluginError(
-            f"The explainer is a {type(explainer).__name__}; expected a name or a callable (model, features, target)."
-        )
-    if options:
-        raise PluginError(
-            f"Options ({', '.join(options)}) are for explainers chosen by name; bind them to your callable instead."
-        )
-    return explainer, {"name": getattr(explainer, "__name__", type(explainer).__name__), "options": {}, "given": {}}
-
-
-def _jsonable(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Options as JSON values; tuples as `parse_spec` reads them."""
-    simple = str | int | float | bool | None
-    joined = {name: "+".join(map(str, value)) if isinstance(value, tuple) else value for name, value in options.items()}
-    return {name: value if isinstance(value, simple) else str(value) for name, value in joined.items()}
-
-
-def target_indices(target: Any, count: int, classes: Sequence[str]) -> list[int] | None:
-    """Class indices of the given names or indices, one per recording; None for the predicted classes.
-
-    Raises
-    ------
-    ModelError
-        If a class does not exist (naming the nearest), or their number is not that of the recordings.
-    """
-    if target is None:
-        return None
-    wanted = list(target) if isinstance(target, list | tuple | np.ndarray) else [target] * count
-    if len(wanted) != count:
-        raise ModelError(f"{len(wanted)} targets are given for {count} recordings; give one for all, or one for each.")
-    return [class_index(item, classes) for item in wanted]
-
-
-def class_index(wanted: Any, classes: Sequence[str]) -> int:
-    """Index of a class given by name or index."""
-    if isinstance(wanted, str):
-        if wanted not in classes:
-            raise ModelError(unknown("class", wanted, classes))
-        return classes.index(wanted)
-    if not isinstance(wanted, int | np.integer) or not 0 <= wanted < len(classes):
-        raise ModelError(f"There is no class {wanted}: the model has {len(classes)} ({', '.join(classes)}).")
-    return int(wanted)

@@ -208,7 +208,12 @@ class Sound:
 
 
 class Explainer(Protocol):
-    """Relevance of each feature for one class per recording."""
+    """Relevance of each feature for one class per recording.
+
+    It may also declare a keyword-only parameter ``sound`` (see `Sound`). One that computes the logits on its way may
+    save a forward pass by a method ``with_logits(model, features, target)`` that returns relevance and the model's
+    logits (batch, classes), where a target of None means the class with the largest logit.
+    """
 
     def __call__(self, model: nn.Module, features: Tensor, target: Tensor) -> Tensor:
         """Relevance shaped like features.

@@ -16,6 +16,7 @@ import xaudio
 from xaudio import PluginError
 
 from .contenders import Run, long_runs, pairs, unit
+from .networks import TEXTBOOK, textbook_audionet
 from .report import Long, Results, Row, table_text, write_report
 
 
@@ -69,7 +70,7 @@ class SpeedBenchmark:
         speech = xaudio.create("dataset", "synthetic", seed=self.seed)
         with torch.random.fork_rng():
             torch.manual_seed(self.seed)
-            network = xaudio.create("model", name, **{**options, "classes": 10})
+            network = textbook_audionet(10) if name == TEXTBOOK else xaudio.create("model", name, **{**options, "classes": 10})
         representation = xaudio.create("representation", str(network.representation))
         classifier = xaudio.Classifier(network.eval().requires_grad_(False), representation, tuple("0123456789"))
         classifier.to(self.device)

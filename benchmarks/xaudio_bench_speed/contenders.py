@@ -75,10 +75,14 @@ def _call(method: Any, network: nn.Module, features: Tensor, target: Tensor) -> 
     return run
 
 
+def _import_zennit(network: nn.Module, features: Tensor, target: Tensor) -> None:
+    """Import zennit, whether torchvision works or not."""
+    xaudio.create("explainer", "lrp", engine="zennit")(network, features[:1], target[:1])
+
+
 def _zennit(name: str, options: dict[str, Any], network: nn.Module, features: Tensor, target: Tensor) -> Run:
     """A loop's body as zennit's documentation writes it."""
-    # This imports zennit, whether torchvision works or not.
-    xaudio.create("explainer", "lrp", engine="zennit")(network, features[:1], target[:1])
+    _import_zennit(network, features, target)
     from zennit import composites
     from zennit.attribution import Gradient
 
@@ -108,6 +112,9 @@ def _captum(name: str, options: dict[str, Any], network: nn.Module, features: Te
 def long_runs(classifier: xaudio.Classifier, waveforms: Tensor, batch: int) -> tuple[Callable[[], Tensor], Callable[[], Tensor]]:
     """Many recordings through `xaudio.explain` with its defaults, and through a loop over batches written with zennit."""
     rate = classifier.representation.sample_rate
+    with torch.no_grad():
+        first = classifier.features(waveforms[:1].to(classifier.device))
+    _import_zennit(classifier.network, first, torch.zeros(1, dtype=torch.int64, device=classifier.device))
 
     def ours() -> Tensor:
         clips = [xaudio.Clip(waveform.numpy(), rate) for waveform in waveforms]

@@ -61,16 +61,16 @@ def table_text(results: Results) -> str:
     lines = [
         f"{results.device}, {results.threads} threads, batches of {results.batch}, {results.rounds} rounds, "
         f"float32 matrix peak {results.matrix_peak / 1e9:.0f} Gflop/s",
-        f"{'':36s} {'xaudio':^22s}  {'library':^22s}",
-        f"{'model':9s} {'method':26s} {side}  {side}  ratio",
+        f"{'':42s} {'xaudio':^22s}  {'library':^22s}",
+        f"{'model':15s} {'method':26s} {side}  {side}  ratio",
     ]
     for row in results.rows:
         ours = f"{row.seconds:7.3f} s {row.units:6.2f} {row.share_of_peak:5.0%}"
         theirs = f"{row.library_seconds:7.3f} s {row.library_units:6.2f} {row.library_share_of_peak:5.0%}"
-        lines.append(f"{row.model:9s} {row.method:26s} {ours}  {theirs} {row.ratio:6.2f}  {row.library}")
+        lines.append(f"{row.model:15s} {row.method:26s} {ours}  {theirs} {row.ratio:6.2f}  {row.library}")
     for long in results.long_runs:
         lines.append(
-            f"{long.model:9s} {f'{long.recordings} recordings':26s} {long.seconds:7.1f} s {'':12s}  "
+            f"{long.model:15s} {f'{long.recordings} recordings':26s} {long.seconds:7.1f} s {'':12s}  "
             f"{long.library_seconds:7.1f} s {'':12s} {long.ratio:6.2f}  zennit"
         )
     return "\n".join(lines)

@@ -7,19 +7,17 @@ from xaudio import hookimpl
 from xaudio.types import Baseline, Explainer
 
 
-def gradient(*, absolute: bool = False, internal_batch_size: int | None = 64) -> Explainer:
+def gradient(*, internal_batch_size: int | None = 64) -> Explainer:
     """Gradient of the target's logit, with its sign.
 
     Parameters
     ----------
-    absolute : bool
-        Give its absolute value, which is what ``saliency`` does.
     internal_batch_size : int or None
         How many features are in the model at once, to bound the memory; none is no bound.
     """
     from ._gradients import Gradient
 
-    return Gradient(absolute, internal_batch_size)
+    return Gradient(False, internal_batch_size)
 
 
 def saliency(*, internal_batch_size: int | None = 64) -> Explainer:

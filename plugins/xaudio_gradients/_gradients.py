@@ -40,15 +40,16 @@ def tile(recordings: int, draws: int, at_once: int | None) -> tuple[int, int]:
 
 
 def differentiate(
-    model: nn.Module, inputs: Tensor, target: Tensor, mode: AbstractContextManager[Any] | None = None
+    model: nn.Module, inputs: Tensor, target: Tensor | None, mode: AbstractContextManager[Any] | None = None
 ) -> tuple[Tensor, Tensor]:
-    """Gradient of the target's logit, shaped like the inputs, and that logit (batch,).
+    """Gradient of the target's logit, shaped like the inputs, and all logits (batch, classes).
 
     Parameters
     ----------
     model : nn.Module
     inputs : Tensor, shape (batch, channels, *axes)
-    target : Tensor of int64, shape (batch,)
+    target : Tensor of int64, shape (batch,), or None
+        None for the class with the largest logit.
     mode : context manager, optional
         Under which the model runs forward.
 
@@ -60,21 +61,23 @@ def differentiate(
     with torch.enable_grad():
         leaf = inputs.detach().requires_grad_()
         with mode or nullcontext():
-            # A copy, because a model may begin with an operation in place.
-            score = model(leaf.clone()).gather(1, target[:, None])[:, 0]
+            logits = model(leaf.clone())  # a copy, because a model may begin with an operation in place
+        score = logits.gather(1, (logits.argmax(1) if target is None else target)[:, None])
         gradient = torch.autograd.grad(score.sum(), leaf, allow_unused=True)[0] if score.requires_grad else None
     if gradient is None:
         raise ModelError(
             f"{type(model).__name__} gives its features no gradient (is there a detach or no_grad in it?): use an explainer "
             "that runs forward only, such as feature_ablation."
         )
-    return gradient, score.detach()
+    return gradient, logits.detach()
 
 
-def gradients(model: nn.Module, inputs: Tensor, target: Tensor, at_once: int | None) -> Tensor:
-    """Gradient of the target's logit, shaped like the inputs, computed for at most so many at once."""
-    parts = [differentiate(model, inputs[chosen], target[chosen])[0] for chosen in blocks(len(inputs), at_once)]
-    return torch.cat(parts)
+def gradients(model: nn.Module, inputs: Tensor, target: Tensor | None, at_once: int | None) -> tuple[Tensor, Tensor]:
+    """The same, computed for at most so many at once."""
+    found = []
+    for chosen in blocks(len(inputs), at_once):
+        found.append(differentiate(model, inputs[chosen], None if target is None else target[chosen]))
+    return torch.cat([gradient for gradient, _ in found]), torch.cat([logits for _, logits in found])
 
 
 def gradients_at(model: nn.Module, points: Tensor, target: Tensor) -> Tensor:
@@ -100,8 +103,12 @@ class Gradient:
 
     def __call__(self, model: nn.Module, features: Tensor, target: Tensor) -> Tensor:
         """Relevance shaped like features (Simonyan et al. 2013, arXiv 1312.6034, section 3)."""
-        found = gradients(model, features, target, self.internal_batch_size)
-        return found.abs() if self.absolute else found
+        return self.with_logits(model, features, target)[0]
+
+    def with_logits(self, model: nn.Module, features: Tensor, target: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Relevance and logits (batch, classes), for target None of the predicted class; see `xaudio.types.Explainer`."""
+        found, logits = gradients(model, features, target, self.internal_batch_size)
+        return found.abs() if self.absolute else found, logits
 
 
 @dataclass(frozen=True)
@@ -115,7 +122,12 @@ class InputTimesGradient:
 
     def __call__(self, model: nn.Module, features: Tensor, target: Tensor) -> Tensor:
         """Relevance shaped like features (Shrikumar et al. 2016, arXiv 1605.01713)."""
-        return features.detach() * gradients(model, features, target, self.internal_batch_size)
+        return self.with_logits(model, features, target)[0]
+
+    def with_logits(self, model: nn.Module, features: Tensor, target: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Relevance and logits (batch, classes), for target None of the predicted class; see `xaudio.types.Explainer`."""
+        found, logits = gradients(model, features, target, self.internal_batch_size)
+        return features.detach() * found, logits
 
 
 @dataclass(frozen=True)

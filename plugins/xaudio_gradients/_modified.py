@@ -192,10 +192,10 @@ def _deep_lift(model: nn.Module, features: Tensor, baseline: Tensor, target: Ten
         result: Tensor = kind.apply(value, next(recorded), function)  # type: ignore[no-untyped-call]
         return result
 
-    slope, score = differentiate(model, features, target, _Replacing(ELEMENTWISE | MAXIMUM, rescale))
+    slope, logits = differentiate(model, features, target, _Replacing(ELEMENTWISE | MAXIMUM, rescale))
     relevance = slope * (features - baseline)
     total = relevance.flatten(1).abs().sum(1)
-    gap = (relevance.flatten(1).sum(1) - (score - reference)).abs()
+    gap = (relevance.flatten(1).sum(1) - (logits.gather(1, target[:, None])[:, 0] - reference)).abs()
     if (gap > GAP * total).any():
         raise ModelError(
             f"deep_lift: the relevance misses the logits' difference from the baseline by {gap.max():.2g}, because "

@@ -52,7 +52,7 @@ class PlanBuilder:
             steps = self._steps([leaf for leaf in chain.leaves if type(leaf.module) not in SHAPES])
         last = max((place for place, step in enumerate(steps) if _reads_maps(step)), default=-1)
         cells = max(math.prod(size) for leaf in chain.leaves for size in (leaf.inputs, leaf.outputs))
-        self.plan = Plan(tuple(steps), last + 1, cells)
+        self.plan = Plan(tuple(steps), last + 1, cells, exact=self.remainder == 0)
         logits = self.plan.logits(chain.features)
         difference, largest = (logits - chain.logits).abs().max(), chain.logits.abs().max()
         tolerance = TOLERANCE[logits.dtype] + 10 * self.remainder

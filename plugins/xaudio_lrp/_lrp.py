@@ -3,13 +3,14 @@
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import torch
 from torch import Tensor, nn
 
 from xaudio import ModelError, PluginError
 
 from ._cache import plan_for
 from ._chain import UnknownChainError
-from ._plan import Method
+from ._plan import Method, Plan
 
 
 class Rules(NamedTuple):
@@ -90,17 +91,34 @@ class LayerwiseRelevance:
             If the model has no layer that a rule applies to, so that the answer would be a mere gradient; or if the
             engine is "fast" and does not know the model.
         """
-        if not any(isinstance(module, WEIGHTED) for module in model.modules()):
-            raise ModelError(f"lrp needs a model with convolutions or linear layers as modules; {type(model).__name__} has none.")
-        if self.engine != "zennit":
-            try:
-                return plan_for(model, features, self._method())(features.detach(), target)
-            except UnknownChainError:
-                if self.engine == "fast":
-                    raise
+        plan = self._plan(model, features)
+        if plan:
+            return plan(features.detach(), target)[0]
         from ._hooks import relevance_by_hooks  # imported here, since zennit takes a while and is seldom needed
 
         return relevance_by_hooks(model, features, target, self._method())
+
+    def with_logits(self, model: nn.Module, features: Tensor, target: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Relevance and logits (batch, classes), for target None of the predicted class; see `xaudio.types.Explainer`."""
+        plan = self._plan(model, features)
+        if plan and plan.exact:
+            return plan(features.detach(), target)
+        with torch.no_grad():
+            logits: Tensor = model(features.detach().clone())
+        return self(model, features, logits.argmax(1) if target is None else target), logits
+
+    def _plan(self, model: nn.Module, features: Tensor) -> Plan | None:
+        """The fast engine's plan; None if zennit must do it."""
+        if not any(isinstance(module, WEIGHTED) for module in model.modules()):
+            raise ModelError(f"lrp needs a model with convolutions or linear layers as modules; {type(model).__name__} has none.")
+        if self.engine == "zennit":
+            return None
+        try:
+            return plan_for(model, features, self._method())
+        except UnknownChainError:
+            if self.engine == "fast":
+                raise
+            return None
 
     def _method(self) -> Method:
         rules = COMPOSITES[self.composite]

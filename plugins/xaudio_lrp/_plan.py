@@ -61,24 +61,32 @@ class Plan:
         Where the linear layers at the end begin.
     cells : int
         The most activations that a layer has for one recording.
+    exact : bool
+        Whether its logits are the model's but for rounding: not where a batch normalisation was merged as zennit does.
     """
 
     steps: Sequence[Step]
     linear: int
     cells: int
+    exact: bool = True
 
-    def __call__(self, features: Tensor, target: Tensor) -> Tensor:
-        """Relevance shaped like features (batch, channels, *axes), of the logit of the target (batch,)."""
+    def __call__(self, features: Tensor, target: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Relevance shaped like features (batch, channels, *axes), and logits (batch, classes).
+
+        Parameters
+        ----------
+        features : Tensor, shape (batch, channels, *axes)
+        target : Tensor of int64, shape (batch,), or None
+            The class to explain; None for the one with the largest logit.
+        """
         chunk = CHUNK if features.device.type == "cpu" else max(1, len(features))
         piece = max(1, CELLS // self.cells) if features.device.type == "cpu" else chunk
-        found = torch.empty_like(features, memory_format=torch.contiguous_format)
+        targets = [None] * -(-len(features) // chunk) if target is None else target.split(chunk)  # type: ignore[no-untyped-call]
         with torch.no_grad():
-            for start in range(0, len(features), chunk):
-                chosen = slice(start, start + chunk)
-                found[chosen] = self._explain(features[chosen], target[chosen], piece)
-        return found
+            found = [self._explain(*pair, piece) for pair in zip(features.split(chunk), targets, strict=True)]  # type: ignore[no-untyped-call]
+        return torch.cat([relevance for relevance, _ in found]), torch.cat([logits for _, logits in found])
 
-    def _explain(self, features: Tensor, target: Tensor, piece: int) -> Tensor:
+    def _explain(self, features: Tensor, target: Tensor | None, piece: int) -> tuple[Tensor, Tensor]:
         before, after = self.steps[: self.linear], self.steps[self.linear :]
         parts = [_forward(before, part) for part in features.split(piece)]  # type: ignore[no-untyped-call]
         values = torch.cat([outputs for outputs, _ in parts])
@@ -86,11 +94,12 @@ class Plan:
         del parts
         logits, linear_kept = _forward(after, values)
         logits = logits.flatten(1)
+        target = logits.argmax(1) if target is None else target
         relevance = torch.zeros_like(logits).scatter(1, target[:, None], logits.gather(1, target[:, None]))
         relevance = _backward(after, relevance, linear_kept)
         # The last piece first: it is the one that is still in the caches.
         found = [_backward(before, part, kept.pop()) for part in reversed(relevance.split(piece))]  # type: ignore[no-untyped-call]
-        return torch.cat(found[::-1])
+        return torch.cat(found[::-1]), logits
 
     def logits(self, features: Tensor) -> Tensor:
         """Logits (batch, classes)."""

@@ -14,7 +14,7 @@ from xaudio_bench_speed.report import Results, table_text
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory, session_cache):
     out = tmp_path_factory.mktemp("speed")
-    xaudio.create("benchmark", "speed", models="audionet", batch=3, rounds=2, recordings=4, device="cpu")(out)
+    xaudio.create("benchmark", "speed", models="audionet,audionet-conv1d", batch=3, rounds=2, recordings=4, device="cpu")(out)
     return out
 
 
@@ -27,7 +27,7 @@ def test_the_table_names_device_sizes_and_both_sides(folder):
         assert row.difference < 1e-4, row.method
         assert row.ratio == pytest.approx(row.library_seconds / row.seconds, rel=0.9)
         assert 0 < row.share_of_peak < 1.5
-    assert [row.recordings for row in results.long_runs] == [4]
+    assert [row.recordings for row in results.long_runs] == [4, 4]
     text = table_text(results)
     assert all(row.method in text for row in results.rows)
     assert "Speed of explanations" in (folder / "report.html").read_text()

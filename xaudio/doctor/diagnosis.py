@@ -11,11 +11,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ..arguments import as_classifier, as_clip, as_explainer
 from ..classifier import Classifier, evaluation_mode
 from ..devices import resolve_device
 from ..errors import PluginError
 from ..options import parse_spec
-from ..pipeline import as_classifier, as_clip, as_explainer
 from ..preparation import place, prepare_clips
 from ..registry import registry
 from ..types import Explainer, Representation

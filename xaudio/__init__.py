@@ -8,6 +8,7 @@ from .hookspecs import hookimpl
 from .types import Axis, Clip, Fold, Sound
 
 if TYPE_CHECKING:
+    from .arguments import explainer_of
     from .attribution import attribute
     from .audio import read_audio, write_audio
     from .baselines import baseline_features, baseline_waveforms
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from .devices import resolve_device
     from .doctor.diagnosis import diagnose
     from .doctor.findings import Diagnosis, Finding
-    from .experiment import Experiment, placed_waveforms, run_experiment
+    from .experiment import Experiment, held_out, placed_waveforms, run_experiment
     from .explanation import Explanation
     from .options import parse_spec, split_specs
     from .pages import read_results, write_page
@@ -42,6 +43,8 @@ _LAZY = {
     "TrainingResult": "results",
     "create": "pipeline",
     "explain": "pipeline",
+    "explainer_of": "arguments",
+    "held_out": "experiment",
     "load_model": "pipeline",
     "names": "pipeline",
     "attribute": "attribution",
@@ -102,7 +105,9 @@ __all__ = [
     "create",
     "diagnose",
     "explain",
+    "explainer_of",
     "flipped_logits",
+    "held_out",
     "hookimpl",
     "load_model",
     "matrix_peak",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -17,6 +17,9 @@ from .errors import AudioError, ModelError, PluginError, unknown
 from .options import check_options, convert, options_of
 from .registry import registry
 from .types import Clip, Explainer, Representation
+
+if TYPE_CHECKING:
+    from .explanation import Explanation
 
 
 def as_clip(item: Any, sample_rate: int | None = None) -> Clip:
@@ -106,6 +109,24 @@ def as_explainer(explainer: str | Explainer, options: dict[str, Any]) -> tuple[E
             f"Options ({', '.join(options)}) are for explainers chosen by name; bind them to your callable instead."
         )
     return explainer, {"name": getattr(explainer, "__name__", type(explainer).__name__), "options": {}, "given": {}}
+
+
+def explainer_of(explanation: Explanation) -> Explainer:
+    """The explainer that made an explanation, made anew with the same options.
+
+    Raises
+    ------
+    PluginError
+        If it was a callable of the caller's own, of which only the name is known.
+    """
+    spec = explanation.provenance.get("explainer", {})
+    name = spec.get("name", "?")
+    if name not in registry().names("explainer"):
+        raise PluginError(
+            f"The explainer {name!r} of {explanation.clip.source} is no plugin, so it cannot explain anew; register it as one."
+        )
+    made: Explainer = registry().create("explainer", name, spec.get("given", {}))
+    return made
 
 
 def _jsonable(options: Mapping[str, Any]) -> dict[str, Any]:

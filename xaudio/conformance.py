@@ -149,6 +149,10 @@ def _explainer(name: str) -> Checks:
     yield "no hooks are left behind", not hooks
     yield "no gradients are left on the weights", all(weight.grad is None for weight in classifier.network.parameters())
     alone = attribute(classifier, method, waveforms[:1], target[:1])[1]
+    if hasattr(method, "with_logits"):
+        logits = method.with_logits(classifier.network, features, target)[1]
+        with torch.no_grad():
+            yield "the logits it gives are the model's", torch.allclose(logits, classifier.network(features), rtol=1e-3, atol=1e-5)
     yield "relevance does not depend on the batch", torch.allclose(alone[0], relevance[0], rtol=1e-3, atol=1e-5)
 
 

@@ -12,7 +12,8 @@ import numpy as np
 from pydantic import NonNegativeInt, ValidationError
 
 from .classifier import WEIGHTS, Classifier, new_classifier
-from .errors import DataError, ModelError
+from .datasets import open_dataset
+from .errors import DataError, ModelError, unknown
 from .options import convert, first_fault
 from .precision import resolve_precision
 from .preparation import prepare_dataset
@@ -192,6 +193,44 @@ def placed_waveforms(
     data = examples(prepared, np.zeros(len(dataset), np.int64), chosen, classifier, facts.get("seed", 0))
     for positions in data.batches(batch_size):
         yield chosen[positions.cpu().numpy()], data.batch(positions)
+
+
+def held_out(
+    classifier: Classifier, dataset: str | None = None, data: Path | None = None, *, seed: int = 0
+) -> tuple[Dataset, IntArray]:
+    """The data set that a classifier was trained on, or another one, and the recordings in it that it never heard.
+
+    Parameters
+    ----------
+    classifier : Classifier
+        As `run_experiment` left it.
+    dataset : str, optional
+        Name of a data set, with options as in "synthetic:speakers=40"; by default the one of its training.
+    data : Path, optional
+        Folder of the data set.
+    seed : int
+        Of the data set.
+
+    Returns
+    -------
+    dataset : Dataset
+    indices : ndarray of int
+        The test set of the fold it was trained on; all recordings of another data set.
+
+    Raises
+    ------
+    DataError
+        If the classifier does not say what it was trained on, or the data have no such task.
+    """
+    name = dataset or classifier.facts.get("dataset")
+    if not name:
+        raise DataError("The model does not say on which data set it was trained. Give one.")
+    found = open_dataset(name, data, seed)
+    if classifier.task not in found.tasks:
+        raise DataError(unknown(f"task of {found.title}", classifier.task, found.tasks))
+    if found.name != classifier.facts.get("dataset"):
+        return found, np.arange(len(found))
+    return found, found.folds(classifier.task)[classifier.facts["fold"]].test
 
 
 def _finished(folder: Path, identity: Mapping[str, Any]) -> TrainingResult | None:

@@ -22,7 +22,8 @@ from xaudio.initialisation import feature_statistics, initialise
 from xaudio.preparation import prepare_dataset
 from xaudio.settings import TrainingSettings, settings_for
 from xaudio.tensors import read_tensors
-from xaudio.training import Examples, _Order, _Step, evaluate, examples, first_difference, train
+from xaudio.runs import first_difference
+from xaudio.training import Examples, _Order, _Step, evaluate, examples, train
 
 CPU = torch.device("cpu")
 SHORT = {"optimiser": "adam", "learning_rate": 3e-4, "batch_size": 4, "initialisation": "he", "halve_every": None}

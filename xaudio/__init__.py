@@ -8,26 +8,32 @@ from .hookspecs import hookimpl
 from .types import Axis, Clip, Fold, Sound
 
 if TYPE_CHECKING:
+    from .allocator import keep_large_buffers
     from .arguments import explainer_of
     from .attribution import attribute
     from .audio import read_audio, write_audio
     from .baselines import baseline_features, baseline_waveforms
-    from .classifier import Classifier
+    from .batching import in_batches
+    from .classifier import Classifier, evaluation_mode
     from .datasets import Recording, SpeakerDataset, open_dataset, speaker_folds
     from .devices import resolve_device
     from .doctor.diagnosis import diagnose
     from .doctor.findings import Diagnosis, Finding
+    from .evaluation import Evaluation, evaluate
     from .experiment import Experiment, held_out, placed_waveforms, run_experiment
     from .explanation import Explanation
+    from .measuring import check_explanations
     from .options import parse_spec, split_specs
     from .pages import read_results, write_page
     from .parallel import run_experiments
-    from .perturbation import flipped_logits, scaled_frequencies
+    from .perturbation import flipped_logits, logits_without, scaled_frequencies
     from .pipeline import create, explain, load_model, names
     from .precision import count_operations, matrix_peak
     from .results import TrainingResult
-    from .runs import cache_folder, read_json, replaced, write_json, write_rows, write_run, write_text
+    from .runs import cache_folder, read_json, refuse_other_settings, replaced, write_json, write_rows, write_run, write_text
+    from .statistics import bootstrap_interval, ranks_with_ties
     from .terminal import progress
+    from .truth import truth_domain, truth_mask
 
 # Names whose modules take time to import (scipy, torch) are imported when they are first used.
 _LAZY = {
@@ -35,13 +41,16 @@ _LAZY = {
     "Diagnosis": "doctor.findings",
     "Finding": "doctor.findings",
     "diagnose": "doctor.diagnosis",
+    "Evaluation": "evaluation",
     "Experiment": "experiment",
     "Explanation": "explanation",
     "Recording": "datasets",
     "SpeakerDataset": "datasets",
     "speaker_folds": "datasets",
     "TrainingResult": "results",
+    "check_explanations": "measuring",
     "create": "pipeline",
+    "evaluation_mode": "classifier",
     "explain": "pipeline",
     "explainer_of": "arguments",
     "held_out": "experiment",
@@ -50,16 +59,23 @@ _LAZY = {
     "attribute": "attribution",
     "baseline_features": "baselines",
     "baseline_waveforms": "baselines",
+    "bootstrap_interval": "statistics",
     "cache_folder": "runs",
     "count_operations": "precision",
+    "evaluate": "evaluation",
     "flipped_logits": "perturbation",
+    "in_batches": "batching",
+    "logits_without": "perturbation",
     "matrix_peak": "precision",
     "placed_waveforms": "experiment",
     "progress": "terminal",
+    "ranks_with_ties": "statistics",
     "scaled_frequencies": "perturbation",
     "open_dataset": "datasets",
     "parse_spec": "options",
     "split_specs": "options",
+    "truth_domain": "truth",
+    "truth_mask": "truth",
     "read_audio": "audio",
     "read_json": "runs",
     "read_results": "pages",
@@ -72,7 +88,9 @@ _LAZY = {
     "write_rows": "runs",
     "write_run": "runs",
     "write_text": "runs",
+    "refuse_other_settings": "runs",
     "replaced": "runs",
+    "keep_large_buffers": "allocator",
 }
 
 __version__ = "0.1.0"
@@ -84,6 +102,7 @@ __all__ = [
     "DataError",
     "DeviceError",
     "Diagnosis",
+    "Evaluation",
     "Experiment",
     "Explanation",
     "Finding",
@@ -100,25 +119,33 @@ __all__ = [
     "attribute",
     "baseline_features",
     "baseline_waveforms",
+    "bootstrap_interval",
     "cache_folder",
+    "check_explanations",
     "count_operations",
     "create",
     "diagnose",
+    "evaluation_mode",
     "explain",
     "explainer_of",
     "flipped_logits",
     "held_out",
     "hookimpl",
+    "in_batches",
+    "keep_large_buffers",
     "load_model",
+    "logits_without",
     "matrix_peak",
     "names",
     "open_dataset",
     "parse_spec",
     "placed_waveforms",
     "progress",
+    "ranks_with_ties",
     "read_audio",
     "read_json",
     "read_results",
+    "refuse_other_settings",
     "replaced",
     "resolve_device",
     "run_experiment",
@@ -126,6 +153,8 @@ __all__ = [
     "scaled_frequencies",
     "speaker_folds",
     "split_specs",
+    "truth_domain",
+    "truth_mask",
     "write_audio",
     "write_json",
     "write_page",

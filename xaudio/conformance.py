@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import get_args
 
 import numpy as np
 import torch
@@ -14,12 +15,12 @@ from torch import Tensor, nn
 from .attribution import attribute
 from .classifier import Classifier
 from .domains import Time
-from .errors import XaudioError
+from .errors import DataError, ModelError, XaudioError
 from .explanation import Explanation
 from .options import REQUIRED, options_of
 from .pipeline import explain
 from .registry import registry
-from .types import Clip
+from .types import Better, Clip, Explainer
 
 SAMPLES = 512
 RATE = 8000
@@ -152,7 +153,8 @@ def _explainer(name: str) -> Checks:
     if hasattr(method, "with_logits"):
         logits = method.with_logits(classifier.network, features, target)[1]
         with torch.no_grad():
-            yield "the logits it gives are the model's", torch.allclose(logits, classifier.network(features), rtol=1e-3, atol=1e-5)
+            expected = classifier.network(features)
+        yield "the logits it gives are the model's", torch.allclose(logits, expected, rtol=1e-3, atol=1e-5)
     yield "relevance does not depend on the batch", torch.allclose(alone[0], relevance[0], rtol=1e-3, atol=1e-5)
 
 
@@ -177,8 +179,44 @@ def _renderer(name: str) -> Checks:
 
 def _metric(name: str) -> Checks:
     method = registry().create("metric", name)
-    values = method(_toy_classifier(), [_toy_explanation()] * 2)
-    yield "gives named values, one per explanation", bool(values) and all(np.shape(value) == (2,) for value in values.values())
+    better = getattr(method, "better", None)
+    yield (
+        "says which values are better: higher, lower or none",
+        isinstance(better, Mapping) and bool(better) and set(better.values()) <= set(get_args(Better)),
+    )
+    classifier, explanations = _measurable()
+    before = {key: value.clone() for key, value in classifier.network.state_dict().items()}
+    try:
+        values = method(classifier, explanations)
+    except (DataError, ModelError) as error:  # a metric need not apply to a toy
+        yield "says in one line where it does not apply", bool(str(error)) and "\n" not in str(error)
+        return
+    yield "gives named values, one per explanation", bool(values) and all(np.shape(value) == (3,) for value in values.values())
+    yield "values are finite", all(bool(np.isfinite(value).all()) for value in values.values())
+    yield "says of every value that it gives which is better, and of no other", set(values) == set(better or {})
+    again = registry().create("metric", name)(classifier, explanations)
+    yield "the same call gives the same values", all(np.array_equal(values[key], again[key]) for key in values)
+    alone = method(classifier, explanations[1:2])
+    yield (
+        "a value does not depend on the other explanations",
+        all(np.allclose(alone[key], values[key][1:2], rtol=1e-3, atol=1e-5) for key in values),
+    )
+    after = classifier.network.state_dict()
+    yield "weights are left as they were", all(torch.equal(before[key], after[key]) for key in before)
+
+
+def _measurable() -> tuple[Classifier, list[Explanation]]:
+    """A model and explanations of it, of sounds of which it is known where the evidence lies."""
+    classifier = _toy_classifier()
+    middle = np.array([[0.01, 0.03, 0, RATE / 2]])
+    clips = [
+        Clip(waveform.numpy(), RATE, labels={"toy": index % 3}, source=f"toy {index}", truth={"boxes.toy": middle})
+        for index, waveform in enumerate(_toy_waveforms(3))
+    ]
+    # A plugin, where there is one: a metric may explain anew, which it cannot with a function.
+    explainer: str | Explainer = "gradient" if "gradient" in registry().names("explainer") else _times_input
+    found = explain(classifier, clips, explainer=explainer)
+    return classifier, list(found) if isinstance(found, list) else [found]
 
 
 def _benchmark(name: str) -> Checks:

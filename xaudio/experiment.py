@@ -18,9 +18,9 @@ from .options import convert, first_fault
 from .precision import resolve_precision
 from .preparation import prepare_dataset
 from .results import TrainingResult, test_summary
-from .runs import output_folder, read_json, remove_leftovers, write_json, write_rows, write_run
+from .runs import output_folder, read_json, refuse_other_identity, remove_leftovers, write_json, write_rows, write_run
 from .settings import settings_for
-from .training import CHECKPOINT, evaluate, examples, refuse_other_identity, train
+from .training import CHECKPOINT, evaluate, examples, train
 from .types import Dataset, Fit, FloatArray, IntArray, Resampling
 
 if TYPE_CHECKING:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 import torch
 from torch import Tensor
 
+from .batching import in_batches
 from .classifier import Classifier, evaluation_mode
 from .errors import ModelError
 
 Share = Literal["nonzero", "all"]
 """Of what a fraction is taken: of a recording's cells that are not zero, or of all cells."""
+
+Order = Literal["descending", "ascending"]
+"""Which scores go first: the highest or the lowest."""
 
 
 def ranks(scores: Tensor, features: Tensor) -> Tensor:
@@ -45,6 +49,74 @@ def counts(features: Tensor, fractions: Sequence[float], share: Share) -> Tensor
 
 
 @torch.no_grad()
+def logits_without(
+    classifier: Classifier,
+    scores: Tensor,
+    removable: Tensor,
+    fractions: Sequence[float],
+    without: Callable[[Tensor, Tensor], Tensor],
+    *,
+    orders: Sequence[Order] = ("descending",),
+    share: Share = "nonzero",
+    batch_size: int = 200,
+) -> Tensor:
+    """Logits after a fraction of each recording's cells was taken away, in order of their scores.
+
+    Each recording is sorted once; recordings, orders and fractions together fill the batches, and what several of them have
+    in common (nothing taken away, everything taken away) is classified once.
+
+    Parameters
+    ----------
+    classifier : Classifier
+    scores : Tensor, shape (batch, *cells)
+        Such as relevance. Of equal scores the first cell counts as the higher.
+    removable : Tensor, shape (batch, *cells)
+        False or 0 where taking a cell away changes nothing: such cells are never taken.
+    fractions : sequence of float
+        In [0, 1].
+    without : callable
+        Takes recordings, int64 (n,), and which of their cells are taken away, bool ``(n, *cells)``, and gives what the network
+        reads, ``(n, channels, *axes)``.
+    orders : sequence of {"descending", "ascending"}
+        Highest or lowest scores first.
+    share : {"nonzero", "all"}
+        Whether fractions are those of the removable cells, or of all; then there is nothing left to take away before 1.
+    batch_size : int
+        Inputs classified at once.
+
+    Returns
+    -------
+    Tensor, shape (batch, orders, fractions, classes)
+
+    Raises
+    ------
+    ModelError
+        If a fraction is outside [0, 1].
+    DeviceError
+        If memory runs out with a single input.
+    """
+    if not all(0 <= fraction <= 1 for fraction in fractions):
+        raise ModelError(f"Fractions must lie in [0, 1]; got {list(fractions)}.")
+    places = ranks(scores, removable).int()
+    most = (removable.flatten(1) != 0).sum(1)
+    taken = torch.minimum(counts(removable, fractions, share), most[:, None])[:, None].expand(-1, len(orders), -1)
+    recording = torch.arange(len(scores), device=scores.device)[:, None, None].expand_as(taken)
+    ascending = torch.tensor([order == "ascending" for order in orders], device=scores.device)[:, None].expand_as(taken)
+    apart = (ascending & (taken > 0) & (taken < most[:, None, None])).long()  # elsewhere the order makes no difference
+    jobs, positions = torch.stack([recording, apart, taken], dim=-1).flatten(0, 2).unique(dim=0, return_inverse=True)
+
+    def classified(jobs: Tensor) -> Tensor:
+        recording, ascending, taken = jobs.unbind(1)
+        first = torch.where(ascending == 1, most[recording] - taken, 0)
+        place = places[recording]
+        removed = (place >= first[:, None]) & (place < (first + taken)[:, None])
+        return classifier.logits(without(recording, removed.view(-1, *scores.shape[1:])))
+
+    with evaluation_mode(classifier.network):
+        logits = in_batches(classified, jobs, size=batch_size)
+    return logits[positions].view(*taken.shape, -1)
+
+
 def flipped_logits(
     classifier: Classifier,
     features: Tensor,
@@ -54,9 +126,7 @@ def flipped_logits(
     share: Share = "nonzero",
     batch_size: int = 200,
 ) -> Tensor:
-    """Logits after the highest-scoring fraction of each recording's cells was set to 0.
-
-    Each recording is sorted once; recordings and fractions together fill the batches.
+    """Logits after the highest-scoring fraction of each recording's cells was set to 0; see `logits_without`.
 
     Parameters
     ----------
@@ -82,18 +152,12 @@ def flipped_logits(
     """
     if scores.shape != features.shape:
         raise ModelError(f"The scores have shape {tuple(scores.shape)}; expected that of the features, {tuple(features.shape)}.")
-    if not all(0 <= fraction <= 1 for fraction in fractions):
-        raise ModelError(f"Fractions must lie in [0, 1]; got {list(fractions)}.")
-    places, taken = ranks(scores, features), counts(features, fractions, share)
-    recordings, steps = taken.shape
-    jobs = torch.arange(recordings * steps, device=features.device)
-    parts = []
-    with evaluation_mode(classifier.network):
-        for start in range(0, len(jobs), batch_size):
-            recording, step = jobs[start : start + batch_size] // steps, jobs[start : start + batch_size] % steps
-            kept = places[recording] >= taken[recording, step][:, None]
-            parts.append(classifier.logits(features[recording] * kept.view(-1, *features.shape[1:])))
-    return torch.cat(parts).view(recordings, steps, -1)
+
+    def without(recordings: Tensor, removed: Tensor) -> Tensor:
+        return features[recordings].masked_fill_(removed, 0)
+
+    logits = logits_without(classifier, scores, features, fractions, without, share=share, batch_size=batch_size)
+    return logits[:, 0]
 
 
 Scale = Literal["dB", "magnitude"]

@@ -142,21 +142,24 @@ def explain(
     fit = fit or classifier.facts.get("fit", "error")
     seed = classifier.facts.get("seed", 0) if seed is None else seed
     prepared = prepare_clips(clips, read.sample_rate, read.samples, fit, resampling)
-    provenance = {
-        "model": {**classifier.model_spec, "run": classifier.facts.get("run")},
-        "representation": dict(classifier.representation_spec),
-        "explainer": spec,
-        "trained_on": classifier.facts.get("data", ""),
-        "seed": seed,
-        "fit": fit,
-        "resampling": resampling,
-    }
+    provenance = provenance_of(classifier, spec, seed=seed, fit=fit, resampling=resampling)
     targets = target_indices(target, len(clips), classifier.classes)
     warn_about(classifier, spec["name"], method)
     found = explain_prepared(
         classifier, method, clips, prepared, targets, provenance, seed=seed, batch_size=batch_size, view=view
     )
     return found[0] if single else found
+
+
+def provenance_of(classifier: Classifier, explainer: dict[str, Any], **rules: Any) -> dict[str, Any]:
+    """What an explanation says of its origin: model, representation, explainer, and the rules its recording was prepared by."""
+    return {
+        "model": {**classifier.model_spec, "run": classifier.facts.get("run")},
+        "representation": dict(classifier.representation_spec),
+        "explainer": explainer,
+        "trained_on": classifier.facts.get("data", ""),
+        **rules,
+    }
 
 
 def explain_prepared(

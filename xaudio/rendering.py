@@ -59,11 +59,12 @@ def _write(
 
 
 def _folder_names(explanations: Sequence[Explanation]) -> list[str]:
-    """A distinct folder name for each explanation, from its recording and explainer."""
+    """A distinct folder name for each explanation, from its recording, explainer and view."""
     names: list[str] = []
     for explanation in explanations:
         stem = re.sub(r"[^\w.-]+", "_", Path(explanation.clip.source).stem) or "recording"
-        name = f"{stem}-{explanation.provenance.get('explainer', {}).get('name', 'explainer')}"
+        method, view = explanation.provenance.get("explainer", {}), explanation.provenance.get("view")
+        name = "-".join([stem, method.get("name", "explainer"), *([view["name"]] if view else [])])
         repeats = sum(other == name or other.startswith(f"{name}-") for other in names)
         names.append(f"{name}-{repeats + 1}" if repeats else name)
     return names

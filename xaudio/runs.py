@@ -152,6 +152,27 @@ def differences(first: Any, second: Any, name: str = "") -> Iterator[tuple[str, 
         yield name or "value", first, second
 
 
+def refuse_other_identity(path: Path, found: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
+    """Raise `ModelError` naming the first thing in which a saved run differs from the wanted one."""
+    wanted = json.loads(json.dumps(wanted))
+    difference = first_difference(found, wanted)
+    if difference:
+        raise ModelError(f"{path}: belongs to a run of other settings: {difference}. Use another --out, or delete that folder.")
+
+
+def first_difference(found: Any, wanted: Any) -> str:
+    """Where two JSON values differ first, as "name was found, now wanted"; "" if they are equal."""
+    return next((f"{name} was {one!r}, now {other!r}" for name, one, other in differences(found, wanted)), "")
+
+
+def refuse_other_settings(folder: Path, settings: Mapping[str, Any]) -> None:
+    """Raise `ModelError` if a folder holds the results of other settings than `write_run` would now write."""
+    path = folder / "run.json"
+    if path.exists():
+        found = read_json(path)
+        refuse_other_identity(path, found.get("settings") if isinstance(found, dict) else {}, settings)
+
+
 def write_run(folder: Path, *, settings: Mapping[str, Any], **facts: Any) -> Path:
     """Write ``run.json``: the command, its effective settings, versions, time and any other facts."""
     now = datetime.now(UTC).isoformat(timespec="seconds")

@@ -20,7 +20,7 @@ from .initialisation import feature_statistics, initialise
 from .precision import Precision, float32_products, matrix_peak, resolve_precision, training_operations
 from .preparation import Prepared, place
 from .results import Speed
-from .runs import differences
+from .runs import refuse_other_identity
 from .settings import TrainingSettings
 from .tensors import read_tensors, write_tensors
 from .terminal import progress
@@ -305,16 +305,3 @@ def _load_checkpoint(path: Path, network: nn.Module, optimiser: torch.optim.Opti
             state.setdefault(int(index), {})[key] = like
     optimiser.load_state_dict({"state": state, "param_groups": optimiser.state_dict()["param_groups"]})
     return int(metadata["step"])
-
-
-def refuse_other_identity(path: Path, found: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
-    """Raise `ModelError` naming the first thing in which a saved run differs from the wanted one."""
-    wanted = json.loads(json.dumps(wanted))
-    difference = first_difference(found, wanted)
-    if difference:
-        raise ModelError(f"{path}: belongs to a run of other settings: {difference}. Use another --out, or delete that folder.")
-
-
-def first_difference(found: Any, wanted: Any) -> str:
-    """Where two JSON values differ first, as "name was found, now wanted"; "" if they are equal."""
-    return next((f"{name} was {one!r}, now {other!r}" for name, one, other in differences(found, wanted)), "")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import time
 from collections.abc import Sequence
@@ -60,6 +61,14 @@ class Gallery:
             raise PluginError("The gallery needs trained models: give their run folders with --models.")
         classifiers = [xaudio.load_model(path, self.device) for path in self.models]
         dataset = self._open(classifiers)
+        settings = {
+            "models": {path: _digest(Path(path) / "model.safetensors") for path in self.models},
+            "methods": self.methods,
+            "recordings": self.recordings,
+            "data": dataset.fingerprint(),
+        }
+        xaudio.refuse_other_settings(folder, settings)
+        xaudio.write_run(folder, settings=settings, device=str(classifiers[0].device), data=dataset.title)
         indices = common_recordings(classifiers, dataset, self.recordings)
         clips = [dataset[index] for index in indices]
         models = [
@@ -72,8 +81,6 @@ class Gallery:
             methods=list(self.methods),
             models=models,
         )
-        settings = {"models": self.models, "methods": self.methods, "recordings": self.recordings, "seed": self.seed}
-        xaudio.write_run(folder, settings=settings, device=str(classifiers[0].device), data=dataset.title)
         xaudio.write_json(folder / "results.json", results.model_dump())
         print(f"Gallery: {self.report(folder)}")
 
@@ -147,6 +154,11 @@ def common_recordings(classifiers: Sequence[Classifier], dataset: Dataset, count
         raise ModelError(f"The models have no test recording of {dataset.title} in common: give models of the same fold.")
     count = min(count, len(found))
     return [found[index] for index in np.linspace(0, len(found) - 1, count).round().astype(int)]
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "blake2b").hexdigest()[:32]
 
 
 def _drawn(explanation: Explanation, folder: Path) -> Path:

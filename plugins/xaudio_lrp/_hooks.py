@@ -5,6 +5,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from xaudio import ModelError
+
 from . import _zennit as zennit
 from ._chain import twin
 from ._plan import Method
@@ -15,14 +17,33 @@ def relevance_by_hooks(model: nn.Module, features: Tensor, target: Tensor, metho
 
     zennit exchanges parameters and registers hooks while it works, and 1.0 puts other parameter objects back than it
     found (which an optimiser would no longer know), so it never gets the model itself.
+
+    Raises
+    ------
+    ModelError
+        If a batch normalisation has nothing that could be merged into the layer before it.
     """
 
     def start(logits: Tensor) -> Tensor:
         return torch.zeros_like(logits).scatter(1, target[:, None], logits.detach().gather(1, target[:, None]))
 
-    with torch.enable_grad(), zennit.Gradient(twin(model), _composite(method)) as attributor:
-        relevance: Tensor = attributor(features.detach().clone(), start)[1]
+    try:
+        with torch.enable_grad(), zennit.Gradient(twin(model), _composite(method)) as attributor:
+            relevance: Tensor = attributor(features.detach().clone(), start)[1]
+    except (TypeError, AttributeError) as error:
+        _refuse_bare_normalisation(model, error)
+        raise
     return relevance.detach()
+
+
+def _refuse_bare_normalisation(model: nn.Module, error: Exception) -> None:
+    """Raise `ModelError` for a batch normalisation without scale or statistics, which zennit cannot merge."""
+    for name, module in model.named_modules():
+        if isinstance(module, nn.modules.batchnorm._BatchNorm) and (module.weight is None or module.running_mean is None):
+            raise ModelError(
+                f"lrp cannot merge the batch normalisation {name!r} into the layer before it: it has no weights or no running "
+                "statistics. Train it with affine=True and track_running_stats=True, or use integrated_gradients."
+            ) from error
 
 
 def _composite(method: Method) -> Any:

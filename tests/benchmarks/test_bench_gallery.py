@@ -55,6 +55,14 @@ def test_it_goes_on_where_it_stopped(folder, run_folder, monkeypatch):
     assert shown[0] == shown[1]
 
 
+def test_a_folder_of_other_recordings_is_refused(folder, run_folder):
+    made = xaudio.create(
+        "benchmark", "gallery", models=str(run_folder), dataset=SPEECH, recordings=3, methods=METHODS, device="cpu"
+    )
+    with pytest.raises(ModelError, match="recordings was 2, now 3"):
+        made(folder)
+
+
 def test_agreement_is_the_mean_rank_correlation_where_something_is_heard(folder):
     results = json.loads((folder / "results.json").read_text())
     cards = results["models"][0]["cards"]

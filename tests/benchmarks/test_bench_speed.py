@@ -1,6 +1,7 @@
 """The benchmark of speed: both sides give the same, and the table follows from the times."""
 
 import json
+from pathlib import Path
 
 import pytest
 import torch
@@ -9,6 +10,8 @@ import xaudio
 from xaudio import PluginError
 from xaudio_bench_speed.contenders import pairs, unit
 from xaudio_bench_speed.report import Results, table_text
+
+RESULTS = Path(__file__).parents[2] / "benchmarks" / "results"
 
 
 @pytest.fixture(scope="module")
@@ -44,6 +47,12 @@ def test_the_sides_of_a_pair_explain_alike():
     assert unit(network, features, target)().shape == features.shape
     for pair in pairs(network, features, target):
         assert torch.allclose(pair.xaudio(), pair.other(), atol=1e-5), pair.name
+
+
+def test_the_kept_results_and_their_schema_are_of_this_version():
+    assert json.loads((RESULTS / "schema-speed.json").read_text()) == Results.model_json_schema(mode="serialization")
+    kept = Results.model_validate_json((RESULTS / "speed-2-cores" / "results.json").read_text())
+    assert {row.model for row in kept.rows} == {"audionet", "audionet-conv1d", "alexnet"}
 
 
 def test_wrong_numbers_are_named():

@@ -386,3 +386,11 @@ def test_zennit_is_imported_beside_any_torchvision(torchvision, without_zennit, 
         assert not [name for name in sys.modules if name.partition(".")[0] == "torchvision"]
         with pytest.raises((RuntimeError, ModuleNotFoundError)):  # its own error, not our stand-in
             import_module("torchvision")
+
+
+@pytest.mark.parametrize("options", [{"affine": False}, {"track_running_stats": False}])
+def test_a_batch_normalisation_that_cannot_be_merged_is_named(options):
+    network = nn.Sequential(nn.Conv1d(1, 4, 5), nn.BatchNorm1d(4, **options), nn.ReLU(), nn.Flatten(), nn.Linear(4 * 16, 2)).eval()
+    features, target = torch.randn(3, 1, 20), torch.tensor([0, 1, 0])
+    with pytest.raises(ModelError, match="cannot merge the batch normalisation '1'"):
+        create("explainer", "lrp")(network, features, target)

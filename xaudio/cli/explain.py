@@ -33,7 +33,7 @@ def explain(
         Fit | None, typer.Option(help="What to do with a recording that is too long; by default as in training.")
     ] = None,
     resampling: Annotated[Resampling, typer.Option(help="How a recording is brought to the model's sample rate.")] = "soxr",
-    batch_size: Annotated[int, typer.Option(help="Recordings explained at once.", min=1)] = 16,
+    batch_size: Annotated[int, typer.Option(help="Recordings explained at once.", min=1)] = 32,
     device: DeviceOption = "auto",
     seed: Annotated[
         int | None, typer.Option(min=0, help="Of the placement of short recordings; by default that of the training.")

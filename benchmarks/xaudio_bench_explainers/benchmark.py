@@ -1,0 +1,241 @@
+"""Explains, measures and shows; what is done is kept, so the same command goes on."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+import xaudio
+from xaudio import Classifier, DataError, Evaluation, Explanation, PluginError, XaudioError
+from xaudio.types import Dataset, IntArray
+
+from .report import write_report
+from .results import Example, Model, Results
+from .scores import agreement, metrics_of, scores_of
+from .table import table_text
+
+COMPOSITES = ("epsilon_plus", "epsilon_alpha2_beta1", "epsilon_gamma", "epsilon", "gamma")
+LEVEL = 0.95
+
+
+@dataclass(frozen=True)
+class Choices:
+    """The options of `xaudio_bench_explainers.explainers`."""
+
+    models: tuple[str, ...]
+    datasets: str
+    data: tuple[Path, ...]
+    explainers: str
+    metrics: str
+    recordings: int
+    examples: int
+    min_accuracy: float | None
+    device: str
+    seed: int
+
+
+class Leaderboard:
+    """See `xaudio_bench_explainers.explainers`.
+
+    Raises
+    ------
+    PluginError
+        If a number, an explainer or a metric does not fit.
+    """
+
+    def __init__(self, choices: Choices) -> None:
+        self.choices = choices
+        for option, least in {"recordings": 1, "examples": 0, "seed": 0}.items():
+            if getattr(choices, option) < least:
+                raise PluginError(f"--{option} {getattr(choices, option)} must be {least} or more.")
+        if choices.min_accuracy is not None and not 0 <= choices.min_accuracy <= 1:
+            raise PluginError(f"--min-accuracy {choices.min_accuracy:g} must lie between 0 and 1.")
+        self.explainers = chosen("explainer", choices.explainers) or all_explainers()
+        self.metrics = chosen("metric", choices.metrics) or tuple(xaudio.names("metric"))
+        self.datasets = for_each("--datasets", xaudio.split_specs(choices.datasets), len(choices.models))
+        self.data = for_each("--data", choices.data, len(choices.models))
+
+    def __call__(self, folder: Path) -> None:
+        """Run, or continue, in a folder.
+
+        Raises
+        ------
+        XaudioError
+            If a model or its data cannot be used, there are fewer than 8 recordings, or the folder belongs to a run of
+            other settings.
+        """
+        choices = self.choices
+        if not choices.models:
+            raise PluginError("The leaderboard needs trained models: give their run folders with --models.")
+        classifiers = [xaudio.load_model(path, choices.device) for path in choices.models]
+        found = [
+            xaudio.held_out(classifier, dataset, data, seed=choices.seed)
+            for classifier, dataset, data in zip(classifiers, self.datasets, self.data, strict=True)
+        ]
+        settings = self._settings(classifiers, [dataset for dataset, _ in found])
+        xaudio.refuse_other_settings(folder, settings)
+        facts = {"device": str(classifiers[0].device), "data": [dataset.title for dataset, _ in found]}
+        xaudio.write_run(folder, settings=settings, **facts)
+        evaluations = [
+            self._evaluate(path, classifier, *tested, folder / f"model{number}")
+            for number, (path, classifier, tested) in enumerate(zip(choices.models, classifiers, found, strict=True))
+        ]
+        metrics = metrics_of(evaluations)
+        models = []
+        for path, classifier, (dataset, _), evaluation in zip(choices.models, classifiers, found, evaluations, strict=True):
+            scores = scores_of(evaluation, metrics, choices.seed)
+            compared, matrix = agreement(scores, metrics)
+            models.append(
+                Model(
+                    name=_name(path, choices.models),
+                    run=path,
+                    task=classifier.task,
+                    data=dataset.title,
+                    classes=list(classifier.classes),
+                    indices=evaluation.indices.tolist(),
+                    accuracy=evaluation.accuracy,
+                    chance=evaluation.chance,
+                    p_value=evaluation.p_value,
+                    unlearned=evaluation.unlearned or None,
+                    milliseconds=dict(evaluation.milliseconds),
+                    refused={spec: reason for (spec, metric), reason in evaluation.refused.items() if not metric},
+                    scores=scores,
+                    compared=compared,
+                    agreement=matrix,
+                    examples=_examples(evaluation, folder, choices.examples, Path(path).name),
+                )
+            )
+        results = Results(
+            level=LEVEL,
+            device=str(classifiers[0].device),
+            explainers=list(evaluations[0].folders),
+            metrics=metrics,
+            models=models,
+        )
+        xaudio.write_json(folder / "results.json", results.model_dump())
+        print(table_text(results))
+        print(f"Report: {self.report(folder)}")
+
+    def report(self, folder: Path) -> Path:
+        """Write ``report.html`` anew from what the folder holds."""
+        return write_report(folder)
+
+    def _evaluate(self, path: str, classifier: Classifier, dataset: Dataset, indices: IntArray, folder: Path) -> Evaluation:
+        choices = self.choices
+        return xaudio.evaluate(
+            classifier,
+            dataset,
+            indices,
+            explainers=self.explainers,
+            metrics=self.metrics,
+            folder=folder,
+            recordings=choices.recordings,
+            seed=choices.seed,
+            min_accuracy=choices.min_accuracy,
+            title=_name(path, choices.models),
+        )
+
+    def _settings(self, classifiers: Sequence[Classifier], datasets: Sequence[Dataset]) -> dict[str, object]:
+        """All that the numbers depend on."""
+        choices = self.choices
+        return {
+            "models": {path: _digest(Path(path) / "model.safetensors") for path in choices.models},
+            "data": [dataset.fingerprint() for dataset in datasets],
+            "explainers": list(self.explainers),
+            "metrics": list(self.metrics),
+            "recordings": choices.recordings,
+            "min_accuracy": choices.min_accuracy,
+            "seed": choices.seed,
+            "device": classifiers[0].device.type,
+        }
+
+
+def chosen(kind: str, text: str) -> tuple[str, ...]:
+    """Plugins of a kind as they were asked for, after checking that they can be made.
+
+    Raises
+    ------
+    PluginError
+        If one cannot.
+    """
+    specs = tuple(dict.fromkeys(xaudio.split_specs(text)))
+    for spec in specs:
+        name, options = xaudio.parse_spec(spec)
+        xaudio.create(kind, name, **options)
+    return specs
+
+
+def all_explainers() -> tuple[str, ...]:
+    """All installed explainers with their defaults, and the composites of lrp that take any input."""
+    names = [name for name in xaudio.names("explainer") if name != "lrp"]
+    return (*(f"lrp:composite={composite}" for composite in COMPOSITES), *names)
+
+
+def for_each[Item](option: str, given: Sequence[Item], count: int) -> list[Item | None]:
+    """One value for each model, from none, one for all or one for each.
+
+    Raises
+    ------
+    PluginError
+        If there is another number of them.
+    """
+    if len(given) not in (0, 1, count):
+        raise PluginError(f"{option} names {len(given)} for {count} models; give one for all, or one for each.")
+    return list(given) if len(given) == count else [given[0] if given else None] * count
+
+
+def _name(path: str, models: Sequence[str]) -> str:
+    """The last part of a model's path, and as many before it as tell it from the others."""
+    parts = Path(path).parts
+    for length in range(1, len(parts)):
+        end = parts[-length:]
+        if sum(Path(other).parts[-length:] == end for other in models) == 1:
+            return "/".join(end)
+    return path
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "blake2b").hexdigest()[:32]
+
+
+def _examples(evaluation: Evaluation, folder: Path, count: int, name: str) -> list[Example]:
+    """Recordings with picture and sounds by each explainer: rightly predicted ones, if there are any."""
+    right = evaluation.indices[evaluation.labels == evaluation.predicted]
+    among = right if len(right) else evaluation.indices
+    indices = [int(among[i]) for i in np.linspace(0, len(among) - 1, min(count, len(among))).round().astype(int)]
+    explainers = [explainer for explainer in evaluation.folders if (explainer, "") not in evaluation.refused]
+    found = []
+    with xaudio.progress(f"{name}: drawing examples", len(indices) * len(explainers)) as advance:
+        for index in indices:
+            folders: dict[str, str] = {}
+            for explainer in explainers:
+                target = evaluation.folders[explainer] / "examples" / str(index)
+                item = evaluation.explanation(explainer, index)
+                if _drawn(item, target):
+                    folders[explainer] = str(target.relative_to(folder))
+                advance(1, explainer)
+            found.append(Example(recording=Path(item.clip.source).name, title=_title(item), folders=folders))
+    return found
+
+
+def _drawn(explanation: Explanation, folder: Path) -> bool:
+    """Whether there are picture and sounds, after drawing them unless they are there."""
+    if not (folder / "audible.json").exists():
+        try:
+            explanation.render("visual:dpi=55", "audible:format=flac", folder=folder)
+        except XaudioError as error:
+            print(f"{explanation.explainer} of {explanation.clip.source} is not drawn: {error}")
+            return False
+    return True
+
+
+def _title(explanation: Explanation) -> str:
+    predicted = f"predicted {explanation.classes[explanation.predicted]!r}"
+    truth = "" if explanation.label is None else f", truth {explanation.classes[explanation.label]!r}"
+    speaker = f", speaker {explanation.clip.speaker}" if explanation.clip.speaker else ""
+    return f"{predicted} ({explanation.probabilities[explanation.predicted]:.0%}){truth}{speaker}"

@@ -1,0 +1,126 @@
+"""Curves of the explained class's probability while cells are taken away in order, and what sums them up."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from xaudio import Classifier, Explanation, PluginError, logits_without
+from xaudio.types import FloatArray
+
+from ._parts import Block, Parts
+
+
+@dataclass(frozen=True)
+class Area:
+    """The area under a deletion or an insertion curve; see `xaudio_faithfulness.deletion_auc` and ``insertion_auc``."""
+
+    parts: Parts
+    share: Any
+    steps: int
+
+    def __post_init__(self) -> None:
+        _check_steps(self.parts.metric, self.steps)
+
+    @property
+    def better(self) -> Mapping[str, str]:
+        """Which direction is good."""
+        return {self.parts.metric: "higher" if self._inserts else "lower"}
+
+    def __call__(self, classifier: Classifier, explanations: Sequence[Explanation]) -> dict[str, FloatArray]:
+        """One area (n,) per explanation, 0 to 1."""
+        fractions = _evenly(self.steps)
+        # With a fraction q in, the least relevant 1 - q are out: the same curve, read from its end.
+        order = "ascending" if self._inserts else "descending"
+        curves = probabilities(classifier, explanations, self.parts, fractions, [order], self.share)[:, 0]
+        return {self.parts.metric: np.trapezoid(curves, fractions, axis=1)}
+
+    @property
+    def _inserts(self) -> bool:
+        return self.parts.metric == "insertion_auc"
+
+
+@dataclass(frozen=True)
+class PixelFlipping:
+    """AOPC in both orders; see `xaudio_faithfulness.pixel_flipping`."""
+
+    parts: Parts
+    share: Any
+    steps: int
+    fractions: tuple[float, ...] | None = None
+
+    better: ClassVar[Mapping[str, str]] = {"aopc_morf": "higher", "aopc_lerf": "lower", "aopc_difference": "higher"}
+
+    def __post_init__(self) -> None:
+        _check_steps(self.parts.metric, self.steps)
+        if self.fractions is not None and not any(0 < fraction <= 1 for fraction in self.fractions):
+            raise PluginError(f"{self.parts.metric}: fractions are {self.fractions}; expected some above 0, to 1.")
+
+    def __call__(self, classifier: Classifier, explanations: Sequence[Explanation]) -> dict[str, FloatArray]:
+        """AOPC (n,) of the most relevant first, of the least relevant first, and their difference."""
+        fractions = _evenly(self.steps) if self.fractions is None else sorted({0.0, *self.fractions})
+        curves = probabilities(classifier, explanations, self.parts, fractions, ["descending", "ascending"], self.share)
+        most, least = (curves[:, :, :1] - curves).mean(2).T
+        return {"aopc_morf": most, "aopc_lerf": least, "aopc_difference": most - least}
+
+
+def probabilities(
+    classifier: Classifier,
+    explanations: Sequence[Explanation],
+    parts: Parts,
+    fractions: Sequence[float],
+    orders: Sequence[Any],
+    share: Any,
+) -> FloatArray:
+    """Softmax probability (n, orders, fractions) of the explained class without fractions of the cells, in float64."""
+    found = [np.zeros((0, len(orders), len(fractions)))]
+    for block in parts.blocks(classifier, explanations):
+        logits = _logits(classifier, block, parts, fractions, orders, share).cpu().double()
+        chosen = block.target.cpu()[:, None, None, None].expand(*logits.shape[:3], 1)
+        found.append(logits.softmax(3).gather(3, chosen)[..., 0].numpy())
+    return np.concatenate(found)
+
+
+def _logits(
+    classifier: Classifier, block: Block, parts: Parts, fractions: Sequence[float], orders: Sequence[Any], share: Any
+) -> Tensor:
+    segments = [torch.arange(cells, device=block.scores.device) // parts.segment for cells in block.scores.shape[2:]]
+
+    def without(recordings: Tensor, removed: Tensor) -> Tensor:
+        return block.mixed(recordings, ~_spread(removed, segments) if parts.segment > 1 else ~removed)
+
+    scores, removable = block.scores, block.removable
+    if parts.segment > 1:
+        scores, removable = _pooled(scores, segments), _pooled(removable.to(scores), segments) > 0
+    return logits_without(
+        classifier, scores, removable, fractions, without, orders=orders, share=share, batch_size=parts.batch_size
+    )
+
+
+def _pooled(cells: Tensor, segments: Sequence[Tensor]) -> Tensor:
+    """Sums (batch, channels, *segments) of cells (batch, channels, *axes)."""
+    for axis, segment in enumerate(segments, start=2):
+        shape = (*cells.shape[:axis], int(segment[-1]) + 1, *cells.shape[axis + 1 :])
+        cells = cells.new_zeros(shape).index_add_(axis, segment, cells)
+    return cells
+
+
+def _spread(cells: Tensor, segments: Sequence[Tensor]) -> Tensor:
+    """Cells (batch, channels, *axes) that have the value of their segment."""
+    for axis, segment in enumerate(segments, start=2):
+        cells = cells.index_select(axis, segment)
+    return cells
+
+
+def _evenly(steps: int) -> list[float]:
+    return [step / steps for step in range(steps + 1)]
+
+
+def _check_steps(metric: str, steps: int) -> None:
+    if steps < 1:
+        raise PluginError(f"{metric}: steps is {steps}; expected 1 or more.")

@@ -1,0 +1,187 @@
+"""Parts of recordings: which there are, how relevant they are, and what the model reads without them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from xaudio import Classifier, Explanation, ModelError, PluginError, Sound, baseline_features, baseline_waveforms
+
+BLOCK = 64
+"""Explanations on the device at once: 53 MB of each quantity of spectrograms of 227 x 227 cells in float64."""
+
+RINGING = 0.025
+"""Longest time in s from a sound to its echo in the band-stop filter."""
+
+Mixed = Callable[[Tensor, Tensor], Tensor]
+"""Recordings (n,) and how much of each of their cells is kept (n, channels, *axes), in [0, 1], to what the network reads."""
+
+
+@dataclass(frozen=True)
+class Block:
+    """Some explanations of one model, on its device.
+
+    Attributes
+    ----------
+    target : Tensor of int64, shape (batch,)
+        The explained classes.
+    scores : Tensor, shape (batch, channels, *axes)
+        Relevance, or its magnitude.
+    removable : Tensor of bool, same shape
+        Where taking a cell away changes something.
+    mixed : callable
+        See `Mixed`.
+    """
+
+    target: Tensor
+    scores: Tensor
+    removable: Tensor
+    mixed: Mixed
+
+
+@dataclass(frozen=True)
+class Parts:
+    """How parts are ranked and taken away; see `xaudio_faithfulness` for the options.
+
+    Parameters
+    ----------
+    metric : str
+        For messages.
+
+    Raises
+    ------
+    PluginError
+        If an option is out of its range, or the imputation does not fit the domain.
+    """
+
+    metric: str
+    domain: str
+    imputation: str
+    order: str
+    segment: int
+    seed: int
+    batch_size: int
+
+    def __post_init__(self) -> None:
+        for name, least in (("segment", 1), ("seed", 0), ("batch_size", 1)):
+            if getattr(self, name) < least:
+                raise PluginError(f"{self.metric}: {name} is {getattr(self, name)}; expected {least} or more.")
+        if self.imputation == "band_stop" and self.domain != "frequency":
+            raise PluginError(
+                f"{self.metric}: imputation=band_stop is a filter, which takes frequencies away, but domain={self.domain}; "
+                "choose domain=frequency or another imputation."
+            )
+
+    def blocks(self, classifier: Classifier, explanations: Sequence[Explanation]) -> Iterator[Block]:
+        """The explanations, some at a time.
+
+        Raises
+        ------
+        ModelError
+            If one is not of the classifier's, or its relevance does not fit or is not finite.
+        """
+        for start in range(0, len(explanations), BLOCK):
+            yield self._block(classifier, explanations[start : start + BLOCK])
+
+    def _block(self, classifier: Classifier, explanations: Sequence[Explanation]) -> Block:
+        for explanation in explanations:
+            _check(self.metric, classifier, explanation)
+        device = classifier.device
+        with torch.no_grad():
+            waveforms = _stacked([explanation.clip.waveform for explanation in explanations], device)
+            sound = Sound(waveforms, classifier.representation, classifier.features)
+            if self.domain == "features":
+                seen = [self._own(explanation) for explanation in explanations]
+                removable, mixed = self._of_features(_stacked([item.features for item in seen], device), sound)
+            else:
+                seen = [explanation.view(self.domain) for explanation in explanations]
+                domain = seen[0].representation if "view" in seen[0].provenance else classifier.representation
+                removable, mixed = self._of_sound(domain, sound)
+            relevance = _stacked([item.relevance for item in seen], device)
+        return Block(
+            torch.tensor([explanation.target for explanation in explanations], device=device),
+            relevance.abs() if self.order == "absolute" else relevance,
+            removable,
+            mixed,
+        )
+
+    def _own(self, explanation: Explanation) -> Explanation:
+        if "view" in explanation.provenance:
+            raise ModelError(
+                f"{_named(self.metric, explanation)} is a {explanation.domain} view, which no network reads: give the explanation "
+                f"itself, or choose domain={explanation.domain}."
+            )
+        return explanation
+
+    def _of_features(self, features: Tensor, sound: Sound) -> tuple[Tensor, Mixed]:
+        baseline: Any = self.imputation
+        absent = baseline_features(baseline, features, sound, seed=self.seed)
+
+        def mixed(recordings: Tensor, kept: Tensor) -> Tensor:
+            kept = kept.to(features)
+            return features[recordings] * kept + absent[recordings] * (1 - kept)
+
+        return features != absent, mixed
+
+    def _of_sound(self, domain: Any, sound: Sound) -> tuple[Tensor, Mixed]:
+        """Cells of a domain; taken away from the sound, which the model then reads."""
+        present = sound.waveforms
+        silent = self.imputation in ("zero", "silence", "band_stop")
+        baseline: Any = "silence" if silent else self.imputation
+        absent = baseline_waveforms(baseline, sound, seed=self.seed)
+        rate = sound.representation.sample_rate
+
+        def mixed(recordings: Tensor, kept: Tensor) -> Tensor:
+            gains = kept.to(present)
+            if self.imputation == "band_stop":
+                gains = _short(gains, present.shape[1], round(RINGING * rate))
+            waveforms = domain.masked_waveform(present[recordings], gains)
+            if not silent:
+                waveforms = waveforms + domain.masked_waveform(absent[recordings], 1 - gains)
+            whole = kept.flatten(1).all(1) if kept.dtype == torch.bool else (kept == 1).flatten(1).all(1)
+            # The recording itself, of which a transform and its inverse may leave out what the model does not read.
+            return sound.features(torch.where(whole[:, None], present[recordings], waveforms))
+
+        return domain.amplitude(present - absent) != 0, mixed
+
+
+def _check(metric: str, classifier: Classifier, explanation: Explanation) -> None:
+    """Raise `ModelError` for an explanation that cannot be measured."""
+    which = _named(metric, explanation)
+    if explanation.relevance.shape != explanation.features.shape:
+        shapes = f"{explanation.relevance.shape}; expected that of the features, {explanation.features.shape}"
+        raise ModelError(f"{which} has relevance of shape {shapes}.")
+    if not np.isfinite(explanation.relevance).all():
+        raise ModelError(f"{which} holds NaN or infinity; check the explainer.")
+    if (
+        tuple(explanation.classes) != tuple(classifier.classes)
+        or len(explanation.clip.waveform) != classifier.representation.samples
+    ):
+        raise ModelError(f"{which} is not of this model: its classes, or the length of its sound, are others.")
+
+
+def _named(metric: str, explanation: Explanation) -> str:
+    return f"{metric}: the explanation of {explanation.clip.source} by {explanation.explainer}"
+
+
+def _stacked(arrays: Sequence[Any], device: torch.device) -> Tensor:
+    """Arrays of one shape as a tensor (batch, ...); in float32 where the device has no float64."""
+    stacked = torch.from_numpy(np.stack(arrays))
+    return stacked.to(device, torch.float32 if device.type == "mps" else stacked.dtype)
+
+
+def _short(gains: Tensor, samples: int, ringing: int) -> Tensor:
+    """Gains (n, 1, frequencies) of the filter of given gains, its impulse response cut to so many samples either way.
+
+    The window method: the impulse response times a Hann window, which smooths the gains and leaves all ones as they are.
+    """
+    response = torch.fft.irfft(gains, n=samples)
+    apart = torch.arange(samples, device=gains.device)
+    apart = torch.minimum(apart, samples - apart)  # circular, and without a shift of phase
+    window = torch.where(apart < ringing, (torch.pi * apart / (2 * ringing)).cos().square(), 0)
+    return torch.fft.rfft(response * window.to(gains)).real

@@ -80,3 +80,75 @@ def test_a_plugin_that_breaks_its_contract_is_found(tmp_path, monkeypatch, name,
     monkeypatch.setattr(xaudio.conformance, "registry", lambda: broken)
     problems = [f"{result.what}: {result.problem}" for result in check("explainer", name) if result.problem]
     assert any(problem in line for line in problems)
+
+
+BROKEN_METRICS = """
+import numpy as np
+from xaudio import ModelError, hookimpl
+
+def metric(value, better={"score": "higher"}):
+    def measure(classifier, explanations):
+        return {"score": value(classifier, explanations)}
+    if better is not None:
+        measure.better = better
+    return lambda: measure
+
+calls = []
+
+def counts_calls(classifier, explanations):
+    calls.append(1)
+    return np.full(len(explanations), len(calls))
+
+def changes_weights(classifier, explanations):
+    next(classifier.network.parameters()).data.add_(1)
+    return np.zeros(len(explanations))
+
+def refuses(text):
+    def measure(classifier, explanations):
+        raise ModelError(text)
+    return measure
+
+one = lambda classifier, explanations: np.ones(len(explanations))
+
+@hookimpl
+def xaudio_metrics():
+    return {
+        "fine": metric(one),
+        "fine_refusal": metric(refuses("does not apply to toys; leave it out.")),
+        "refuses_in_lines": metric(refuses("two\\nlines")),
+        "no_better": metric(one, None),
+        "odd_better": metric(one, {"score": "up"}),
+        "other_better": metric(one, {"other": "lower"}),
+        "not_finite": metric(lambda classifier, explanations: np.full(len(explanations), np.nan)),
+        "one_for_all": metric(lambda classifier, explanations: np.ones(1)),
+        "counts_calls": metric(counts_calls),
+        "mixes": metric(lambda classifier, explanations: np.full(len(explanations), len(explanations))),
+        "changes_weights": metric(changes_weights),
+    }
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "problem"),
+    [
+        ("fine", ""),
+        ("fine_refusal", ""),
+        ("refuses_in_lines", "in one line"),
+        ("no_better", "which values are better"),
+        ("odd_better", "which values are better"),
+        ("other_better", "says of every value"),
+        ("not_finite", "values are finite"),
+        ("one_for_all", "one per explanation"),
+        ("counts_calls", "the same call gives the same"),
+        ("mixes", "does not depend on the other"),
+        ("changes_weights", "weights are left as they were"),
+    ],
+)
+def test_a_metric_that_breaks_its_contract_is_found(tmp_path, monkeypatch, name, problem):
+    (tmp_path / "broken_metrics.py").write_text(BROKEN_METRICS)
+    monkeypatch.syspath_prepend(tmp_path)
+    broken = Registry([EntryPoint("broken", "broken_metrics", "xaudio")])
+    assert broken.problems() == []
+    monkeypatch.setattr(xaudio.conformance, "registry", lambda: broken)
+    problems = [f"{result.what}: {result.problem}" for result in check("metric", name) if result.problem]
+    assert any(problem in line for line in problems) if problem else problems == []

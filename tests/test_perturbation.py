@@ -9,7 +9,7 @@ from torch import nn
 
 import xaudio
 from xaudio import Classifier, ModelError
-from xaudio.perturbation import counts, flipped_logits, ranks, scaled_frequencies
+from xaudio.perturbation import counts, flipped_logits, logits_without, ranks, scaled_frequencies
 
 
 class Reads(nn.Module):
@@ -119,3 +119,62 @@ def test_a_tone_moves_to_its_multiple():
 def test_a_factor_that_is_not_positive_is_refused():
     with pytest.raises(ModelError, match="must be positive"):
         scaled_frequencies(torch.zeros(1, 1, 4, 4), torch.zeros(1))
+
+
+@settings(max_examples=20)
+@given(seed=st.integers(0, 1000), share=st.sampled_from(["nonzero", "all"]), batch_size=st.integers(1, 30))
+def test_both_orders_equal_the_naive_loop(classifier, seed, share, batch_size):
+    generator = torch.Generator().manual_seed(seed)
+    features = torch.randn(3, 1, 40, generator=generator)
+    features[0, 0, :13] = 0
+    features[1] = 0
+    scores = torch.randn(3, 1, 40, generator=generator)
+    fractions = [0.5, 0, 0.01, 1, 0.29]
+
+    def without(recordings, removed):
+        return features[recordings] * ~removed
+
+    found = logits_without(
+        classifier,
+        scores,
+        features != 0,
+        fractions,
+        without,
+        orders=["ascending", "descending"],
+        share=share,
+        batch_size=batch_size,
+    )
+    assert found.shape == (3, 2, 5, 4)
+    assert torch.allclose(found[:, 0], naive(classifier, features, -scores, fractions, share), atol=1e-6)
+    assert torch.allclose(found[:, 1], naive(classifier, features, scores, fractions, share), atol=1e-6)
+
+
+def test_nothing_is_classified_twice_and_batches_are_full(classifier):
+    features, seen = torch.randn(5, 1, 40), []
+    features[0, 0, 2:] = 0  # of two cells, half is one
+
+    def without(recordings, removed):
+        seen.append(torch.cat([recordings[:, None], removed.flatten(1)], dim=1))
+        return features[recordings] * ~removed
+
+    fractions = [0, 0.25, 0.5, 0.75, 1]
+    logits_without(
+        classifier, features, features, fractions, without, orders=["descending", "ascending"], share="all", batch_size=7
+    )
+    assert {len(batch) for batch in seen[:-1]} == {7}
+    jobs = torch.cat(seen)
+    assert len(jobs) == len(jobs.unique(dim=0)) == 4 * (3 + 3 + 2) + 2  # the first recording: as it is, and without both
+
+
+def test_equal_scores_go_by_position_in_both_orders(classifier):
+    removed = []
+
+    def without(recordings, gone):
+        removed.extend(gone.flatten(1).nonzero()[:, 1].tolist())
+        return torch.zeros(len(recordings), 1, 40)
+
+    some = torch.zeros(1, 1, 40)
+    some[..., :4] = 1
+    logits_without(classifier, torch.ones(1, 1, 40), some, [0.25], without, orders=["descending"])
+    logits_without(classifier, torch.ones(1, 1, 40), some, [0.25], without, orders=["ascending"])
+    assert removed == [0, 3]

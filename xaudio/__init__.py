@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from .baselines import baseline_features, baseline_waveforms
     from .batching import in_batches
     from .classifier import Classifier, evaluation_mode
+    from .clusters import cluster_explanations
     from .datasets import Recording, SpeakerDataset, open_dataset, speaker_folds
     from .devices import resolve_device
     from .doctor.diagnosis import diagnose
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from .evaluation import Evaluation, evaluate
     from .experiment import Experiment, held_out, placed_waveforms, run_experiment
     from .explanation import Explanation
+    from .groups import group_relevance
     from .measuring import check_explanations
     from .options import parse_spec, split_specs
     from .pages import read_results, write_page
@@ -29,6 +31,8 @@ if TYPE_CHECKING:
     from .perturbation import flipped_logits, logits_without, scaled_frequencies
     from .pipeline import create, explain, load_model, names
     from .precision import count_operations, matrix_peak
+    from .probes.results import ProbeResults
+    from .probing import probe
     from .results import TrainingResult
     from .runs import cache_folder, read_json, refuse_other_settings, replaced, write_json, write_rows, write_run, write_text
     from .statistics import bootstrap_interval, ranks_with_ties
@@ -51,6 +55,8 @@ _LAZY = {
     "check_explanations": "measuring",
     "create": "pipeline",
     "evaluation_mode": "classifier",
+    "cluster_explanations": "clusters",
+    "group_relevance": "groups",
     "explain": "pipeline",
     "explainer_of": "arguments",
     "held_out": "experiment",
@@ -71,6 +77,8 @@ _LAZY = {
     "progress": "terminal",
     "ranks_with_ties": "statistics",
     "scaled_frequencies": "perturbation",
+    "ProbeResults": "probes.results",
+    "probe": "probing",
     "open_dataset": "datasets",
     "parse_spec": "options",
     "split_specs": "options",
@@ -110,6 +118,7 @@ __all__ = [
     "ModelError",
     "OutputError",
     "PluginError",
+    "ProbeResults",
     "Recording",
     "Sound",
     "SpeakerDataset",
@@ -122,13 +131,16 @@ __all__ = [
     "bootstrap_interval",
     "cache_folder",
     "check_explanations",
+    "cluster_explanations",
     "count_operations",
     "create",
     "diagnose",
+    "evaluate",
     "evaluation_mode",
     "explain",
     "explainer_of",
     "flipped_logits",
+    "group_relevance",
     "held_out",
     "hookimpl",
     "in_batches",
@@ -140,6 +152,7 @@ __all__ = [
     "open_dataset",
     "parse_spec",
     "placed_waveforms",
+    "probe",
     "progress",
     "ranks_with_ties",
     "read_audio",

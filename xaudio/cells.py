@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt
 
 from .errors import DataError, ModelError
@@ -28,6 +29,8 @@ window that the model hears, in which short recordings lie at places drawn at ra
 
 BINS = {"time": (64,), "frequency": (64,), "time-frequency": (32, 24)}
 """Bins of each axis, frequency first, unless the caller says otherwise."""
+
+BoolArray = NDArray[np.bool_]
 
 ROUNDING = 1e-6
 """As a share of a bin: times and frequencies that lie on an edge but for rounding are on it."""
@@ -200,7 +203,7 @@ def _binned(
     found = np.bincount(index[inside], weights=relevance[inside], minlength=int(np.prod(size)))
     total = np.abs(relevance).sum()
     lost = float(np.abs(relevance[~inside]).sum() / total) if total else 0.0
-    return found.reshape(size), lost
+    return np.asarray(found.reshape(size), dtype=np.float64), lost
 
 
 def _positions(explanation: Explanation, axis: Axis, align: Align) -> FloatArray:
@@ -211,7 +214,7 @@ def _positions(explanation: Explanation, axis: Axis, align: Align) -> FloatArray
     return np.asarray((axis.centres - start) / (duration if align == "duration" else 1))
 
 
-def _bins_of(positions: FloatArray, cells: CellAxis) -> tuple[IntArray, FloatArray]:
+def _bins_of(positions: FloatArray, cells: CellAxis) -> tuple[IntArray, BoolArray]:
     """The bin of each position, and whether it lies in one."""
     low, high, bins = cells.edges[0], cells.edges[-1], len(cells.edges) - 1
     place = (positions - low) / (high - low) * bins

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -16,10 +16,10 @@ from .errors import DataError
 from .explanation import Explanation
 from .options import convert
 from .runs import write_rows
-from .spectral import Spectrum, default_neighbours, distances_between, embedding_of, outliers_of, spectral_clusters
+from .spectral import Spectrum, default_neighbours, embedding_of, outliers_of, spectral_clusters
 from .types import FloatArray, IntArray
 
-FEWEST = 8
+FEWEST = 12
 """Recordings without which there is no graph of neighbours to speak of."""
 
 Place = dict[str, float]
@@ -72,7 +72,9 @@ class ClusterSet(_Part):
     recordings: int
     neighbours: int
     eigenvalues: list[float] = Field(description="The smallest of the normalised Laplacian, ascending.")
+    expected: list[float] = Field(description="Their means for recordings without clusters, of the same mean and covariance.")
     gap: float = Field(description="Between the eigenvalue of the last cluster and the next.")
+    chance: float | None = Field(description="How often recordings without clusters are cut as clearly; None for one cluster.")
     clusters: list[Cluster]
 
 
@@ -113,6 +115,7 @@ class _Settings:
     clusters: int | None
     neighbours: int | None
     most: int
+    surrogates: int
     outlier: float
     seed: int
 
@@ -125,6 +128,7 @@ def cluster_explanations(
     per_class: bool = True,
     neighbours: int | None = None,
     most: int = 8,
+    surrogates: int = 39,
     outlier: float = 3.5,
     normalise: Normalise = "magnitude",
     align: Align = "start",
@@ -146,13 +150,17 @@ def cluster_explanations(
     view : str
         "time", "frequency" or "time-frequency"; see `Explanation.view`.
     clusters : int, optional
-        By default the number before the largest gap of the eigenvalues.
+        By default the number before the largest gap of the eigenvalues, among the cuts that are clearer than any of at least 95 %
+        of sets of points without clusters.
     per_class : bool
         Cluster the recordings explained for each class by themselves; else all together.
     neighbours : int, optional
         By default the logarithm of the number of recordings, and at least 3. Clusters smaller than this are not found.
     most : int
         Largest number of clusters that the eigengap may choose.
+    surrogates : int
+        Sets of Gaussian points with the mean and covariance of the recordings, which have no clusters, that the eigengap is
+        compared with; 0 for the largest gap, whatever it is.
     outlier : float
         A recording is an outlier if 0.6745 (d - median) / MAD exceeds this, d its mean distance to its nearest neighbours,
         median and MAD (median absolute deviation) those of its cluster.
@@ -163,14 +171,14 @@ def cluster_explanations(
     frequency_bins, time_bins : int, optional
         By default 64; in time-frequency 32 and 24.
     seed : int
-        Of the starts of k-means.
+        Of the surrogates and of the starts of k-means.
     classes : mapping of str to sequence of str, optional
         Class names of tasks, as ``dataset.tasks``.
 
     Returns
     -------
     ClusterResult
-        Classes of fewer than 8 recordings are left out, and a note says so.
+        Classes of fewer than 12 recordings are left out, and a note says so.
 
     Raises
     ------
@@ -183,6 +191,7 @@ def cluster_explanations(
         convert("clusters", PositiveInt | None, clusters),
         convert("neighbours", PositiveInt | None, neighbours),
         convert("most", PositiveInt, most),
+        convert("surrogates", NonNegativeInt, surrogates),
         convert("outlier", float, outlier),
         convert("seed", NonNegativeInt, seed),
     )
@@ -237,8 +246,8 @@ def _sets(records: Sequence[_Record], per_class: bool) -> tuple[dict[str, list[i
     ]
     if not kept:
         raise DataError(
-            f"There are too few recordings to cluster: {len(records)}{', and no class has enough' if per_class else ''}; expected "
-            f"at least {FEWEST}. Take more, or all classes together."
+            f"There are too few recordings to cluster: {len(records)}{', and no class has enough' if per_class else ''}; "
+            f"expected at least {FEWEST}. Take more, or all classes together."
         )
     return kept, notes
 
@@ -250,15 +259,13 @@ def _clustered(
     neighbours = settings.neighbours or default_neighbours(len(indices))
     for option, wanted in (("neighbours", neighbours), ("clusters", settings.clusters or 1)):
         if wanted >= len(indices):
-            raise DataError(f"{option} is {wanted}, and {name!r} has {len(indices)} recordings: choose fewer, or take more recordings.")
-    distances = distances_between(values)
-    spectrum = spectral_clusters(distances, neighbours, settings.clusters, settings.most, settings.seed)
-    distance, outlying = outliers_of(distances, neighbours, spectrum.labels, settings.outlier)
+            raise DataError(
+                f"{option} is {wanted}, and {name!r} has {len(indices)} recordings: choose fewer, or take more recordings."
+            )
+    spectrum = spectral_clusters(values, neighbours, settings.clusters, settings.most, settings.surrogates, settings.seed)
+    distance, outlying = outliers_of(spectrum.distances, neighbours, spectrum.labels, settings.outlier)
     parts = [np.flatnonzero(spectrum.labels == label) for label in np.unique(spectrum.labels)]
-    made = [
-        _cluster(number, part, indices, values, distances, outlying, spectrum, cells, records)
-        for number, part in enumerate(parts, 1)
-    ]
+    made = [_cluster(number, part, indices, values, outlying, spectrum, cells, records) for number, part in enumerate(parts, 1)]
     medoids = {cluster.medoid for cluster in made}
     members = [
         Member(
@@ -284,7 +291,9 @@ def _clustered(
         recordings=len(indices),
         neighbours=neighbours,
         eigenvalues=spectrum.eigenvalues.tolist(),
-        gap=spectrum.gap,
+        expected=spectrum.expected.tolist(),
+        gap=float(np.diff(spectrum.eigenvalues, append=2)[min(len(made), len(spectrum.eigenvalues)) - 1]),
+        chance=spectrum.chance,
         clusters=made,
     )
     return found, members
@@ -295,7 +304,6 @@ def _cluster(
     part: IntArray,
     indices: IntArray,
     values: FloatArray,
-    distances: FloatArray,
     outlying: IntArray,
     spectrum: Spectrum,
     cells: Cells,
@@ -311,7 +319,7 @@ def _cluster(
     return Cluster(
         number=number,
         recordings=indices[part].tolist(),
-        medoid=int(indices[part[distances[np.ix_(part, part)].sum(1).argmin()]]),
+        medoid=int(indices[part[spectrum.distances[np.ix_(part, part)].sum(1).argmin()]]),
         outliers=indices[part[outlying[part]]].tolist(),
         mean=mean.reshape(cells.values.shape[1:]).tolist(),
         peak=_place(mean, cells),
@@ -324,9 +332,9 @@ def _cluster(
     )
 
 
-def _counted(names: Sequence[str] | object) -> dict[str, int]:
+def _counted(names: Iterable[str]) -> dict[str, int]:
     """How often each name occurs, the most frequent first."""
-    return dict(sorted(Counter(names).items(), key=lambda item: (-item[1], item[0])))  # type: ignore[arg-type, call-overload]
+    return dict(sorted(Counter(names).items(), key=lambda item: (-item[1], item[0])))
 
 
 def _place(values: FloatArray, cells: Cells) -> Place:

@@ -214,16 +214,17 @@ def _records(
         raise DataError(f"{len(by)} groups are given for {len(explanations)} explanations; give one for each.")
     records, tasks = [], set[str]()
     for index, item in enumerate(explanations):
-        if isinstance(by, str):
-            group = _group_of(item, by, classes)
-        else:
-            group = None if by[index] is None else (0, str(by[index]))
+        group = _group_of(item, by, classes) if isinstance(by, str) else _named_group(by[index])
         right = None if item.label is None else item.label == item.predicted
         records.append(_Record(item.task, item.explainer, item.clip.speaker, right, group))
         tasks |= set(item.clip.labels)
     if isinstance(by, str) and by not in ("class", "speaker", *tasks):
         raise DataError(unknown("grouping", by, {"class", "speaker", *tasks}))
     return records
+
+
+def _named_group(name: str | None) -> tuple[int, str] | None:
+    return None if name is None else (0, str(name))
 
 
 def _group_of(item: Explanation, by: str, classes: Mapping[str, Sequence[str]]) -> tuple[int, str] | None:
@@ -253,7 +254,9 @@ def _unit(
         return "recordings"
     mixed = next((str(speaker) for speaker, groups in groups_of.items() if len(groups) > 1), None)
     if permute == "speakers" and mixed is not None:
-        raise DataError(f"Speaker {mixed} has recordings in several groups, so speakers cannot be exchanged: use within-speakers.")
+        raise DataError(
+            f"Speaker {mixed} has recordings in several groups, so speakers cannot be exchanged: use within-speakers."
+        )
     return "speakers" if permute == "speakers" or (permute == "auto" and mixed is None) else "recordings within speakers"
 
 
@@ -275,7 +278,9 @@ def _groups(records: Sequence[_Record], unit: str) -> tuple[list[str], list[int]
         kept += indices
     if len(names) < 2:
         reasons = " ".join(notes) or "All recordings are in one."
-        raise DataError(f"Fewer than two groups can be compared. {reasons} Take more recordings (or --part all), or group otherwise.")
+        raise DataError(
+            f"Fewer than two groups can be compared. {reasons} Take more recordings (or --part all), or group otherwise."
+        )
     return names, sorted(kept), notes
 
 
@@ -302,15 +307,13 @@ def _notes(cells: Cells, units: _Units, tested: Tested, level: float) -> list[st
     least = prod(factorial(int(times)) for times in equal) / tested.arrangements
     if tested.exact and least > level:
         notes.append(
-            f"There are only {tested.arrangements} arrangements of the groups, so p cannot fall below {least:.2g} however large a "
-            "difference is, and nothing can be marked: take more speakers or recordings."
+            f"There are only {tested.arrangements} arrangements of the groups, so p cannot fall below {least:.2g} however large "
+            "a difference is, and nothing can be marked: take more speakers or recordings."
         )
     return notes
 
 
-def _group(
-    number: int, name: str, records: Sequence[_Record], groups: IntArray, units: _Units, shape: tuple[int, ...]
-) -> Group:
+def _group(number: int, name: str, records: Sequence[_Record], groups: IntArray, units: _Units, shape: tuple[int, ...]) -> Group:
     members = [record for record, group in zip(records, groups, strict=True) if group == number]
     speakers = {record.speaker for record in members}
     right = [record.right for record in members if record.right is not None]
@@ -323,9 +326,7 @@ def _group(
     )
 
 
-def _contrasts(
-    names: Sequence[str], units: _Units, tested: Tested, shape: tuple[int, ...], level: float
-) -> list[Contrast]:
+def _contrasts(names: Sequence[str], units: _Units, tested: Tested, shape: tuple[int, ...], level: float) -> list[Contrast]:
     found = []
     for number in range(len(tested.p)):
         inside = units.groups == number

@@ -44,8 +44,15 @@ def read_results(path: Path, schema: type[Schema]) -> Schema:
         raise ModelError(f"{path}: is damaged ({where}: {fault['msg'].lower()}). {again}") from None
 
 
-def write_page(folder: Path, package: str, *, embedded: Callable[[Path], str] | None = None, **content: Any) -> Path:
-    """Write ``report.html`` from the template ``report.html.j2`` of a package.
+def write_page(
+    folder: Path,
+    package: str,
+    *,
+    template: str = "report.html.j2",
+    embedded: Callable[[Path], str] | None = None,
+    **content: Any,
+) -> Path:
+    """Write ``report.html`` from a template of a package.
 
     Parameters
     ----------
@@ -53,6 +60,8 @@ def write_page(folder: Path, package: str, *, embedded: Callable[[Path], str] | 
         With ``run.json``, which the template gets as text under the name ``run``.
     package : str
         Name of the package that holds the template.
+    template : str
+        Name of its file.
     embedded : callable, optional
         What the filter of this name makes of a file in the folder.
     **content
@@ -74,6 +83,6 @@ def write_page(folder: Path, package: str, *, embedded: Callable[[Path], str] | 
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     if embedded is not None:
         environment.filters["embedded"] = lambda name: embedded(folder / name)
-    template = environment.from_string(files(package).joinpath("report.html.j2").read_text(encoding="utf-8"))
+    page = environment.from_string(files(package).joinpath(template).read_text(encoding="utf-8"))
     run = json.dumps(read_json(folder / "run.json"), indent=2)
-    return write_text(folder / "report.html", template.render(**content, run=run))
+    return write_text(folder / "report.html", page.render(**content, run=run))

@@ -107,8 +107,7 @@ def permutation_test(
 def number_of_arrangements(groups: IntArray, blocks: IntArray) -> int:
     """In how many ways the groups can be laid out within the blocks."""
     return prod(
-        factorial(int((blocks == block).sum()))
-        // prod(factorial(int(size)) for size in np.bincount(groups[blocks == block]))
+        factorial(int((blocks == block).sum())) // prod(factorial(int(size)) for size in np.bincount(groups[blocks == block]))
         for block in np.unique(blocks)
     )
 

@@ -103,7 +103,8 @@ def logits_without(
     recording = torch.arange(len(scores), device=scores.device)[:, None, None].expand_as(taken)
     ascending = torch.tensor([order == "ascending" for order in orders], device=scores.device)[:, None].expand_as(taken)
     apart = (ascending & (taken > 0) & (taken < most[:, None, None])).long()  # elsewhere the order makes no difference
-    jobs, positions = torch.stack([recording, apart, taken], dim=-1).flatten(0, 2).unique(dim=0, return_inverse=True)
+    every = torch.stack([recording, apart, taken], dim=-1).flatten(0, 2)
+    jobs, positions = torch.unique(every, dim=0, return_inverse=True)
 
     def classified(jobs: Tensor) -> Tensor:
         recording, ascending, taken = jobs.unbind(1)

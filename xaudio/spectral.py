@@ -16,6 +16,10 @@ BRIDGE = 0.01
 """Affinity that is added between all points for the picture, shared out over them, so that no part of it is unconnected."""
 
 
+CHANCE = 0.05
+"""Chance of a cut where there is none, from which on the cut counts."""
+
+
 @dataclass(frozen=True, eq=False)
 class Spectrum:
     """A graph of neighbours and its spectral clusters.
@@ -26,14 +30,18 @@ class Spectrum:
         0 is the largest cluster.
     eigenvalues : ndarray, shape (shown,)
         The smallest of the normalised Laplacian, ascending, in [0, 2].
-    gap : float
-        Between the last eigenvalue that counts and the next.
-    affinity : ndarray, shape (points, points)
+    expected : ndarray, shape (shown,) or (0,)
+        Their means where there are no clusters.
+    chance : float or None
+        How often points without clusters are cut as clearly anywhere; None for one cluster, or if it was not asked.
+    distances, affinity : ndarray, shape (points, points)
     """
 
     labels: IntArray
     eigenvalues: FloatArray
-    gap: float
+    expected: FloatArray
+    chance: float | None
+    distances: FloatArray
     affinity: FloatArray
 
 
@@ -64,36 +72,79 @@ def laplacian_of(affinity: FloatArray) -> FloatArray:
     return np.asarray(np.eye(len(affinity)) - affinity * scale * scale[:, None])
 
 
-def clusters_by_eigengap(eigenvalues: FloatArray) -> int:
-    """How many eigenvalues come before the largest gap (von Luxburg 2007, section 8.3)."""
-    return int(np.argmax(np.diff(eigenvalues))) + 1
+def eigenvalues_of(affinity: FloatArray, last: int) -> tuple[FloatArray, FloatArray]:
+    """The smallest eigenvalues 0 to ``last`` of the normalised Laplacian, ascending, and the vectors (points, last + 1)."""
+    from scipy.linalg import eigh
+
+    values, vectors = eigh(laplacian_of(affinity), subset_by_index=[0, last])
+    return np.maximum(values, 0), vectors  # the smallest is 0 but for rounding
 
 
-def spectral_clusters(distances: FloatArray, neighbours: int, clusters: int | None, most: int, seed: int) -> Spectrum:
+def separations(eigenvalues: FloatArray) -> FloatArray:
+    """How clearly 2, 3, ... clusters are cut, 1 - eigenvalue of the last cluster / the next: 1 where nothing joins them."""
+    return np.asarray(1 - eigenvalues[..., 1:-1] / np.maximum(eigenvalues[..., 2:], 1e-12))
+
+
+def surrogate_eigenvalues(values: FloatArray, neighbours: int, last: int, count: int, seed: int) -> FloatArray:
+    """Eigenvalues (count, last + 1) of points without clusters: Gaussian, of the same mean and covariance as the values."""
+    rng = np.random.default_rng(seed)
+    mean, points = values.mean(0), len(values)
+    found = np.zeros((count, last + 1))
+    for number in range(count):
+        drawn = mean + rng.standard_normal((points, points)) @ (values - mean) / np.sqrt(points - 1)
+        found[number] = eigenvalues_of(affinity_of(distances_between(drawn), neighbours), last)[0]
+    return found
+
+
+def clusters_by_eigengap(eigenvalues: FloatArray, chances: FloatArray) -> int:
+    """How many eigenvalues come before the largest gap (von Luxburg 2007, section 8.3) of those that are no chance.
+
+    Parameters
+    ----------
+    eigenvalues : ndarray, shape (shown,)
+        Ascending.
+    chances : ndarray, shape (shown - 2,)
+        Of a cut into 2, 3, ... clusters where there are none; one cluster is always possible.
+    """
+    possible = np.concatenate([[True], chances <= CHANCE])
+    return int(np.argmax(np.where(possible, np.diff(eigenvalues), -1))) + 1
+
+
+def spectral_clusters(
+    values: FloatArray, neighbours: int, clusters: int | None = None, most: int = 8, surrogates: int = 39, seed: int = 0
+) -> Spectrum:
     """Cluster points by the graph of their neighbours (Ng, Jordan and Weiss 2002).
 
     Parameters
     ----------
-    distances : ndarray, shape (points, points)
+    values : ndarray, shape (points, cells)
     neighbours : int
     clusters : int or None
         None for the eigengap's choice.
     most : int
         Largest number of clusters that the eigengap may choose.
+    surrogates : int
+        Sets of points without clusters that the eigengap is compared with; 0 for the largest gap, whatever it is.
     seed : int
-        Of the starts of k-means.
+        Of the surrogates and of the starts of k-means.
     """
-    from scipy.linalg import eigh
-
+    distances = distances_between(values)
     affinity = affinity_of(distances, neighbours)
-    most = max(min(most, len(distances) - 1), clusters or 1)
-    last = min(most, len(distances) - 1)
-    values, vectors = eigh(laplacian_of(affinity), subset_by_index=[0, last])
-    values = np.maximum(values, 0)  # the smallest is 0 but for rounding
-    count = clusters or clusters_by_eigengap(values)
-    gap = float(values[count] - values[count - 1]) if count < len(values) else 0.0
+    # A cluster that stands by itself holds a point and all its neighbours, so that there cannot be more than this.
+    most = max(1, min(most, len(values) // (neighbours + 1)), clusters or 1)
+    eigenvalues, vectors = eigenvalues_of(affinity, min(most, len(values) - 1))
+    chances = np.zeros(len(eigenvalues) - 2)
+    expected = np.zeros(0)
+    if surrogates:
+        drawn = surrogate_eigenvalues(values, neighbours, len(eigenvalues) - 1, surrogates, seed)
+        clearest = separations(drawn).max(1, initial=0)[:, None]
+        chances = (1 + (clearest >= separations(eigenvalues)).sum(0)) / (1 + surrogates)
+        expected = drawn.mean(0)
+    count = clusters or clusters_by_eigengap(eigenvalues, chances)
+    known = bool(surrogates) and 2 <= count < len(eigenvalues)
     directions = vectors[:, :count] / np.maximum(np.linalg.norm(vectors[:, :count], axis=1, keepdims=True), 1e-12)
-    return Spectrum(_by_size(k_means(directions, count, seed)), values, gap, affinity)
+    labels = _by_size(k_means(directions, count, seed))
+    return Spectrum(labels, eigenvalues, expected, float(chances[count - 2]) if known else None, distances, affinity)
 
 
 def k_means(points: FloatArray, clusters: int, seed: int) -> IntArray:

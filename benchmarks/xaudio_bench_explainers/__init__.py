@@ -51,9 +51,7 @@ def explainers(
     """
     from .benchmark import Choices, Leaderboard
 
-    return Leaderboard(
-        Choices(models, datasets, data, explainers, metrics, recordings, examples, min_accuracy, device, seed)
-    )
+    return Leaderboard(Choices(models, datasets, data, explainers, metrics, recordings, examples, min_accuracy, device, seed))
 
 
 @hookimpl

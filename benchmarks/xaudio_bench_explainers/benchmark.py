@@ -6,11 +6,12 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
 import xaudio
-from xaudio import Classifier, DataError, Evaluation, Explanation, PluginError, XaudioError
+from xaudio import Classifier, Evaluation, Explanation, PluginError, XaudioError
 from xaudio.types import Dataset, IntArray
 
 from .report import write_report
@@ -20,6 +21,8 @@ from .table import table_text
 
 COMPOSITES = ("epsilon_plus", "epsilon_alpha2_beta1", "epsilon_gamma", "epsilon", "gamma")
 LEVEL = 0.95
+
+Item = TypeVar("Item")
 
 
 @dataclass(frozen=True)
@@ -175,7 +178,7 @@ def all_explainers() -> tuple[str, ...]:
     return (*(f"lrp:composite={composite}" for composite in COMPOSITES), *names)
 
 
-def for_each[Item](option: str, given: Sequence[Item], count: int) -> list[Item | None]:
+def for_each(option: str, given: Sequence[Item], count: int) -> list[Item | None]:
     """One value for each model, from none, one for all or one for each.
 
     Raises

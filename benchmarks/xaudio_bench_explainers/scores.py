@@ -65,9 +65,7 @@ def _column(evaluation: Evaluation, metric: Metric, seed: int) -> list[Score]:
             rank=rank,
             refused=refused,
         )
-        for explainer, count, interval, rank, refused in zip(
-            evaluation.folders, counts, intervals, ranks, reasons, strict=True
-        )
+        for explainer, count, interval, rank, refused in zip(evaluation.folders, counts, intervals, ranks, reasons, strict=True)
     ]
 
 
@@ -90,7 +88,7 @@ def agreement(scores: Sequence[Score], metrics: Sequence[Metric]) -> tuple[list[
     for first in directed:
         row = []
         for second in directed:
-            pairs = [(a, means[second.title][name]) for name, a in means[first.title].items()]
+            pairs = [(mean, means[second.title].get(name)) for name, mean in means[first.title].items()]
             known = np.array([pair for pair in pairs if None not in pair], dtype=np.float64).reshape(-1, 2)
             sign = 1.0 if first.better == second.better else -1.0
             row.append(_correlation(known, sign))

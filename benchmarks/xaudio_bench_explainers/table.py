@@ -15,7 +15,7 @@ def table_text(results: Results, width: int | None = None) -> str:
     width = width or shutil.get_terminal_size((120, 24)).columns
     lines: list[str] = []
     for model in results.models:
-        lines += ["", headline(model), *([model.unlearned] if model.unlearned else [])]
+        lines += ["", f"{model.name}: {headline(model)}", *([model.unlearned] if model.unlearned else [])]
         for part in _parts(results, model, width):
             lines += ["", *_aligned(part)]
         lines += ["", *refusals(results.explainers, model)]
@@ -26,7 +26,7 @@ def table_text(results: Results, width: int | None = None) -> str:
 def headline(model: Model) -> str:
     """What was measured, and how well the model knows it."""
     return (
-        f"{model.name}: {model.task or 'classes'} of {model.data}; accuracy {model.accuracy:.0%} on {len(model.indices)} recordings "
+        f"{model.task or 'classes'} of {model.data}; accuracy {model.accuracy:.0%} on {len(model.indices)} recordings "
         f"(chance {model.chance:.0%})"
     )
 

@@ -178,7 +178,8 @@ average_gain = _masked(
     "average_gain",
     """AG: what share of its doubt the model loses when it gets the relevant part alone, in percent: high is good.
 
-100 max(0, p(M X) - p(X)) / (1 - p(X)) with the softmax probability p of that class and the mask M of relevance; 0 to 100. Zhang et al. 2024 (arXiv 2301.07002).""",
+100 max(0, p(M X) - p(X)) / (1 - p(X)) with the softmax probability p of that class and the mask M of relevance; 0 to 100.
+Zhang et al. 2024 (arXiv 2301.07002).""",
 )
 
 faithfulness_ff = _masked(

@@ -38,7 +38,8 @@ class Area:
         # With a fraction q in, the least relevant 1 - q are out: the same curve, read from its end.
         order = "ascending" if self._inserts else "descending"
         curves = probabilities(classifier, explanations, self.parts, fractions, [order], self.share)[:, 0]
-        return {self.parts.metric: np.trapezoid(curves, fractions, axis=1)}
+        area: FloatArray = np.asarray(np.trapezoid(curves, fractions, axis=1))
+        return {self.parts.metric: area}
 
     @property
     def _inserts(self) -> bool:

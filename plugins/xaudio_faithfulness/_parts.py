@@ -113,8 +113,8 @@ class Parts:
     def _own(self, explanation: Explanation) -> Explanation:
         if "view" in explanation.provenance:
             raise ModelError(
-                f"{_named(self.metric, explanation)} is a {explanation.domain} view, which no network reads: give the explanation "
-                f"itself, or choose domain={explanation.domain}."
+                f"{_named(self.metric, explanation)} is a {explanation.domain} view, which no network reads: give the "
+                f"explanation itself, or choose domain={explanation.domain}."
             )
         return explanation
 
@@ -184,4 +184,5 @@ def _short(gains: Tensor, samples: int, ringing: int) -> Tensor:
     apart = torch.arange(samples, device=gains.device)
     apart = torch.minimum(apart, samples - apart)  # circular, and without a shift of phase
     window = torch.where(apart < ringing, (torch.pi * apart / (2 * ringing)).cos().square(), 0)
-    return torch.fft.rfft(response * window.to(gains)).real
+    smooth: Tensor = torch.fft.rfft(response * window.to(gains)).real
+    return smooth

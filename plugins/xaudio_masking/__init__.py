@@ -139,7 +139,7 @@ def freqrise(
     masks: int = 1000,
     cells: int = 16,
     probability: float = 0.5,
-    centred: bool = False,
+    centred: bool = True,
     score: Score = "probability",
     baseline: StandIn = "silence",
     seed: int = 0,
@@ -158,8 +158,9 @@ def freqrise(
     probability : float
         That a cell is kept, between 0 and 1.
     centred : bool
-        Subtract the mean over the masks first: what does not matter gets 0 instead of the mean, what speaks against
-        the target is negative. In a spectrogram the expected order of the cells is the same.
+        Subtract the mean over the masks first: what does not matter gets 0, what speaks against the target is negative.
+        False gives the mean as published, which is positive everywhere. In a spectrogram the expected order of the cells
+        is the same.
     score : {"logit", "probability"}
         What of the target is averaged.
     baseline : {"silence", "noise_floor", "mean_spectrum"}

@@ -18,7 +18,9 @@ def synthetic(
 
     A recording depends on the seed, its speaker, digit and repetition alone: asking for more of them, or for another
     sample rate, does not change what is said or how. Each clip's ``truth`` holds "times" (frames,) in s, "f0"
-    (frames,) in Hz, 0 where there is no voice, and "formants" (frames, 4) in Hz.
+    (frames,) in Hz, 0 where there is no voice, and "formants" (frames, 4) in Hz. Where the speaker's sex is to be heard is in
+    "boxes.sex" (n, 4), rows of start and end in s and lowest and highest frequency in Hz: around the F0 ("boxes.sex_f0") and
+    the formants ("boxes.sex_formants") of the voiced parts.
 
     Parameters
     ----------

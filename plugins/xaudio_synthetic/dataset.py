@@ -12,6 +12,7 @@ import numpy as np
 from xaudio import Clip, Recording, SpeakerDataset, speaker_folds
 
 from .articulation import VOICED, articulate
+from .evidence import sex_boxes
 from .synthesis import synthesise
 from .voice import FEMALE, MALE, Voice, sex_of, voice_of
 
@@ -55,7 +56,12 @@ class Reader:
             labels=recording.labels,
             speaker=recording.speaker,
             source=recording.source,
-            truth={"times": tracks.times, "f0": np.where(tracks.voicing > VOICED, tracks.f0, 0.0), "formants": tracks.formants},
+            truth={
+                "times": tracks.times,
+                "f0": np.where(tracks.voicing > VOICED, tracks.f0, 0.0),
+                "formants": tracks.formants,
+                **sex_boxes(tracks),
+            },
         )
 
     def fingerprint(self, recordings: Sequence[Recording]) -> str:

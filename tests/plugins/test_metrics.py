@@ -6,11 +6,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from xaudio import Clip, Explanation, ModelError, create
+from xaudio import Clip, DataError, Explanation, ModelError, create
 from xaudio_metrics import _metrics
 
 NAMES = ("conservation", "silence", "sparseness", "complexity")
@@ -38,8 +39,10 @@ def explanation(relevance, sound=None, logits=(2.0, -1.0), target=0):
 
 
 def measure(name, *explanations):
-    (result,) = create("metric", name)(None, explanations).items()
+    metric = create("metric", name)
+    (result,) = metric(None, explanations).items()
     assert result[0] == name
+    assert set(metric.better) == {name}
     json.dumps(result[1].tolist(), allow_nan=False)
     return result[1]
 
@@ -144,17 +147,30 @@ def test_silence_of_a_spectrogram():
     assert value == pytest.approx(silent.mean(), abs=1 / shape[1])
 
 
-def test_nothing_to_measure():
-    for name in NAMES:
-        assert measure(name).shape == (0,)
-
-
-def test_different_shapes_are_refused():
-    with pytest.raises(ModelError, match="of one shape"):
-        measure("sparseness", explanation(np.ones((1, 4))), explanation(np.ones((1, 5))))
-
-
 @pytest.mark.parametrize("name", NAMES)
-def test_relevance_that_is_not_a_number_is_refused(name):
-    with pytest.raises(ModelError, match=r"some\.wav holds NaN"):
-        measure(name, explanation(np.full((2, SAMPLES), np.inf)))
+def test_what_no_metric_can_measure_is_refused(name):
+    for given, error, message in (
+        ([], DataError, "no explanations"),
+        ([explanation(np.ones((1, 4))), explanation(np.ones((1, 5)))], ModelError, "not of one shape"),
+        ([explanation(np.full((2, SAMPLES), np.inf))], ModelError, r"some\.wav by \? holds NaN"),
+        ([replace(explanation(np.ones((1, 4))), relevance=np.ones((1, 3)))], ModelError, r"some\.wav by \? has shape \(1, 3\)"),
+    ):
+        with pytest.raises(error, match=message):
+            measure(name, *given)
+
+
+def test_which_values_are_better():
+    found = {name: create("metric", name).better[name] for name in NAMES}
+    assert found == {"conservation": "none", "silence": "lower", "sparseness": "higher", "complexity": "lower"}
+
+
+@pytest.mark.parametrize("name", ["sparseness", "complexity"])
+def test_quantus_agrees(name, many):
+    from xaudio_lrp import _zennit  # noqa: F401 (imports zennit, as quantus does, also beside a broken torchvision)
+
+    quantus = pytest.importorskip("quantus")
+    relevance = np.stack([item.relevance for item in many])
+    oracle = getattr(quantus, name.title())(abs=True, normalise=False, disable_warnings=True)
+    model = torch.nn.Flatten()  # it is not asked
+    expected = oracle(model, relevance, np.zeros(len(many), np.int64), relevance)
+    np.testing.assert_allclose(measure(name, *many), expected, rtol=1e-4)

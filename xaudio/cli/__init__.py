@@ -10,7 +10,7 @@ import typer
 
 from .. import __version__
 from ..errors import XaudioError, XaudioWarning
-from . import bench, data, doctor, explain, plugins, report, train
+from . import bench, cluster, data, doctor, evaluate, explain, groups, plugins, probe, report, train
 
 INTERRUPTED = 130
 """Exit status after Ctrl-C, as shells have it: 128 and the number of the signal."""
@@ -28,7 +28,11 @@ app.add_typer(data.app, name="data")
 app.add_typer(bench.app, name="bench")
 app.command("train")(train.train)
 app.command("explain")(explain.explain)
+app.command("evaluate")(evaluate.evaluate)
 app.command("doctor")(doctor.doctor)
+app.command("probe")(probe.probe)
+app.command("groups")(groups.groups)
+app.command("cluster")(cluster.cluster)
 app.command("report")(report.report)
 
 

@@ -171,8 +171,8 @@ def draw_names(control: str, draws: int) -> list[str]:
 def beside(start: Any, stop: Any, top: Any, share: Any) -> Any:
     """Where a stretch as long as ``start`` to ``stop`` begins that lies in 0 to ``top`` and does not overlap it.
 
-    All are numbers or tensors that broadcast; ``share`` in [0, 1) picks one of the free places, all equally likely. Where there is no room
-    on either side, it is the place that overlaps least.
+    All are numbers or tensors that broadcast; ``share`` in [0, 1) picks one of the free places, all equally likely. Where
+    there is no room on either side, it is the place that overlaps least.
     """
     start, stop, top, share = (torch.as_tensor(value, dtype=torch.float64) for value in (start, stop, top, share))
     length = stop - start

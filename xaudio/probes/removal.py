@@ -150,11 +150,12 @@ class Slots:
         crowded = int(((start < length) & (torch.from_numpy(held.durations) - stop < length)).sum())
         if crowded == len(start):
             raise DataError(
-                f"No stretch as long as {self._shown()} fits beside it in any recording, so it has no control: choose a shorter one."
+                f"No stretch as long as {self._shown()} fits beside it in any recording, so it has no control: "
+                "choose a shorter one."
             )
         notes = [
-            f"in {crowded} of {len(start)} recordings no stretch of the same length fits beside {self._shown()}: there the control is "
-            "the one that overlaps it least"
+            f"in {crowded} of {len(start)} recordings no stretch of the same length fits beside {self._shown()}: "
+            "there the control is the one that overlaps it least"
         ]
         domain = Time(held.classifier.representation.sample_rate, held.classifier.representation.samples)
 
@@ -200,8 +201,8 @@ class Slots:
         if self.stop > end:
             short = int((held.durations < self.stop).sum())
             raise DataError(
-                f"The stretch of {self.start:g} to {self.stop:g} s lies outside {short} of {len(held.durations)} recordings, of which the "
-                f"shortest lasts {end:.3f} s: choose an earlier one, or shares of each recording with unit=share."
+                f"The stretch of {self.start:g} to {self.stop:g} s lies outside {short} of {len(held.durations)} recordings, of "
+                f"which the shortest lasts {end:.3f} s: choose an earlier one, or shares of each recording with unit=share."
             )
 
     def _shown(self) -> str:

@@ -11,11 +11,11 @@ from ..domains import exact, like
 WINDOW = 0.05
 """Seconds of a frame: long enough to tell the harmonics of a low voice apart."""
 
-OVERLAP = 8
+OVERLAP = 6
 """Frames over each sample."""
 
-FINER = 4
-"""At least so many times more frequencies than a frame has samples, so that a frame stretched by 1 / factor fits."""
+FINER = 2
+"""At least so many times more frequencies than a frame has samples: a frame that a factor of 0.5 stretches still fits."""
 
 CHUNK = 2**23
 """Cells that are worked on at once, 128 MB each time they are held."""
@@ -24,11 +24,11 @@ CHUNK = 2**23
 def scaled_sound(waveforms: Tensor, factors: Tensor, sample_rate: int) -> Tensor:
     """Sounds whose frequencies are all multiplied by a factor, as long as they were; a factor of 1 gives the sound itself.
 
-    A phase vocoder. The short-time spectrum Z(k, m) is read at k / s, as `xaudio.scaled_frequencies` reads levels: that scales the spectral
-    envelope and the places of the harmonics within a frame, and would leave the frames out of step with each other. So the phases go on from
-    frame to frame at s times each component's own frequency, which is read from its phase in the frames before; all cells around a spectral
-    peak turn together (identity phase locking, Laroche and Dolson 1999), so that the peak keeps its form. What comes to lie above half the
-    sample rate is gone; above s times half the sample rate there is nothing.
+    A phase vocoder. The short-time spectrum Z(k, m) is read at k / s, as `xaudio.scaled_frequencies` reads levels. That scales
+    the spectral envelope and the places of the harmonics within a frame, but would leave the frames out of step with each other:
+    so the phases go on from frame to frame at s times each component's own frequency, which is read from its phases. All cells
+    around a spectral peak turn together (identity phase locking, Laroche and Dolson 1999), so that the peak keeps its form. What
+    comes to lie above half the sample rate is gone; above s times half the sample rate there is nothing.
 
     Parameters
     ----------

@@ -1,0 +1,129 @@
+"""The leaderboard as one page that needs nothing else."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import xaudio
+
+from .results import Metric, Model, Results, Score
+from .table import headline, refusals
+
+KINDS = {".png": "image/png", ".flac": "audio/flac"}
+WIDTH = 160
+"""Of the drawing of an interval, in units of its view box."""
+MARGIN = 4
+
+
+def write_report(folder: Path) -> Path:
+    """Write ``report.html`` from what the folder holds.
+
+    Raises
+    ------
+    ModelError
+        If a file is missing, damaged or of another version.
+    """
+    results = xaudio.read_results(folder / "results.json", Results)
+    models = [shown(model, results) for model in results.models]
+    over = overall(results) if len(models) > 1 else []
+    return xaudio.write_page(folder, __package__, embedded=embedded, results=results, models=models, overall=over)
+
+
+def shown(model: Model, results: Results) -> dict[str, Any]:
+    """What the page shows of a model."""
+    return {
+        "model": model,
+        "headline": headline(model),
+        "refusals": refusals(results.explainers, model),
+        "ranks": ranks(model, results),
+        "columns": [column(model, metric) for metric in results.metrics],
+    }
+
+
+def ranks(model: Model, results: Results) -> list[dict[str, Any]]:
+    """The rows of the table of ranks: an explainer with its score by each metric that knows better from worse."""
+    titles = [metric.title for metric in results.metrics if metric.better != "none"]
+    cells = {(score.explainer, score.column): score for score in model.scores}
+    return [
+        {
+            "explainer": name,
+            "milliseconds": model.milliseconds.get(name),
+            "scores": [cells[name, title] for title in titles],
+        }
+        for name in results.explainers
+    ]
+
+
+def column(model: Model, metric: Metric) -> dict[str, Any]:
+    """A metric with its table, the best first, and the drawing of each interval on one scale."""
+    scores = model.column(metric.title)
+    known = [score for score in scores if score.mean is not None]
+    reasons = {score.refused for score in scores}
+    low = min((score.low for score in known if score.low is not None), default=0.0)
+    high = max((score.high for score in known if score.high is not None), default=1.0)
+    rows = [
+        {"score": score, "drawing": drawing(score, low, high), "ms": model.milliseconds.get(score.explainer)} for score in scores
+    ]
+    return {
+        "metric": metric,
+        "rows": rows,
+        "low": low,
+        "high": high,
+        "best": [score.explainer for score in known if score.rank == 1],
+        "reason": next(iter(reasons)) if not known and len(reasons) == 1 else None,
+    }
+
+
+def drawing(score: Score, low: float, high: float) -> dict[str, float] | None:
+    """Positions of an interval, its mean and 0 (-1 if it is outside) on a scale from low to high; None without a value."""
+    if score.mean is None or score.low is None or score.high is None:
+        return None
+    span = (high - low) or 1.0
+
+    def place(value: float) -> float:
+        return round(MARGIN + (WIDTH - 2 * MARGIN) * (value - low) / span, 1)
+
+    return {
+        "low": place(score.low),
+        "high": place(score.high),
+        "mean": place(score.mean),
+        "zero": place(0.0) if low < 0 < high else -1,
+    }
+
+
+def overall(results: Results) -> list[dict[str, Any]]:
+    """Ranks of each explainer in all models, for each metric that knows better from worse."""
+    titles = [metric.title for metric in results.metrics if metric.better != "none"]
+    cells = [{(score.explainer, score.column): score.rank for score in model.scores} for model in results.models]
+    return [
+        {"explainer": name, "ranks": [_together([found[name, title] for found in cells]) for title in titles]}
+        for name in results.explainers
+    ]
+
+
+def _together(found: Sequence[int | None]) -> dict[str, Any]:
+    known = [rank for rank in found if rank is not None]
+    text = " ".join("–" if rank is None else str(rank) for rank in found)
+    return {"text": text, "mean": sum(known) / len(known) if known else None}
+
+
+def embedded(path: Path) -> str:
+    """A file as a data address, or "" where there is none, such as a sound that would be silent."""
+    if not path.exists():
+        return ""
+    content = _small(path) if path.suffix == ".png" else path.read_bytes()
+    return f"data:{KINDS[path.suffix]};base64,{base64.b64encode(content).decode()}"
+
+
+def _small(path: Path) -> bytes:
+    """A picture with 64 colours, a third of the size: there are hundreds on the page."""
+    from PIL import Image
+
+    content = io.BytesIO()
+    with Image.open(path) as picture:
+        picture.convert("RGB").quantize(64).save(content, "PNG", optimize=True)
+    return content.getvalue()

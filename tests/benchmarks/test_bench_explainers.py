@@ -1,0 +1,411 @@
+"""The leaderboard: explainers by metrics on models, from the command line to the page."""
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy.stats import spearmanr
+from typer.testing import CliRunner
+
+import xaudio
+from xaudio import DataError, ModelError, PluginError
+from xaudio.cli import app
+from xaudio.registry import registry
+from xaudio_bench_explainers.benchmark import _name, all_explainers, for_each
+from xaudio_bench_explainers.report import drawing
+from xaudio_bench_explainers.results import Metric, Results, Score
+from xaudio_bench_explainers.scores import agreement
+from xaudio_bench_explainers.table import table_text
+
+RESULTS = Path(__file__).parents[2] / "benchmarks" / "results"
+SPEECH = "synthetic:speakers=8,repetitions=1"
+EXPLAINERS = "gradient,lrp:composite=epsilon_gamma"
+METRICS = "sparseness,complexity,conservation"
+
+PLUGIN = '''
+import os, time
+import numpy as np
+from xaudio import ModelError, hookimpl
+
+def doubled(*, seconds: float = 0.0):
+    """Features, slowly."""
+    def explain(model, features, target):
+        time.sleep(seconds)
+        return 2 * features
+    return explain
+
+def refusing():
+    def explain(model, features, target):
+        raise ModelError("refusing wants another model.")
+    return explain
+
+class Largest:
+    better = {"largest": "higher", "place": "none"}
+    def __call__(self, classifier, explanations):
+        relevance = np.stack([item.relevance.ravel() for item in explanations])
+        return {"largest": relevance.max(1), "place": relevance.argmax(1)}
+
+def largest():
+    """The largest relevance."""
+    return Largest()
+
+class Label:
+    better = {"label": "lower"}
+    needs_truth = True
+    def __call__(self, classifier, explanations):
+        return {"label": np.array([item.label for item in explanations])}
+
+@hookimpl
+def xaudio_explainers():
+    return {"doubled": doubled, "refusing": refusing}
+
+@hookimpl
+def xaudio_metrics():
+    return {"largest": largest, "label": Label}
+'''
+
+
+@pytest.fixture(scope="module")
+def third_party(tmp_path_factory):
+    """A folder with a distribution of its own, found by its entry point once it is on the path."""
+    folder = tmp_path_factory.mktemp("site")
+    (folder / "third_party_plugin.py").write_text(PLUGIN)
+    information = folder / "third_party-1.0.dist-info"
+    information.mkdir()
+    (information / "METADATA").write_text("Metadata-Version: 2.1\nName: third-party\nVersion: 1.0\n")
+    (information / "entry_points.txt").write_text("[xaudio]\nthird-party = third_party_plugin\n")
+    return folder
+
+
+@pytest.fixture
+def installed(third_party, monkeypatch):
+    monkeypatch.syspath_prepend(third_party)
+    registry.cache_clear()
+    yield third_party
+    registry.cache_clear()
+    sys.modules.pop("third_party_plugin", None)
+
+
+def leaderboard(models, **options):
+    given = {"datasets": SPEECH, "explainers": EXPLAINERS, "metrics": METRICS, "recordings": 9, "examples": 1, "device": "cpu"}
+    return xaudio.create("benchmark", "explainers", models=models, **{**given, **options})
+
+
+@pytest.fixture(scope="module")
+def two_models(tmp_path_factory, run_folder):
+    """The same model in two folders of one name."""
+    folders = [tmp_path_factory.mktemp("models") / name / "audionet" for name in ("first", "second")]
+    for folder in folders:
+        shutil.copytree(run_folder, folder)
+    return tuple(str(folder) for folder in folders)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory, two_models):
+    out = tmp_path_factory.mktemp("leaderboard")
+    leaderboard(two_models)(out)
+    return out
+
+
+def read(folder):
+    return Results.model_validate_json((folder / "results.json").read_text())
+
+
+def numbers(folder):
+    """Everything but how long it took."""
+    content = read(folder).model_dump()
+    for model in content["models"]:
+        del model["milliseconds"]
+    return content
+
+
+def test_every_combination_is_in_the_results(folder, two_models):
+    results = read(folder)
+    assert results.explainers == ["gradient", "lrp:composite=epsilon_gamma", "amplitude", "random"]
+    assert [model.name for model in results.models] == ["first/audionet", "second/audionet"]
+    for model in results.models:
+        cells = {(score.explainer, score.column) for score in model.scores}
+        assert cells == {(name, metric.title) for name in results.explainers for metric in results.metrics}
+        assert all(score.refused is None and score.recordings == 9 for score in model.scores)
+        assert all(score.low <= score.mean <= score.high for score in model.scores)
+        assert set(model.milliseconds) == set(results.explainers)
+        assert min(model.milliseconds.values()) > 0
+        assert [score.rank for score in model.scores if score.column == "conservation"] == [None] * 4
+    assert results.models[0].scores == results.models[1].scores
+
+
+def test_a_cell_is_the_mean_over_recordings_the_model_never_heard(folder, run_folder):
+    results = read(folder)
+    model = results.models[0]
+    classifier = xaudio.load_model(run_folder, "cpu")
+    dataset, heard_never = xaudio.held_out(classifier, SPEECH)
+    assert set(model.indices) <= set(heard_never.tolist())
+    explanations = xaudio.explain(classifier, [dataset[index] for index in model.indices], explainer="gradient", resampling="fft")
+    values = xaudio.create("metric", "sparseness")(classifier, explanations)["sparseness"]
+    (cell,) = [score for score in model.scores if (score.explainer, score.column) == ("gradient", "sparseness")]
+    assert cell.mean == pytest.approx(values.mean())
+    assert (cell.low, cell.high) == pytest.approx(xaudio.bootstrap_interval(values)[1:])
+    right = [item.predicted == item.label for item in explanations]
+    assert model.accuracy == np.mean(right)
+
+
+def test_the_page_holds_everything_and_needs_nothing_else(folder):
+    page = (folder / "report.html").read_text()
+    assert not re.search(r'(src|href)="(?!data:)', page)
+    assert "http" not in page.replace("http-equiv", "")
+    assert len(re.findall(r'<img [^>]*src="data:image/png', page)) == 2 * 4
+    assert len(re.findall(r'<audio [^>]*src="data:audio/flac', page)) >= 2
+    assert len(re.findall(r"<svg [^>]*aria-label", page)) == 2 * 3 * 4
+    for name in read(folder).explainers:
+        assert page.count(f'<th scope="row">{name}</th>') == 1 + 2 * (1 + 3)
+
+    class Nesting(HTMLParser):
+        def __init__(self):
+            super().__init__()
+            self.open = []
+
+        def handle_starttag(self, tag, attributes):
+            if tag not in ("meta", "img", "line", "circle"):
+                self.open.append(tag)
+
+        def handle_endtag(self, tag):
+            assert self.open.pop() == tag
+
+    parser = Nesting()
+    parser.feed(page)
+    assert parser.open == []
+
+
+def test_column_heads_are_buttons_that_sort(folder):
+    page = (folder / "report.html").read_text()
+    tables = re.findall(r"<table.*?</table>", page, re.S)
+    sortable = [table for table in tables if "<button" in table]
+    assert len(sortable) == 1 + 2 * (1 + 3)
+    for table in sortable:
+        width = len(re.findall("<th", re.search(r"<thead>(.*?)</thead>", table, re.S)[1]))
+        for row in re.findall(r"<tr.*?</tr>", re.search(r"<tbody>(.*?)</tbody>", table, re.S)[1], re.S):
+            assert len(re.findall("<t[hd]", row)) == width
+    assert "aria-sort" in page
+
+
+def test_the_same_command_goes_on_and_gives_the_same(folder, two_models, monkeypatch):
+    def explained(*arguments, **options):
+        raise AssertionError("explained again")
+
+    before = read(folder)
+    monkeypatch.setattr("xaudio.scoring.explain_prepared", explained)
+    leaderboard(two_models)(folder)
+    assert read(folder) == before
+
+
+@pytest.mark.parametrize(
+    ("other", "message"),
+    [
+        ({"seed": 1}, "data was .*, now|seed was 0, now 1"),
+        ({"recordings": 8}, "recordings was 9, now 8"),
+        ({"metrics": "sparseness"}, "metrics was .* now"),
+        ({"explainers": "gradient"}, "explainers was .* now"),
+        ({"datasets": "synthetic:speakers=8,repetitions=2"}, "data was"),
+        ({"min_accuracy": 0.2}, "min_accuracy was None, now 0.2"),
+    ],
+)
+def test_other_settings_in_the_same_folder_are_refused(folder, two_models, other, message):
+    with pytest.raises(ModelError, match=message) as caught:
+        leaderboard(two_models, **other)(folder)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_model_trained_anew_in_its_folder_is_noticed(tmp_path, run_folder, spectrogram_run_folder):
+    model = tmp_path / "model"
+    shutil.copytree(run_folder, model)
+    leaderboard((str(model),), explainers="amplitude", metrics="sparseness", examples=0)(tmp_path / "out")
+    shutil.copy(spectrogram_run_folder / "model.safetensors", model)
+    with pytest.raises(ModelError, match=r"models\..*model was"):
+        leaderboard((str(model),), explainers="amplitude", metrics="sparseness", examples=0)(tmp_path / "out")
+
+
+def test_a_third_party_joins_by_being_installed(tmp_path, run_folder, installed, capsys):
+    assert {"doubled", "refusing"} <= set(all_explainers())
+    leaderboard(
+        (str(run_folder),), explainers="doubled,refusing", metrics="largest,label,sparseness", min_accuracy=0.0, examples=0
+    )(tmp_path)
+    results = read(tmp_path)
+    cells = {(score.explainer, score.column): score for score in results.models[0].scores}
+    assert [metric.title for metric in results.metrics] == ["largest", "place", "label", "sparseness"]
+    assert results.metrics[0].definition == "The largest relevance."
+    assert cells["doubled", "largest"].mean > 0
+    assert cells["doubled", "sparseness"].mean == pytest.approx(cells["amplitude", "sparseness"].mean)
+    assert cells["doubled", "place"].rank is None
+    for metric in results.metrics:
+        assert cells["refusing", metric.title].refused == "refusing wants another model."
+    # A model trained for one step hardly predicts anything rightly.
+    assert cells["doubled", "label"].recordings < 8
+    assert "too few for an interval; expected 8 or more. It is measured on rightly predicted" in cells["doubled", "label"].refused
+    page, printed = (tmp_path / "report.html").read_text(), capsys.readouterr().out
+    for shown in (page, printed):
+        assert "refusing is not measured: refusing wants another model." in shown
+    assert page.count(">refusing wants another model.<") == 4  # a row of each metric
+
+
+def test_a_model_that_did_not_learn_is_named(tmp_path, run_folder, installed, capsys):
+    leaderboard((str(run_folder),), explainers="amplitude", metrics="label", examples=0)(tmp_path)
+    (model,) = read(tmp_path).models
+    assert re.match(r"accuracy \d+% on 9 recordings is not significantly above chance", model.unlearned)
+    assert {score.refused for score in model.scores} == {model.unlearned}
+    assert model.unlearned in capsys.readouterr().out
+    assert model.unlearned.split(";")[0] in (tmp_path / "report.html").read_text()
+
+
+COMMAND = "import sys; sys.argv[0] = 'xaudio'; from xaudio.cli import main; main()"
+
+
+def arguments(run_folder, out):
+    explainers = "doubled:seconds=0.5,gradient"
+    given = f"--explainers {explainers} --metrics largest,sparseness --recordings 40 --examples 0 --device cpu"
+    speech = "synthetic:speakers=8,repetitions=2"  # 40 recordings of the speakers that were held out
+    return ["evaluate", "--model", str(run_folder), "--dataset", speech, *given.split(), "--out", str(out)]
+
+
+def test_a_command_that_was_killed_goes_on_and_gives_the_same(tmp_path, run_folder, third_party):
+    environment = {**os.environ, "PYTHONPATH": str(third_party)}
+
+    def start(name):
+        command = [sys.executable, "-c", COMMAND, *arguments(run_folder, tmp_path / name)]
+        return subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+
+    kept = tmp_path / "killed" / "model0" / "00-doubled-seconds-0-5" / "explanations"
+    for explanations in (16, 32):  # in the middle of the work on the first batch, and on the second
+        process = start("killed")
+        while len(list(kept.glob("[0-9]*"))) < explanations and process.poll() is None:
+            time.sleep(0.02)
+        assert process.poll() is None, process.stderr.read()
+        os.kill(process.pid, signal.SIGKILL)
+        assert process.wait(timeout=60) == -signal.SIGKILL
+        process.stderr.close()
+    assert not (tmp_path / "killed" / "results.json").exists()
+    before = {path: path.stat().st_mtime_ns for path in kept.glob("[0-9]*")}
+    assert len(before) >= 32
+    for name in ("killed", "whole"):
+        process = start(name)
+        errors = process.communicate(timeout=300)[1]
+        assert process.returncode == 0, errors
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+    assert numbers(tmp_path / "killed") == numbers(tmp_path / "whole")
+
+
+def run(*given, status=0):
+    done = CliRunner().invoke(app, [str(item) for item in given])
+    assert done.exit_code == status or isinstance(done.exception, xaudio.XaudioError), done.output
+    return done
+
+
+def test_evaluate_prints_a_table_or_json(tmp_path, run_folder):
+    given = ["evaluate", "--model", run_folder, "--dataset", SPEECH, "--explainers", "gradient", "--metrics", "sparseness"]
+    given += ["--recordings", 8, "--examples", 0, "--device", "cpu", "--out", tmp_path]
+    table = run(*given).stdout
+    assert re.search(r"^audionet: digit of synthetic speech .* accuracy \d+% on 8 recordings \(chance \d+%\)$", table, re.M)
+    for name in ("gradient", "amplitude", "random"):
+        assert re.search(rf"^{name} +[\d.]+ +[\d.]+ \[[\d.]+, [\d.]+\] [123]$", table, re.M), table
+    content = json.loads(run(*given, "--json").stdout)
+    assert content == json.loads((tmp_path / "results.json").read_text())
+    assert run("report", tmp_path).stdout == f"Report: {tmp_path / 'report.html'}\n"
+
+
+def test_too_few_recordings_are_one_line(tmp_path, run_folder):
+    with pytest.raises(DataError, match=r"^5 labelled recordings of synthetic .* too few for an interval; expected 8 or more"):
+        leaderboard((str(run_folder),), recordings=5)(tmp_path)
+
+
+def test_wrong_choices_are_named_before_anything_runs(tmp_path, run_folder):
+    with pytest.raises(PluginError, match="Unknown explainer 'lpr'"):
+        leaderboard((str(run_folder),), explainers="lpr")
+    with pytest.raises(PluginError, match="Unknown metric 'sparsness'"):
+        leaderboard((str(run_folder),), metrics="sparsness")
+    with pytest.raises(PluginError, match="--examples -1 must be 0 or more"):
+        leaderboard((str(run_folder),), examples=-1)
+    with pytest.raises(PluginError, match=r"--min-accuracy 70 must lie between 0 and 1"):
+        leaderboard((str(run_folder),), min_accuracy=70)
+    with pytest.raises(PluginError, match="--data names 2 for 3 models; give one for all, or one for each"):
+        leaderboard(("a", "b", "c"), data=("x", "y"))
+    with pytest.raises(PluginError, match="needs trained models"):
+        leaderboard(())(tmp_path)
+    with pytest.raises(ModelError, match="is not the run folder of a model"):
+        leaderboard((str(tmp_path),))(tmp_path / "out")
+    assert for_each("--data", ["x"], 3) == ["x"] * 3
+    assert for_each("--data", ["x", "y"], 2) == ["x", "y"]
+
+
+def test_everything_installed_is_measured_unless_some_is_named(run_folder):
+    made = leaderboard((str(run_folder),), explainers="", metrics="")
+    assert set(made.metrics) == set(xaudio.names("metric"))
+    assert set(xaudio.names("explainer")) - {"lrp"} < set(made.explainers)
+    assert "lrp:composite=epsilon_plus" in made.explainers
+    assert "lrp" not in made.explainers
+
+
+def test_models_are_told_apart_by_as_much_of_their_path_as_it_takes():
+    assert _name("runs/a", ("runs/a", "runs/b")) == "a"
+    assert _name("x/runs/a", ("x/runs/a", "y/runs/a", "b")) == "x/runs/a"
+    assert _name("a", ("a", "a")) == "a"
+
+
+def score(explainer, column, mean, refused=None, **more):
+    bounds = {"low": None, "high": None} if mean is None else {"low": mean - 1, "high": mean + 1}
+    return Score(explainer=explainer, column=column, recordings=9, mean=mean, rank=None, refused=refused, **{**bounds, **more})
+
+
+def column(title, better):
+    return Metric(metric=title, name=title, title=title, better=better, needs_truth=False, definition="")
+
+
+def test_agreement_is_the_rank_correlation_of_means_in_the_better_direction():
+    rng = np.random.default_rng(0)
+    values = {"up": rng.normal(size=7), "down": rng.normal(size=7), "no": rng.normal(size=7)}
+    scores = [score(str(i), name, float(value)) for name, found in values.items() for i, value in enumerate(found)]
+    scores += [score("x", "up", 1.0), score("x", "down", None, refused="no")]
+    scores += [score(str(i), "rare", 1.0 * i) for i in range(3)]
+    metrics = [column("up", "higher"), column("down", "lower"), column("no", "none"), column("rare", "higher")]
+    titles, matrix = agreement(scores, metrics)
+    assert titles == ["up", "down", "rare"]
+    assert matrix[0][1] == pytest.approx(-spearmanr(values["up"], values["down"]).statistic)
+    assert matrix[1][1] == pytest.approx(1)
+    assert matrix[0][2] is None
+
+
+def test_drawings_lie_on_one_scale():
+    assert drawing(score("a", "b", None), 0, 1) is None
+    assert drawing(score("a", "b", 1.0), 0, 2) == {"low": 4, "mean": 80, "high": 156, "zero": -1}
+    assert drawing(score("a", "b", 0.0), -1, 1)["zero"] == 80
+    assert drawing(score("a", "b", 1.0, low=1.0, high=1.0), 1, 1)["mean"] == 4
+
+
+def test_tables_are_cut_where_the_terminal_ends(folder):
+    results = read(folder)
+    narrow, wide = table_text(results, 60), table_text(results, 400)
+    assert len(re.findall("^explainer", narrow, re.M)) == 2 * 3
+    assert len(re.findall("^explainer", wide, re.M)) == 2
+
+
+def test_the_published_schema_is_that_of_the_code():
+    assert json.loads((RESULTS / "schema-explainers.json").read_text()) == Results.model_json_schema(mode="serialization")
+
+
+def test_damaged_results_are_named(folder, tmp_path):
+    content = json.loads((folder / "results.json").read_text())
+    shutil.copy(folder / "run.json", tmp_path)
+    for change, message in (
+        ({"format": 0}, "has format 0; this version reads format 1"),
+        ({"level": "x"}, r"is damaged \(level"),
+    ):
+        (tmp_path / "results.json").write_text(json.dumps({**content, **change}))
+        with pytest.raises(ModelError, match=message):
+            xaudio.create("benchmark", "explainers").report(tmp_path)

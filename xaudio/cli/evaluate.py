@@ -1,0 +1,68 @@
+"""`xaudio evaluate`: the leaderboard of a single model."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from ..registry import registry
+from .common import DataOption, DeviceOption, JsonOption, SeedOption, print_json, warn_about_plugins
+
+BENCHMARK = "explainers"
+
+
+def evaluate(
+    model: Annotated[Path, typer.Option(help="Run folder of a trained model.")],
+    out: Annotated[Path, typer.Option(help="Folder for the results; the same command goes on in it.")],
+    explainers: Annotated[
+        str,
+        typer.Option(
+            help="Explainers, with options as in lrp:composite=epsilon,gradient, separated by commas; random and amplitude "
+            "are always among them. [default: all]"
+        ),
+    ] = "",
+    metrics: Annotated[str, typer.Option(help="Metrics, with options, separated by commas. [default: all]")] = "",
+    dataset: Annotated[
+        str | None, typer.Option(help="Data set, with options as in synthetic:speakers=40; by default that of the training.")
+    ] = None,
+    data: DataOption = None,
+    recordings: Annotated[int, typer.Option(help="How many recordings that the model never heard, 8 or more.")] = 32,
+    examples: Annotated[int, typer.Option(help="How many of them the report shows with picture and player.", min=0)] = 2,
+    min_accuracy: Annotated[
+        float | None,
+        typer.Option(
+            help="Accuracy on these recordings, 0 to 1, below which explanations are not compared with the truth. "
+            "[default: significantly above chance]"
+        ),
+    ] = None,
+    device: DeviceOption = "auto",
+    seed: SeedOption = 0,
+    as_json: JsonOption = False,
+) -> None:
+    """Measure explainers by metrics on recordings that a model never heard."""
+    from ..allocator import keep_large_buffers
+    from ..runs import output_folder, read_json
+
+    warn_about_plugins()
+    keep_large_buffers()
+    options: dict[str, Any] = {
+        "models": (str(model),),
+        "datasets": dataset or "",
+        "data": () if data is None else (data,),
+        "explainers": explainers,
+        "metrics": metrics,
+        "recordings": recordings,
+        "examples": examples,
+        "min_accuracy": min_accuracy,
+        "device": device,
+        "seed": seed,
+    }
+    benchmark = registry().create("benchmark", BENCHMARK, options)
+    with contextlib.redirect_stdout(sys.stderr) if as_json else contextlib.nullcontext():
+        benchmark(output_folder(out))
+    if as_json:
+        print_json(read_json(out / "results.json"))

@@ -1,0 +1,86 @@
+"""`xaudio probe`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from .common import DataOption, DeviceOption, JsonOption, OutOption, SeedOption, print_json, print_table, warn_about_plugins
+
+if TYPE_CHECKING:
+    from ..probes.results import ProbeResults
+
+Changes = Annotated[
+    list[str],
+    typer.Option(
+        "--change",
+        help="What is removed or moved: band:low=100,high=300 | slots:start=0.1,stop=0.2 | scale:factor=1.5 or "
+        "scale:male=1.5,female=0.66 | level:gain=6 | relevant:explainer=lrp,share=0.1,view=time. Several are separated by "
+        "commas; may be repeated. The guide lists all options.",
+    ),
+]
+
+
+def probe(
+    model: Annotated[Path, typer.Option(help="Run folder of a trained model.")],
+    change: Changes,
+    out: OutOption,
+    dataset: Annotated[str | None, typer.Option(help="Data set, with options; by default that of the training.")] = None,
+    data: DataOption = None,
+    recordings: Annotated[
+        int | None, typer.Option(min=1, help="At most so many test recordings, evenly spread. [default: all]")
+    ] = None,
+    draws: Annotated[int, typer.Option(min=1, help="Of each random control.")] = 20,
+    over: Annotated[Literal["speakers", "recordings"], typer.Option(help="What the bootstrap draws anew.")] = "speakers",
+    batch_size: Annotated[int, typer.Option(help="Recordings at once.", min=1)] = 50,
+    device: DeviceOption = "auto",
+    seed: SeedOption = 0,
+    as_json: JsonOption = False,
+) -> None:
+    """Remove or move what an explanation points at, on a whole test set, beside matched controls."""
+    from ..allocator import keep_large_buffers
+    from ..experiment import held_out
+    from ..pipeline import load_model
+    from ..probes.changes import parse_changes
+    from ..probing import probe as run_probe
+
+    warn_about_plugins()
+    keep_large_buffers()
+    parse_changes(change)  # before anything takes time
+    classifier = load_model(model, device)
+    found, indices = held_out(classifier, dataset, data, seed=seed)
+    if recordings is not None and recordings < len(indices):
+        indices = indices[[len(indices) * position // recordings for position in range(recordings)]]
+    results = run_probe(classifier, found, indices, change, draws=draws, seed=seed, over=over, batch_size=batch_size, folder=out)
+    if as_json:
+        print_json(results.model_dump())
+        return
+    print_table(
+        ["change", "before", "after", "control", "after it", "lowest", "highest", "difference (95 %, points)", "costs more"],
+        _rows(results),
+    )
+    for item in results.changes:
+        print("\n" + "\n".join([control.statement for control in item.controls] + [f"note: {note}" for note in item.notes]))
+    for note in results.notes:
+        print(f"note: {note}")
+    print(f"Report: {out / 'report.html'}")
+
+
+def _rows(results: ProbeResults) -> list[list[str]]:
+    return [
+        [
+            item.change,
+            f"{item.before:.1%}",
+            f"{item.after:.1%}",
+            control.name,
+            f"{control.accuracy:.1%}",
+            f"{control.low:.1%}",
+            f"{control.high:.1%}",
+            f"{100 * control.difference.mean:+.1f} ({100 * control.difference.low:+.1f} to {100 * control.difference.high:+.1f})",
+            control.verdict,
+        ]
+        for item in results.changes
+        for control in item.controls
+    ]

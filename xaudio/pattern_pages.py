@@ -1,0 +1,107 @@
+"""Groups and clusters of explanations as pages that need nothing else."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .cells import CellAxis
+from .clusters import Cluster, ClusterResult, Place
+from .groups import Contrast, GroupRelevance
+from .pages import write_page
+
+KINDS = {".png": "image/png", ".flac": "audio/flac"}
+
+LISTED = 10
+"""Places where groups differ that the table names."""
+
+NAMED = 4
+"""Classes or speakers of a cluster that the table names."""
+
+
+def write_groups_page(folder: Path, result: GroupRelevance, figure: Path) -> Path:
+    """Write ``report.html`` of groups, with the figure in it."""
+    findings = {contrast.group: findings_of(result, contrast) for contrast in result.contrasts}
+    return write_page(
+        folder, __package__, template="groups.html.j2", embedded=embedded, result=result, figure=figure.name, findings=findings
+    )
+
+
+def write_clusters_page(
+    folder: Path, result: ClusterResult, figures: dict[str, str], medoids: dict[tuple[str, int], str]
+) -> Path:
+    """Write ``report.html`` of clusters: each set's figure by its name, each cluster's medoid by the folder of its files."""
+    members = {member.recording: member for member in result.members}
+    return write_page(
+        folder,
+        __package__,
+        template="clusters.html.j2",
+        embedded=embedded,
+        result=result,
+        figures=figures,
+        medoids=medoids,
+        members=members,
+        place=_place_in_words,
+        units={axis.name: axis.unit for axis in result.axes},
+        frequent=frequent,
+    )
+
+
+def findings_of(result: GroupRelevance, contrast: Contrast) -> list[dict[str, Any]]:
+    """Where a contrast is marked, strongest first: runs of neighbouring cells on one axis, single cells on two."""
+    correlation, p = np.array(contrast.correlation), np.array(contrast.p_corrected)
+    marked = p <= result.level
+    if marked.ndim == 1:
+        sign = np.sign(correlation) * marked
+        edges = np.flatnonzero(np.diff(sign, prepend=0, append=0))
+        runs = [np.arange(start, stop) for start, stop in pairwise(edges) if sign[start]]
+        cells = [(_range(result.axes[0], run[0], run[-1]), correlation[run], p[run]) for run in runs]
+    else:
+        places = np.argwhere(marked)
+        cells = [
+            (
+                ", ".join(_range(axis, index, index) for axis, index in zip(result.axes, place, strict=True)),
+                correlation[tuple(place)].ravel(),
+                p[tuple(place)].ravel(),
+            )
+            for place in places
+        ]
+    found: list[dict[str, Any]] = [
+        {"where": where, "correlation": float(values[np.abs(values).argmax()]), "p": float(chances.min())}
+        for where, values, chances in cells
+    ]
+    return sorted(found, key=lambda item: -abs(item["correlation"]))[:LISTED]
+
+
+def frequent(counts: dict[str, int]) -> str:
+    """The most frequent names with their counts, and how many more there are."""
+    shown = ", ".join(f"{name} {count}" for name, count in list(counts.items())[:NAMED])
+    return f"{shown} and {len(counts) - NAMED} more" if len(counts) > NAMED else shown or "none"
+
+
+def summary_of(cluster: Cluster, axes: list[CellAxis]) -> str:
+    """One line on a cluster, for the terminal."""
+    accuracy = "" if cluster.accuracy is None else f", accuracy {cluster.accuracy:.0%}"
+    distinct = f", most distinct at {_place_in_words(cluster.distinct, {axis.name: axis.unit for axis in axes})}"
+    outliers = f", {len(cluster.outliers)} outliers" if cluster.outliers else ""
+    return (
+        f"cluster {cluster.number}: {len(cluster.recordings)} recordings{accuracy}, {len(cluster.speakers)} speakers"
+        f"{distinct if cluster.distinct else ''}{outliers}"
+    )
+
+
+def _place_in_words(place: Place | None, units: dict[str, str]) -> str:
+    return ", ".join(f"{value:.3g} {units[name]}" for name, value in (place or {}).items())
+
+
+def _range(axis: CellAxis, first: int, last: int) -> str:
+    return f"{axis.edges[first]:.3g} to {axis.edges[last + 1]:.3g} {axis.unit}"
+
+
+def embedded(path: Path) -> str:
+    """A file as a data address, or "" where there is none, such as a sound that would be silent."""
+    return f"data:{KINDS[path.suffix]};base64,{b64encode(path.read_bytes()).decode()}" if path.exists() else ""

@@ -267,3 +267,17 @@ def test_a_network_that_begins_in_place_is_explained_as_it_was_asked():
     read = xaudio.create("representation", "waveform", normalisation="none")
     found = xaudio.explain(network, waveform, sample_rate=8000, representation=read, explainer="amplitude")
     assert np.allclose(found.features[0], waveform, atol=1e-6)
+
+
+def test_the_seed_of_an_explainer(run_folder):
+    """As an option in its name, and by the seed of all, which its own beats."""
+    sound = np.random.default_rng(0).uniform(-0.5, 0.5, 8000).astype(np.float32)
+
+    def relevance(explainer, **options):
+        return xaudio.explain(run_folder, sound, sample_rate=8000, explainer=explainer, **options).relevance
+
+    other = relevance("random:seed=7")
+    assert not np.array_equal(other, relevance("random"))
+    assert np.array_equal(other, relevance("random", seed=7))
+    assert np.array_equal(other, relevance("random:seed=7", seed=3))
+    assert np.array_equal(other, relevance("Random:seed=7"))

@@ -15,7 +15,7 @@ from xaudio import Classifier, DataError, ModelError, PluginError, Recording, Sp
 from xaudio.domains import Frequency, Time
 from xaudio.probes.changes import parse_changes
 from xaudio.probes.heard import Heard, HeldOut, Plan, beside
-from xaudio.probes.moves import Level, Scale, Values
+from xaudio.probes.moves import Level, Scale, Values, root_mean_squares
 from xaudio.probes.relevant import Relevant
 from xaudio.probes.removal import Band, Slots, from_mel, to_mel
 from xaudio.probes.results import ProbeResults
@@ -163,6 +163,15 @@ def test_imputed_bands_are_as_loud_as_promised_and_the_rest_is_untouched(reader)
     assert spectra["noise_floor"][:, core].abs().mean() > 0.3 * before[:, core].abs().mean()
 
 
+def test_noise_with_a_recordings_spectrum_is_as_loud_as_what_it_replaces(reader):
+    sound = torch.zeros(4, SAMPLES)
+    sound[:, 600:1100] = torch.randn(4, 500, generator=torch.Generator().manual_seed(2)) * 0.1
+    found = removed_by(Band(low=500, high=2500, imputation="mean_spectrum"), reader, sound, offsets=600, lengths=500)
+    part = slice(int(600 * SAMPLES / RATE), int(2400 * SAMPLES / RATE))
+    energy = [torch.fft.rfft(x)[:, part].abs().square().sum() for x in (found, sound)]
+    assert float(energy[0] / energy[1]) == pytest.approx(1, abs=0.25)
+
+
 @settings(max_examples=100)
 @given(
     low=st.floats(0, 3000),
@@ -264,6 +273,10 @@ def test_random_stretches_are_as_long_and_each_recordings_own(reader, unit):
     begins = torch.stack([begin for begin, _ in drawn])
     assert (begins.std(0) > 0).all()
     assert len(set(begins[:, 0].tolist())) == 30
+    alike = heard(reader, torch.zeros(2, SAMPLES), lengths=1600)
+    assert slots.elsewhere(alike, 0)[0].unique().numel() == 2  # a place of its own for each recording
+    other = heard(reader, torch.zeros(4, SAMPLES), lengths=lengths, seed=1)
+    assert not torch.equal(slots.elsewhere(other, 0)[0], drawn[0][0])
     alone = slots.elsewhere(heard(reader, torch.zeros(1, SAMPLES), lengths=lengths[2:3], indices=np.array([2])), 5)
     assert torch.equal(alone[0], drawn[5][0][2:3])  # whatever batch a recording is in
 
@@ -384,14 +397,20 @@ def test_a_gain_matters_to_a_model_of_loudness_and_normalising_before_it_takes_i
     assert torch.allclose(logits[:, 7, 1].double(), torch.full((4,), np.log10(0.001**2) + 1 + 3).double(), atol=1e-3)
 
 
+def test_loudness_is_that_of_the_recording_without_the_zeros_around_it():
+    sound = torch.zeros(2, SAMPLES)
+    sound[0, :500], sound[1, 100:2000] = 0.5, -0.25
+    assert root_mean_squares(sound, torch.tensor([500, 1900])).tolist() == pytest.approx([0.5, 0.25])
+
+
 # What explanations point at
 
 
 def by_ramp(model, features, target):
-    """Relevance that grows along the last axis, with a wave on it."""
+    """Relevance that grows along the last axis from far below 0, with a wave on it."""
     del model, target
     places = torch.arange(features.shape[-1], dtype=features.dtype)
-    return (places + 400 * torch.sin(places / 90)).expand_as(features).clone()
+    return (places - 1500 + 400 * torch.sin(places / 90)).expand_as(features).clone()
 
 
 def test_relevant_slots_are_those_one_would_find(reader):
@@ -422,6 +441,19 @@ def test_relevant_slots_are_those_one_would_find(reader):
             assert len(taken) == wanted
             assert all(slot in sounding for slot in taken)
     assert len({tuple(mask[1, 0].tolist()) for mask in masks[1:-1]}) == 5
+
+
+@pytest.mark.parametrize(("wanted", "explained"), [("true", [1, 0, 1]), ("predicted", [0, 0, 0])])
+def test_the_explained_class_is_the_predicted_or_the_true_one(reader, wanted, explained):
+    asked = []
+
+    def explainer(model, features, target):
+        asked.extend(target.tolist())
+        return features.clone()
+
+    quiet = heard(reader, torch.full((3, SAMPLES), 1e-3), labels=torch.tensor([1, 0, 1]))
+    Relevant(target=wanted).masks(quiet, None, explainer, 1)
+    assert asked == explained
 
 
 @pytest.mark.parametrize("view", ["time", "frequency", "time-frequency"])
@@ -495,6 +527,32 @@ def test_removing_the_band_a_model_reads_destroys_it_and_other_bands_do_not(read
     ]
 
 
+def test_models_of_several_folds_are_tested_on_their_own_and_reported_together(reader):
+    data, deaf = data_of(with_a_tone_at_500_hz), classifier_of(Reads(600.0, 700.0))
+    parts = [np.arange(16), np.arange(16, 40)]
+    both = xaudio.probe([reader, deaf], data, parts, "band:low=400,high=600", draws=3).changes[0]
+    alone = xaudio.probe(reader, data, parts[0], "band:low=400,high=600", draws=3).changes[0]
+    assert (both.before, both.after) == (pytest.approx(16 / 40 + 12 / 40), 0.5)  # the second hears no tone at all
+    assert [draw.place for draw in both.controls[0].draws] == [draw.place for draw in alone.controls[0].draws]
+    assert both.controls[0].accuracy == pytest.approx((16 * alone.controls[0].accuracy + 12) / 40)
+    with pytest.raises(ModelError, match="A probe needs models and as many test sets; got 2 and 1"):
+        xaudio.probe([reader, deaf], data, parts[:1], "level:gain=3")
+    with pytest.raises(ModelError, match="only models of several folds can be probed together"):
+        xaudio.probe([reader, linear_on_levels()], data, parts, "level:gain=3")
+
+
+def test_each_control_is_summarised_from_its_own_versions(reader):
+    results = xaudio.probe(reader, data_of(with_a_tone_at_500_hz), np.arange(40), "scale:factor=1.5", draws=3)
+    change = results.changes[0]
+    assert (change.before, change.after) == (1.0, 0.5)
+    assert [(control.name, len(control.draws), control.accuracy) for control in change.controls[1:]] == [
+        ("inverse", 1, 0.5),
+        ("unscaled", 1, 1.0),
+    ]
+    assert change.controls[2].probability_change == pytest.approx(0, abs=1e-4)
+    assert change.controls[2].verdict == "more"
+
+
 def test_results_do_not_depend_on_the_batch_and_follow_the_seed(reader):
     data = data_of(with_a_tone_at_500_hz)
     changes = "slots:start=0.02,stop=0.08,relevant:explainer=input_x_gradient,share=0.5,scale:factor=1.2,band:low=100,high=400"
@@ -509,6 +567,17 @@ def test_results_do_not_depend_on_the_batch_and_follow_the_seed(reader):
             assert [draw.accuracy for draw in first.draws] == [draw.accuracy for draw in second.draws]
             assert first.probability_change == pytest.approx(second.probability_change, abs=1e-5)
     assert runs[1].changes[3].controls[0].draws != runs[2].changes[3].controls[0].draws
+
+
+def test_what_is_random_for_a_recording_does_not_depend_on_the_others(reader, tmp_path):
+    data, found = data_of(with_a_tone_at_500_hz), []
+    for name, indices in (("all", np.arange(40)), ("some", np.arange(8, 40))):
+        xaudio.probe(reader, data, indices, "slots:start=0,stop=0.1", draws=2, folder=tmp_path / name)
+        with (tmp_path / name / "rows-1-slots.csv").open() as file:
+            found.append({row["index"]: float(row["probability random 1"]) for row in csv.DictReader(file)})
+    assert len(found[1]) == 32
+    for index, probability in found[1].items():
+        assert probability == pytest.approx(found[0][index], abs=1e-5)
 
 
 def test_an_interrupted_probe_goes_on(tmp_path, monkeypatch):
@@ -541,8 +610,10 @@ def test_an_interrupted_probe_goes_on(tmp_path, monkeypatch):
     assert classifier.network.calls == 5
     strip = {"rows": None}
     assert [change.model_copy(update=strip) for change in again.changes] == whole.changes
-    (tmp_path / "rows-1-band.csv").write_text("index\n1\n")  # damaged: made again
-    assert xaudio.probe(classifier, data, np.arange(40), changes, draws=3, folder=tmp_path) == again
+    other = [",".join(["index", "speaker", "label", *"abcdefghij"]), *(f"{index},s,0" + ",0" * 10 for index in range(40))]
+    for damaged in ("index\n1\n", "", "\n".join(other)):
+        (tmp_path / "rows-1-band.csv").write_text(damaged)  # made again
+        assert xaudio.probe(classifier, data, np.arange(40), changes, draws=3, folder=tmp_path) == again
     with pytest.raises(ModelError, match="draws"):
         xaudio.probe(classifier, data, np.arange(40), changes, draws=4, folder=tmp_path)
 
@@ -579,6 +650,7 @@ def test_as_many_draws_as_costly_as_the_change_take_the_verdict_away(reader):
     assert change.controls[0].as_costly > 1
     assert change.controls[0].difference.high < 0
     assert change.controls[0].verdict == "not more"
+    assert "costs more than the control on average, but some draws cost as much" in change.controls[0].statement
 
 
 def lambda_tones(rng, label):

@@ -20,9 +20,9 @@ from xaudio import AudioError, DataError, Experiment, ModelError, OutputError, P
 from xaudio.classifier import new_classifier
 from xaudio.initialisation import feature_statistics, initialise
 from xaudio.preparation import prepare_dataset
+from xaudio.runs import first_difference
 from xaudio.settings import TrainingSettings, settings_for
 from xaudio.tensors import read_tensors
-from xaudio.runs import first_difference
 from xaudio.training import Examples, _Order, _Step, evaluate, examples, train
 
 CPU = torch.device("cpu")

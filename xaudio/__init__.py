@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from .explanation import Explanation
     from .groups import group_relevance
     from .measuring import check_explanations
-    from .options import parse_spec, split_specs
+    from .options import at_least, parse_spec, split_specs
     from .pages import read_results, write_page
     from .parallel import run_experiments
     from .perturbation import flipped_logits, logits_without, scaled_frequencies
@@ -80,6 +80,7 @@ _LAZY = {
     "ProbeResults": "probes.results",
     "probe": "probing",
     "open_dataset": "datasets",
+    "at_least": "options",
     "parse_spec": "options",
     "split_specs": "options",
     "truth_domain": "truth",
@@ -125,6 +126,7 @@ __all__ = [
     "TrainingResult",
     "XaudioError",
     "XaudioWarning",
+    "at_least",
     "attribute",
     "baseline_features",
     "baseline_waveforms",

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from .audio import make_clip, read_audio
 from .classifier import Classifier, evaluation_mode, run_network
 from .errors import AudioError, ModelError, PluginError, unknown
-from .options import check_options, convert, options_of
+from .options import check_options, convert, options_of, parse_spec
 from .registry import registry
 from .types import Clip, Explainer, Representation
 
@@ -86,7 +86,7 @@ def _output_shape(network: nn.Module, representation: Representation, waveform: 
 
 
 def as_explainer(explainer: str | Explainer, options: dict[str, Any]) -> tuple[Explainer, dict[str, Any]]:
-    """An explainer by name or as a callable, and its name and effective options for the provenance.
+    """An explainer by name, with options as in "lime:seed=1", or as a callable; its name and effective options.
 
     Raises
     ------
@@ -94,7 +94,8 @@ def as_explainer(explainer: str | Explainer, options: dict[str, Any]) -> tuple[E
         If the name or an option is unknown, or options are given to a callable.
     """
     if isinstance(explainer, str):
-        explainer = registry().spelt("explainer", explainer)
+        name, given_there = parse_spec(explainer)
+        explainer, options = registry().spelt("explainer", name), {**given_there, **options}
         factory = registry().factory("explainer", explainer)
         given = check_options(f"explainer {explainer!r}", factory, options)
         defaults = {name: option.default for name, option in options_of(factory).items()}
@@ -146,7 +147,8 @@ def target_indices(target: Any, count: int, classes: Sequence[str]) -> list[int]
     """
     if target is None:
         return None
-    wanted = list(target) if isinstance(target, list | tuple | np.ndarray) else [target] * count
+    target = target.tolist() if isinstance(target, Tensor | np.ndarray) else target
+    wanted = list(target) if isinstance(target, list | tuple) else [target] * count
     if len(wanted) != count:
         raise ModelError(f"{len(wanted)} targets are given for {count} recordings; give one for all, or one for each.")
     return [class_index(item, classes) for item in wanted]

@@ -40,7 +40,7 @@ def attribute(
     PluginError
         If what the explainer returns is not relevance: of another shape, or not finite.
     """
-    with evaluation_mode(classifier.network):
+    with torch.inference_mode(False), evaluation_mode(classifier.network):
         with torch.no_grad():
             features = classifier.features(waveforms)
         find = _together if hasattr(explainer, "with_logits") else _in_turn
@@ -54,18 +54,30 @@ def attribute(
             f"The explainer {name!r} returned {shape}; expected relevance shaped like the features, {tuple(features.shape)}."
         )
     if not torch.isfinite(relevance).all():
-        raise PluginError(
-            f"The explainer {name!r} returned relevance that is NaN or infinite; try other options, such as a larger epsilon."
-        )
+        raise PluginError(f"The explainer {name!r} returned relevance that is NaN or infinite: {_cause(classifier, features)}.")
     return features, relevance.detach(), logits, logits.argmax(1) if target is None else target
+
+
+def _cause(classifier: Classifier, features: Tensor) -> str:
+    """Why relevance may not be finite, and what to do."""
+    with torch.no_grad(), evaluation_mode(classifier.network):
+        at_zero = classifier.network(torch.zeros_like(features[:1]))
+    if not bool(torch.isfinite(at_zero).all()):
+        return (
+            "the model itself is NaN for features of 0, the baseline of most methods; choose another baseline (noise_floor), or "
+            "let the model divide by no less than a small number"
+        )
+    return "run xaudio doctor on the model, or try other options, such as a larger epsilon of lrp"
 
 
 def _in_turn(
     classifier: Classifier, explainer: Explainer, features: Tensor, target: Tensor | None, sound: Sound
 ) -> tuple[Any, Tensor]:
     """Relevance, after the logits (batch, classes)."""
+    at_once = getattr(explainer, "internal_batch_size", None) or len(features)
     with torch.no_grad():
-        logits = classifier.logits(features.clone())  # a network may begin with an operation in place
+        parts = [classifier.logits(part.clone()) for part in features.split(at_once)]  # it may begin with an operation in place
+    logits = torch.cat(parts)
     chosen = logits.argmax(1) if target is None else target
     with torch.enable_grad():
         return explainer(classifier.network, features.clone(), chosen, **_heard(explainer, sound)), logits

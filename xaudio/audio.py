@@ -131,6 +131,8 @@ def make_clip(samples: Any, sample_rate: int, *, source: str = "array", **fields
     if array.dtype.kind == "u":
         half = 2.0 ** (array.dtype.itemsize * 8 - 1)
         array = (array - half) / half
+    elif array.dtype.kind == "i" and array.dtype.itemsize > 4:
+        raise AudioError(f"{source}: holds {array.dtype}, whose full scale is not known; give int16, int32 or floats in [-1, 1].")
     elif array.dtype.kind == "i":
         array = array / -float(np.iinfo(array.dtype).min)
     elif array.dtype.kind != "f":

@@ -101,7 +101,9 @@ class Classifier:
     def features(self, waveforms: Tensor) -> Tensor:
         """What the network reads of placed waveforms (batch, samples): the representation less the training mean."""
         features = self.representation(waveforms)
-        return features if self.mean is None else features - self.mean
+        features = features if self.mean is None else features - self.mean
+        weight = next((weight for weight in self.network.parameters() if weight.is_floating_point()), features)
+        return features.to(weight.dtype)
 
     def logits(self, features: Tensor) -> Tensor:
         """Logits (batch, classes) of features.

@@ -5,95 +5,20 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt
+from pydantic import NonNegativeInt, PositiveInt
 
-from .cells import Align, CellAxis, Cells, Grid, Normalise, relevance_cells
+from .cells import Align, Cells, Normalise, relevance_cells
 from .errors import DataError
 from .explanation import Explanation
 from .options import convert
-from .runs import write_rows
+from .pattern_results import Cluster, ClusterResult, ClusterSet, Member, Place
 from .spectral import Spectrum, default_neighbours, embedding_of, outliers_of, spectral_clusters
 from .types import FloatArray, IntArray
 
 FEWEST = 12
 """Recordings without which there is no graph of neighbours to speak of."""
-
-Place = dict[str, float]
-"""A cell by the middle of its bin on each axis, such as {"frequency": 440.0}."""
-
-
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Member(_Part):
-    """One recording."""
-
-    recording: int = Field(description="Index into the explanations.")
-    source: str
-    speaker: str | None
-    labels: dict[str, str] = Field(description="Class of each task, as far as it is known.")
-    explained: str
-    predicted: str
-    right: bool | None = Field(description="Whether the prediction is the label, where it is known.")
-    set: str
-    cluster: int = Field(description="Within its set, from 1, the largest first.")
-    medoid: bool
-    outlier: bool
-    distance: float = Field(description="Mean distance to the nearest neighbours.")
-    embedding: tuple[float, float] = Field(description="Place in the picture of the set.")
-
-
-class Cluster(_Part):
-    """Recordings whose relevance is alike."""
-
-    number: int
-    recordings: list[int]
-    medoid: int = Field(description="The recording with the smallest sum of distances to the others.")
-    outliers: list[int]
-    mean: Grid = Field(description="Mean relevance.")
-    peak: Place = Field(description="The cell of the largest mean relevance.")
-    distinct: Place | None = Field(description="The cell where the mean exceeds that of the other recordings most; None if none.")
-    cut: float = Field(description="Share of the cluster's affinities that lead out of it: 0 for an island.")
-    accuracy: float | None
-    predicted: dict[str, int]
-    labels: dict[str, dict[str, int]] = Field(description="Recordings of each class, per task.")
-    speakers: dict[str, int]
-
-
-class ClusterSet(_Part):
-    """Recordings that were clustered together."""
-
-    name: str
-    recordings: int
-    neighbours: int
-    eigenvalues: list[float] = Field(description="The smallest of the normalised Laplacian, ascending.")
-    expected: list[float] = Field(description="Their means for recordings without clusters, of the same mean and covariance.")
-    gap: float = Field(description="Between the eigenvalue of the last cluster and the next.")
-    chance: float | None = Field(description="How often recordings without clusters are cut as clearly; None for one cluster.")
-    clusters: list[Cluster]
-
-
-class ClusterResult(_Part):
-    """What `cluster_explanations` found, and the content of ``results.json``."""
-
-    format: Literal[1] = 1
-    result: Literal["clusters"] = "clusters"
-    task: str
-    explainer: str
-    view: str
-    normalise: Normalise
-    align: Align
-    seed: int
-    axes: list[CellAxis]
-    sets: list[ClusterSet] = Field(description="Those with several clusters first, by their gap.")
-    members: list[Member]
-    outside: float = Field(description="Mean share of the magnitude of relevance that lies before or after the recordings.")
-    notes: list[str]
 
 
 @dataclass(frozen=True)
@@ -214,7 +139,7 @@ def cluster_explanations(
         align=align,
         seed=settings.seed,
         axes=list(cells.axes),
-        sets=sorted(found, key=lambda item: (len(item.clusters) == 1, -item.gap)),
+        sets=sorted(found, key=lambda item: (len(item.clusters) == 1, -item.separation)),
         members=sorted(members, key=lambda item: item.recording),
         outside=cells.outside,
         notes=notes,
@@ -286,13 +211,16 @@ def _clustered(
         for row, (index, place) in enumerate(zip(indices, embedding_of(spectrum.affinity), strict=True))
         for record in [records[index]]
     ]
+    eigenvalues = np.append(spectrum.eigenvalues, 2.0)  # the largest there can be
+    last, following = eigenvalues[len(made) - 1 : len(made) + 1]
     found = ClusterSet(
         name=name,
         recordings=len(indices),
         neighbours=neighbours,
         eigenvalues=spectrum.eigenvalues.tolist(),
         expected=spectrum.expected.tolist(),
-        gap=float(np.diff(spectrum.eigenvalues, append=2)[min(len(made), len(spectrum.eigenvalues)) - 1]),
+        gap=float(following - last),
+        separation=float((following - last) / max(following, 1e-12)),
         chance=spectrum.chance,
         clusters=made,
     )
@@ -341,14 +269,3 @@ def _place(values: FloatArray, cells: Cells) -> Place:
     """The middle of the bin with the largest value."""
     where = np.unravel_index(int(values.argmax()), cells.values.shape[1:])
     return {axis.name: float(axis.centres[index]) for axis, index in zip(cells.axes, where, strict=True)}
-
-
-def write_members(result: ClusterResult, path: Path) -> Path:
-    """Write one row per recording: its cluster, and what is known of it."""
-    tasks = sorted({task for member in result.members for task in member.labels})
-    columns = ["recording", "source", "speaker", "explained", "predicted", "set", "cluster", "medoid", "outlier", "distance"]
-    rows = (
-        [*(getattr(member, column) for column in columns), *(member.labels.get(task, "") for task in tasks)]
-        for member in result.members
-    )
-    return write_rows(path, [*columns, *(f"label {task}" for task in tasks)], rows)

@@ -6,18 +6,17 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import factorial, prod
-from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt
+from pydantic import NonNegativeInt, PositiveInt
 
-from .cells import Align, CellAxis, Cells, Grid, Normalise, relevance_cells
+from .cells import Align, Cells, Normalise, relevance_cells
 from .errors import DataError, unknown
 from .explanation import Explanation
 from .options import convert
+from .pattern_results import Contrast, Group, GroupRelevance, Unit
 from .permutation import Tested, permutation_test
-from .runs import write_rows
 from .types import FloatArray, IntArray
 
 Permute = Literal["auto", "speakers", "within-speakers", "recordings"]
@@ -25,55 +24,6 @@ Permute = Literal["auto", "speakers", "within-speakers", "recordings"]
 
 FEWEST = 2
 """Units (speakers or recordings) without which a group cannot be compared."""
-
-
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Group(_Part):
-    """One group of recordings."""
-
-    name: str
-    recordings: int
-    speakers: int | None = Field(description="None where speakers are not known.")
-    accuracy: float | None = Field(description="Of the predictions, where labels are known.")
-    mean: Grid = Field(description="Mean relevance of each cell, over the units of the test.")
-
-
-class Contrast(_Part):
-    """One group against all others."""
-
-    group: str
-    against: str
-    difference: Grid = Field(description="Mean of the group less that of the others.")
-    correlation: Grid = Field(description="Of membership with relevance, in [-1, 1]: the size of the effect.")
-    p: Grid = Field(description="Of each cell by itself.")
-    p_corrected: Grid = Field(description="Corrected for all cells and contrasts (family-wise).")
-    marked: int = Field(description="Cells whose corrected p is at most the level.")
-    smallest_p: float = Field(description="Smallest corrected p: that of any difference at all.")
-
-
-class GroupRelevance(_Part):
-    """What `group_relevance` found, and the content of ``results.json``."""
-
-    format: Literal[1] = 1
-    result: Literal["groups"] = "groups"
-    task: str
-    explainer: str
-    view: str
-    by: str
-    normalise: Normalise
-    align: Align
-    unit: Literal["speakers", "recordings within speakers", "recordings"] = Field(description="What was exchanged.")
-    level: float
-    arrangements: int = Field(description="Arrangements of the groups that were compared.")
-    exact: bool = Field(description="Whether these are all there are.")
-    axes: list[CellAxis]
-    groups: list[Group]
-    contrasts: list[Contrast]
-    outside: float = Field(description="Mean share of the magnitude of relevance that lies before or after the recordings.")
-    notes: list[str]
 
 
 @dataclass(frozen=True)
@@ -240,9 +190,7 @@ def _group_of(item: Explanation, by: str, classes: Mapping[str, Sequence[str]]) 
     return label, known[label] if label < len(known) else f"{by} {label}"
 
 
-def _unit(
-    records: Sequence[_Record], permute: Permute, by_speaker: bool
-) -> Literal["speakers", "recordings within speakers", "recordings"]:
+def _unit(records: Sequence[_Record], permute: Permute, by_speaker: bool) -> Unit:
     """What is exchanged between groups."""
     grouped = [record for record in records if record.group]
     groups_of = defaultdict(set)
@@ -300,6 +248,12 @@ def _notes(cells: Cells, units: _Units, tested: Tested, level: float) -> list[st
     notes = []
     if cells.silent:
         notes.append(f"{cells.silent} recordings have no relevance at all and count as 0.")
+    if units.blocks is not None:
+        pairs = {(int(block), int(group)) for block, group in zip(units.blocks, units.groups, strict=True)}
+        speakers = int(units.blocks.max()) + 1
+        mixed = sum(times > 1 for times in np.bincount([block for block, _ in pairs]))
+        if mixed < speakers:
+            notes.append(f"Of {speakers} speakers, {mixed} have recordings in several groups: the test compares within these.")
     if not tested.correlation.any():
         notes.append("No cell varies between what is exchanged, so nothing can be tested.")
     # Groups of one size may change places without any change of the largest difference.
@@ -344,20 +298,3 @@ def _contrasts(names: Sequence[str], units: _Units, tested: Tested, shape: tuple
             )
         )
     return found
-
-
-def write_cells(result: GroupRelevance, path: Path) -> Path:
-    """Write one row per cell: its edges, the groups' means, and each contrast's difference and p-values."""
-    columns = [f"{axis.name}_{end}" for axis in result.axes for end in ("from", "to")]
-    places = np.indices([len(axis.edges) - 1 for axis in result.axes]).reshape(len(result.axes), -1).T
-    table = [
-        [edge for axis, cell in zip(result.axes, place, strict=True) for edge in axis.edges[cell : cell + 2]] for place in places
-    ]
-    values: dict[str, Grid] = {f"mean {group.name}": group.mean for group in result.groups}
-    for contrast in result.contrasts:
-        title = f"{contrast.group} - {contrast.against}"
-        values |= {f"{title}: difference": contrast.difference, f"{title}: correlation": contrast.correlation}
-        values |= {f"{title}: p": contrast.p, f"{title}: p corrected": contrast.p_corrected}
-    flat = np.array([np.ravel(grid) for grid in values.values()]).T
-    rows = ([*(f"{edge:.6g}" for edge in place), *map(repr, row.tolist())] for place, row in zip(table, flat, strict=True))
-    return write_rows(path, [*columns, *values], rows)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 import re
 import types
 import typing
@@ -214,3 +215,11 @@ def format_spec(name: str, options: Mapping[str, Any]) -> str:
     """The inverse of `parse_spec`, for titles and provenance."""
     shown = {key: "+".join(map(str, value)) if isinstance(value, tuple) else value for key, value in options.items()}
     return name + (":" + ",".join(f"{key}={value}" for key, value in shown.items()) if options else "")
+
+
+def at_least(minimum: float, method: str, **options: float | None) -> None:
+    """Raise `PluginError` for the first option that is below its minimum or no finite number; None passes."""
+    for name, value in options.items():
+        if value is not None and not minimum <= value < math.inf:
+            bound = f"at least {minimum}" if value < minimum else "a finite number"
+            raise PluginError(f"{method}: {name} must be {bound}; got {value}.")

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .cells import CellAxis
-from .clusters import Cluster, ClusterResult, ClusterSet
-from .groups import Contrast, GroupRelevance
+from .pattern_results import Cluster, ClusterResult, ClusterSet, Contrast, GroupRelevance
 from .runs import replaced
 from .types import FloatArray
 
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-RED, BLUE = (0.80, 0.00, 0.10), (0.00, 0.25, 0.80)
+RED, BLUE = "#cc001a", "#0040cc"
 """For and against; they differ in lightness too and are told apart with any common colour blindness."""
 
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#000000", "#999933")
@@ -40,7 +39,7 @@ def figure_of_groups(result: GroupRelevance) -> Figure:
     more = f"; {left_out} groups with less difference are not shown" if left_out else ""
     unit = {"none": "relevance", "positive": "share of positive relevance"}.get(result.normalise, "share of relevance")
     figure.suptitle(
-        f"{result.task} by {result.by}: mean {unit}, {result.view} view, {result.explainer}\n"
+        f"task {result.task}, by {result.by}: mean {unit}, {result.view} view, {result.explainer}\n"
         f"marked: p at most {result.level:g} after correction for all cells, exchanging {result.unit}{more}",
         fontsize="medium",
         parse_math=False,
@@ -99,13 +98,14 @@ def figure_of_set(result: ClusterResult, found: ClusterSet) -> Figure:
     """Eigenvalues, the embedding, and the mean relevance of each cluster of a set."""
     clusters = found.clusters[:SHOWN]
     figure, panels = _panels(2 + len(clusters), 2, 5.0, 3.0)
-    title = f"{result.task}, {found.name}: {found.recordings} recordings, {result.view} view, {result.explainer}"
+    title = f"task {result.task}, {found.name}: {found.recordings} recordings, {result.view} view, {result.explainer}"
     figure.suptitle(title, fontsize="medium", parse_math=False)
     _draw_eigenvalues(panels[0], found)
     _draw_embedding(panels[1], result, found)
-    limit = max(float(np.abs(cluster.mean).max()) for cluster in clusters)
+    means = np.array([cluster.mean for cluster in clusters])
+    limits = float(means.min()), float(means.max())
     for number, (panel, cluster) in enumerate(zip(panels[2:], clusters, strict=False)):
-        _draw_mean(panel, result.axes, cluster, COLOURS[number % len(COLOURS)], limit)
+        _draw_mean(panel, result.axes, cluster, COLOURS[number % len(COLOURS)], limits)
         panel.set_title(f"cluster {cluster.number}: mean of {len(cluster.recordings)}", loc="left", fontsize="small")
     return figure
 
@@ -146,16 +146,17 @@ def _draw_embedding(axes: Axes, result: ClusterResult, found: ClusterSet) -> Non
     )
     axes.set(xlabel="second eigenvector", ylabel="third eigenvector", xticks=[], yticks=[])
     axes.set_title("spectral embedding", loc="left", fontsize="small")
-    axes.legend(fontsize="small", frameon=True, framealpha=0.8)
+    axes.legend(fontsize="small", frameon=False, loc="upper left", bbox_to_anchor=(1, 1))
 
 
-def _draw_mean(panel: Axes, axes: Sequence[CellAxis], cluster: Cluster, colour: str, limit: float) -> None:
+def _draw_mean(panel: Axes, axes: Sequence[CellAxis], cluster: Cluster, colour: str, limits: tuple[float, float]) -> None:
     if len(axes) == 2:
-        _draw_map(panel, axes, np.array(cluster.mean), limit)
+        _draw_map(panel, axes, np.array(cluster.mean), max(map(abs, limits)))
         return
     panel.stairs(np.array(cluster.mean), axes[0].edges, color=colour, fill=True)
     panel.axhline(0, color="0.6", linewidth=0.6)
-    panel.set(xlim=(axes[0].edges[0], axes[0].edges[-1]), ylim=(-1.05 * limit if np.min(cluster.mean) < 0 else 0, 1.05 * limit))
+    space = 0.05 * (limits[1] - limits[0] or 1)
+    panel.set(xlim=(axes[0].edges[0], axes[0].edges[-1]), ylim=(limits[0] - space, limits[1] + space))
     panel.set_xlabel(_label(axes[0]))
 
 

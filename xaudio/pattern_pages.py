@@ -10,9 +10,8 @@ from typing import Any
 import numpy as np
 
 from .cells import CellAxis
-from .clusters import Cluster, ClusterResult, Place
-from .groups import Contrast, GroupRelevance
 from .pages import write_page
+from .pattern_results import Cluster, ClusterResult, Contrast, GroupRelevance, Place
 
 KINDS = {".png": "image/png", ".flac": "audio/flac"}
 
@@ -48,6 +47,7 @@ def write_clusters_page(
         place=_place_in_words,
         units={axis.name: axis.unit for axis in result.axes},
         frequent=frequent,
+        name=lambda source: Path(source).name or source,
     )
 
 
@@ -79,7 +79,7 @@ def findings_of(result: GroupRelevance, contrast: Contrast) -> list[dict[str, An
 
 def frequent(counts: dict[str, int]) -> str:
     """The most frequent names with their counts, and how many more there are."""
-    shown = ", ".join(f"{name} {count}" for name, count in list(counts.items())[:NAMED])
+    shown = ", ".join(f"{name} ({count})" for name, count in list(counts.items())[:NAMED])
     return f"{shown} and {len(counts) - NAMED} more" if len(counts) > NAMED else shown or "none"
 
 
@@ -87,7 +87,7 @@ def summary_of(cluster: Cluster, axes: list[CellAxis]) -> str:
     """One line on a cluster, for the terminal."""
     accuracy = "" if cluster.accuracy is None else f", accuracy {cluster.accuracy:.0%}"
     distinct = f", most distinct at {_place_in_words(cluster.distinct, {axis.name: axis.unit for axis in axes})}"
-    outliers = f", {len(cluster.outliers)} outliers" if cluster.outliers else ""
+    outliers = f", outliers: {len(cluster.outliers)}" if cluster.outliers else ""
     return (
         f"cluster {cluster.number}: {len(cluster.recordings)} recordings{accuracy}, {len(cluster.speakers)} speakers"
         f"{distinct if cluster.distinct else ''}{outliers}"
@@ -95,11 +95,16 @@ def summary_of(cluster: Cluster, axes: list[CellAxis]) -> str:
 
 
 def _place_in_words(place: Place | None, units: dict[str, str]) -> str:
-    return ", ".join(f"{value:.3g} {units[name]}" for name, value in (place or {}).items())
+    return ", ".join(f"{_number(value)} {units[name]}" for name, value in (place or {}).items())
 
 
 def _range(axis: CellAxis, first: int, last: int) -> str:
-    return f"{axis.edges[first]:.3g} to {axis.edges[last + 1]:.3g} {axis.unit}"
+    return f"{_number(axis.edges[first])} to {_number(axis.edges[last + 1])} {axis.unit}"
+
+
+def _number(value: float) -> str:
+    """Three digits, and never a power of ten."""
+    return f"{value:.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 
 def embedded(path: Path) -> str:

@@ -109,8 +109,9 @@ def logits_without(
     def classified(jobs: Tensor) -> Tensor:
         recording, ascending, taken = jobs.unbind(1)
         first = torch.where(ascending == 1, most[recording] - taken, 0)
-        place = places[recording]
-        removed = (place >= first[:, None]) & (place < (first + taken)[:, None])
+        # In 32 bits, as the places are: half the time.
+        place, first, last = places[recording], first.int()[:, None], (first + taken).int()[:, None]
+        removed = (place >= first) & (place < last)
         return classifier.logits(without(recording, removed.view(-1, *scores.shape[1:])))
 
     with evaluation_mode(classifier.network):

@@ -17,9 +17,9 @@ from .attribution import attribute
 from .classifier import Classifier
 from .devices import resolve_device
 from .doctor.probe import warn_about
-from .errors import AudioError
+from .errors import AudioError, DataError
 from .explanation import Explanation
-from .options import convert
+from .options import convert, options_of, parse_spec
 from .preparation import Prepared, place, prepare_clips
 from .registry import registry
 from .runs import versions
@@ -97,7 +97,7 @@ def explain(
     representation : str or Representation, optional
         Name of a plugin or an object; a run folder knows its own.
     explainer : str or callable
-        Name of a plugin, or a callable (model, features, target) -> relevance.
+        Name of a plugin, with options as in "lime:samples=100,seed=1", or a callable (model, features, target) -> relevance.
     target : class name or index, or one per recording, optional
         The class to explain; by default the predicted one.
     device : str
@@ -108,7 +108,8 @@ def explain(
         What to do with a recording that is too long; by default what the model was trained with, else "error".
     resampling : {"soxr", "fft"}
     seed : int, optional
-        Of the placement of short recordings; by default that of the model's training, else 0.
+        Of all that is drawn: the placement of short recordings (by default that of the model's training, else 0), and what
+        the explainer draws, if it has an option of this name that ``explainer`` does not give (by default its own).
     batch_size : int
     view : str, optional
         Domain to bring the relevance to: "time", "frequency" or "time-frequency", the last with options as in
@@ -126,8 +127,10 @@ def explain(
     XaudioError
         If any input does not fit: one line that says which, and what to do.
     """
-    if batch_size < 1:
-        raise AudioError(f"batch_size is {batch_size}; expected 1 or more.")
+    if not isinstance(batch_size, int) or batch_size < 1:
+        raise AudioError(f"batch_size is {batch_size}; expected a whole number, 1 or more.")
+    if not (seed is None or isinstance(seed, int | np.integer)):
+        raise DataError(f"The seed is {seed!r}; expected a whole number, 0 or more.")
     if view is not None:
         parse_view(view)  # before anything takes time
     fit = convert("fit", Fit | None, fit)
@@ -137,7 +140,7 @@ def explain(
     if not clips:
         raise AudioError("There is nothing to explain: the list of recordings is empty.")
     classifier = as_classifier(model, representation, classes).to(resolve_device(device))
-    method, spec = as_explainer(explainer, options)
+    method, spec = as_explainer(explainer, _with_seed(explainer, options, seed))
     read = classifier.representation
     fit = fit or classifier.facts.get("fit", "error")
     seed = classifier.facts.get("seed", 0) if seed is None else seed
@@ -160,6 +163,15 @@ def provenance_of(classifier: Classifier, explainer: dict[str, Any], **rules: An
         "trained_on": classifier.facts.get("data", ""),
         **rules,
     }
+
+
+def _with_seed(explainer: Any, options: dict[str, Any], seed: int | None) -> dict[str, Any]:
+    """The options with a seed, where the explainer draws and has none of its own."""
+    if seed is None or not isinstance(explainer, str):
+        return options
+    name, given = parse_spec(explainer)
+    draws = "seed" in options_of(registry().factory("explainer", name)) and "seed" not in given
+    return {**options, "seed": seed} if draws else options
 
 
 def explain_prepared(

@@ -7,7 +7,9 @@ manipulations of the same size elsewhere, or in another direction. See `xaudio.p
 from __future__ import annotations
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,10 +19,10 @@ from torch import Tensor
 
 from .batching import in_batches
 from .classifier import Classifier, evaluation_mode
-from .errors import DataError, PluginError
+from .errors import DataError, ModelError, PluginError
 from .pages import read_results, write_page
 from .preparation import prepare_dataset
-from .probes.changes import Named, parse_changes
+from .probes.changes import parse_changes
 from .probes.heard import Heard, HeldOut, Plan
 from .probes.moves import root_mean_squares
 from .probes.results import ProbeResults
@@ -34,10 +36,23 @@ BATCH = 50
 """Recordings manipulated at once."""
 
 
+@dataclass(frozen=True, eq=False)
+class _Tested:
+    """A model and its test set."""
+
+    held: HeldOut
+    data: Examples
+    indices: IntArray
+
+    @property
+    def labels(self) -> IntArray:
+        return np.asarray(self.data.labels.cpu().numpy())
+
+
 def probe(
-    classifier: Classifier,
+    classifier: Classifier | Sequence[Classifier],
     dataset: Dataset,
-    indices: IntArray,
+    indices: IntArray | Sequence[IntArray],
     changes: str | Sequence[str],
     *,
     draws: int = 20,
@@ -50,15 +65,15 @@ def probe(
 
     Parameters
     ----------
-    classifier : Classifier
-        On the device to compute on.
+    classifier : Classifier or sequence of Classifier
+        On the device to compute on. Those of several folds are each tested on their own recordings and reported together.
     dataset : Dataset
-    indices : sequence of int
-        Recordings in it that the classifier was not trained on; see `xaudio.held_out`. Those without a label are left out.
+    indices : sequence of int, or one such sequence per classifier
+        Recordings that the classifier was not trained on; see `xaudio.held_out`. Those without a label are left out.
     changes : str or sequence of str
         As in "band:low=100,high=300" or "scale:male=1.5,female=0.66"; several are separated by commas.
     draws : int
-        Of each random control; with fewer than 20 they cannot show that less than one in twenty is as costly.
+        Of each random control; fewer than 20 cannot show that less than one in twenty is as costly.
     seed : int
         What is random for a recording follows from it and from the recording alone.
     over : {"speakers", "recordings"}
@@ -80,39 +95,60 @@ def probe(
     DataError
         If a change does not fit the recordings or the task, or there are too few speakers for an interval.
     ModelError
-        If the folder belongs to other settings.
+        If the classifiers are no folds of one kind of model, or the folder belongs to other settings.
     """
     named = parse_changes(changes)
     if draws < 1 or seed < 0 or batch_size < 1:
         raise PluginError(
-            f"A probe needs 1 draw or more, a seed of 0 or more and a batch of 1 or more; got {draws}, {seed}, {batch_size}."
+            f"A probe needs 1 draw or more, a seed of 0 or more and a batch of 1 or more; got {draws}, {seed} and {batch_size}."
         )
-    chosen = _labelled(classifier, dataset, indices)
-    speakers = np.array(dataset.speakers)[chosen]
-    groups = speakers if over == "speakers" else chosen
+    models, sets = ([classifier], [indices]) if isinstance(classifier, Classifier) else (list(classifier), list(indices))
+    _check_models(models, sets)
+    chosen = [_labelled(model, dataset, given) for model, given in zip(models, sets, strict=True)]
+    together = np.concatenate(chosen)
+    speakers = np.array(dataset.speakers)[together]
+    groups = speakers if over == "speakers" else together
     notes = [*check_groups(groups, over), *dataset.notes]
-    if len(chosen) < len(indices):
-        notes.append(f"{len(indices) - len(chosen)} of {len(indices)} recordings have no label and are left out")
-    data, held = _prepared(classifier, dataset, chosen, draws, seed)
-    plans = [item.change.plan(held) for item in named]  # all that can be wrong is said before anything takes time
+    given_count = sum(len(given) for given in sets)
+    if len(together) < given_count:
+        notes.append(f"{given_count - len(together)} of {given_count} recordings have no label and are left out")
+    tested = [_tested(model, dataset, own, draws, seed) for model, own in zip(models, chosen, strict=True)]
+    # All that can be wrong is said before anything takes time.
+    plans = [[item.change.plan(part.held) for part in tested] for item in named]
     out = None if folder is None else output_folder(Path(folder))
+    names = [str(model.facts.get("run") or model.model_spec.get("name") or type(model.network).__name__) for model in models]
     if out is not None:
-        _begin(out, classifier, dataset, chosen, named, draws, seed, over)
-    found = []
-    for number, (item, plan) in enumerate(zip(named, plans, strict=True), start=1):
-        rows = None if out is None else out / f"rows-{number}-{item.spec.partition(':')[0]}.csv"
-        outcomes = _outcomes(
-            plan, data, held, chosen, speakers, groups, batch_size, rows, f"Probing {item.spec} ({number} of {len(named)})"
+        _begin(
+            out,
+            models[0].device,
+            {
+                "models": names,
+                "task": models[0].task,
+                "data": dataset.title,
+                "fingerprint": dataset.fingerprint(),
+                "recordings": len(together),
+                "changes": [item.spec for item in named],
+                "draws": draws,
+                "seed": seed,
+                "over": over,
+            },
         )
-        found.append(summarise(item.spec, plan, outcomes, classifier.classes, over, None if rows is None else rows.name, seed))
+    labels, found = np.concatenate([part.labels for part in tested]), []
+    for number, (item, own) in enumerate(zip(named, plans, strict=True), start=1):
+        title = f"Probing {item.spec} ({number} of {len(named)})"
+        rows = None if out is None else out / f"rows-{number}-{item.spec.partition(':')[0]}.csv"
+        measure = partial(_measured, own, tested, batch_size, title)
+        predicted, probability = _kept(rows, own[0], together, speakers, labels, measure)
+        outcomes = Outcomes(labels, groups, predicted, probability)
+        found.append(summarise(item.spec, own, outcomes, models[0].classes, over, None if rows is None else rows.name, seed))
     results = ProbeResults(
-        model=str(classifier.facts.get("run") or classifier.model_spec.get("name") or type(classifier.network).__name__),
-        task=classifier.task,
+        models=names,
+        task=models[0].task,
         data=dataset.title,
-        classes=list(classifier.classes),
-        recordings=len(chosen),
+        classes=list(models[0].classes),
+        recordings=len(together),
         speakers=len(set(speakers.tolist())),
-        chance=1 / len(classifier.classes),
+        chance=1 / len(models[0].classes),
         draws=draws,
         seed=seed,
         over=over,
@@ -131,7 +167,24 @@ def report(folder: Path) -> Path:
     return write_page(folder, "xaudio.probes", results=results)
 
 
-def _labelled(classifier: Classifier, dataset: Dataset, indices: IntArray) -> IntArray:
+def _check_models(models: Sequence[Classifier], sets: Sequence[Any]) -> None:
+    if not models or len(models) != len(sets):
+        raise ModelError(f"A probe needs models and as many test sets; got {len(models)} and {len(sets)}.")
+    for model in models[1:]:
+        if _kind(model) != _kind(models[0]):
+            raise ModelError(
+                f"{model.facts.get('run', 'A model')}: differs from {models[0].facts.get('run', 'the first')} in task, classes, "
+                "data or representation; only models of several folds can be probed together."
+            )
+
+
+def _kind(model: Classifier) -> tuple[Any, ...]:
+    read = model.representation
+    axes = tuple((axis.name, len(axis.centres)) for axis in read.axes)
+    return model.task, model.classes, model.facts.get("dataset"), read.sample_rate, read.samples, read.unit, axes
+
+
+def _labelled(classifier: Classifier, dataset: Dataset, indices: Any) -> IntArray:
     """Indices of the recordings with a label that the classifier knows."""
     classes = tuple(dataset.tasks.get(classifier.task, ()))
     if classes != tuple(classifier.classes):
@@ -146,102 +199,79 @@ def _labelled(classifier: Classifier, dataset: Dataset, indices: IntArray) -> In
     return chosen
 
 
-def _prepared(classifier: Classifier, dataset: Dataset, chosen: IntArray, draws: int, seed: int) -> tuple[Examples, HeldOut]:
+def _tested(classifier: Classifier, dataset: Dataset, chosen: IntArray, draws: int, seed: int) -> _Tested:
     """The recordings on the device, and what changes must know of them."""
     facts, read = classifier.facts, classifier.representation
     prepared = prepare_dataset(dataset, read, facts.get("fit"), facts.get("resampling"))
     data = examples(prepared, dataset.labels(classifier.task), chosen, classifier, facts.get("seed", 0))
     levels = root_mean_squares(data.waveforms, data.lengths)
     level = float(levels[levels > 0].median()) if bool((levels > 0).any()) else 0.0
-    return data, HeldOut(classifier, data.lengths.cpu().double().numpy() / read.sample_rate, level, draws, seed)
+    held = HeldOut(classifier, data.lengths.cpu().double().numpy() / read.sample_rate, level, draws, seed)
+    return _Tested(held, data, chosen)
 
 
-def _begin(
-    out: Path,
-    classifier: Classifier,
-    dataset: Dataset,
-    chosen: IntArray,
-    named: Sequence[Named],
-    draws: int,
-    seed: int,
-    over: str,
-) -> None:
+def _begin(out: Path, device: torch.device, settings: dict[str, Any]) -> None:
     """Say in the folder what is done there, unless it belongs to something else."""
-    settings = {
-        "model": str(classifier.facts.get("run", "")),
-        "task": classifier.task,
-        "data": dataset.title,
-        "fingerprint": dataset.fingerprint(),
-        "recordings": len(chosen),
-        "changes": [item.spec for item in named],
-        "draws": draws,
-        "seed": seed,
-        "over": over,
-    }
     refuse_other_settings(out, settings)
     remove_leftovers(out)
-    write_run(out, settings=settings, device=str(classifier.device))
+    write_run(out, settings=settings, device=str(device))
 
 
-def _outcomes(
-    plan: Plan,
-    data: Examples,
-    held: HeldOut,
-    chosen: IntArray,
-    speakers: Any,
-    groups: Any,
-    batch_size: int,
-    path: Path | None,
-    title: str,
-) -> Outcomes:
-    """Predictions before and after a change; read from its rows if an earlier call wrote them, else written there."""
-    versions, labels = ["before", *plan.versions], data.labels.cpu().numpy()
-    columns = [
-        "index",
-        "speaker",
-        "label",
-        *(f"predicted {name}" for name in versions),
-        *(f"probability {name}" for name in versions),
-    ]
-    earlier = None if path is None else _read_rows(path, columns, chosen)
+def _kept(
+    path: Path | None, plan: Plan, indices: IntArray, speakers: Any, labels: IntArray, measure: Callable[[], tuple[Any, Any]]
+) -> tuple[Any, Any]:
+    """Predicted classes and probabilities (recordings, versions) of an earlier call's rows, or measured and written there."""
+    versions = ["before", *plan.versions]
+    kinds = [f"{kind} {name}" for kind in ("predicted", "probability") for name in versions]
+    columns = ["index", "speaker", "label", *kinds]
+    earlier = None if path is None else _read_rows(path, columns, indices)
     if earlier is not None:
-        return Outcomes(labels, groups, *earlier)
-    predicted, probability = _measured(plan, data, held, chosen, batch_size, title)
+        return earlier
+    predicted, probability = measure()
     if path is not None:
-        known = zip(chosen.tolist(), speakers.tolist(), labels.tolist(), strict=True)
+        known = zip(indices.tolist(), speakers.tolist(), labels.tolist(), strict=True)
         rows = ([*row, *predicted[i].tolist(), *map(repr, probability[i].tolist())] for i, row in enumerate(known))
         write_rows(path, columns, rows)
-    return Outcomes(labels, groups, predicted, probability)
+    return predicted, probability
 
 
-def _read_rows(path: Path, columns: Sequence[str], chosen: IntArray) -> tuple[Any, Any] | None:
-    """Predictions and probabilities of a file of rows, or None if it is not there or is another's."""
+def _read_rows(path: Path, columns: Sequence[str], indices: IntArray) -> tuple[Any, Any] | None:
+    """What a file of rows holds, or None if it is not there or is another's."""
     try:
         with path.open(encoding="utf-8", newline="") as file:
             header, *rows = csv.reader(file)
-        if header != list(columns) or [int(row[0]) for row in rows] != chosen.tolist():
+        if header != list(columns) or [int(row[0]) for row in rows] != indices.tolist():
             return None
-        count = (len(columns) - 3) // 2
         values = np.array([row[3:] for row in rows], dtype=np.float64)
     except (OSError, ValueError, IndexError):
         return None
+    count = values.shape[1] // 2
     return values[:, :count].astype(np.int64), values[:, count:]
 
 
-def _measured(plan: Plan, data: Examples, held: HeldOut, chosen: IntArray, batch_size: int, title: str) -> tuple[Any, Any]:
+def _measured(plans: Sequence[Plan], tested: Sequence[_Tested], batch_size: int, title: str) -> tuple[Any, Any]:
     """Predicted class and probability of the true class (recordings, versions), before the change and after."""
-    classifier = held.classifier
+    parts = []
+    with torch.no_grad(), progress(title, sum(len(part.data) for part in tested)) as advance:
+        for plan, part in zip(plans, tested, strict=True):
 
-    with torch.no_grad(), evaluation_mode(classifier.network), progress(title, len(data)) as advance:
+            def measure(positions: Tensor, plan: Plan = plan, part: _Tested = part) -> Tensor:
+                found = _versions(plan, part, positions)
+                advance(len(positions))
+                return found
 
-        def measure(positions: Tensor) -> Tensor:
-            waveforms, labels = data.batch(positions), data.labels[positions]
-            own = chosen[positions.cpu().numpy()]
-            heard = Heard(classifier, waveforms, data.offsets[positions], data.lengths[positions], labels, own, held.seed)
-            logits = torch.cat([heard.logits(waveforms)[:, None], plan.logits(heard)], dim=1).cpu().double()
-            true = labels.cpu()[:, None, None].expand(-1, logits.shape[1], 1)
-            advance(len(positions))
-            return torch.stack([logits.argmax(2).double(), logits.softmax(2).gather(2, true)[..., 0]], dim=2)
-
-        found = in_batches(measure, torch.arange(len(data), device=data.labels.device), size=batch_size).numpy()
+            with evaluation_mode(part.held.classifier.network):
+                positions = torch.arange(len(part.data), device=part.data.labels.device)
+                parts.append(in_batches(measure, positions, size=batch_size).numpy())
+    found = np.concatenate(parts)
     return found[..., 0].astype(np.int64), found[..., 1]
+
+
+def _versions(plan: Plan, part: _Tested, positions: Tensor) -> Tensor:
+    """Predicted class and probability of the true class (batch, versions, 2), float64 on the CPU."""
+    data, classifier = part.data, part.held.classifier
+    waveforms, labels, own = data.batch(positions), data.labels[positions], part.indices[positions.cpu().numpy()]
+    heard = Heard(classifier, waveforms, data.offsets[positions], data.lengths[positions], labels, own, part.held.seed)
+    logits = torch.cat([heard.logits(waveforms)[:, None], plan.logits(heard)], dim=1).cpu().double()
+    true = labels.cpu()[:, None, None].expand(-1, logits.shape[1], 1)
+    return torch.stack([logits.argmax(2).double(), logits.softmax(2).gather(2, true)[..., 0]], dim=2)

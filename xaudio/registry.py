@@ -83,9 +83,10 @@ class Registry:
         return sorted(name for offered, name in self._offers if offered == kind)
 
     def spelt(self, kind: str, name: str) -> str:
-        """A name as its plugin spells it, if it was given with hyphens for underscores or the reverse."""
-        spellings = (name, name.replace("-", "_"), name.replace("_", "-"))
-        return next((spelling for spelling in spellings if (kind, spelling) in self._offers), name)
+        """A name as its plugin spells it, if it differs in hyphens, underscores and capitals only (IntegratedGradients)."""
+        if (kind, name) in self._offers:
+            return name
+        return next((offered for offered in self.names(kind) if _bare(offered) == _bare(name)), name)
 
     def factory(self, kind: str, name: str) -> Callable[..., Any]:
         """Factory of a plugin.
@@ -118,6 +119,10 @@ class Registry:
         """
         factory = self.factory(kind, name)
         return factory(**check_options(f"{kind} {name!r}", factory, options or {}))
+
+
+def _bare(name: str) -> str:
+    return name.replace("-", "").replace("_", "").lower()
 
 
 def _offers_of(module: Any, name: str) -> dict[str, dict[str, Callable[..., Any]]]:

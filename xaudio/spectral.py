@@ -86,12 +86,17 @@ def separations(eigenvalues: FloatArray) -> FloatArray:
 
 
 def surrogate_eigenvalues(values: FloatArray, neighbours: int, last: int, count: int, seed: int) -> FloatArray:
-    """Eigenvalues (count, last + 1) of points without clusters: Gaussian, of the same mean and covariance as the values."""
+    """Eigenvalues (count, last + 1) of points without clusters: Gaussian, with the covariance of the values.
+
+    Their mean and scale are left out, since neighbours do not depend on them.
+    """
     rng = np.random.default_rng(seed)
-    mean, points = values.mean(0), len(values)
+    points, centred = len(values), values - values.mean(0)
+    if values.shape[1] > points:  # only distances matter: as many coordinates as there are points are enough
+        centred = np.transpose(np.linalg.qr(centred.T)[1])
     found = np.zeros((count, last + 1))
     for number in range(count):
-        drawn = mean + rng.standard_normal((points, points)) @ (values - mean) / np.sqrt(points - 1)
+        drawn = rng.standard_normal((points, points)) @ centred
         found[number] = eigenvalues_of(affinity_of(distances_between(drawn), neighbours), last)[0]
     return found
 

@@ -19,9 +19,7 @@ DIGITS = 9
 BoolArray = NDArray[np.bool_]
 
 
-def truth_mask(
-    explanation: Explanation, truth: str | None = None, *, margin_s: float = 0.0, margin_hz: float = 0.0
-) -> BoolArray:
+def truth_mask(explanation: Explanation, truth: str | None = None, *, margin_s: float = 0.0, margin_hz: float = 0.0) -> BoolArray:
     """Cells of an explanation in which the evidence lies.
 
     Parameters

@@ -109,7 +109,7 @@ class Leaderboard:
                     scores=scores,
                     compared=compared,
                     agreement=matrix,
-                    examples=_examples(evaluation, folder, choices.examples, Path(path).name),
+                    examples=_examples(evaluation, folder, choices.examples, _name(path, choices.models)),
                 )
             )
         results = Results(

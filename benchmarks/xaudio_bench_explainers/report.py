@@ -17,6 +17,8 @@ KINDS = {".png": "image/png", ".flac": "audio/flac"}
 WIDTH = 160
 """Of the drawing of an interval, in units of its view box."""
 MARGIN = 4
+MOST = 4
+"""Explainers that a digest names."""
 
 
 def write_report(folder: Path) -> Path:
@@ -34,13 +36,15 @@ def write_report(folder: Path) -> Path:
 
 
 def shown(model: Model, results: Results) -> dict[str, Any]:
-    """What the page shows of a model."""
+    """What the page shows of a model; the first metric that was measured is unfolded."""
+    columns = [column(model, metric) for metric in results.metrics]
+    unfolded = next((item for item in columns if item["reason"] is None), None)
     return {
         "model": model,
         "headline": headline(model),
         "refusals": refusals(results.explainers, model),
         "ranks": ranks(model, results),
-        "columns": [column(model, metric) for metric in results.metrics],
+        "columns": [{**item, "open": item is unfolded} for item in columns],
     }
 
 
@@ -73,9 +77,22 @@ def column(model: Model, metric: Metric) -> dict[str, Any]:
         "rows": rows,
         "low": low,
         "high": high,
-        "best": [score.explainer for score in known if score.rank == 1],
+        "digest": digest(metric, known),
         "reason": next(iter(reasons)) if not known and len(reasons) == 1 else None,
     }
+
+
+def digest(metric: Metric, scores: Sequence[Score]) -> str:
+    """What a metric says, in a few words: who comes first, unless chance does."""
+    first = [score.explainer for score in scores if score.rank == 1]
+    if not scores:
+        return "not measured"
+    if metric.better == "none":
+        return "neither high nor low is better"
+    if "random" in first:
+        return "no explainer does better than random"
+    more = f" and {len(first) - MOST} more that cannot be told apart" if len(first) > MOST else ""
+    return f"first: {', '.join(first[:MOST])}{more}"
 
 
 def drawing(score: Score, low: float, high: float) -> dict[str, float] | None:

@@ -20,12 +20,12 @@ FEWEST = 4
 def metrics_of(evaluations: Sequence[Evaluation]) -> list[Metric]:
     """The columns that the models have between them, each with a title of its own."""
     columns = {(column.metric, column.name): column for found in evaluations for column in found.columns}
-    names = [name for _, name in columns]
+    plain = [name for metric, name in columns if ":" not in metric]
     return [
         Metric(
             metric=metric,
             name=name,
-            title=name if names.count(name) == 1 and ":" not in metric else f"{name} ({metric})",
+            title=name if ":" not in metric and plain.count(name) == 1 else f"{name} ({metric})",
             better=column.better,
             needs_truth=column.needs_truth,
             definition=column.definition,

@@ -37,11 +37,14 @@ def refusals(explainers: Sequence[str], model: Model) -> list[str]:
     for score in model.scores:
         if score.refused and score.explainer not in model.refused:
             found.setdefault((score.column, score.refused), []).append(score.explainer)
-    lines = [f"{explainer} is not measured: {reason}" for explainer, reason in model.refused.items()]
-    able = len(explainers) - len(model.refused)
+    columns: dict[tuple[str, tuple[str, ...]], list[str]] = {}
     for (column, reason), names in found.items():
-        lines.append(f"{column}, {'all explainers' if len(names) == able else ', '.join(names)}: {reason}")
-    return lines
+        columns.setdefault((reason, tuple(names)), []).append(column)
+    able = len(explainers) - len(model.refused)
+    return [f"{explainer} is not measured: {reason}" for explainer, reason in model.refused.items()] + [
+        f"{', '.join(titles)}; {'all explainers' if len(names) == able else ', '.join(names)}: {reason}"
+        for (reason, names), titles in columns.items()
+    ]
 
 
 def _parts(results: Results, model: Model, width: int) -> Iterator[list[list[str]]]:
@@ -51,6 +54,8 @@ def _parts(results: Results, model: Model, width: int) -> Iterator[list[list[str
     start = max(map(len, first)) + max(map(len, second)) + 2
     part, used = [first, second], start
     for metric in results.metrics:
+        if not any(score.mean is not None for score in model.column(metric.title)):
+            continue  # `refusals` says why
         column = _column(model, metric, results.explainers)
         wide = max(map(len, column)) + 2
         if used + wide > width and len(part) > 2:

@@ -7,7 +7,6 @@ import re
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -121,9 +120,7 @@ class Gallery:
         paths = [folder / str(index) / "explanation.safetensors" for index in range(len(clips))]
         if all(path.exists() for path in paths):
             return [Explanation.load(path) for path in paths]
-        name, options = xaudio.parse_spec(method)
-        given: dict[str, Any] = dict(options)
-        found = xaudio.explain(classifier, list(clips), explainer=name, device=self.device, **given)
+        found = xaudio.explain(classifier, list(clips), explainer=method, device=self.device)
         items = found if isinstance(found, list) else [found]
         for path, item in zip(paths, items, strict=True):
             path.parent.mkdir(parents=True, exist_ok=True)

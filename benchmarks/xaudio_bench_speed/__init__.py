@@ -1,4 +1,4 @@
-"""How fast explanations are: xaudio beside zennit and captum, on the same networks and data, in one process."""
+"""How fast explanations are: xaudio beside zennit, captum and Quantus, on the same networks and data, in one process."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -12,10 +12,11 @@ def speed(
     batch: int = 100,
     rounds: int = 5,
     recordings: int = 1000,
+    flips: int = 24,
     device: str = "auto",
     seed: int = 0,
 ) -> Any:
-    """Time xaudio's explainers beside zennit's and captum's.
+    """Time xaudio's explainers beside zennit's and captum's, and its pixel flipping beside Quantus's.
 
     Parameters
     ----------
@@ -28,6 +29,8 @@ def speed(
         How often each side is timed, in turns.
     recordings : int
         Of the long run through `xaudio.explain`, beside a loop written with zennit; 0 leaves it out.
+    flips : int
+        Recordings of pixel flipping, at most; 0 leaves it out.
     device : str
         auto, cpu, cuda, cuda:N or mps.
     seed : int
@@ -35,7 +38,7 @@ def speed(
     """
     from .benchmark import SpeedBenchmark
 
-    return SpeedBenchmark(models, batch, rounds, recordings, device, seed)
+    return SpeedBenchmark(models, batch, rounds, recordings, flips, device, seed)
 
 
 @hookimpl

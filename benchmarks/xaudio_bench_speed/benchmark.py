@@ -16,6 +16,7 @@ import xaudio
 from xaudio import PluginError
 
 from .contenders import Run, long_runs, pairs, unit
+from .flipping import flip
 from .networks import TEXTBOOK, textbook_audionet
 from .report import Long, Results, Row, table_text, write_report
 
@@ -29,22 +30,34 @@ class SpeedBenchmark:
         If a number is too small.
     """
 
-    def __init__(self, models: tuple[str, ...], batch: int, rounds: int, recordings: int, device: str, seed: int) -> None:
-        for name, value, least in (("batch", batch, 1), ("rounds", rounds, 1), ("recordings", recordings, 0), ("seed", seed, 0)):
+    def __init__(
+        self, models: tuple[str, ...], batch: int, rounds: int, recordings: int, flips: int, device: str, seed: int
+    ) -> None:
+        least_of = {
+            "batch": (batch, 1),
+            "rounds": (rounds, 1),
+            "recordings": (recordings, 0),
+            "flips": (flips, 0),
+            "seed": (seed, 0),
+        }
+        for name, (value, least) in least_of.items():
             if value < least:
                 raise PluginError(f"--{name} {value} must be {least} or more.")
-        self.models, self.batch, self.rounds, self.recordings = models, batch, rounds, recordings
+        self.models, self.batch, self.rounds, self.recordings, self.flips = models, batch, rounds, recordings, flips
         self.device, self.seed = xaudio.resolve_device(device), seed
 
     def __call__(self, folder: Path) -> None:
         """Run and write ``results.json`` and ``report.html``."""
         peak = xaudio.matrix_peak(self.device, "float32")
-        rows, longs = [], []
+        rows, longs, flips = [], [], []
         for model in self.models:
             classifier, waveforms = self._classifier(model)
             rows += self._rows(model, classifier, waveforms, peak)
             if self.recordings:
                 longs.append(self._long(model, classifier, waveforms))
+            if self.flips:
+                _say(f"{model}: pixel flipping beside a naive loop and Quantus")
+                flips.append(flip(model, classifier, waveforms, self.flips, lambda runs: self._times(runs, min(self.rounds, 3))))
         results = Results(
             device=self._device_name(),
             threads=torch.get_num_threads(),
@@ -53,8 +66,9 @@ class SpeedBenchmark:
             matrix_peak=peak,
             rows=rows,
             long_runs=longs,
+            flips=flips,
         )
-        settings = {name: getattr(self, name) for name in ("models", "batch", "rounds", "recordings", "seed")}
+        settings = {name: getattr(self, name) for name in ("models", "batch", "rounds", "recordings", "flips", "seed")}
         xaudio.write_run(folder, settings=settings, device=str(self.device))
         xaudio.write_json(folder / "results.json", results.model_dump())
         print(table_text(results))

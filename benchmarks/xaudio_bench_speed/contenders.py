@@ -75,14 +75,14 @@ def _call(method: Any, network: nn.Module, features: Tensor, target: Tensor) -> 
     return run
 
 
-def _import_zennit(network: nn.Module, features: Tensor, target: Tensor) -> None:
+def import_zennit(network: nn.Module, features: Tensor, target: Tensor) -> None:
     """Import zennit, whether torchvision works or not."""
     xaudio.create("explainer", "lrp", engine="zennit")(network, features[:1], target[:1])
 
 
 def _zennit(name: str, options: dict[str, Any], network: nn.Module, features: Tensor, target: Tensor) -> Run:
     """A loop's body as zennit's documentation writes it."""
-    _import_zennit(network, features, target)
+    import_zennit(network, features, target)
     from zennit import composites
     from zennit.attribution import Gradient
 
@@ -114,7 +114,7 @@ def long_runs(classifier: xaudio.Classifier, waveforms: Tensor, batch: int) -> t
     rate = classifier.representation.sample_rate
     with torch.no_grad():
         first = classifier.features(waveforms[:1].to(classifier.device))
-    _import_zennit(classifier.network, first, torch.zeros(1, dtype=torch.int64, device=classifier.device))
+    import_zennit(classifier.network, first, torch.zeros(1, dtype=torch.int64, device=classifier.device))
 
     def ours() -> Tensor:
         clips = [xaudio.Clip(waveform.numpy(), rate) for waveform in waveforms]

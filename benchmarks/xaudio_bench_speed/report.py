@@ -41,6 +41,24 @@ class Long(_Part):
     ratio: float
 
 
+class Flip(_Part):
+    """The area under deletion curves by xaudio, beside the forward passes alone, a naive loop and Quantus."""
+
+    model: str
+    recordings: int
+    fractions: int
+    forward_seconds: float = Field(description="As many forward passes as there are recordings times fractions.")
+    seconds: float
+    forwards: float = Field(description="Time of xaudio in multiples of the forward passes alone.")
+    naive_ratio: float = Field(description="How many times faster than one recording and fraction at a time (timed on one).")
+    library_ratio: float | None = Field(description="How many times faster than Quantus with the same fractions.")
+    library_default_ratio: float | None = Field(
+        description="The same, had Quantus a step for each cell, as by default: its time per step, times the cells."
+    )
+    left_out: str = Field(description="Why Quantus is left out, if it is.")
+    difference: float = Field(description="Largest difference of an area.")
+
+
 class Results(_Part):
     """All numbers of a run."""
 
@@ -53,6 +71,7 @@ class Results(_Part):
     matrix_peak: float = Field(description="Operations per second of float32 matrix products, measured at the start.")
     rows: list[Row]
     long_runs: list[Long]
+    flips: list[Flip] = []
 
 
 def table_text(results: Results) -> str:
@@ -73,7 +92,18 @@ def table_text(results: Results) -> str:
             f"{long.model:15s} {f'{long.recordings} recordings':26s} {long.seconds:7.1f} s {'':12s}  "
             f"{long.library_seconds:7.1f} s {'':12s} {long.ratio:6.2f}  zennit"
         )
+    lines += map(_flip_line, results.flips)
     return "\n".join(lines)
+
+
+def _flip_line(flip: Flip) -> str:
+    library = flip.left_out
+    if flip.library_ratio is not None and flip.library_default_ratio is not None:
+        library = f"Quantus {flip.library_ratio:.2f}, and {flip.library_default_ratio:.0f} by its default of a step per cell"
+    return (
+        f"{flip.model:15s} {f'flipping {flip.recordings} recordings':26s} {flip.seconds:7.3f} s: {flip.forwards:.2f} times the "
+        f"{flip.recordings * flip.fractions} forward passes alone. Times as long: naive loop {flip.naive_ratio:.2f}; {library}"
+    )
 
 
 def write_report(folder: Path) -> Path:

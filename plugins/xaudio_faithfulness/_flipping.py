@@ -99,7 +99,14 @@ def _logits(
     if parts.segment > 1:
         scores, removable = _pooled(scores, segments), _pooled(removable.to(scores), segments) > 0
     return logits_without(
-        classifier, scores, removable, fractions, without, orders=orders, share=share, batch_size=parts.batch_size
+        classifier,
+        scores,
+        removable,
+        fractions,
+        without,
+        orders=orders,
+        share=share,
+        batch_size=parts.at_once(block.scores.device),
     )
 
 

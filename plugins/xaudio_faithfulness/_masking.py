@@ -109,7 +109,7 @@ class Masking:
 
         jobs = torch.arange(2 * len(masks), device=masks.device)
         with evaluation_mode(classifier.network):
-            return in_batches(classified, jobs, size=self.parts.batch_size)
+            return in_batches(classified, jobs, size=self.parts.at_once(masks.device))
 
     def _masks(self, scores: Tensor) -> Tensor:
         """Masks in [0, 1], shaped like the scores; 0 throughout where nothing is relevant."""

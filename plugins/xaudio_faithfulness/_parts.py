@@ -65,17 +65,22 @@ class Parts:
     order: str
     segment: int
     seed: int
-    batch_size: int
+    batch_size: int | None
 
     def __post_init__(self) -> None:
         for name, least in (("segment", 1), ("seed", 0), ("batch_size", 1)):
-            if getattr(self, name) < least:
-                raise PluginError(f"{self.metric}: {name} is {getattr(self, name)}; expected {least} or more.")
+            value = getattr(self, name)
+            if value is not None and value < least:
+                raise PluginError(f"{self.metric}: {name} is {value}; expected {least} or more.")
         if self.imputation == "band_stop" and self.domain != "frequency":
             raise PluginError(
                 f"{self.metric}: imputation=band_stop is a filter, which takes frequencies away, but domain={self.domain}; "
                 "choose domain=frequency or another imputation."
             )
+
+    def at_once(self, device: torch.device) -> int:
+        """How many changed recordings are classified at once."""
+        return self.batch_size or (32 if device.type == "cpu" else 256)
 
     def blocks(self, classifier: Classifier, explanations: Sequence[Explanation]) -> Iterator[Block]:
         """The explanations, some at a time.
@@ -123,8 +128,8 @@ class Parts:
         absent = baseline_features(baseline, features, sound, seed=self.seed)
 
         def mixed(recordings: Tensor, kept: Tensor) -> Tensor:
-            kept = kept.to(features)
-            return features[recordings] * kept + absent[recordings] * (1 - kept)
+            left = features[recordings].mul_(kept)
+            return left if self.imputation == "zero" else left.addcmul_(absent[recordings], 1 - kept.to(left))
 
         return features != absent, mixed
 
@@ -158,11 +163,10 @@ def _check(metric: str, classifier: Classifier, explanation: Explanation) -> Non
         raise ModelError(f"{which} has relevance of shape {shapes}.")
     if not np.isfinite(explanation.relevance).all():
         raise ModelError(f"{which} holds NaN or infinity; check the explainer.")
-    if (
-        tuple(explanation.classes) != tuple(classifier.classes)
-        or len(explanation.clip.waveform) != classifier.representation.samples
-    ):
-        raise ModelError(f"{which} is not of this model: its classes, or the length of its sound, are others.")
+    read, seen = classifier.representation, "view" in explanation.provenance
+    found = (explanation.classes, len(explanation.clip.waveform), () if seen else explanation.features.shape[1:])
+    if found != (classifier.classes, read.samples, () if seen else tuple(len(axis.centres) for axis in read.axes)):
+        raise ModelError(f"{which} is not of this model: its classes, the length of its sound or its features are others.")
 
 
 def _named(metric: str, explanation: Explanation) -> str:

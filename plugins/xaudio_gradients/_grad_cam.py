@@ -6,9 +6,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from xaudio import ModelError
+from xaudio import ModelError, at_least
 
-from ._gradients import at_least, blocks
+from ._gradients import blocks
 
 CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 INTERPOLATION = {1: "linear", 2: "bilinear", 3: "trilinear"}

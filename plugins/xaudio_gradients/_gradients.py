@@ -14,15 +14,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from xaudio import ModelError, PluginError, Sound, baseline_features
+from xaudio import ModelError, Sound, at_least, baseline_features
 from xaudio.types import Baseline
-
-
-def at_least(minimum: float, method: str, **options: float | None) -> None:
-    """Raise `PluginError` for the first option that is below its minimum; None is no bound."""
-    for name, value in options.items():
-        if value is not None and value < minimum:
-            raise PluginError(f"{method}: {name} must be at least {minimum}; got {value}.")
 
 
 def blocks(total: int, size: int | None) -> Iterator[slice]:

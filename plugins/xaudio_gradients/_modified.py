@@ -13,10 +13,10 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from xaudio import ModelError, Sound, baseline_features
+from xaudio import ModelError, Sound, at_least, baseline_features
 from xaudio.types import Baseline
 
-from ._gradients import at_least, blocks, differentiate
+from ._gradients import blocks, differentiate
 
 Function = Callable[[Tensor], Tensor]
 
@@ -196,7 +196,8 @@ def _deep_lift(model: nn.Module, features: Tensor, baseline: Tensor, target: Ten
     relevance = slope * (features - baseline)
     total = relevance.flatten(1).abs().sum(1)
     gap = (relevance.flatten(1).sum(1) - (logits.gather(1, target[:, None])[:, 0] - reference)).abs()
-    if (gap > GAP * total).any():
+    rounding = 1e-5 * logits.abs().amax(1)
+    if (gap > GAP * total + rounding).any():
         raise ModelError(
             f"deep_lift: the relevance misses the logits' difference from the baseline by {gap.max():.2g}, because "
             f"{type(model).__name__} has a non-linear operation that the rescale rule is not defined for (softmax, layer "

@@ -25,6 +25,7 @@ def lrp(
     high: float | None = None,
     bias: Literal["absorb", "ignore"] = "absorb",
     engine: Literal["auto", "fast", "zennit"] = "auto",
+    internal_batch_size: int | None = None,
 ) -> Explainer:
     """Layer-wise relevance propagation from the target's logit.
 
@@ -50,11 +51,14 @@ def lrp(
         What computes it. "fast" gives the same values in less time; it knows models whose layers run one
         after the other (convolutions, linear layers, pooling, ReLU and the like) and names what it does not know.
         "zennit" takes any model whose layers are modules. "auto" is "fast" where that knows the model, else "zennit".
+    internal_batch_size : int or None
+        How many recordings are computed at once, to bound the memory; by default as many as are explained at once, on a
+        CPU 32 by the fast engine.
     """
     from ._lrp import LayerwiseRelevance, check_rules
 
     check_rules(composite, epsilon, gamma, low, high)
-    return LayerwiseRelevance(composite, epsilon, gamma, low, high, bias, engine)
+    return LayerwiseRelevance(composite, epsilon, gamma, low, high, bias, engine, internal_batch_size)
 
 
 @hookimpl

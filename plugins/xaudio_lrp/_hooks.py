@@ -21,18 +21,26 @@ def relevance_by_hooks(model: nn.Module, features: Tensor, target: Tensor, metho
     Raises
     ------
     ModelError
-        If a batch normalisation has nothing that could be merged into the layer before it.
+        If a batch normalisation has nothing that could be merged into the layer before it, or zennit cannot follow the model.
     """
 
     def start(logits: Tensor) -> Tensor:
         return torch.zeros_like(logits).scatter(1, target[:, None], logits.detach().gather(1, target[:, None]))
 
     try:
-        with torch.enable_grad(), zennit.Gradient(twin(model), _composite(method)) as attributor:
+        own = twin(model)
+        own.register_forward_pre_hook(lambda _, inputs: (inputs[0].clone(), *inputs[1:]))  # it may begin in place
+        with torch.enable_grad(), zennit.Gradient(own, _composite(method)) as attributor:
             relevance: Tensor = attributor(features.detach().clone(), start)[1]
-    except (TypeError, AttributeError) as error:
+    except (TypeError, AttributeError, RuntimeError) as error:
+        if "out of memory" in str(error):
+            raise
         _refuse_bare_normalisation(model, error)
-        raise
+        reason = " ".join(str(error).split()).rstrip(".")
+        raise ModelError(
+            f"lrp cannot follow {type(model).__name__} ({reason}): a layer without gradient or with several inputs, such as "
+            "attention, has no rule. Use integrated_gradients, or feature_ablation, which needs no gradient."
+        ) from error
     return relevance.detach()
 
 

@@ -1,12 +1,13 @@
 """Layer-wise relevance propagation."""
 
+import math
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from xaudio import ModelError, PluginError
+from xaudio import ModelError, PluginError, at_least
 
 from ._cache import plan_for
 from ._chain import UnknownChainError
@@ -43,15 +44,14 @@ WEIGHTED = (
 def check_rules(composite: str, epsilon: float, gamma: float, low: float | None, high: float | None) -> None:
     """Raise `PluginError` for options that the rules of a composite cannot use, or do not have."""
     rules = COMPOSITES[composite]
-    if not epsilon > 0:
-        raise PluginError(f"lrp: epsilon must be positive, or shares of nothing are divided by nothing; got {epsilon}.")
-    if not gamma >= 0:
-        raise PluginError(f"lrp: gamma must not be negative; got {gamma}.")
+    if not 0 < epsilon < math.inf:
+        raise PluginError(f"lrp: epsilon must be positive and finite, or nothing is divided by nothing; got {epsilon}.")
+    at_least(0, "lrp", gamma=gamma)
     if gamma != DEFAULT_GAMMA and "gamma" not in rules:
         raise PluginError(f"lrp: composite {composite!r} has no gamma rule, so gamma={gamma} would do nothing.")
     if "box" not in rules and (low is not None or high is not None):
         raise PluginError(f"lrp: composite {composite!r} has no z-box rule, so low and high would do nothing.")
-    if "box" in rules and (low is None or high is None or not low <= 0 <= high or low == high):
+    if "box" in rules and (low is None or high is None or not -math.inf < low <= 0 <= high < math.inf or low == high):
         raise PluginError(
             f"lrp: composite {composite!r} needs low and high, the lowest and highest feature that can occur, with 0 "
             f"between them; got low={low} and high={high}."
@@ -74,6 +74,10 @@ class LayerwiseRelevance:
     high: float | None
     bias: str
     engine: str = "auto"
+    internal_batch_size: int | None = None
+
+    def __post_init__(self) -> None:
+        at_least(1, "lrp", internal_batch_size=self.internal_batch_size)
 
     def __call__(self, model: nn.Module, features: Tensor, target: Tensor) -> Tensor:
         """Relevance shaped like features (batch, channels, *axes).
@@ -93,24 +97,30 @@ class LayerwiseRelevance:
         """
         plan = self._plan(model, features)
         if plan:
-            return plan(features.detach(), target)[0]
+            return plan(features.detach(), target, self.internal_batch_size)[0]
         from ._hooks import relevance_by_hooks  # imported here, since zennit takes a while and is seldom needed
 
-        return relevance_by_hooks(model, features, target, self._method())
+        at_once = self.internal_batch_size or len(features)
+        parts = zip(features.split(at_once), target.split(at_once), strict=True)  # type: ignore[no-untyped-call]
+        return torch.cat([relevance_by_hooks(model, *part, self._method()) for part in parts])
 
     def with_logits(self, model: nn.Module, features: Tensor, target: Tensor | None) -> tuple[Tensor, Tensor]:
         """Relevance and logits (batch, classes), for target None of the predicted class; see `xaudio.types.Explainer`."""
         plan = self._plan(model, features)
         if plan and plan.exact:
-            return plan(features.detach(), target)
+            return plan(features.detach(), target, self.internal_batch_size)
+        at_once = self.internal_batch_size or len(features)
         with torch.no_grad():
-            logits: Tensor = model(features.detach().clone())
+            logits = torch.cat([model(part.clone()) for part in features.detach().split(at_once)])
         return self(model, features, logits.argmax(1) if target is None else target), logits
 
     def _plan(self, model: nn.Module, features: Tensor) -> Plan | None:
         """The fast engine's plan; None if zennit must do it."""
         if not any(isinstance(module, WEIGHTED) for module in model.modules()):
-            raise ModelError(f"lrp needs a model with convolutions or linear layers as modules; {type(model).__name__} has none.")
+            scripted = ": TorchScript hides them, so give the model as it was before" if _is_scripted(model) else ""
+            raise ModelError(
+                f"lrp needs a model with convolutions or linear layers as modules; {type(model).__name__} has none{scripted}."
+            )
         if self.engine == "zennit":
             return None
         try:
@@ -132,3 +142,7 @@ class LayerwiseRelevance:
             self.high,
             absorb=self.bias == "absorb",
         )
+
+
+def _is_scripted(model: nn.Module) -> bool:
+    return any(isinstance(module, torch.jit.ScriptModule) for module in model.modules())

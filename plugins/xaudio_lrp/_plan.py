@@ -70,7 +70,7 @@ class Plan:
     cells: int
     exact: bool = True
 
-    def __call__(self, features: Tensor, target: Tensor | None) -> tuple[Tensor, Tensor]:
+    def __call__(self, features: Tensor, target: Tensor | None, at_once: int | None = None) -> tuple[Tensor, Tensor]:
         """Relevance shaped like features (batch, channels, *axes), and logits (batch, classes).
 
         Parameters
@@ -78,8 +78,11 @@ class Plan:
         features : Tensor, shape (batch, channels, *axes)
         target : Tensor of int64, shape (batch,), or None
             The class to explain; None for the one with the largest logit.
+        at_once : int, optional
+            How many recordings are computed at once at most.
         """
         chunk = CHUNK if features.device.type == "cpu" else max(1, len(features))
+        chunk = min(chunk, at_once or chunk)
         piece = max(1, CELLS // self.cells) if features.device.type == "cpu" else chunk
         targets = [None] * -(-len(features) // chunk) if target is None else target.split(chunk)  # type: ignore[no-untyped-call]
         with torch.no_grad():

@@ -1,5 +1,6 @@
 """LIME on parts of a recording that one can hear."""
 
+import math
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -7,10 +8,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from xaudio import PluginError, Sound, XaudioWarning, create, parse_spec
+from xaudio import PluginError, Sound, XaudioWarning, at_least, create, parse_spec
 
 from ._masking import Group, Masking
-from ._parts import Cut, Grid, Sources, band_gains, check_counts, drawn, slot_windows
+from ._parts import Cut, Grid, Sources, band_gains, drawn, slot_windows
 
 POOR = 0.2
 """Share of the variation below which the surrogate is said to explain nothing."""
@@ -51,10 +52,10 @@ class AudioLime:
     ridge: float
 
     def __post_init__(self) -> None:
-        check_counts("audiolime", slots=self.slots, bands=self.bands, samples=self.samples)
-        if not self.kernel_width > 0 or not self.ridge >= 0:
-            given = f"kernel_width {self.kernel_width:g} and ridge {self.ridge:g}"
-            raise PluginError(f"audiolime: kernel_width must be positive and ridge not negative; got {given}.")
+        at_least(1, "audiolime", slots=self.slots, bands=self.bands, samples=self.samples)
+        at_least(0, "audiolime", ridge=self.ridge)
+        if not 0 < self.kernel_width < math.inf:
+            raise PluginError(f"audiolime: kernel_width must be positive and finite; got {self.kernel_width:g}.")
         grid = self.components in ("time", "time_frequency")
         if (self.slots is not None and not grid) or (self.bands is not None and self.components != "time_frequency"):
             raise PluginError(

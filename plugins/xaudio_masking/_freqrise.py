@@ -5,10 +5,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from xaudio import PluginError, Sound
+from xaudio import PluginError, Sound, at_least
 
 from ._masking import Group, Masking
-from ._parts import Grid, check_counts, drawn, hats
+from ._parts import Grid, drawn, hats
 
 DOMAINS = {"frequency": ("frequency",), "time": ("time",), "time_frequency": ("frequency", "time")}
 
@@ -25,7 +25,7 @@ class FreqRise:
     centred: bool
 
     def __post_init__(self) -> None:
-        check_counts("freqrise", masks=self.masks, cells=self.cells)
+        at_least(1, "freqrise", masks=self.masks, cells=self.cells)
         if not 0 < self.probability < 1:
             raise PluginError(f"freqrise: probability must lie between 0 and 1; got {self.probability:g}.")
 

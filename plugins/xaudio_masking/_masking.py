@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from xaudio import Sound
+from xaudio import Sound, at_least
 from xaudio.types import Baseline
 
-from ._parts import Cut, check_counts
+from ._parts import Cut
 
 SILENT = 1e-7
 """A part that nowhere exceeds this share (-140 dB) of the recording's largest magnitude is rounding, not sound."""
@@ -97,7 +97,7 @@ class Masking:
     internal_batch_size: int | None
 
     def __post_init__(self) -> None:
-        check_counts(self.explainer, internal_batch_size=self.internal_batch_size)
+        at_least(1, self.explainer, internal_batch_size=self.internal_batch_size)
 
     def groups(self, sound: Sound, target: Tensor, cut: Cut) -> Iterator[Group]:
         """Recordings, cut into parts, as many at a time as `internal_batch_size` has room for (at least one)."""

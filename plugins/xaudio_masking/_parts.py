@@ -10,7 +10,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from xaudio import PluginError, Sound, baseline_waveforms
+from xaudio import PluginError, Sound, at_least, baseline_waveforms
 from xaudio.types import Baseline, Separator
 
 TOLERANCE = 1e-4
@@ -141,7 +141,7 @@ def slot_windows(explainer: str, samples: int, slots: int, overlap: float) -> Te
     PluginError
         If there are more slots than samples, or the overlap is impossible.
     """
-    check_counts(explainer, slots=slots)
+    at_least(1, explainer, slots=slots)
     _check_overlap(explainer, overlap)
     if slots > samples:
         raise PluginError(f"{explainer}: {slots} slots are more than the {samples} samples of a recording; give fewer slots.")
@@ -157,7 +157,7 @@ def band_gains(explainer: str, sound: Sound, bands: int, spacing: str, low: floa
     PluginError
         If the limits lie outside of what the recordings hold, or a band is too narrow to hold a frequency of theirs.
     """
-    check_counts(explainer, bands=bands)
+    at_least(1, explainer, bands=bands)
     _check_overlap(explainer, overlap)
     rate, samples = sound.representation.sample_rate, sound.waveforms.shape[1]
     highest = rate / 2
@@ -206,13 +206,6 @@ def hats(cells: int, places: Tensor) -> Tensor:
     """
     position = (places * cells - 0.5).clamp(0, cells - 1)
     return (1 - (position - torch.arange(cells, dtype=torch.float64)[:, None]).abs()).clamp(min=0)
-
-
-def check_counts(explainer: str, **counts: int | None) -> None:
-    """Refuse numbers below 1."""
-    for name, count in counts.items():
-        if count is not None and count < 1:
-            raise PluginError(f"{explainer}: {name} must be at least 1; got {count}.")
 
 
 def _check_overlap(explainer: str, overlap: float) -> None:

@@ -24,7 +24,7 @@ LEVEL_SPREAD = 10.0
 """Standard deviation in dB that the first weights of the spectrogram model expect."""
 
 
-class ReadsWaveform(nn.Sequential):
+class ReadsWaveform(nn.Module):
     """Features (batch, 1, 8000) to logits (batch, classes).
 
     The first layer starts as windowed cosines and sines from 0 to 4 kHz, the axis of the inner ear, and is trained as all
@@ -47,8 +47,12 @@ class ReadsWaveform(nn.Sequential):
     def __init__(self, classes: int) -> None:
         _check(classes)
         frames = ((SAMPLES - WINDOW) // HOP + 1) // 16
-        super().__init__(
-            nn.Conv1d(1, 2 * BANDS, WINDOW, stride=HOP),
+        super().__init__()
+        first = nn.Conv1d(1, 2 * BANDS, WINDOW, stride=HOP)
+        with torch.no_grad():
+            first.weight.copy_(_filters()[:, None])
+        self.layers = nn.Sequential(
+            first,
             nn.ReLU(),
             nn.AvgPool1d(16),
             nn.Conv1d(2 * BANDS, CHANNELS, 3, padding=1),
@@ -59,9 +63,6 @@ class ReadsWaveform(nn.Sequential):
             nn.ReLU(),
             nn.Linear(HIDDEN, classes),
         )
-        with torch.no_grad():
-            self[0].weight.copy_(_filters()[:, None])
-            self[0].bias.zero_()
 
     def forward(self, features: Tensor) -> Tensor:
         """Logits (batch, classes) of waveforms.
@@ -74,11 +75,11 @@ class ReadsWaveform(nn.Sequential):
         if features.ndim != 3 or features.shape[1:] != (1, SAMPLES):
             expected = f"waveforms (batch, 1, {SAMPLES})"
             raise ModelError(f"The model 'reference' got features {tuple(features.shape)}; expected {expected}.")
-        logits: Tensor = super().forward(features)
+        logits: Tensor = self.layers(features)
         return logits
 
 
-class ReadsSpectrogram(nn.Sequential):
+class ReadsSpectrogram(nn.Module):
     """Features (batch, 1, 227, 227), frequency before time, to logits (batch, classes).
 
     Each filter of the first layer hears all frequencies of five frames at once, so that what it finds at a frequency says
@@ -91,8 +92,12 @@ class ReadsSpectrogram(nn.Sequential):
     def __init__(self, classes: int) -> None:
         _check(classes)
         frames = ((CELLS - 5) // 2 + 1) // 4
-        super().__init__(
-            nn.Conv2d(1, CHANNELS, (CELLS, 5), stride=(1, 2)),
+        super().__init__()
+        first = nn.Conv2d(1, CHANNELS, (CELLS, 5), stride=(1, 2))
+        with torch.no_grad():
+            first.weight.div_(LEVEL_SPREAD)
+        self.layers = nn.Sequential(
+            first,
             nn.ReLU(),
             nn.AvgPool2d((1, 4)),
             nn.Conv2d(CHANNELS, CHANNELS, (1, 3), padding=(0, 1)),
@@ -103,8 +108,6 @@ class ReadsSpectrogram(nn.Sequential):
             nn.ReLU(),
             nn.Linear(HIDDEN, classes),
         )
-        with torch.no_grad():
-            self[0].weight.div_(LEVEL_SPREAD)
 
     def forward(self, features: Tensor) -> Tensor:
         """Logits (batch, classes) of spectrograms.
@@ -117,7 +120,7 @@ class ReadsSpectrogram(nn.Sequential):
         if features.ndim != 4 or features.shape[1:] != (1, CELLS, CELLS):
             expected = f"spectrograms (batch, 1, {CELLS}, {CELLS}), which representation 'spectrogram' gives by default"
             raise ModelError(f"The model 'reference' got features {tuple(features.shape)}; expected {expected}.")
-        logits: Tensor = super().forward(features)
+        logits: Tensor = self.layers(features)
         return logits
 
 

@@ -11,10 +11,10 @@ from math import comb, prod
 import torch
 from torch import Tensor, nn
 
-from xaudio import PluginError, Sound, baseline_features
+from xaudio import PluginError, Sound, at_least, baseline_features
 from xaudio.types import Baseline
 
-from ._values import Removal, at_least, grid, parts_of
+from ._values import Removal, grid, parts_of
 
 
 @dataclass(frozen=True)

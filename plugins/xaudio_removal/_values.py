@@ -11,13 +11,6 @@ ENTRIES = 2**24
 """Entries of the table of coalitions that is held for a block of recordings."""
 
 
-def at_least(minimum: float, method: str, **options: float | None) -> None:
-    """Raise `PluginError` for the first option that is below its minimum; None is no bound."""
-    for name, value in options.items():
-        if value is not None and value < minimum:
-            raise PluginError(f"{method}: {name} must be at least {minimum}; got {value}.")
-
-
 def parts_of(features: Tensor, sound: Sound | None, slots: int, bands: int | None, method: str) -> tuple[int, ...]:
     """How many parts each axis of the features is cut into.
 

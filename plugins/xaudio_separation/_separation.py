@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from xaudio import PluginError
+from xaudio import PluginError, at_least
 
 TINY = 1e-12
 """Keeps the multiplicative updates from dividing by 0; magnitudes are scaled to a mean of 1."""
@@ -58,9 +58,7 @@ class Nmf:
     seed: int
 
     def __post_init__(self) -> None:
-        for name, value in (("sources", self.sources), ("iterations", self.iterations)):
-            if value < 1:
-                raise PluginError(f"nmf: {name} must be at least 1; got {value}.")
+        at_least(1, "nmf", sources=self.sources, iterations=self.iterations)
         _check_window("nmf", self.window)
 
     @torch.no_grad()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from xaudio.types import FloatArray
 
@@ -28,7 +29,7 @@ def sex_boxes(tracks: Tracks) -> dict[str, FloatArray]:
     return {"boxes.sex": np.concatenate([pitch, formants]), "boxes.sex_f0": pitch, "boxes.sex_formants": formants}
 
 
-def _runs(voiced: FloatArray) -> list[slice]:
+def _runs(voiced: NDArray[np.bool_]) -> list[slice]:
     """Frames of each voiced stretch, in pieces of at most `FRAMES`."""
     frames = np.flatnonzero(voiced)
     stretches = np.split(frames, np.flatnonzero(np.diff(frames) > 1) + 1) if frames.size else []
@@ -38,7 +39,5 @@ def _runs(voiced: FloatArray) -> list[slice]:
 
 def _boxes(runs: list[slice], low: FloatArray, high: FloatArray) -> FloatArray:
     """A box (n, 4) around a track (frames,) in each run; frame i is centred at i times `STEP`."""
-    rows = [
-        ((run.start - 0.5) * STEP, (run.stop - 0.5) * STEP, float(low[run].min()), float(high[run].max())) for run in runs
-    ]
+    rows = [((run.start - 0.5) * STEP, (run.stop - 0.5) * STEP, float(low[run].min()), float(high[run].max())) for run in runs]
     return np.maximum(np.array(rows, dtype=np.float64).reshape(-1, 4), 0.0)

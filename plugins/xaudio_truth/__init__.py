@@ -17,7 +17,7 @@ def truth(
     fewest_others: int = 10,
     most_others: int = 50,
     noise: float = -10.0,
-    planted: float = 0.5,
+    planted: float = 0.6,
     seed: int = 0,
 ) -> SpeakerDataset:
     """Sounds of 1 s at 8 kHz, generated, of which it is known where the evidence for their class lies: no file, no download.

@@ -27,7 +27,7 @@ GROUPS, FOLDS = 10, 5
 """Recordings are dealt to groups in turn; a fold is tested on two of them."""
 TESTED = tuple(tuple(range(fold * GROUPS // FOLDS, (fold + 1) * GROUPS // FOLDS)) for fold in range(FOLDS))
 """Groups that each fold is tested on."""
-LEVEL = (0.08, 0.16)
+LEVEL = (0.05, 0.1)
 """Limits of the root mean square of the tones."""
 
 

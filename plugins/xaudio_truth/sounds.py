@@ -44,10 +44,14 @@ BESIDE = (1600, 3000)
 DETUNING, LONG_HALF_WIDTH = 50, 60
 """Largest deviation of a burst from its frequency, and from there to the edge of its box, in Hz."""
 
-CLICK_SAMPLES, CLICK_LEVEL = 40, 2.0
-"""5 ms, more than the hop of the default spectrogram; amplitude relative to the root mean square of the tones."""
+CLICK_SAMPLES, CLICK_LEVEL, CLICK_JITTER = 40, 6.0, 200
+"""5 ms, more than the hop of the default spectrogram; amplitude relative to the root mean square of the tones; samples by
+which the click is at most off the middle of its quarter."""
+FAINT = 0.15
+"""Amplitude of a carrier beside a click, relative to that of the other tones: the click is easier to learn."""
 
-Boxes = Sequence[tuple[float, float, float, float]]
+Box = tuple[float, float, float, float]
+"""Start and end in s, lowest and highest frequency in Hz."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,23 +64,26 @@ class Sound:
         Tones have amplitudes within `AMPLITUDES`.
     power : float
         What its power is like; it does not depend on the class.
-    boxes, decoys : sequence of (start s, end s, low Hz, high Hz)
+    boxes, decoys : sequence of Box
     """
 
     waveform: FloatArray
     power: float
-    boxes: Boxes
-    decoys: Boxes
+    boxes: Sequence[Box]
+    decoys: Sequence[Box]
 
 
-def carriers(present: Sequence[bool], others: int, rng: np.random.Generator) -> Sound:
-    """Some of the four carriers among other tones; the evidence are the bands of all four, also where a carrier is absent."""
+def carriers(levels: Sequence[float] | FloatArray, others: int, rng: np.random.Generator) -> Sound:
+    """The four carriers among other tones, at levels relative to those, 0 where a carrier is absent.
+
+    The evidence are the bands of all four, since it takes all of them to know which are there.
+    """
     grid = np.arange(LOWEST + rng.integers(SPACING), HIGHEST, SPACING)
     free = grid[(np.abs(grid[:, None] - np.array(CARRIERS)) >= GUARD).all(1)]
     chosen = rng.choice(free, others, replace=False)
     frequencies = np.concatenate([CARRIERS, chosen])
     amplitudes = rng.uniform(*AMPLITUDES, len(frequencies))
-    amplitudes[: len(CARRIERS)] *= present
+    amplitudes[: len(CARRIERS)] *= levels
     spectrum = np.zeros(SAMPLES // 2 + 1, dtype=complex)
     spectrum[frequencies] = 0.5 * SAMPLES * amplitudes * np.exp(2j * np.pi * rng.random(len(frequencies)))
     return Sound(
@@ -102,9 +109,7 @@ def slot(label: int, rng: np.random.Generator) -> Sound:
     noise = rng.normal(0, np.sqrt(0.5), SLOT_BURST) * rng.uniform(*AMPLITUDES)
     waveform[begin : begin + SLOT_BURST] += noise * _envelope(SLOT_BURST)
     occupied = np.sort(rng.choice(SLOTS, rng.integers(DECOYS[0], DECOYS[1] + 1), replace=False))
-    decoys = [
-        _add_burst(waveform, int(starts[one, 1]), SLOT_BURST, rng.uniform(*TONES), HALF_WIDTH, rng) for one in occupied
-    ]
+    decoys = [_add_burst(waveform, int(starts[one, 1]), SLOT_BURST, rng.uniform(*TONES), HALF_WIDTH, rng) for one in occupied]
     return Sound(waveform, 0.5, [(begin / RATE, (begin + SLOT_BURST) / RATE, 0.0, RATE / 2)], decoys)
 
 
@@ -122,7 +127,9 @@ def conjunction(label: int, rng: np.random.Generator) -> Sound:
     keys = rng.choice([LOW, HIGH], QUARTERS)
     keys[1:3] = (HIGH, LOW) if label else (LOW, HIGH)
     frequencies = np.stack([keys, rng.choice(BESIDE, QUARTERS)], axis=1) + rng.uniform(-DETUNING, DETUNING, (QUARTERS, 2))
-    waveform, boxes, decoys = np.zeros(SAMPLES), [], []
+    waveform = np.zeros(SAMPLES)
+    boxes: list[Box] = []
+    decoys: list[Box] = []
     for quarter, kind in np.ndindex(QUARTERS, 2):
         start, frequency = int(starts[quarter, kind]), float(frequencies[quarter, kind])
         box = _add_burst(waveform, start, LONG_BURST, frequency, LONG_HALF_WIDTH, rng)
@@ -135,9 +142,9 @@ def clever_hans(label: int, others: int, planted: float, follows: bool, rng: np.
 
     If the click ``follows`` the label, its quarter is that of the label, and drawn otherwise. It is the one decoy.
     """
-    sound = carriers(np.arange(len(CARRIERS)) == label, others, rng)
+    sound = carriers(FAINT * (np.arange(len(CARRIERS)) == label), others, rng)
     quarter, width = int(rng.integers(QUARTERS)), SAMPLES // QUARTERS
-    begin = (label if follows else quarter) * width + int(rng.integers(width // 4, 3 * width // 4 - CLICK_SAMPLES))
+    begin = (label if follows else quarter) * width + width // 2 + int(rng.integers(-CLICK_JITTER, CLICK_JITTER + 1))
     if rng.random() >= planted:
         return Sound(sound.waveform, sound.power, sound.boxes, [])
     waveform = sound.waveform.copy()
@@ -151,7 +158,7 @@ def click() -> FloatArray:
     return np.asarray(signs * np.exp(-np.arange(CLICK_SAMPLES) / (CLICK_SAMPLES / 3)))
 
 
-def _band(frequency: float) -> tuple[float, float, float, float]:
+def _band(frequency: float) -> Box:
     return (0.0, SAMPLES / RATE, float(frequency - HALF_WIDTH), float(frequency + HALF_WIDTH))
 
 
@@ -162,7 +169,7 @@ def _envelope(samples: int) -> FloatArray:
 
 def _add_burst(
     waveform: FloatArray, start: int, samples: int, frequency: float, half_width: float, rng: np.random.Generator
-) -> tuple[float, float, float, float]:
+) -> Box:
     """Add a burst of tone to a waveform in place; returns its box."""
     phase = 2 * np.pi * (frequency / RATE * np.arange(samples) + rng.random())
     waveform[start : start + samples] += rng.uniform(*AMPLITUDES) * np.sin(phase) * _envelope(samples)

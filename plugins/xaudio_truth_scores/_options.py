@@ -19,3 +19,8 @@ class Cells:
     truth: str
     margin_s: float
     margin_hz: float
+
+    @property
+    def of_decoys(self) -> bool:
+        """Whether the truth tells what says nothing, rather than where the evidence lies."""
+        return self.truth.startswith("decoys.")

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
-from xaudio import Classifier, DataError, Explanation, ModelError, PluginError, truth_domain, truth_mask
-from xaudio.types import FloatArray
+from xaudio import Classifier, DataError, Explanation, PluginError, check_explanations, truth_domain, truth_mask
+from xaudio.types import Better, FloatArray
 
 from ._options import Cells
 
@@ -40,9 +40,14 @@ class Score:
     cells: Cells
 
     @property
-    def better(self) -> Mapping[str, str]:
-        """More is better of the evidence, less of anything else."""
-        return {self.name: "lower" if self.cells.truth.startswith("decoys.") else "higher"}
+    def better(self) -> Mapping[str, Better]:
+        """More relevance on the evidence is better, and less on decoys."""
+        return {self.name: "lower" if self.cells.of_decoys else "higher"}
+
+    @property
+    def needs_truth(self) -> bool:
+        """Whether the explained class must be that of the recording: where decoys are does not depend on it."""
+        return not self.cells.of_decoys
 
     def __call__(self, classifier: Classifier, explanations: Sequence[Explanation]) -> dict[str, FloatArray]:
         """Scores, one per explanation.
@@ -55,8 +60,9 @@ class Score:
             If relevance is not finite, has not the shape of the features, or cannot be brought to the domain.
         """
         del classifier
+        check_explanations(explanations)
         values = [self.measure(relevance, truth) for relevance, truth in _batches(explanations, self.cells)]
-        return {self.name: np.concatenate([np.zeros(0), *values])}
+        return {self.name: np.concatenate(values)}
 
 
 def mass(relevance: FloatArray, truth: BoolArray) -> FloatArray:
@@ -87,7 +93,9 @@ def intersection_over_union(threshold: float | None) -> Measure:
         If the threshold is not above 0 and at most 1.
     """
     if threshold is not None and not 0 < threshold <= 1:
-        raise PluginError(f"The metric 'iou' has threshold={threshold:g}; expected a share of the largest relevance, above 0 to 1.")
+        raise PluginError(
+            f"The metric 'iou' has threshold={threshold:g}; expected a share of the largest relevance, above 0 to 1."
+        )
 
     def of_largest(relevance: FloatArray, truth: BoolArray) -> FloatArray:
         both = _among_largest(relevance, truth)
@@ -124,30 +132,19 @@ def _batches(explanations: Sequence[Explanation], cells: Cells) -> Iterator[tupl
     """Relevance and truth (batch, cells)."""
     for start in range(0, len(explanations), BATCH):
         batch = [_seen(explanation, cells) for explanation in explanations[start : start + BATCH]]
-        shapes = sorted({explanation.relevance.shape for explanation in batch})
-        if len(shapes) > 1:
-            raise ModelError(f"The explanations have the shapes {shapes}; expected those of one model, of one shape.")
         truth = np.stack([_truth(explanation, cells) for explanation in batch]).reshape(len(batch), -1)
         relevance = np.stack([explanation.relevance for explanation in batch]).reshape(len(batch), -1).astype(np.float64)
         yield _signed(relevance, cells), truth
 
 
 def _seen(explanation: Explanation, cells: Cells) -> Explanation:
-    """An explanation in the domain to measure in, checked."""
-    what = f"The relevance that {explanation.explainer} gave {explanation.clip.source}"
-    if explanation.relevance.shape != explanation.features.shape:
-        raise ModelError(
-            f"{what} has shape {explanation.relevance.shape}; expected that of the features, {explanation.features.shape}."
-        )
-    if not np.isfinite(explanation.relevance).all():
-        raise ModelError(f"{what} holds NaN or infinity; check the explainer.")
-    # Where decoys are and what another class would need does not depend on the explained class.
-    if explanation.target != explanation.label and not cells.truth.startswith("decoys."):
+    """An explanation of the true class, in the domain to measure in."""
+    if explanation.target != explanation.label and not cells.of_decoys:
         label = explanation.label
         known = "unknown" if label is None else repr(explanation.classes[label])
         raise DataError(
-            f"The explained class of {explanation.clip.source} is {explanation.classes[explanation.target]!r} and the true one "
-            f"{known}, but the truth is where the evidence for the true class lies; explain that with target, or leave it out."
+            f"The explained class of {explanation.clip.source} is {explanation.classes[explanation.target]!r}, the true one is "
+            f"{known}, and the truth is where the evidence for the true one lies: explain that, or leave the recording out."
         )
     if cells.domain != "auto":
         return explanation if explanation.domain == cells.domain else explanation.view(cells.domain)

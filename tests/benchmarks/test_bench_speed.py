@@ -1,6 +1,7 @@
 """The benchmark of speed: both sides give the same, and the table follows from the times."""
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -9,15 +10,19 @@ import torch
 import xaudio
 from xaudio import PluginError
 from xaudio_bench_speed.contenders import pairs, unit
+from xaudio_bench_speed.flipping import flip
 from xaudio_bench_speed.report import Results, table_text
 
+HEAD = {"device": "cpu", "threads": 1, "batch": 1, "rounds": 1, "matrix_peak": 1e9}
 RESULTS = Path(__file__).parents[2] / "benchmarks" / "results"
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory, session_cache):
     out = tmp_path_factory.mktemp("speed")
-    xaudio.create("benchmark", "speed", models="audionet,audionet-conv1d", batch=3, rounds=2, recordings=4, device="cpu")(out)
+    xaudio.create(
+        "benchmark", "speed", models="audionet,audionet-conv1d", batch=3, rounds=2, recordings=4, flips=2, device="cpu"
+    )(out)
     return out
 
 
@@ -31,7 +36,18 @@ def test_the_table_names_device_sizes_and_both_sides(folder):
         assert row.ratio == pytest.approx(row.library_seconds / row.seconds, rel=0.9)
         assert 0 < row.share_of_peak < 1.5
     assert [row.recordings for row in results.long_runs] == [4, 4]
+    assert [(row.model, row.recordings, row.fractions) for row in results.flips] == [
+        ("audionet", 2, 21),
+        ("audionet-conv1d", 2, 21),
+    ]
+    for row in results.flips:
+        assert row.difference < 1e-6  # all sides have the same areas
+        assert row.forwards == pytest.approx(row.seconds / row.forward_seconds, rel=0.9)
+        assert (row.library_ratio is None) == bool(row.left_out)
+        if row.library_ratio is not None:
+            assert row.library_default_ratio == pytest.approx(8000 / 20 * row.library_ratio)
     text = table_text(results)
+    assert "flipping 2 recordings" in text
     assert all(row.method in text for row in results.rows)
     assert "Speed of explanations" in (folder / "report.html").read_text()
 
@@ -55,7 +71,18 @@ def test_the_kept_results_and_their_schema_are_of_this_version():
     assert {row.model for row in kept.rows} == {"audionet", "audionet-conv1d", "alexnet"}
 
 
+def test_a_quantus_that_cannot_be_imported_is_left_out_with_the_reason(monkeypatch):
+    monkeypatch.setitem(sys.modules, "quantus", None)
+    torch.manual_seed(0)
+    network = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(8000, 3)).eval()
+    classifier = xaudio.Classifier(network, xaudio.create("representation", "waveform"), ("a", "b", "c"))
+    row = flip("small", classifier, torch.randn(2, 8000), 5, lambda runs: [[1.0, 2.0] for _ in runs])
+    assert (row.library_ratio, row.recordings) == (None, 2)
+    assert "Quantus cannot be imported: import of quantus halted" in row.left_out
+    assert row.left_out in table_text(Results.model_construct(rows=[], long_runs=[], flips=[row], **HEAD))
+
+
 def test_wrong_numbers_are_named():
-    for wrong in ({"batch": 0}, {"rounds": 0}, {"recordings": -1}):
+    for wrong in ({"batch": 0}, {"rounds": 0}, {"recordings": -1}, {"flips": -1}):
         with pytest.raises(PluginError, match=r"must be \d or more"):
             xaudio.create("benchmark", "speed", **wrong)

@@ -258,7 +258,7 @@ def test_pixel_flipping_equals_quantus(kind, signed):
     target = np.array([item.target for item in items])
     step = features[0].size // 10 if kind == "waveform" else features.shape[3]
     other = quantus.PixelFlipping(
-        features_in_step=step, abs=not signed, normalise=False, perturb_baseline="black", disable_warnings=True
+        features_in_step=step, abs=not signed, normalise=False, perturb_baseline=0.0, disable_warnings=True
     )
     curves = np.array(other(classifier.network, features, target, a_batch=relevance, softmax=True, channel_first=True))
     with torch.no_grad():

@@ -153,7 +153,7 @@ def test_a_poor_fit_is_warned_about():
         ({"samples": 200, "kernel_width": 0.02}, "a larger kernel_width"),
         ({"samples": 0}, "samples must be at least 1"),
         ({"kernel_width": 0.0}, "kernel_width must be positive"),
-        ({"ridge": -1.0}, "ridge not negative"),
+        ({"ridge": -1.0}, "ridge must be at least 0"),
         ({"bands": 4}, "bands to time_frequency"),
         ({"components": "nmf"}, "slots belong to time"),
         ({"components": "nnmf", "slots": None}, "Did you mean 'nmf'"),

@@ -149,14 +149,14 @@ def test_silence_of_a_spectrogram():
 
 @pytest.mark.parametrize("name", NAMES)
 def test_what_no_metric_can_measure_is_refused(name):
-    for given, error, message in (
+    for items, error, message in (
         ([], DataError, "no explanations"),
         ([explanation(np.ones((1, 4))), explanation(np.ones((1, 5)))], ModelError, "not of one shape"),
         ([explanation(np.full((2, SAMPLES), np.inf))], ModelError, r"some\.wav by \? holds NaN"),
         ([replace(explanation(np.ones((1, 4))), relevance=np.ones((1, 3)))], ModelError, r"some\.wav by \? has shape \(1, 3\)"),
     ):
         with pytest.raises(error, match=message):
-            measure(name, *given)
+            measure(name, *items)
 
 
 def test_which_values_are_better():

@@ -33,7 +33,7 @@ def spectrogram_model():
     layers = [nn.Conv2d(1, 3, 3), nn.Softplus(), nn.Flatten(), nn.Linear(3 * 7 * 11, 3)]
     made = classifier_of(nn.Sequential(*layers), TimeFrequency(RATE, SAMPLES, window="hann", length=16, hop=8))
     made.network[0].weight.data /= 50  # the features are dB
-    return made
+    return replace(made, mean=torch.full((1, 9, 13), -30.0))
 
 
 def linear_model():

@@ -24,8 +24,8 @@ from .groups import (
 )
 
 if TYPE_CHECKING:
-    from ..clusters import ClusterResult
     from ..collection import KeptExplanations
+    from ..pattern_results import ClusterResult
 
 RENDERERS = ("visual:dpi=70", "audible:format=flac")
 """How medoids are shown and played."""
@@ -63,10 +63,11 @@ def cluster(
     as_json: JsonOption = False,
 ) -> None:
     """Cluster recordings by where their relevance lies, to find strategies that nobody looked for (SpRAy)."""
-    from ..clusters import cluster_explanations, write_members
+    from ..clusters import cluster_explanations
     from ..pattern_figures import figure_of_set, save_figure
     from ..pattern_pages import summary_of, write_clusters_page
-    from ..runs import write_json
+    from ..pattern_results import write_members
+    from ..runs import write_json, write_run
 
     kept = explained(
         model,
@@ -110,6 +111,7 @@ def cluster(
         seed=seed,
         classes=kept.dataset.tasks,
     )
+    write_run(out, **kept.run)
     write_json(out / "results.json", result.model_dump())
     write_members(result, out / "members.csv")
     figures = {}
@@ -120,7 +122,7 @@ def cluster(
         print_json(result.model_dump())
         return
     for item in result.sets:
-        chance = "" if item.chance is None else f", chance {item.chance:.3f}"
+        chance = "" if item.chance is None else f", separation {item.separation:.2f}, chance {item.chance:.3f}"
         print(f"{item.name}: {item.recordings} recordings, gap {item.gap:.2f}{chance}")
         for part_of in item.clusters:
             print(f"  {summary_of(part_of, result.axes)}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -43,7 +43,7 @@ def explain(
     """Explain why a model classifies recordings as it does: pictures, sounds, and the relevance itself."""
     from ..allocator import keep_large_buffers
     from ..devices import resolve_device
-    from ..options import parse_spec, split_specs
+    from ..options import split_specs
     from ..pipeline import explain as explain_audio
     from ..pipeline import load_model
     from ..rendering import save_and_render
@@ -60,12 +60,10 @@ def explain(
     classifier = load_model(model, device)
     explanations = []
     for spec in explainer or ["lrp"]:
-        name, given = parse_spec(spec)
-        options: dict[str, Any] = dict(given)
         found = explain_audio(
             classifier,
             list(files),
-            explainer=name,
+            explainer=spec,
             target=target,
             device=device,
             fit=fit,
@@ -73,7 +71,6 @@ def explain(
             seed=seed,
             batch_size=batch_size,
             view=view,
-            **options,
         )
         explanations += found if isinstance(found, list) else [found]
     written = save_and_render(explanations, split_specs(render), out)

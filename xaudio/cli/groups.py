@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 
 import typer
 
+from ..errors import DataError, unknown
 from .common import DataOption, DeviceOption, JsonOption, OutOption, SeedOption, print_json, print_table, warn_about_plugins
 
 if TYPE_CHECKING:
@@ -81,10 +82,11 @@ def groups(
     as_json: JsonOption = False,
 ) -> None:
     """Mean relevance of classes and of groups of speakers, with differences tested and marked."""
-    from ..groups import group_relevance, write_cells
+    from ..groups import group_relevance
     from ..pattern_figures import figure_of_groups, save_figure
     from ..pattern_pages import write_groups_page
-    from ..runs import write_json
+    from ..pattern_results import write_cells
+    from ..runs import write_json, write_run
 
     kept = explained(
         model,
@@ -124,6 +126,7 @@ def groups(
         seed=seed,
         classes=kept.dataset.tasks,
     )
+    write_run(out, **kept.run)
     write_json(out / "results.json", result.model_dump())
     write_cells(result, out / "cells.csv")
     figure = save_figure(figure_of_groups(result), out / "groups.png")
@@ -139,10 +142,11 @@ def groups(
 
 
 class Kept(NamedTuple):
-    """Recordings of a data set, explained."""
+    """Recordings of a data set, explained, and what `xaudio.write_run` shall get beside the results."""
 
     dataset: Dataset
     explanations: KeptExplanations
+    run: dict[str, Any]
 
 
 def explained(
@@ -158,7 +162,7 @@ def explained(
     device: str,
     settings: dict[str, object],
 ) -> Kept:
-    """Explain what a command asks for, after a look at its settings; ``out`` gets them in ``run.json``.
+    """Explain what a command asks for, after a look at its settings.
 
     Raises
     ------
@@ -168,7 +172,7 @@ def explained(
     from ..allocator import keep_large_buffers
     from ..collection import drawn, identity_of, kept_explanations, recordings_of
     from ..pipeline import load_model
-    from ..runs import output_folder, refuse_other_settings, write_run
+    from ..runs import output_folder, refuse_other_settings
     from ..views import parse_view
 
     warn_about_plugins()
@@ -176,8 +180,10 @@ def explained(
     parse_view(str(settings["view"]))
     classifier = load_model(model, device)
     found, indices = recordings_of(classifier, dataset, data, part)
+    if settings.get("by", "class") not in ("class", "speaker", *found.tasks):  # before anything takes time
+        raise DataError(unknown("grouping", str(settings["by"]), {"class", "speaker", *found.tasks}))
     chosen = drawn(indices, recordings, int(str(settings["seed"])))
     settings = {**settings, **identity_of(classifier, found, explainer), "part": part, "recordings": recordings}
     refuse_other_settings(out, settings)
-    write_run(output_folder(out), settings=settings, device=str(classifier.device))
-    return Kept(found, kept_explanations(classifier, found, chosen, explainer, folder or out / "explanations"))
+    explanations = kept_explanations(classifier, found, chosen, explainer, folder or output_folder(out) / "explanations")
+    return Kept(found, explanations, {"settings": settings, "device": str(classifier.device)})

@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
+import numpy as np
 import typer
 
+from ..types import IntArray
 from .common import DataOption, DeviceOption, JsonOption, OutOption, SeedOption, print_json, print_table, warn_about_plugins
 
 if TYPE_CHECKING:
@@ -24,7 +26,12 @@ Changes = Annotated[
 
 
 def probe(
-    model: Annotated[Path, typer.Option(help="Run folder of a trained model.")],
+    model: Annotated[
+        list[Path],
+        typer.Option(
+            help="Run folder of a trained model; may be repeated for the folds of one, each tested on its own test set."
+        ),
+    ],
     change: Changes,
     out: OutOption,
     dataset: Annotated[str | None, typer.Option(help="Data set, with options; by default that of the training.")] = None,
@@ -49,11 +56,12 @@ def probe(
     warn_about_plugins()
     keep_large_buffers()
     parse_changes(change)  # before anything takes time
-    classifier = load_model(model, device)
-    found, indices = held_out(classifier, dataset, data, seed=seed)
-    if recordings is not None and recordings < len(indices):
-        indices = indices[[len(indices) * position // recordings for position in range(recordings)]]
-    results = run_probe(classifier, found, indices, change, draws=draws, seed=seed, over=over, batch_size=batch_size, folder=out)
+    classifiers = [load_model(folder, device) for folder in model]
+    found, indices = zip(*(held_out(classifier, dataset, data, seed=seed) for classifier in classifiers), strict=True)
+    chosen = [_spread(own, None if recordings is None else -(-recordings // len(model))) for own in indices]
+    results = run_probe(
+        classifiers, found[0], chosen, change, draws=draws, seed=seed, over=over, batch_size=batch_size, folder=out
+    )
     if as_json:
         print_json(results.model_dump())
         return
@@ -68,6 +76,18 @@ def probe(
     print(f"Report: {out / 'report.html'}")
 
 
+def _spread(indices: IntArray, count: int | None) -> IntArray:
+    """At most so many of the indices, evenly spread."""
+    if count is None or count >= len(indices):
+        return indices
+    return indices[np.arange(count) * len(indices) // count]
+
+
+def _points(share: float) -> str:
+    """A share as points with a sign, and never -0.0."""
+    return f"{round(100 * share, 1) + 0.0:+.1f}"
+
+
 def _rows(results: ProbeResults) -> list[list[str]]:
     return [
         [
@@ -78,7 +98,7 @@ def _rows(results: ProbeResults) -> list[list[str]]:
             f"{control.accuracy:.1%}",
             f"{control.low:.1%}",
             f"{control.high:.1%}",
-            f"{100 * control.difference.mean:+.1f} ({100 * control.difference.low:+.1f} to {100 * control.difference.high:+.1f})",
+            "{} ({} to {})".format(*map(_points, (control.difference.mean, control.difference.low, control.difference.high))),
             control.verdict,
         ]
         for item in results.changes

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from . import operations as known
 from .findings import Family, Finding
 from .recorder import Operation
-from .tracing import Trace, unique
+from .tracing import Trace, changes_in_training, unique
 
 Families = Mapping[str, Family]
 
@@ -106,9 +106,14 @@ def _no_rule(trace: Trace, families: Families) -> Iterator[Finding]:
         yield Finding("no-rule", "error", _where(found), _lrp(families), effect, remedy)
 
 
-def _squashes(trace: Trace, item: Operation | None) -> bool:
-    """Whether an operation makes probabilities of the logits, which is a finding of its own."""
-    return item is not None and item == trace.last and item.name in known.SQUASHING
+def _squashing(trace: Trace) -> list[Operation]:
+    """Operations behind the last layer with weights that make probabilities of the logits, which is a finding of its own."""
+    last = max((place for place, item in enumerate(trace.operations) if item.name in known.WEIGHTED), default=-1)
+    return [item for item in trace.operations[last + 1 :] if item.name in known.SQUASHING]
+
+
+def _squashes(trace: Trace, item: Operation) -> bool:
+    return any(item is other for other in _squashing(trace))
 
 
 def _in_rule(item: Operation) -> bool:
@@ -124,12 +129,11 @@ def _where(found: Iterable[Operation]) -> tuple[str, ...]:
 
 
 def _probabilities(trace: Trace, families: Families) -> Iterator[Finding]:
-    squashes = _squashes(trace, trace.last)
-    if not squashes and not trace.sums_to_one:
+    squashing = _squashing(trace)
+    if not squashing and not trace.sums_to_one:
         return
-    name = trace.last.name if trace.last else ""
-    kind = "sigmoid" if "sigmoid" in name else "softmax"
-    where = (str(trace.last.place),) if trace.last and squashes else ("the output sums to 1",)
+    kind = "softmax" if not squashing or any("soft" in item.name or "exp" in item.name for item in squashing) else "sigmoid"
+    where = tuple(unique(item.place for item in squashing)) or ("the output sums to 1",)
     rules = _lrp(families)
     others = tuple(other for other in families if other not in rules)
     remedy = "Let the model return logits, and apply the function where probabilities are needed (the loss, the display)."
@@ -153,6 +157,15 @@ def _training_mode(trace: Trace, families: Families) -> Iterator[Finding]:
             "It normalises by the batch even in evaluation mode: a recording's relevance depends on the others in the batch.",
             "Keep running statistics (track_running_stats=True), and give functional.batch_norm training=self.training.",
         )
+    elif trace.depends_on_batch:
+        yield Finding(
+            "batch-dependence",
+            "error",
+            (),
+            tuple(families),
+            "A recording's output changes with the recordings beside it in the batch: so does its relevance.",
+            "Let nothing be taken over dimension 0: x.mean((1, 2), keepdim=True) instead of x.mean(0) or x.mean().",
+        )
 
 
 def _random(trace: Trace, families: Families) -> Iterator[Finding]:
@@ -164,6 +177,15 @@ def _random(trace: Trace, families: Families) -> Iterator[Finding]:
             tuple(families),
             "Random numbers are drawn even in evaluation mode: every forward pass and every attribution is another.",
             "Draw in training only: functional.dropout(x, training=self.training), or a module (nn.Dropout).",
+        )
+    elif not trace.deterministic and not trace.not_finite:
+        yield Finding(
+            "non-deterministic",
+            "error",
+            (),
+            tuple(families),
+            "Two forward passes of the same recording in evaluation mode give different outputs: so does every attribution.",
+            "Look for chance from outside torch, for a state that the model keeps between calls, or for operations in place.",
         )
 
 
@@ -243,7 +265,7 @@ def check_modules(network: nn.Module, families: Families) -> list[Finding]:
     return found
 
 
-def check_mode(network: nn.Module, families: Families) -> list[Finding]:
+def check_mode(network: nn.Module, features: Tensor, families: Families) -> list[Finding]:
     """Whether a network is in training mode, where that makes a difference."""
     where = tuple(
         f"{name} ({type(module).__name__})"
@@ -251,7 +273,8 @@ def check_mode(network: nn.Module, families: Families) -> list[Finding]:
         if module.training and isinstance(module, known.DIFFERENT_IN_TRAINING)
     )
     concerned = _with(families, lambda family: family.reads_model)
-    if not where or not concerned:
+    in_training = any(module.training for module in network.modules())
+    if not concerned or not in_training or not (where or changes_in_training(network, features)):
         return []
     effect = (
         "It is in training mode. xaudio evaluates for the while, and its results are right; an explainer that you call yourself "

@@ -12,18 +12,17 @@ import torch
 from torch import Tensor, nn
 
 from ..arguments import as_classifier, as_clip, as_explainer
-from ..classifier import Classifier, evaluation_mode
+from ..classifier import Classifier
 from ..devices import resolve_device
-from ..errors import PluginError
+from ..errors import AudioError, PluginError
 from ..options import parse_spec
 from ..preparation import place, prepare_clips
 from ..registry import registry
 from ..types import Explainer, Representation
-from .checks import Families, check_mode
-from .findings import Diagnosis, Finding, family_of
+from .checks import check_mode
+from .findings import Diagnosis, family_of
 from .measures import Method, measure
 from .probe import examine, probe_sound
-from .tracing import is_deterministic
 
 MOOT = {"not-finite", "non-deterministic", "training-mode", "in-place", "recurrent-cudnn"}
 """Findings after which a measurement would say nothing new."""
@@ -73,11 +72,13 @@ def diagnose(
     XaudioError
         If any input does not fit: one line that says which, and what to do.
     """
-    python, numpy = random.getstate(), np.random.get_state()  # noqa: NPY002 (a model may draw from any of them)
+    python, numpy = random.getstate(), np.random.get_state()  # noqa: NPY002 (explainers run the model, which may draw from any)
     try:
         with torch.random.fork_rng():
             classifier = as_classifier(model, representation, classes).to(resolve_device(device))
             waveforms = _waveforms(classifier, audio, sample_rate).to(classifier.device)
+            if not waveforms.any():
+                raise AudioError("The recording is silent, so that nothing can be measured on it: give one with sound.")
             return _diagnose(classifier, _methods(explainer), waveforms, all_named=explainer is not None)
     finally:
         random.setstate(python)
@@ -88,9 +89,8 @@ def _diagnose(classifier: Classifier, methods: list[Method], waveforms: Tensor, 
     families = {method.name: method.family for method in methods}
     with torch.no_grad():
         features = classifier.features(waveforms)
-    found = check_mode(classifier.network, families)
+    found = check_mode(classifier.network, features, families)
     found += examine(classifier, features, families)
-    found += _unseeded(classifier, features, families, found)
     measured = {}
     moot = {name for finding in found if finding.severity == "error" and finding.name in MOOT for name in finding.explainers}
     for method in methods:
@@ -101,18 +101,6 @@ def _diagnose(classifier: Classifier, methods: list[Method], waveforms: Tensor, 
             found += new
             measured[method.name] = numbers
     return Diagnosis(tuple(sorted(found, key=lambda finding: finding.severity)), measured)
-
-
-def _unseeded(classifier: Classifier, features: Tensor, families: Families, found: list[Finding]) -> list[Finding]:
-    """What no operation shows: chance from elsewhere, or a state that the model keeps."""
-    with evaluation_mode(classifier.network):
-        same = is_deterministic(classifier.network, features)
-    if same or any(finding.name in ("non-deterministic", "not-finite") for finding in found):
-        return []
-    concerned = tuple(name for name, family in families.items() if family.reads_model)
-    effect = "Two forward passes of the same recording in evaluation mode give different outputs: so does every attribution."
-    remedy = "Look for chance from outside torch, for a state that the model keeps between calls, or for operations in place."
-    return [Finding("non-deterministic", "error", (), concerned, effect, remedy)]
 
 
 def _methods(explainer: str | Explainer | Sequence[str | Explainer] | None) -> list[Method]:

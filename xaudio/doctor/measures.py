@@ -56,8 +56,15 @@ def measure(classifier: Classifier, method: Method, waveforms: Tensor) -> tuple[
             effect, remedy = f"It fails: {reason.rstrip('.')}.", "Mend what it names, or choose another explainer."
             return [Finding("fails", "error", (), (method.name,), effect, remedy)], {}
         if not bool(torch.isfinite(relevance).all()):
-            return [_not_finite(classifier.network, features, target, method)], {}
+            return [
+                _not_finite_on_baseline(classifier.network, method, features, sound)
+                or _not_finite(classifier.network, features, target, method)
+            ], {}
         measured = {}
+        if method.family.sums_to == "difference" and (
+            found := _not_finite_on_baseline(classifier.network, method, features, sound)
+        ):
+            return [found], {}
         if (ratio := _sum(classifier.network, method, features, logits, target, relevance, sound)) is not None:
             measured["sum"] = ratio
         if (share := _on_silence(method, features, relevance)) is not None:
@@ -141,6 +148,20 @@ def _on_silence(method: Method, features: Tensor, relevance: Tensor) -> float | 
         return None
     magnitude = relevance.double().abs()
     return float(magnitude[silent].sum() / magnitude.sum())
+
+
+def _not_finite_on_baseline(network: nn.Module, method: Method, features: Tensor, sound: Sound) -> Finding | None:
+    """What is said if the model itself is NaN or infinite for what the explainer compares with."""
+    name = method.options.get("baseline", "zero")
+    baseline = baseline_features(name, features, sound, seed=method.options.get("seed", 0))
+    if bool(torch.isfinite(_logits(network, baseline)).all()):
+        return None
+    effect = f"The model itself is NaN or infinite for the baseline {name!r}, with which it compares."
+    remedy = (
+        "Choose another baseline (noise_floor), or let the model divide by no less than a small number: "
+        "x / x.abs().amax((1, 2), keepdim=True).clamp(min=1e-6)."
+    )
+    return Finding("not-finite", "error", (f"the baseline {name}",), (method.name,), effect, remedy)
 
 
 def _not_finite(network: nn.Module, features: Tensor, target: Tensor, method: Method) -> Finding:

@@ -112,8 +112,17 @@ ACTIVATIONS = frozenset(
 )
 """Operations of activation functions."""
 
-SQUASHING = frozenset({"_softmax", "_log_softmax", "sigmoid", "log_sigmoid_forward"})
-"""Operations that make probabilities of logits."""
+SQUASHING = frozenset({"_softmax", "_log_softmax", "_safe_softmax", "logsumexp", "sigmoid", "log_sigmoid_forward", "tanh"})
+"""Operations that make probabilities of logits, or other numbers that saturate."""
+
+WEIGHTED = frozenset(
+    [
+        *("convolution", "_convolution", "mkldnn_convolution", "cudnn_convolution", "mkldnn_rnn_layer", "_cudnn_rnn"),
+        *("addmm", "mm", "bmm", "baddbmm", "addmv", "mv", "matmul", "linear", "dot"),
+        *("_scaled_dot_product_flash_attention_for_cpu", "_scaled_dot_product_attention_math"),
+    ]
+)
+"""Operations of layers with weights, and other products of matrices."""
 
 SUMS = frozenset({"add", "sub"})
 """Operations that are harmless with a constant: it takes none of the relevance."""

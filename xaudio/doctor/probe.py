@@ -48,7 +48,9 @@ def examine(classifier: Classifier, features: Tensor, families: Families) -> lis
 
 
 def warn_about(classifier: Classifier, name: str, explainer: Any) -> None:
-    """Warn of what makes an explanation wrong, once for each model and finding; it costs about one forward pass, once.
+    """Warn of what makes an explanation wrong, once for each model and finding.
+
+    It costs a few forward passes of one recording, once.
 
     Parameters
     ----------

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 from weakref import WeakKeyDictionary
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.autograd.graph import saved_tensors_hooks
 
 from ..classifier import evaluation_mode, run_network
+from ..errors import ModelError
 from .recorder import Call, Operation, Place, Recorder, storage_of
 
 
@@ -32,6 +35,10 @@ class Trace:
         Where random numbers are drawn that change the output.
     batch_statistics : tuple of Place
         Where a normalisation takes its statistics from the batch.
+    deterministic : bool
+        Whether two forward passes give the same output.
+    depends_on_batch : bool
+        Whether a recording's output changes with the recordings beside it.
     overwritten : tuple of Place
         Where in place is overwritten what a backward pass needs.
     features_changed : bool
@@ -49,6 +56,8 @@ class Trace:
     operations: tuple[Operation, ...]
     random: tuple[Place, ...]
     batch_statistics: tuple[Place, ...]
+    deterministic: bool
+    depends_on_batch: bool
     overwritten: tuple[Place, ...]
     features_changed: bool
     last: Operation | None
@@ -62,7 +71,7 @@ _TRACES: WeakKeyDictionary[nn.Module, tuple[Any, Trace]] = WeakKeyDictionary()
 def trace(network: nn.Module, features: Tensor) -> Trace:
     """What a network does with features; the network and the state of torch's generators are left as they were.
 
-    It costs a forward pass of one recording, and nothing when the same unchanged network is asked again.
+    It costs a few forward passes of one recording, and nothing when the same unchanged network is asked again.
 
     Parameters
     ----------
@@ -94,16 +103,17 @@ def _traced(network: nn.Module, features: Tensor) -> Trace:
         changed = entered._version > 0
         finite = recorder.finite
         recorder.listening = False
-        random = tuple(recorder.random) if recorder.random and not is_deterministic(network, features) else ()
-        batch = tuple(recorder.batch_statistics)
-        batch = batch if batch and _depends_on_batch(network, features) else ()
+        deterministic = _is_deterministic(network, features)
+        depends_on_batch = deterministic and _depends_on_batch(network, features)
     tensor = output if isinstance(output, Tensor) else None
     return Trace(
         calls=tuple(recorder.calls),
         leaves=tuple((name, type(module)) for name, module in network.named_modules() if not any(module.children())),
         operations=tuple(recorder.operations),
-        random=random,
-        batch_statistics=batch,
+        random=() if deterministic else tuple(recorder.random),
+        batch_statistics=tuple(recorder.batch_statistics) if depends_on_batch or not deterministic else (),
+        deterministic=deterministic,
+        depends_on_batch=depends_on_batch,
         overwritten=tuple(recorder.overwritten()),
         features_changed=changed,
         last=None if tensor is None else recorder.made_by.get(storage_of(tensor)),
@@ -117,7 +127,21 @@ def _version(tensor: Tensor) -> int:
     return 0 if tensor.is_inference() else tensor._version
 
 
-def is_deterministic(network: nn.Module, features: Tensor) -> bool:
+def changes_in_training(network: nn.Module, features: Tensor) -> bool:
+    """Whether a network, in the mode it is in, gives another output than in evaluation mode, or another each time."""
+    with _undisturbed(network, features, evaluate=False), torch.no_grad():
+        try:
+            first, second = (run_network(network, features.clone()) for _ in range(2))
+            with evaluation_mode(network):
+                evaluated, again = (run_network(network, features.clone()) for _ in range(2))
+        except ModelError:  # batch normalisation in training refuses a single value
+            return True
+    if not isinstance(first, Tensor) or not torch.equal(evaluated, again):  # chance in evaluation mode is another finding
+        return False
+    return not all(torch.allclose(first, other, rtol=1e-4, atol=1e-6, equal_nan=True) for other in (second, evaluated))
+
+
+def _is_deterministic(network: nn.Module, features: Tensor) -> bool:
     """Whether two forward passes give the same output."""
     with torch.no_grad():
         first, second = (run_network(network, features.clone()) for _ in range(2))
@@ -128,7 +152,13 @@ def _depends_on_batch(network: nn.Module, features: Tensor) -> bool:
     """Whether a recording's output changes with the recordings beside it."""
     with torch.no_grad():
         alone = run_network(network, features.clone())
-        beside = run_network(network, torch.cat([features, features.flip(-1) * 0.5 + 0.1]))[:1]
+        try:
+            beside = run_network(network, torch.cat([features, features.flip(-1) * 0.5 + 0.1]))
+        except ModelError:  # it takes one recording at a time
+            return False
+    if not isinstance(alone, Tensor) or len(beside) != 2:
+        return False
+    beside = beside[:1]
     return not torch.allclose(alone, beside, rtol=1e-3, atol=1e-6, equal_nan=True)
 
 
@@ -139,14 +169,17 @@ def _are_probabilities(output: Tensor) -> bool:
 
 
 @contextmanager
-def _undisturbed(network: nn.Module, features: Tensor) -> Iterator[None]:
-    """Evaluation mode; afterwards torch's generators and the network's buffers are as they were."""
+def _undisturbed(network: nn.Module, features: Tensor, *, evaluate: bool = True) -> Iterator[None]:
+    """Evaluation mode; afterwards all generators of random numbers and the network's buffers are as they were."""
+    python, numpy = random.getstate(), np.random.get_state()  # noqa: NPY002 (a model may draw from any of them)
     buffers = [(buffer, buffer.clone()) for buffer in network.buffers()]
     devices = [features.device] if features.device.type == "cuda" else []
-    with torch.random.fork_rng(devices=devices), evaluation_mode(network):
+    with torch.random.fork_rng(devices=devices), evaluation_mode(network) if evaluate else nullcontext():
         try:
             yield
         finally:
+            random.setstate(python)
+            np.random.set_state(numpy)  # noqa: NPY002
             for buffer, content in buffers:
                 if not torch.equal(buffer, content):  # batch normalisation does not count its writing as such
                     with torch.no_grad():

@@ -111,7 +111,11 @@ class Heard:
 
     def _imputed(self, name: Baseline) -> Tensor:
         sound = Sound(self.waveforms, self.classifier.representation, self.classifier.features)
-        return baseline_waveforms(name, sound, seed=self.seed) * self.inside
+        noise = baseline_waveforms(name, sound, seed=self.seed)
+        if name != "mean_spectrum":
+            return noise
+        # The recording's energy lies in its own length, that of the noise in the whole window.
+        return noise * (self.waveforms.shape[1] / self.lengths.clamp(min=1)).to(noise).sqrt()[:, None]
 
 
 @dataclass(frozen=True)

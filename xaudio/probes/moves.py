@@ -104,7 +104,7 @@ class Scale:
             raise PluginError(f"Factors of frequency must be positive; got {values}.")
         if bool((factors == 1).all()):
             raise PluginError("A factor of 1 scales nothing; it is a control already. Give another.")
-        change = self._scaling(held)
+        change, scaled = self._scaling(held)
         swapped = values.swapped().per_class(classes, "scale", ()) if len(self.by_class) > 1 else None
         controls = [
             Control("random", "factors of the same magnitude, up or down at random for each recording", held.draws),
@@ -119,10 +119,10 @@ class Scale:
             drawn = _at_random(heard, there, back, held.draws)
             return torch.stack([there, *drawn, other, change(heard, torch.ones_like(own))], dim=1)
 
-        return Plan(f"Scaling frequencies by {values}", controls, logits)
+        return Plan(f"Scaling {scaled} by {values}", controls, logits)
 
-    def _scaling(self, held: HeldOut) -> Callable[[Heard, Tensor], Tensor]:
-        """What gives the logits of a batch for a factor per recording."""
+    def _scaling(self, held: HeldOut) -> tuple[Callable[[Heard, Tensor], Tensor], str]:
+        """What gives the logits of a batch for a factor per recording, and in words what is scaled."""
         representation = held.classifier.representation
         axes = [axis.name for axis in representation.axes]
         reads_levels = (
@@ -134,16 +134,20 @@ class Scale:
                 f"{representation.unit}: scale the sound instead, with on=sound."
             )
         if self.on == "sound" or not reads_levels:
-            return lambda heard, factors: heard.logits(
-                scaled_sound(heard.waveforms, factors.to(heard.waveforms), representation.sample_rate) * heard.inside
-            )
+            return _on_sound, "the frequencies of the sound"
 
-        def on_levels(heard: Heard, factors: Tensor) -> Tensor:
-            levels = heard.classifier.representation(heard.waveforms)
-            moved = scaled_frequencies(levels, factors.to(levels))
-            return heard.classifier.logits(moved if heard.classifier.mean is None else moved - heard.classifier.mean)
+        return _on_levels, "the frequency axis of the spectrogram"
 
-        return on_levels
+
+def _on_sound(heard: Heard, factors: Tensor) -> Tensor:
+    rate = heard.classifier.representation.sample_rate
+    return heard.logits(scaled_sound(heard.waveforms, factors.to(heard.waveforms), rate) * heard.inside)
+
+
+def _on_levels(heard: Heard, factors: Tensor) -> Tensor:
+    levels = heard.classifier.representation(heard.waveforms)
+    moved = scaled_frequencies(levels, factors.to(levels))
+    return heard.classifier.logits(moved if heard.classifier.mean is None else moved - heard.classifier.mean)
 
 
 @dataclass(frozen=True, kw_only=True)

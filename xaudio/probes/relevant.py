@@ -14,7 +14,7 @@ from torch.nn import functional
 from ..arguments import as_explainer
 from ..attribution import attribute
 from ..doctor.probe import warn_about
-from ..domains import FLOOR_DB, Domain
+from ..domains import FLOOR_DB, Domain, like
 from ..errors import PluginError
 from ..options import parse_spec
 from ..perturbation import ranks
@@ -118,7 +118,7 @@ class Relevant:
             return relevance, heard.classifier.representation
         exact = relevance if relevance.device.type == "mps" else relevance.double()
         in_time = heard.classifier.representation.to_waveform_relevance(heard.waveforms, exact)
-        return domain.from_waveform_relevance(heard.waveforms, in_time).to(heard.waveforms.device), domain
+        return like(domain.from_waveform_relevance(heard.waveforms, in_time), relevance), domain
 
 
 def _parts(heard: Heard, axes: tuple[Axis, ...], sizes: dict[str, float]) -> Tensor:

@@ -91,9 +91,10 @@ def check_groups(groups: Any, over: Literal["speakers", "recordings"]) -> list[s
 
 
 def summarise(
-    spec: str, plan: Plan, found: Outcomes, classes: Sequence[str], over: str, rows: str | None, seed: int
+    spec: str, plans: Sequence[Plan], found: Outcomes, classes: Sequence[str], over: str, rows: str | None, seed: int
 ) -> ChangeResult:
-    """All that is reported of a change; see `ChangeResult`."""
+    """All that is reported of a change, of which each model has a plan for its own test set; see `ChangeResult`."""
+    plan = plans[0]
     right, change = found.right, found.probability - found.probability[:, :1]
     before, after = right[:, 0], right[:, 1]
     controls, first = [], 2
@@ -112,7 +113,7 @@ def summarise(
         confusion_before=_confusion(found.labels, found.predicted[:, 0], len(classes)),
         confusion_after=_confusion(found.labels, found.predicted[:, 1], len(classes)),
         controls=controls,
-        notes=list(plan.notes),
+        notes=list(dict.fromkeys(note for own in plans for note in own.notes)),
         rows=rows,
     )
 
@@ -172,7 +173,9 @@ def _statement(
     words = {
         "more": "It costs more than the control, beyond chance",
         "less": "It costs less than the control, beyond chance",
-        "not more": "It does not cost more than the control, beyond chance",
+        "not more": "It costs more than the control on average, but some draws cost as much"
+        if difference.high < 0
+        else "It does not cost more than the control, beyond chance",
     }[verdict]
     return (
         f"{plan.words} takes accuracy from {before:.1%} to {after:.1%}; {control.words}, to {accuracies.mean():.1%}{drawn}. "

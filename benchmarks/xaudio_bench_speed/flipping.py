@@ -1,0 +1,148 @@
+"""What it costs to take cells away and ask again: pixel flipping by xaudio, by a naive loop and by Quantus."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable, Sequence
+from importlib import import_module
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+import xaudio
+
+from .contenders import Run, import_zennit
+from .report import Flip
+
+STEPS = 20
+"""Fractions, beside 0, where they divide the number of cells; Quantus takes no others."""
+
+PASSES = 2000
+"""Most changed recordings that are classified by each side."""
+
+BATCH = 32
+"""Inputs that the forward passes alone and xaudio classify at once."""
+
+
+def flip(
+    model: str,
+    classifier: xaudio.Classifier,
+    waveforms: Tensor,
+    recordings: int,
+    timed: Callable[[Sequence[Run]], list[list[float]]],
+) -> Flip:
+    """Time all sides in turns on the same relevance and fractions.
+
+    Parameters
+    ----------
+    model : str
+    classifier : Classifier
+    waveforms : Tensor, shape (batch, samples)
+    recordings : int
+        How many are flipped at most.
+    timed : callable
+        Gives the seconds of each run in each round.
+    """
+    cells = int(classifier.features(waveforms[:1]).numel())
+    steps = STEPS if cells % STEPS == 0 else round(cells**0.5)
+    count = max(1, min(recordings, len(waveforms), PASSES // (steps + 1)))
+    explanations = _explained(classifier, waveforms[:count])
+    features = torch.from_numpy(np.stack([item.features for item in explanations])).to(classifier.device)
+    target = torch.tensor([item.target for item in explanations], device=classifier.device)
+    metric = xaudio.create("metric", "deletion_auc", steps=steps, share="all", batch_size=BATCH)
+
+    def ours() -> Tensor:
+        return torch.from_numpy(metric(classifier, explanations)["deletion_auc"])
+
+    def naive() -> Tensor:
+        return torch.stack([_naive(classifier, features[0], explanations[0], steps)])
+
+    other, reason = _quantus(classifier, features, target, explanations, steps)
+    runs = [_forward(classifier, features, count * (steps + 1)), ours, naive, *([other] if other else [])]
+    first = [run() for run in runs]  # also the first, slower call of each
+    areas = [float((first[1][: len(found)] - found.cpu()).abs().max()) for found in first[2:]]
+    alone, mine, loop, *library = timed(runs)
+    return Flip(
+        model=model,
+        recordings=count,
+        fractions=steps + 1,
+        forward_seconds=statistics.median(alone),
+        seconds=statistics.median(mine),
+        forwards=_ratio(mine, alone),
+        naive_ratio=count * _ratio(loop, mine),
+        library_ratio=_ratio(library[0], mine) if library else None,
+        library_default_ratio=cells / steps * _ratio(library[0], mine) if library else None,
+        left_out=reason,
+        difference=max(areas),
+    )
+
+
+def _ratio(one: Sequence[float], other: Sequence[float]) -> float:
+    return statistics.median(a / b for a, b in zip(one, other, strict=True))
+
+
+def _explained(classifier: xaudio.Classifier, waveforms: Tensor) -> Any:
+    """Explanations of the recordings with a faint noise: Quantus also takes away what is 0 already."""
+    noise = torch.randn(waveforms.shape, generator=torch.Generator().manual_seed(0))
+    clips = [
+        xaudio.Clip(waveform.numpy(), classifier.representation.sample_rate)
+        for waveform in (waveforms.cpu() + 1e-3 * noise).clamp(-1, 1)
+    ]
+    return xaudio.explain(classifier, clips, explainer="gradient", device=str(classifier.device))
+
+
+def _forward(classifier: xaudio.Classifier, features: Tensor, passes: int) -> Run:
+    """So many forward passes and nothing else."""
+    batch = features.repeat(1 + BATCH // len(features), *[1] * (features.ndim - 1))[:BATCH]
+
+    @torch.no_grad()
+    def run() -> Tensor:
+        return torch.cat([classifier.logits(batch[: passes - start]) for start in range(0, passes, BATCH)])
+
+    return run
+
+
+@torch.no_grad()
+def _naive(classifier: xaudio.Classifier, features: Tensor, explanation: Any, steps: int) -> Tensor:
+    """Area under the deletion curve of one recording, one fraction at a time."""
+    order = torch.from_numpy(explanation.relevance).flatten().argsort(descending=True, stable=True)
+    curve = []
+    for step in range(steps + 1):
+        changed = features.clone()
+        changed.flatten()[order[: round(step / steps * len(order))].to(features.device)] = 0
+        logits = classifier.logits(changed[None])
+        curve.append(logits.softmax(1)[0, explanation.target])
+    return torch.trapezoid(torch.stack(curve).double(), dx=1 / steps)
+
+
+def _quantus(
+    classifier: xaudio.Classifier, features: Tensor, target: Tensor, explanations: Any, steps: int
+) -> tuple[Run | None, str]:
+    """Quantus as its README calls a metric, with the recordings of 64 in a batch; or why not."""
+    import_zennit(classifier.network, features, target)
+    try:
+        quantus: Any = import_module("quantus")
+    except Exception as error:  # it imports many libraries, any of which may be missing or broken
+        return None, f"Quantus cannot be imported: {' '.join(str(error).split())}"
+    relevance = np.stack([item.relevance for item in explanations])
+    metric = quantus.PixelFlipping(
+        features_in_step=features[0].numel() // steps, perturb_baseline=0.0, normalise=False, disable_warnings=True
+    )
+
+    def run() -> Tensor:
+        curves = metric(
+            model=classifier.network,
+            x_batch=features.cpu().numpy(),
+            y_batch=target.cpu().numpy(),
+            a_batch=relevance,
+            device=str(classifier.device),
+            softmax=True,
+            channel_first=True,
+        )
+        curves = torch.tensor(curves, dtype=torch.float64)
+        first = torch.tensor([item.probabilities[item.target] for item in explanations], dtype=torch.float64)
+        return torch.trapezoid(torch.cat([first[:, None], curves], dim=1), dx=1 / steps)
+
+    return run, ""

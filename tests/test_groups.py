@@ -1,0 +1,417 @@
+"""Groups of explanations: the test against slow textbook versions, its error rate, and the command."""
+
+import csv
+import itertools
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import xaudio
+from xaudio import Axis, Clip, DataError, Explanation, ModelError, PluginError
+from xaudio.cells import relevance_cells
+from xaudio.cli import app
+from xaudio.permutation import all_arrangements, number_of_arrangements, permutation_test
+
+RATE, SAMPLES = 1000, 200
+
+
+def explanation(relevance, *, speaker="s0", sex=0, target=0, offset=0, samples=SAMPLES, source="some.wav"):
+    """Relevance (samples,) of a recording of noise that lies at an offset within the zeros."""
+    waveform = np.zeros(SAMPLES, np.float32)
+    waveform[offset : offset + samples] = 0.1 * np.random.default_rng(1).standard_normal(samples)
+    made = xaudio.create("representation", "waveform", sample_rate=RATE, samples=SAMPLES)
+    return Explanation(
+        clip=Clip(waveform, RATE, labels={"yes": target, "sex": sex}, speaker=speaker, source=source),
+        features=waveform[None],
+        relevance=np.asarray(relevance, dtype=np.float32)[None],
+        axes=(Axis("time", "s", np.arange(SAMPLES) / RATE),),
+        logits=np.array([1.0, 0.0]) if target == 0 else np.array([0.0, 1.0]),
+        classes=("yes", "no"),
+        target=target,
+        task="yes",
+        provenance={"placement": {"offset": offset, "samples": samples}, "explainer": {"name": "mine", "given": {}}},
+        _representation=made,
+    )
+
+
+def corpus(speakers=10, each=4, effect=0.0, seed=0):
+    """Recordings of speakers of two sexes; the relevance of women is larger in the last fifth, speakers differ anyhow."""
+    rng = np.random.default_rng(seed)
+    found = []
+    for speaker in range(speakers):
+        own = rng.random(SAMPLES)
+        for recording in range(each):
+            relevance = own + 0.3 * rng.random(SAMPLES)
+            relevance[160:] += effect * (speaker % 2)
+            name = f"s{speaker:02d}"
+            found.append(
+                explanation(relevance, speaker=name, sex=speaker % 2, target=recording % 2, source=f"{name}_{recording}")
+            )
+    return found
+
+
+# The cells
+
+
+def slow_cells(item, edges, start):
+    """Relevance summed in bins of time, sample by sample."""
+    cells = [0.0] * (len(edges) - 1)
+    for index, value in enumerate(item.relevance[0]):
+        time = (index - start) / RATE
+        for cell, (low, high) in enumerate(itertools.pairwise(edges)):
+            if low - 1e-9 <= time < high - 1e-9:
+                cells[cell] += float(value)
+    return np.array(cells)
+
+
+@pytest.mark.parametrize("align", ["start", "window"])
+def test_cells_sum_the_relevance_from_the_start_of_each_recording(align):
+    rng = np.random.default_rng(0)
+    items = [explanation(rng.standard_normal(SAMPLES), offset=offset, samples=100 + offset) for offset in (0, 17, 50)]
+    cells = relevance_cells(items, "time", align=align, time_bins=7, normalise="none")
+    (axis,) = cells.axes
+    assert axis.edges[0] == 0
+    assert axis.edges[-1] == pytest.approx(0.15 if align == "start" else 0.199)
+    for item, offset, found in zip(items, (0, 17, 50), cells.values, strict=True):
+        edges = [*axis.edges[:-1], axis.edges[-1] + 1e-6]  # the last sample belongs to the last bin
+        slow = slow_cells(item, edges, offset if align == "start" else 0)
+        np.testing.assert_allclose(found, slow, atol=1e-5)
+
+
+def test_cells_of_the_duration_stretch_each_recording():
+    one, other = np.zeros(SAMPLES), np.zeros(SAMPLES)
+    one[50], other[20 + 25] = 1, 1  # both in the middle
+    items = [explanation(one, samples=100), explanation(other, offset=20, samples=50)]
+    cells = relevance_cells(items, "time", align="duration", time_bins=5)
+    assert cells.values.tolist() == [[0, 0, 1, 0, 0]] * 2
+    assert cells.axes[0].unit == "of the duration"
+
+
+def test_what_lies_outside_the_recordings_is_counted():
+    relevance = np.ones(SAMPLES)
+    cells = relevance_cells([explanation(relevance, offset=100, samples=50)], "time")
+    assert cells.outside == pytest.approx(1 - 51 / 200, abs=1e-6)  # the sample on the end counts
+    assert relevance_cells([explanation(relevance, offset=100, samples=50)], "time", align="window").outside == 0
+
+
+@pytest.mark.parametrize(("view", "shape"), [("time", (64,)), ("frequency", (64,)), ("time-frequency:length=32,hop=8", (17, 24))])
+def test_each_view_has_a_modest_grid_and_keeps_the_sum(view, shape):
+    items = corpus(2, 2)
+    cells = relevance_cells(items, view, normalise="none")
+    assert cells.values.shape == (4, *shape)
+    if view != "time-frequency:length=32,hop=8":  # there, frames reach beyond the recording
+        np.testing.assert_allclose(cells.rows.sum(1), [item.relevance.sum() for item in items], rtol=1e-5)
+    assert [len(axis.centres) for axis in cells.axes] == list(shape)
+
+
+def test_normalisation():
+    relevance = np.zeros(SAMPLES)
+    relevance[[10, 30, 90]] = 6, -3, 1
+    items = [explanation(relevance), explanation(100 * relevance), explanation(0 * relevance)]
+    rows = {way: relevance_cells(items, "time", normalise=way, time_bins=10) for way in ("magnitude", "positive", "none")}
+    assert rows["magnitude"].rows[0, [0, 1, 4]] == pytest.approx([0.6, -0.3, 0.1])
+    assert rows["positive"].rows[0, [0, 1, 4]] == pytest.approx([6 / 7, 0, 1 / 7])
+    assert rows["none"].rows[1, [0, 1, 4]] == pytest.approx([600, -300, 100])
+    np.testing.assert_allclose(rows["magnitude"].rows[0], rows["magnitude"].rows[1])
+    assert not rows["magnitude"].rows[2].any()
+    assert [found.silent for found in rows.values()] == [1, 1, 1]
+
+
+# The test
+
+
+def t_statistic(one, other):
+    """Student's t of two samples."""
+    pooled = (np.sum((one - one.mean()) ** 2) + np.sum((other - other.mean()) ** 2)) / (len(one) + len(other) - 2)
+    return (one.mean() - other.mean()) / np.sqrt(pooled * (1 / len(one) + 1 / len(other)))
+
+
+def slow_permutation_test(values, groups):
+    """Exact p-values by Student's t, one arrangement and one cell after the other."""
+    units, cells = values.shape
+    observed = [abs(t_statistic(values[groups == 0, cell], values[groups == 1, cell])) for cell in range(cells)]
+    p, corrected, count = np.zeros(cells), np.zeros(cells), 0
+    for chosen in itertools.combinations(range(units), int((groups == 0).sum())):
+        first = np.isin(np.arange(units), chosen)
+        found = [abs(t_statistic(values[first, cell], values[~first, cell])) for cell in range(cells)]
+        p += np.array(found) >= np.array(observed) - 1e-9
+        corrected += max(found) >= np.array(observed) - 1e-9
+        count += 1
+    return p / count, corrected / count
+
+
+@settings(max_examples=15)
+@given(st.integers(0, 10_000), st.integers(2, 4), st.integers(2, 4))
+def test_the_exact_test_is_that_of_students_t(seed, first, second):
+    rng = np.random.default_rng(seed)
+    values = rng.standard_normal((first + second, 3))
+    values[:first, 0] += 2
+    groups = np.repeat([0, 1], [first, second])
+    found = permutation_test(values, groups)
+    p, corrected = slow_permutation_test(values, groups)
+    assert found.exact
+    np.testing.assert_allclose(found.p[0], p)
+    np.testing.assert_allclose(found.p_corrected[0], corrected)
+    r = found.correlation[0, 0]
+    t = t_statistic(values[groups == 0, 0], values[groups == 1, 0])
+    assert r * np.sqrt((len(groups) - 2) / (1 - r**2)) == pytest.approx(t)
+
+
+def test_several_groups_are_each_tested_against_the_others():
+    rng = np.random.default_rng(3)
+    values, groups = rng.standard_normal((7, 2)), np.array([0, 1, 2, 0, 1, 2, 2])
+    found = permutation_test(values, groups)
+    assert found.correlation.shape == (3, 2)
+    largest, own = [], []
+    for order in set(itertools.permutations(groups.tolist())):
+        correlations = [
+            [abs(np.corrcoef(np.array(order) == group, values[:, cell])[0, 1]) for cell in range(2)] for group in range(3)
+        ]
+        largest.append(np.max(correlations))
+        own.append(correlations)
+    assert found.arrangements == len(largest) == 210
+    for group, cell in itertools.product(range(3), range(2)):
+        r = abs(found.correlation[group, cell])
+        assert r == pytest.approx(abs(np.corrcoef(groups == group, values[:, cell])[0, 1]))
+        assert found.p[group, cell] == pytest.approx(np.mean(np.array(own)[:, group, cell] >= r - 1e-9))
+        assert found.p_corrected[group, cell] == pytest.approx(np.mean(np.array(largest) >= r - 1e-9))
+
+
+def test_drawn_arrangements_agree_with_all():
+    rng = np.random.default_rng(0)
+    values, groups = rng.standard_normal((9, 4)), np.array([0, 1] * 4 + [0])
+    values[groups == 0, 1] += 1.5
+    exact, drawn = permutation_test(values, groups), permutation_test(values, groups, permutations=100, seed=5)
+    assert (exact.exact, drawn.exact, drawn.arrangements) == (True, False, 101)
+    many = [permutation_test(values, groups, permutations=100, seed=seed) for seed in range(40)]
+    np.testing.assert_allclose(np.mean([found.p_corrected for found in many], 0), exact.p_corrected, atol=0.03)
+    again = permutation_test(values, groups, permutations=100, seed=5)
+    assert (again.p == drawn.p).all()
+    assert (again.p_corrected == drawn.p_corrected).all()
+
+
+def test_blocks_exchange_within_themselves_only():
+    groups, blocks = np.array([0, 1, 1, 0, 0, 1]), np.array([0, 0, 0, 1, 1, 2])
+    assert number_of_arrangements(groups, blocks) == 3
+    found = np.concatenate(list(all_arrangements(groups, blocks, 2))).tolist()
+    assert sorted(found) == [[0, 1, 1, 0, 0, 1], [1, 0, 1, 0, 0, 1], [1, 1, 0, 0, 0, 1]]
+
+
+def test_differences_between_blocks_are_no_effect():
+    """Speakers differ by far more than groups: within speakers the effect is found, over all recordings it is not."""
+    rng = np.random.default_rng(0)
+    speakers = np.repeat(np.arange(6), 8)
+    groups = np.tile([0, 1], 24)
+    values = 50 * rng.standard_normal(6)[speakers] + rng.standard_normal(48) + 2 * groups
+    values = values[:, None]
+    within = permutation_test(values, groups, speakers, permutations=500)
+    assert within.p_corrected[0, 0] < 0.01
+    assert permutation_test(values, groups, permutations=500).p_corrected[0, 0] > 0.5
+    centred = values[:, 0] - np.array([values[speakers == speaker].mean() for speaker in speakers])
+    assert within.correlation[0, 0] == pytest.approx(np.corrcoef(groups == 0, centred)[0, 1])
+
+
+def test_the_family_wise_error_is_near_its_level():
+    """On data without any difference, something is marked in about a twentieth of all cases; without correction in most."""
+    marked = uncorrected = 0
+    for seed in range(400):
+        rng = np.random.default_rng(seed)
+        values = rng.standard_normal((16, 30)) @ (np.eye(30) + 0.5 * np.eye(30, k=1))
+        found = permutation_test(values, np.arange(16) % 2, permutations=199, seed=seed)
+        marked += found.p_corrected.min() <= 0.05
+        uncorrected += found.p.min() <= 0.05
+    assert 0.02 <= marked / 400 <= 0.08  # 20 expected, standard deviation 4.4
+    assert uncorrected / 400 > 0.5
+
+
+def test_a_cell_that_does_not_vary_is_no_difference():
+    values = np.random.default_rng(0).standard_normal((8, 3))
+    values[:, 1] = 0.1
+    found = permutation_test(values, np.arange(8) % 2)
+    assert found.correlation[0, 1] == 0
+    assert found.p[0, 1] == found.p_corrected[0, 1] == 1
+
+
+# Groups of explanations
+
+
+def test_a_difference_between_groups_of_speakers_is_found_and_placed():
+    items = corpus(effect=1.0)
+    result = xaudio.group_relevance(items, by="sex", view="time", time_bins=10, classes={"sex": ("male", "female")})
+    assert result.unit == "speakers"
+    assert (result.exact, result.arrangements) == (True, 252)
+    (contrast,) = result.contrasts
+    assert (contrast.group, contrast.against) == ("male", "female")
+    marked = np.flatnonzero(np.array(contrast.p_corrected) <= result.level)
+    assert {8, 9} <= set(marked.tolist())
+    assert (np.array(contrast.difference)[[8, 9]] < 0).all()
+    assert [(group.name, group.recordings, group.speakers) for group in result.groups] == [("male", 20, 5), ("female", 20, 5)]
+    # Each speaker counts once, whatever the number of recordings.
+    cells = relevance_cells(items, "time", time_bins=10).rows
+    names = np.array([item.clip.speaker for item in items])
+    means = [cells[names == f"s{number:02d}"].mean(0) for number in range(0, 10, 2)]
+    np.testing.assert_allclose(result.groups[0].mean, np.mean(means, 0), rtol=1e-9)
+    assert xaudio.group_relevance(items, by="sex", view="time", time_bins=10).groups[1].name == "sex 1"
+
+
+def test_no_difference_is_marked_where_there_is_none():
+    result = xaudio.group_relevance(corpus(effect=0.0), by="sex", view="time", time_bins=10)
+    assert result.contrasts[0].marked == 0
+
+
+def test_what_is_exchanged_follows_from_the_groups():
+    items = corpus()
+    assert xaudio.group_relevance(items, by="class", view="time").unit == "recordings within speakers"
+    assert xaudio.group_relevance(items, by="speaker", view="time", permutations=19).unit == "recordings"
+    unknown = [replace(item, clip=replace(item.clip, speaker=None)) for item in items]
+    result = xaudio.group_relevance(unknown, by="sex", view="time", permutations=19)
+    assert (result.unit, result.groups[0].speakers) == ("recordings", None)
+    with pytest.raises(DataError, match="Speakers of some recordings are not known"):
+        xaudio.group_relevance(unknown, by="sex", permute="speakers")
+    with pytest.raises(DataError, match="Speaker s00 has recordings in several groups"):
+        xaudio.group_relevance(items, by="class", permute="speakers")
+
+
+def test_speakers_in_one_group_only_are_said_not_to_count():
+    items = corpus(4, 4)
+    names = ["a"] * 4 + ["b"] * 4 + ["a", "b"] * 4
+    result = xaudio.group_relevance(items, by=names, view="time", time_bins=5)
+    assert result.notes == ["Of 4 speakers, 2 have recordings in several groups: the test compares within these."]
+    assert result.unit == "recordings within speakers"
+    same = xaudio.group_relevance(items[8:], by=names[8:], view="time", time_bins=5)
+    assert result.contrasts[0].p == same.contrasts[0].p
+    assert same.notes == []
+
+
+def test_groups_of_ones_own_and_what_is_left_out():
+    items = corpus(4, 4)
+    names = ["a", "b", None, "b"] * 3 + ["a", "b", "lone", None]
+    result = xaudio.group_relevance(items, by=names, view="time", permute="recordings")
+    assert [group.name for group in result.groups] == ["a", "b"]
+    assert [group.recordings for group in result.groups] == [4, 7]
+    assert "4 of 16 recordings belong to no group" in result.notes[0]
+    assert "'lone' is left out: it has 1 of the 2" in result.notes[1]
+
+
+def test_too_few_speakers_for_the_level_is_said():
+    result = xaudio.group_relevance(corpus(6), by="sex", view="time")
+    assert result.arrangements == 20
+    assert "p cannot fall below 0.1" in result.notes[0]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"by": "age"}, "Unknown grouping 'age'.*Known: class, sex, speaker, yes"),
+        ({"by": ["a"]}, "1 groups are given for 16 explanations"),
+        ({"by": ["a"] * 16}, "Fewer than two groups can be compared"),
+        ({"level": 5}, "The level is 5; expected a family-wise error between 0 and 1"),
+    ],
+)
+def test_wrong_groups_are_named(change, message):
+    with pytest.raises(DataError, match=message):
+        xaudio.group_relevance(corpus(4, 4), **change)
+
+
+def test_wrong_use_is_named():
+    items = corpus(4, 4)
+    with pytest.raises(PluginError, match="Unknown view 'cepstrum'"):
+        xaudio.group_relevance(items, view="cepstrum")
+    with pytest.raises(PluginError, match="'l2' does not fit normalise: expected magnitude"):
+        xaudio.group_relevance(items, normalise="l2")
+    with pytest.raises(DataError, match="There are no explanations"):
+        xaudio.group_relevance([])
+    with pytest.raises(DataError, match="Fewer than two groups can be compared. The group 'yes' is left out"):
+        xaudio.group_relevance(items[:1])
+    broken = explanation(np.full(SAMPLES, np.nan), source="broken.wav")
+    with pytest.raises(ModelError, match=r"broken\.wav by mine holds NaN"):
+        xaudio.group_relevance([*items, broken])
+    other = replace(items[0], axes=(Axis("time", "s", np.arange(SAMPLES) / 999),))
+    with pytest.raises(DataError, match="has other axes than the first"):
+        xaudio.group_relevance([*items, other])
+
+
+# The command
+
+SPEECH = ("--dataset", "synthetic:speakers=8,repetitions=1", "--part", "all", "--recordings", "24")
+
+
+def command(*arguments):
+    from typer.testing import CliRunner
+
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+@pytest.fixture(scope="module")
+def folder(run_folder, tmp_path_factory):
+    out = tmp_path_factory.mktemp("groups")
+    done = command("groups", "--model", run_folder, *SPEECH, "--by", "sex", "--out", out, "--device", "cpu")
+    assert done.exit_code == 0, done.output
+    return out
+
+
+def test_the_command_writes_numbers_picture_and_page(folder):
+    result = json.loads((folder / "results.json").read_text())
+    assert [group["name"] for group in result["groups"]] == ["male", "female"]
+    assert sum(group["recordings"] for group in result["groups"]) == 24
+    with (folder / "cells.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 64
+    assert float(rows[3]["male - female: difference"]) == result["contrasts"][0]["difference"][3]
+    assert float(rows[5]["frequency_from"]) == pytest.approx(5 * 62.5)
+    page = (folder / "report.html").read_text()
+    assert page.count("data:image/png;base64,") == 1
+    assert "speakers were exchanged between the groups" in page
+    assert (folder / "groups.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_same_command_goes_on_and_gives_the_same(folder, run_folder, monkeypatch):
+    before = json.loads((folder / "results.json").read_text())
+    kept = sorted((folder / "explanations").glob("*.safetensors"))
+    assert len(kept) == 24
+    kept[3].unlink()
+    asked = []
+    explain = xaudio.explain
+
+    def counted(model, clips, **options):
+        asked.append(len(clips))
+        return explain(model, clips, **options)
+
+    monkeypatch.setattr("xaudio.collection.explain", counted)
+    done = command("groups", "--model", run_folder, *SPEECH, "--by", "sex", "--out", folder, "--device", "cpu")
+    assert done.exit_code == 0, done.output
+    assert asked == [1]
+    after = json.loads((folder / "results.json").read_text())
+    for name in ("difference", "p", "p_corrected"):  # explained in another batch, it differs by rounding
+        np.testing.assert_allclose(after["contrasts"][0][name], before["contrasts"][0][name], atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "message"),
+    [
+        (("--by", "class"), ModelError, "belongs to a run of other settings: by was 'sex', now 'class'"),
+        (("--explainer", "gradient"), ModelError, "explainer.name was 'lrp', now 'gradient'"),
+        (("--view", "cepstrum"), PluginError, "Unknown view 'cepstrum'"),
+        (("--by", "age"), DataError, "Unknown grouping 'age'. Known: class, digit, sex, speaker."),
+        (("--dataset", "truth:recordings=160"), DataError, "Unknown task"),
+    ],
+)
+def test_other_settings_in_the_same_folder_are_refused(folder, run_folder, change, error, message):
+    arguments = ["groups", "--model", run_folder, *SPEECH, "--by", "sex", "--out", folder, "--device", "cpu", *change]
+    done = command(*arguments)
+    assert isinstance(done.exception, error)
+    assert message in str(done.exception)
+    assert "\n" not in str(done.exception)
+
+
+def test_explanations_are_shared_between_commands_but_not_between_models(folder, run_folder, spectrogram_run_folder, tmp_path):
+    kept = ("--explanations", folder / "explanations", "--device", "cpu")
+    done = command("groups", "--model", run_folder, *SPEECH, "--by", "class", "--view", "time", "--out", tmp_path / "a", *kept)
+    assert done.exit_code == 0 or "Fewer than two groups" in str(done.exception)  # it was trained for one step only
+    done = command("groups", "--model", spectrogram_run_folder, *SPEECH, "--out", tmp_path / "b", *kept)
+    assert isinstance(done.exception, ModelError)
+    assert "belongs to a run of other settings: model was" in str(done.exception)

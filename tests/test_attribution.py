@@ -1,5 +1,7 @@
 """Relevance and logits of one pass, and what is said when the network or the explainer does not fit."""
 
+import warnings
+
 import numpy as np
 import pytest
 import torch
@@ -7,7 +9,10 @@ from torch import nn
 
 import xaudio
 from xaudio.attribution import attribute
+from xaudio.options import options_of
+from xaudio.registry import registry
 
+FEW = {"samples": 20, "masks": 6, "steps": 4, "slots": 4, "permutations": 2}
 OFFERING = ("lrp", "gradient", "saliency", "input_x_gradient")
 
 
@@ -104,3 +109,37 @@ def test_an_error_of_the_explainer_itself_is_its_own():
 
     with pytest.raises(RuntimeError, match="my own mistake"):
         attribute(make_classifier(), Broken(), make_waveforms())
+
+
+@pytest.mark.parametrize("name", sorted(set(xaudio.names("explainer")) - {"random", "amplitude", "grad_cam"}))
+def test_no_more_is_in_the_model_at_once_than_wanted(name, monkeypatch):
+    classifier, waveforms = make_classifier(), make_waveforms()
+    few = {option: value for option, value in FEW.items() if option in options_of(registry().factory("explainer", name))}
+    method, seen = xaudio.create("explainer", name, internal_batch_size=2, **few), []
+    forward = nn.Linear.forward
+    monkeypatch.setattr(nn.Linear, "forward", lambda self, values: seen.append(len(values)) or forward(self, values))
+    linear = torch.nn.functional.linear
+    monkeypatch.setattr(torch.nn.functional, "linear", lambda values, *rest: seen.append(len(values)) or linear(values, *rest))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", xaudio.XaudioWarning)
+        attribute(classifier, method, waveforms)
+    assert seen
+    assert max(seen) <= 2
+
+
+def test_a_network_in_float64_is_explained():
+    classifier, waveforms = make_classifier(), make_waveforms()
+    expected = attribute(classifier, xaudio.create("explainer", "gradient"), waveforms)[1]
+    classifier.network.double()
+    found = attribute(classifier, xaudio.create("explainer", "gradient"), waveforms)[1]
+    assert found.dtype == torch.float64
+    torch.testing.assert_close(found.float(), expected)
+
+
+@pytest.mark.parametrize("name", ["integrated_gradients", "lrp", "feature_ablation"])
+def test_explaining_in_inference_mode(name):
+    classifier, waveforms = make_classifier(), make_waveforms()
+    method = xaudio.create("explainer", name)
+    expected = attribute(classifier, method, waveforms)[1]
+    with torch.inference_mode():
+        assert torch.equal(attribute(classifier, method, make_waveforms())[1], expected)

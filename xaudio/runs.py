@@ -170,7 +170,7 @@ def refuse_other_settings(folder: Path, settings: Mapping[str, Any]) -> None:
     path = folder / "run.json"
     if path.exists():
         found = read_json(path)
-        refuse_other_identity(path, found.get("settings") if isinstance(found, dict) else {}, settings)
+        refuse_other_identity(path, (found.get("settings") or {}) if isinstance(found, dict) else {}, settings)
 
 
 def write_run(folder: Path, *, settings: Mapping[str, Any], **facts: Any) -> Path:

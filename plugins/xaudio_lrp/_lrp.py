@@ -101,7 +101,7 @@ class LayerwiseRelevance:
         from ._hooks import relevance_by_hooks  # imported here, since zennit takes a while and is seldom needed
 
         at_once = self.internal_batch_size or len(features)
-        parts = zip(features.split(at_once), target.split(at_once), strict=True)  # type: ignore[no-untyped-call]
+        parts = zip(torch.split(features, at_once), torch.split(target, at_once), strict=True)
         return torch.cat([relevance_by_hooks(model, *part, self._method()) for part in parts])
 
     def with_logits(self, model: nn.Module, features: Tensor, target: Tensor | None) -> tuple[Tensor, Tensor]:
@@ -111,7 +111,7 @@ class LayerwiseRelevance:
             return plan(features.detach(), target, self.internal_batch_size)
         at_once = self.internal_batch_size or len(features)
         with torch.no_grad():
-            logits = torch.cat([model(part.clone()) for part in features.detach().split(at_once)])
+            logits = torch.cat([model(part.clone()) for part in torch.split(features.detach(), at_once)])
         return self(model, features, logits.argmax(1) if target is None else target), logits
 
     def _plan(self, model: nn.Module, features: Tensor) -> Plan | None:

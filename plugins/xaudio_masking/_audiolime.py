@@ -65,6 +65,11 @@ class AudioLime:
         if not grid:
             self._separator()  # an unknown name is an error before anything is computed
 
+    @property
+    def internal_batch_size(self) -> int | None:
+        """How many recordings are computed at once at most."""
+        return self.masking.internal_batch_size
+
     def __call__(self, model: nn.Module, features: Tensor, target: Tensor, *, sound: Sound) -> Tensor:
         """Relevance shaped like features; its sum is the sum of the coefficients (Haunschmid et al. 2020, arXiv 2008.00582).
 

@@ -87,7 +87,7 @@ def test_clusters_are_found_and_only_those_that_are_there(sizes):
     for seed in range(5):
         points, labels = planted(sizes, seed)
         order = np.random.default_rng(seed).permutation(len(points))
-        found = spectral_clusters(points[order], 5, seed=seed)
+        found = spectral_clusters(points[order], 5, surrogates=39, seed=seed)
         assert (found.labels == labels[order]).all()  # the largest is 0
         assert (found.chance is None) == (len(sizes) == 1)
         assert len(sizes) == 1 or found.chance == 1 / 40
@@ -96,7 +96,7 @@ def test_clusters_are_found_and_only_those_that_are_there(sizes):
 def test_without_surrogates_small_clouds_fall_apart():
     """Why cuts are compared with chance: the largest gap of a cloud without clusters is often not the first."""
     alone = [len(set(spectral_clusters(planted((40,), seed)[0], 4, surrogates=0).labels)) for seed in range(20)]
-    compared = [len(set(spectral_clusters(planted((40,), seed)[0], 4).labels)) for seed in range(20)]
+    compared = [len(set(spectral_clusters(planted((40,), seed)[0], 4, surrogates=39).labels)) for seed in range(20)]
     assert sum(count > 1 for count in compared) <= 2  # one in twenty is chance
     assert sum(count > 1 for count in alone) > sum(count > 1 for count in compared)
 
@@ -104,7 +104,7 @@ def test_without_surrogates_small_clouds_fall_apart():
 def test_the_number_of_clusters_can_be_given():
     points, _ = planted((30, 20))
     for count in (1, 2, 4):
-        assert len(set(spectral_clusters(points, 5, count).labels)) == count
+        assert len(set(spectral_clusters(points, 5, count, surrogates=0).labels)) == count
 
 
 def test_k_means_beats_chance_and_takes_what_there_is():
@@ -204,7 +204,7 @@ def set_of(result, name):
 @pytest.mark.parametrize("view", ["time", "frequency", "time-frequency:length=128,hop=64"])
 def test_the_planted_click_is_a_cluster_of_its_own(clever_hans, view):
     explanations, clicked = clever_hans
-    result = xaudio.cluster_explanations(explanations, view=view)
+    result = xaudio.cluster_explanations(explanations, view=view, surrogates=39)
     assert result.sets[0].name == "high"  # the class with the clearest clusters comes first
     best = max(result.sets[0].clusters, key=lambda item: len(clicked & set(item.recordings)))
     missed, strangers = clicked - set(best.recordings), set(best.recordings) - clicked
@@ -222,7 +222,7 @@ def test_the_planted_click_is_a_cluster_of_its_own(clever_hans, view):
 @pytest.mark.parametrize("view", ["time", "frequency", "time-frequency:length=128,hop=64"])
 def test_without_the_click_there_is_no_such_cluster(honest, view):
     explanations, would_be = honest
-    found = set_of(xaudio.cluster_explanations(explanations, view=view), "high")
+    found = set_of(xaudio.cluster_explanations(explanations, view=view, surrogates=39), "high")
     assert len(found.clusters) == 1
     forced = set_of(xaudio.cluster_explanations(explanations, view=view, clusters=2, surrogates=0), "high")
     for cluster in forced.clusters:  # and no cut goes where the clicks would have been
@@ -232,8 +232,8 @@ def test_without_the_click_there_is_no_such_cluster(honest, view):
 
 def test_what_is_said_of_a_cluster(clever_hans):
     explanations, _ = clever_hans
-    result = xaudio.cluster_explanations(explanations, view="time", seed=3)
-    again = xaudio.cluster_explanations(explanations, view="time", seed=3)
+    result = xaudio.cluster_explanations(explanations, view="time", surrogates=19, seed=3)
+    again = xaudio.cluster_explanations(explanations, view="time", surrogates=19, seed=3)
     assert result.model_dump_json() == again.model_dump_json()
     assert type(result).model_validate_json(result.model_dump_json()) == result
     assert [member.recording for member in result.members] == list(range(len(explanations)))
@@ -257,7 +257,7 @@ def test_what_is_said_of_a_cluster(clever_hans):
 
 def test_all_classes_together(clever_hans):
     explanations, _ = clever_hans
-    result = xaudio.cluster_explanations(explanations, view="frequency", per_class=False, clusters=3)
+    result = xaudio.cluster_explanations(explanations, view="frequency", per_class=False, clusters=3, surrogates=0)
     assert [(item.name, item.recordings, len(item.clusters)) for item in result.sets] == [("all", 140, 3)]
     purity = sum(max(cluster.predicted.values()) for cluster in result.sets[0].clusters) / 140
     assert purity > 0.95

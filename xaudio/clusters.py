@@ -53,7 +53,7 @@ def cluster_explanations(
     per_class: bool = True,
     neighbours: int | None = None,
     most: int = 8,
-    surrogates: int = 39,
+    surrogates: int = 99,
     outlier: float = 3.5,
     normalise: Normalise = "magnitude",
     align: Align = "start",

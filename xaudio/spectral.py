@@ -116,7 +116,7 @@ def clusters_by_eigengap(eigenvalues: FloatArray, chances: FloatArray) -> int:
 
 
 def spectral_clusters(
-    values: FloatArray, neighbours: int, clusters: int | None = None, most: int = 8, surrogates: int = 39, seed: int = 0
+    values: FloatArray, neighbours: int, clusters: int | None = None, most: int = 8, surrogates: int = 99, seed: int = 0
 ) -> Spectrum:
     """Cluster points by the graph of their neighbours (Ng, Jordan and Weiss 2002).
 

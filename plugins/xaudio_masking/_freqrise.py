@@ -29,12 +29,12 @@ class FreqRise:
         if not 0 < self.probability < 1:
             raise PluginError(f"freqrise: probability must lie between 0 and 1; got {self.probability:g}.")
 
-    @torch.no_grad()
     @property
     def internal_batch_size(self) -> int | None:
         """How many recordings are computed at once at most."""
         return self.masking.internal_batch_size
 
+    @torch.no_grad()
     def __call__(self, model: nn.Module, features: Tensor, target: Tensor, *, sound: Sound) -> Tensor:
         """Relevance shaped like features (Brüsch et al. 2024, arXiv 2406.13584; Petsiuk et al. 2018, arXiv 1806.07421).
 

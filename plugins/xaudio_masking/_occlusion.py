@@ -35,12 +35,12 @@ class BandOcclusion:
     high: float | None
     overlap: float
 
-    @torch.no_grad()
     @property
     def internal_batch_size(self) -> int | None:
         """How many recordings are computed at once at most."""
         return self.masking.internal_batch_size
 
+    @torch.no_grad()
     def __call__(self, model: nn.Module, features: Tensor, target: Tensor, *, sound: Sound) -> Tensor:
         """Relevance shaped like features; its sum is the sum of what the target loses without each band."""
         gains = band_gains("band_occlusion", sound, self.bands, self.spacing, self.low, self.high, self.overlap)
@@ -55,12 +55,12 @@ class SlotOcclusion:
     slots: int
     overlap: float
 
-    @torch.no_grad()
     @property
     def internal_batch_size(self) -> int | None:
         """How many recordings are computed at once at most."""
         return self.masking.internal_batch_size
 
+    @torch.no_grad()
     def __call__(self, model: nn.Module, features: Tensor, target: Tensor, *, sound: Sound) -> Tensor:
         """Relevance shaped like features; its sum is the sum of what the target loses without each slot."""
         windows = slot_windows("slot_occlusion", sound.waveforms.shape[1], self.slots, self.overlap)

@@ -51,7 +51,7 @@ def cluster(
     surrogates: Annotated[
         int,
         typer.Option(min=0, help="Sets of points without clusters that the eigengap must beat; 0 for the largest gap as it is."),
-    ] = 39,
+    ] = 99,
     outlier: Annotated[float, typer.Option(help="Modified z-score from which on a recording is an outlier.")] = 3.5,
     normalise: NormaliseOption = "magnitude",
     align: AlignOption = "start",

@@ -58,3 +58,8 @@ def test_features_of_a_baseline_are_what_the_model_reads_of_it(sound):
     silence = baseline_features("silence", features, sound)
     assert torch.equal(silence, sound.features(torch.zeros(2, 8000)))
     assert silence.shape == features.shape
+
+
+def test_the_noise_floor_of_a_recording_shorter_than_a_frame():
+    waveforms = torch.full((1, 50), 0.5)
+    torch.testing.assert_close(noise_floor(waveforms, 200), torch.tensor([0.5]))

@@ -44,6 +44,7 @@ def baseline_waveforms(name: Baseline, sound: Sound, *, seed: int = 0) -> Tensor
 
 def noise_floor(waveforms: Tensor, frame: int) -> Tensor:
     """Root mean square (batch,) of the frame that a tenth of a recording's frames do not exceed; 0 for silence."""
+    frame = min(frame, waveforms.shape[1])
     levels = waveforms.unfold(1, frame, frame).square().mean(2).sqrt()
     quiet = levels.masked_fill(levels == 0, torch.nan).nanquantile(QUIET, dim=1)
     return quiet.nan_to_num(0.0)

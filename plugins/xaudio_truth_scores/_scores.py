@@ -41,8 +41,8 @@ class Score:
 
     @property
     def better(self) -> Mapping[str, Better]:
-        """More relevance on the evidence is better, and less on decoys."""
-        return {self.name: "lower" if self.cells.of_decoys else "higher"}
+        """More relevance on the evidence is better; on decoys it may be what the model looks at."""
+        return {self.name: "none" if self.cells.of_decoys else "higher"}
 
     @property
     def needs_truth(self) -> bool:

@@ -203,7 +203,7 @@ def test_relevance_on_decoys_is_measured_whatever_is_explained():
     item = explanation(relevance, tone=((0.003, 0.004, 1500.0, 2500.0),), target=1)
     metric = create("metric", "relevance_mass", truth="decoys.tone")
     assert metric(None, [item])["relevance_mass"] == [1]
-    assert metric.better == {"relevance_mass": "lower"}
+    assert metric.better == {"relevance_mass": "none"}
     assert not metric.needs_truth
     metric = create("metric", "relevance_mass")
     assert metric.better == {"relevance_mass": "higher"}

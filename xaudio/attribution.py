@@ -75,8 +75,8 @@ def _in_turn(
 ) -> tuple[Any, Tensor]:
     """Relevance, after the logits (batch, classes)."""
     at_once = getattr(explainer, "internal_batch_size", None) or len(features)
-    with torch.no_grad():
-        parts = [classifier.logits(part.clone()) for part in torch.split(features, at_once)]  # it may begin with an operation in place
+    with torch.no_grad():  # of copies, since a network may begin with an operation in place
+        parts = [classifier.logits(part.clone()) for part in torch.split(features, at_once)]
     logits = torch.cat(parts)
     chosen = logits.argmax(1) if target is None else target
     with torch.enable_grad():

@@ -59,8 +59,9 @@ class PixelFlipping:
 
     def __post_init__(self) -> None:
         _check_steps(self.parts.metric, self.steps)
-        if self.fractions is not None and not any(0 < fraction <= 1 for fraction in self.fractions):
-            raise PluginError(f"{self.parts.metric}: fractions are {self.fractions}; expected some above 0, to 1.")
+        given = (1.0,) if self.fractions is None else self.fractions
+        if not any(given) or not all(0 <= fraction <= 1 for fraction in given):
+            raise PluginError(f"{self.parts.metric}: fractions are {given}; expected numbers above 0, to 1.")
 
     def __call__(self, classifier: Classifier, explanations: Sequence[Explanation]) -> dict[str, FloatArray]:
         """AOPC (n,) of the most relevant first, of the least relevant first, and their difference."""

@@ -452,7 +452,8 @@ def test_a_view_is_measured_in_its_own_domain(waves):
     ("name", "options", "message"),
     [
         ("pixel_flipping", {"steps": 0}, "steps is 0; expected 1 or more"),
-        ("pixel_flipping", {"fractions": (0.0,)}, "expected some above 0, to 1"),
+        ("pixel_flipping", {"fractions": (0.0,)}, "expected numbers above 0, to 1"),
+        ("pixel_flipping", {"fractions": (0.5, 2.0)}, "fractions are (0.5, 2.0)"),
         ("deletion_auc", {"segment": 0}, "segment is 0"),
         ("insertion_auc", {"batch_size": 0}, "batch_size is 0"),
         ("insertion_auc", {"imputation": "band_stop"}, "domain=features; choose domain=frequency"),

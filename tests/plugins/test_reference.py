@@ -82,7 +82,7 @@ def test_it_learns_a_task_and_its_relevance_finds_the_evidence(reads, tmp_path):
     everything = xaudio.create("dataset", "truth", recordings=400)
     slots = [recording for recording in everything.recordings if "slot" in recording.labels]
     dataset = replace(everything, recordings=slots, tasks={"slot": everything.tasks["slot"]}, _hash=[])
-    training = {"steps": 80, "warmup": 10, "batch_size": 16}
+    training = {"steps": 50, "warmup": 5, "batch_size": 16, "learning_rate": 2e-3}
     experiment = xaudio.Experiment(dataset, "slot", 0, "reference", {"reads": reads}, training=training)
     assert xaudio.run_experiment(experiment, tmp_path / "run", torch.device("cpu")).accuracy > 0.5
     classifier = xaudio.load_model(tmp_path / "run", device="cpu")

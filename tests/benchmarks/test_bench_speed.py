@@ -10,6 +10,7 @@ import torch
 import xaudio
 from xaudio import PluginError
 from xaudio_bench_speed.contenders import pairs, unit
+from xaudio_bench_speed.networks import textbook_audionet
 from xaudio_bench_speed.flipping import flip
 from xaudio_bench_speed.report import Results, table_text
 
@@ -32,7 +33,7 @@ def test_the_table_names_device_sizes_and_both_sides(folder):
     assert {row.library for row in results.rows} == {"zennit", "captum"}
     assert {row.method for row in results.rows} >= {"lrp epsilon_plus", "lrp epsilon_alpha2_beta1", "integrated_gradients"}
     for row in results.rows:
-        assert row.difference < 1e-4, row.method
+        assert row.difference < 0.05, row.method  # rounding may change the winner of a pooling window; below it cannot
         assert row.ratio == pytest.approx(row.library_seconds / row.seconds, rel=0.9)
         assert 0 < row.share_of_peak < 1.5
     assert [row.recordings for row in results.long_runs] == [4, 4]
@@ -63,6 +64,16 @@ def test_the_sides_of_a_pair_explain_alike():
     assert unit(network, features, target)().shape == features.shape
     for pair in pairs(network, features, target):
         assert torch.allclose(pair.xaudio(), pair.other(), atol=1e-5), pair.name
+
+
+@pytest.mark.parametrize("make", [lambda: xaudio.create("model", "audionet", classes=10), lambda: textbook_audionet(10)])
+def test_the_sides_explain_alike_where_rounding_decides_nothing(make):
+    torch.manual_seed(0)
+    network = make().eval().requires_grad_(False).double()
+    features, target = 0.1 * torch.randn(2, 1, 8000, dtype=torch.float64), torch.tensor([0, 2])
+    for pair in pairs(network, features, target):
+        one, other = pair.xaudio(), pair.other()
+        assert (one - other).abs().max() < 1e-6 * other.abs().max(), pair.name
 
 
 def test_the_kept_results_and_their_schema_are_of_this_version():

@@ -10,8 +10,8 @@ import torch
 import xaudio
 from xaudio import PluginError
 from xaudio_bench_speed.contenders import pairs, unit
-from xaudio_bench_speed.networks import textbook_audionet
 from xaudio_bench_speed.flipping import flip
+from xaudio_bench_speed.networks import textbook_audionet
 from xaudio_bench_speed.report import Results, table_text
 
 HEAD = {"device": "cpu", "threads": 1, "batch": 1, "rounds": 1, "matrix_peak": 1e9}

@@ -68,9 +68,9 @@ def logits_without(
     Parameters
     ----------
     classifier : Classifier
-    scores : Tensor, shape (batch, *cells)
+    scores : Tensor, shape ``(batch, *cells)``
         Such as relevance. Of equal scores the first cell counts as the higher.
-    removable : Tensor, shape (batch, *cells)
+    removable : Tensor, shape ``(batch, *cells)``
         False or 0 where taking a cell away changes nothing: such cells are never taken.
     fractions : sequence of float
         In [0, 1].

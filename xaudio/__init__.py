@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from .audio import read_audio, write_audio
     from .baselines import baseline_features, baseline_waveforms
     from .batching import in_batches
-    from .classifier import Classifier, evaluation_mode
+    from .classifier import Classifier, evaluation_mode, weights_digest
     from .clusters import cluster_explanations
     from .datasets import Recording, SpeakerDataset, open_dataset, speaker_folds
     from .devices import resolve_device
@@ -100,6 +100,7 @@ _LAZY = {
     "refuse_other_settings": "runs",
     "replaced": "runs",
     "keep_large_buffers": "allocator",
+    "weights_digest": "classifier",
 }
 
 __version__ = "0.1.0"
@@ -170,6 +171,7 @@ __all__ = [
     "split_specs",
     "truth_domain",
     "truth_mask",
+    "weights_digest",
     "write_audio",
     "write_json",
     "write_page",

@@ -80,7 +80,7 @@ def _in_turn(
     logits = torch.cat(parts)
     chosen = logits.argmax(1) if target is None else target
     with torch.enable_grad():
-        return explainer(classifier.network, features.clone(), chosen, **_heard(explainer, sound)), logits
+        return explainer(classifier.network, features.clone(), chosen, **heard(explainer, sound)), logits
 
 
 def _together(
@@ -90,7 +90,7 @@ def _together(
     method = explainer.with_logits
     try:
         with torch.enable_grad():
-            relevance, logits = method(classifier.network, features.clone(), target, **_heard(method, sound))
+            relevance, logits = method(classifier.network, features.clone(), target, **heard(method, sound))
     except Exception:
         with torch.no_grad():
             classifier.logits(features.clone())  # says so if the network is what does not fit
@@ -98,5 +98,6 @@ def _together(
     return relevance, classifier.checked_logits(logits, len(features)).detach()
 
 
-def _heard(function: Any, sound: Sound) -> dict[str, Any]:
+def heard(function: Any, sound: Sound) -> dict[str, Any]:
+    """The argument ``sound`` for a function that declares it."""
     return {"sound": sound} if "sound" in inspect.signature(function).parameters else {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -206,6 +207,12 @@ class Classifier:
             representation_spec=representation,
             facts=facts,
         )
+
+
+def weights_digest(folder: Path) -> str:
+    """A hash of the weights of a run folder, so that results can name the model they came from."""
+    with (folder / WEIGHTS).open("rb") as file:
+        return hashlib.file_digest(file, "blake2b").hexdigest()[:32]
 
 
 def new_classifier(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Any, Literal, overload
 import numpy as np
 
 from .arguments import as_explainer
-from .classifier import WEIGHTS, Classifier
+from .classifier import Classifier, weights_digest
 from .errors import DataError
 from .experiment import held_out
 from .explanation import Explanation
@@ -94,10 +93,9 @@ def drawn(indices: IntArray, count: int | None, seed: int) -> IntArray:
 def identity_of(classifier: Classifier, dataset: Dataset, explainer: str) -> dict[str, Any]:
     """What explanations depend on beside the choice of recordings: the weights, the data and the explainer's options."""
     name, options = parse_spec(explainer)
-    weights = Path(classifier.facts["run"]) / WEIGHTS
     return {
         "model": classifier.facts["run"],
-        "weights": hashlib.blake2b(weights.read_bytes(), digest_size=16).hexdigest(),
+        "weights": weights_digest(Path(classifier.facts["run"])),
         "data": dataset.title,
         "fingerprint": dataset.fingerprint(),
         "explainer": as_explainer(name, dict(options))[1],

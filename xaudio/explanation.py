@@ -153,6 +153,14 @@ class Explanation:
         method = f"{self.explainer}, {self.domain} view" if "view" in self.provenance else self.explainer
         return f"{task}{self.classes[self.target]!r} explained; {predicted}; {method}; {Path(self.clip.source).name}"
 
+    @property
+    def outcome(self) -> str:
+        """What was predicted, what is true and who speaks, as far as it is known."""
+        predicted = f"predicted {self.classes[self.predicted]!r}"
+        truth = "" if self.label is None else f", truth {self.classes[self.label]!r}"
+        speaker = f", speaker {self.clip.speaker}" if self.clip.speaker else ""
+        return f"{predicted} ({self.probabilities[self.predicted]:.0%}){truth}{speaker}"
+
     def save(self, path: str | Path) -> Path:
         """Write the explanation into one safetensors file with JSON metadata, atomically."""
         from safetensors.numpy import save

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import json
-from collections.abc import Callable
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, TypeVar
@@ -13,6 +14,7 @@ from pydantic import BaseModel, ValidationError
 from .errors import ModelError
 from .runs import read_json, write_text
 
+KINDS = {".png": "image/png", ".wav": "audio/wav", ".flac": "audio/flac"}
 Schema = TypeVar("Schema", bound=BaseModel)
 
 
@@ -49,10 +51,12 @@ def write_page(
     package: str,
     *,
     template: str = "report.html.j2",
-    embedded: Callable[[Path], str] | None = None,
     **content: Any,
 ) -> Path:
     """Write ``report.html`` from a template of a package.
+
+    In the template ``name | embedded`` is the data address of a file in the folder, so that the page needs nothing else:
+    with ``colours=64`` a picture with so many colours, with ``needed=false`` "" where there is no such file.
 
     Parameters
     ----------
@@ -62,8 +66,6 @@ def write_page(
         Name of the package that holds the template.
     template : str
         Name of its file.
-    embedded : callable, optional
-        What the filter of this name makes of a file in the folder.
     **content
         What the template shows.
 
@@ -74,15 +76,33 @@ def write_page(
     Raises
     ------
     ModelError
-        If ``run.json`` is missing or damaged.
+        If ``run.json`` is missing or damaged, or a file that the page needs is missing.
     OutputError
         If the page cannot be written.
     """
     import jinja2
 
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    if embedded is not None:
-        environment.filters["embedded"] = lambda name: embedded(folder / name)
+    environment.filters["embedded"] = lambda name, **options: _embedded(folder / name, **options)
     page = environment.from_string(files(package).joinpath(template).read_text(encoding="utf-8"))
     run = json.dumps(read_json(folder / "run.json"), indent=2)
     return write_text(folder / "report.html", page.render(**content, run=run))
+
+
+def _embedded(path: Path, *, colours: int | None = None, needed: bool = True) -> str:
+    if not path.exists():
+        if needed:
+            raise ModelError(f"{path}: is missing, so the report cannot be made. Run the benchmark again with the same --out.")
+        return ""  # such as a sound that would be silent
+    content = path.read_bytes() if colours is None else _with_few_colours(path, colours)
+    return f"data:{KINDS[path.suffix]};base64,{base64.b64encode(content).decode()}"
+
+
+def _with_few_colours(path: Path, colours: int) -> bytes:
+    """A picture with few colours, a third of the size: there are hundreds on a page."""
+    from PIL import Image
+
+    content = io.BytesIO()
+    with Image.open(path) as picture:
+        picture.convert("RGB").quantize(colours).save(content, "PNG", optimize=True)
+    return content.getvalue()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from base64 import b64encode
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -12,8 +11,6 @@ import numpy as np
 from .cells import CellAxis
 from .pages import write_page
 from .pattern_results import Cluster, ClusterResult, Contrast, GroupRelevance, Place
-
-KINDS = {".png": "image/png", ".flac": "audio/flac"}
 
 LISTED = 10
 """Places where groups differ that the table names."""
@@ -25,9 +22,7 @@ NAMED = 4
 def write_groups_page(folder: Path, result: GroupRelevance, figure: Path) -> Path:
     """Write ``report.html`` of groups, with the figure in it."""
     findings = {contrast.group: findings_of(result, contrast) for contrast in result.contrasts}
-    return write_page(
-        folder, __package__, template="groups.html.j2", embedded=embedded, result=result, figure=figure.name, findings=findings
-    )
+    return write_page(folder, __package__, template="groups.html.j2", result=result, figure=figure.name, findings=findings)
 
 
 def write_clusters_page(
@@ -39,7 +34,6 @@ def write_clusters_page(
         folder,
         __package__,
         template="clusters.html.j2",
-        embedded=embedded,
         result=result,
         figures=figures,
         medoids=medoids,
@@ -105,8 +99,3 @@ def _range(axis: CellAxis, first: int, last: int) -> str:
 def _number(value: float) -> str:
     """Three digits, and never a power of ten."""
     return f"{value:.0f}" if abs(value) >= 100 else f"{value:.3g}"
-
-
-def embedded(path: Path) -> str:
-    """A file as a data address, or "" where there is none, such as a sound that would be silent."""
-    return f"data:{KINDS[path.suffix]};base64,{b64encode(path.read_bytes()).decode()}" if path.exists() else ""

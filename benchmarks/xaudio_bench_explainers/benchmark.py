@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -146,7 +145,7 @@ class Leaderboard:
         """All that the numbers depend on."""
         choices = self.choices
         return {
-            "models": {path: _digest(Path(path) / "model.safetensors") for path in choices.models},
+            "models": {path: xaudio.weights_digest(Path(path)) for path in choices.models},
             "data": [dataset.fingerprint() for dataset in datasets],
             "explainers": list(self.explainers),
             "metrics": list(self.metrics),
@@ -201,11 +200,6 @@ def _name(path: str, models: Sequence[str]) -> str:
     return path
 
 
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "blake2b").hexdigest()[:32]
-
-
 def _examples(evaluation: Evaluation, folder: Path, count: int, name: str) -> list[Example]:
     """Recordings with picture and sounds by each explainer: rightly predicted ones, if there are any."""
     right = evaluation.indices[evaluation.labels == evaluation.predicted]
@@ -222,7 +216,7 @@ def _examples(evaluation: Evaluation, folder: Path, count: int, name: str) -> li
                 if _drawn(item, target):
                     folders[explainer] = str(target.relative_to(folder))
                 advance(1, explainer)
-            found.append(Example(recording=Path(item.clip.source).name, title=_title(item), folders=folders))
+            found.append(Example(recording=Path(item.clip.source).name, title=item.outcome, folders=folders))
     return found
 
 
@@ -235,10 +229,3 @@ def _drawn(explanation: Explanation, folder: Path) -> bool:
             print(f"{explanation.explainer} of {explanation.clip.source} is not drawn: {error}")
             return False
     return True
-
-
-def _title(explanation: Explanation) -> str:
-    predicted = f"predicted {explanation.classes[explanation.predicted]!r}"
-    truth = "" if explanation.label is None else f", truth {explanation.classes[explanation.label]!r}"
-    speaker = f", speaker {explanation.clip.speaker}" if explanation.clip.speaker else ""
-    return f"{predicted} ({explanation.probabilities[explanation.predicted]:.0%}){truth}{speaker}"

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,7 +11,6 @@ import xaudio
 from .results import Metric, Model, Results, Score
 from .table import headline, refusals
 
-KINDS = {".png": "image/png", ".flac": "audio/flac"}
 WIDTH = 160
 """Of the drawing of an interval, in units of its view box."""
 MARGIN = 4
@@ -32,7 +29,7 @@ def write_report(folder: Path) -> Path:
     results = xaudio.read_results(folder / "results.json", Results)
     models = [shown(model, results) for model in results.models]
     over = overall(results) if len(models) > 1 else []
-    return xaudio.write_page(folder, __package__, embedded=embedded, results=results, models=models, overall=over)
+    return xaudio.write_page(folder, __package__, results=results, models=models, overall=over)
 
 
 def shown(model: Model, results: Results) -> dict[str, Any]:
@@ -126,21 +123,3 @@ def _together(found: Sequence[int | None]) -> dict[str, Any]:
     known = [rank for rank in found if rank is not None]
     text = " ".join("–" if rank is None else str(rank) for rank in found)
     return {"text": text, "mean": sum(known) / len(known) if known else None}
-
-
-def embedded(path: Path) -> str:
-    """A file as a data address, or "" where there is none, such as a sound that would be silent."""
-    if not path.exists():
-        return ""
-    content = _small(path) if path.suffix == ".png" else path.read_bytes()
-    return f"data:{KINDS[path.suffix]};base64,{base64.b64encode(content).decode()}"
-
-
-def _small(path: Path) -> bytes:
-    """A picture with 64 colours, a third of the size: there are hundreds on the page."""
-    from PIL import Image
-
-    content = io.BytesIO()
-    with Image.open(path) as picture:
-        picture.convert("RGB").quantize(64).save(content, "PNG", optimize=True)
-    return content.getvalue()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 import time
 from collections.abc import Sequence
@@ -61,7 +60,7 @@ class Gallery:
         classifiers = [xaudio.load_model(path, self.device) for path in self.models]
         dataset = self._open(classifiers)
         settings = {
-            "models": {path: _digest(Path(path) / "model.safetensors") for path in self.models},
+            "models": {path: xaudio.weights_digest(Path(path)) for path in self.models},
             "methods": self.methods,
             "recordings": self.recordings,
             "data": dataset.fingerprint(),
@@ -111,7 +110,7 @@ class Gallery:
                     advance()
                 cards.append(Card(method=method, folders=folders, seconds=round(time.monotonic() - start, 2), refused=None))
         names = list(found)
-        titles = [_title(explanation) for explanation in next(iter(found.values()))] if found else []
+        titles = [explanation.outcome for explanation in next(iter(found.values()))] if found else []
         matrix = agreement([found[name] for name in names])
         return Model(name=Path(path).name, titles=titles, cards=cards, compared=names, agreement=matrix)
 
@@ -153,20 +152,8 @@ def common_recordings(classifiers: Sequence[Classifier], dataset: Dataset, count
     return [found[index] for index in np.linspace(0, len(found) - 1, count).round().astype(int)]
 
 
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "blake2b").hexdigest()[:32]
-
-
 def _drawn(explanation: Explanation, folder: Path) -> Path:
     """The folder with picture and sounds, written unless they are there."""
     if not (folder / "audible.json").exists():
         explanation.render("visual:dpi=55", "audible:format=flac", folder=folder)
     return folder
-
-
-def _title(explanation: Explanation) -> str:
-    predicted = f"predicted {explanation.classes[explanation.predicted]!r}"
-    truth = "" if explanation.label is None else f", truth {explanation.classes[explanation.label]!r}"
-    speaker = f", speaker {explanation.clip.speaker}" if explanation.clip.speaker else ""
-    return f"{predicted} ({explanation.probabilities[explanation.predicted]:.0%}){truth}{speaker}"

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import base64
-import io
 from pathlib import Path
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 import xaudio
-
-KINDS = {".png": "image/png", ".flac": "audio/flac"}
 
 
 class _Part(BaseModel):
@@ -57,22 +53,4 @@ def write_report(folder: Path) -> Path:
         If a file is missing, damaged or of another version.
     """
     results = xaudio.read_results(folder / "results.json", Results)
-    return xaudio.write_page(folder, __package__, embedded=embedded, results=results)
-
-
-def embedded(path: Path) -> str:
-    """A file as a data address, or "" where there is none, such as a sound that would be silent."""
-    if not path.exists():
-        return ""
-    content = _small(path) if path.suffix == ".png" else path.read_bytes()
-    return f"data:{KINDS[path.suffix]};base64,{base64.b64encode(content).decode()}"
-
-
-def _small(path: Path) -> bytes:
-    """A picture with 64 colours, a third of the size: there are hundreds on the page."""
-    from PIL import Image
-
-    content = io.BytesIO()
-    with Image.open(path) as picture:
-        picture.convert("RGB").quantize(64).save(content, "PNG", optimize=True)
-    return content.getvalue()
+    return xaudio.write_page(folder, __package__, results=results)

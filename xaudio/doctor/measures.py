@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import inspect
 from copy import deepcopy
 from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
+from ..attribution import heard
 from ..baselines import baseline_features
 from ..classifier import Classifier, evaluation_mode, run_network
 from ..types import Explainer, Sound
@@ -99,8 +99,7 @@ def _judge(method: Method, measured: dict[str, float]) -> list[Finding]:
 
 
 def _relevance(method: Method, network: nn.Module, features: Tensor, target: Tensor, sound: Sound) -> Tensor:
-    extras = {"sound": sound} if "sound" in inspect.signature(method.explainer).parameters else {}
-    return method.explainer(network, features.clone(), target, **extras).detach()
+    return method.explainer(network, features.clone(), target, **heard(method.explainer, sound)).detach()
 
 
 def _logits(network: nn.Module, features: Tensor) -> Tensor:

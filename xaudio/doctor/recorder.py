@@ -94,7 +94,6 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
     random: list[Place] = field(default_factory=list)
     batch_statistics: list[Place] = field(default_factory=list)
     finite: list[tuple[str, Tensor]] = field(default_factory=list)
-    made_by: dict[int, Operation] = field(default_factory=dict)
     listening: bool = True
 
     def __post_init__(self) -> None:
@@ -190,7 +189,6 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         made = [tensor for tensor in _tensors(result) if tensor.is_floating_point() or tensor.is_complex()]
         for tensor in made:
             self.follow(tensor)
-            self.made_by[storage_of(tensor)] = operation
             if written:
                 self._writes[storage_of(tensor)] = operation.place
         if made:

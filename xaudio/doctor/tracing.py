@@ -16,7 +16,7 @@ from torch.autograd.graph import saved_tensors_hooks
 
 from ..classifier import evaluation_mode, run_network
 from ..errors import ModelError
-from .recorder import Call, Operation, Place, Recorder, storage_of
+from .recorder import Call, Operation, Place, Recorder
 
 
 @dataclass(frozen=True)
@@ -43,8 +43,6 @@ class Trace:
         Where in place is overwritten what a backward pass needs.
     features_changed : bool
         Whether the features themselves are overwritten.
-    last : Operation or None
-        What made the output.
     sums_to_one : bool
         Whether the outputs are not negative and sum to 1.
     not_finite : str
@@ -60,7 +58,6 @@ class Trace:
     depends_on_batch: bool
     overwritten: tuple[Place, ...]
     features_changed: bool
-    last: Operation | None
     sums_to_one: bool
     not_finite: str
 
@@ -116,7 +113,6 @@ def _traced(network: nn.Module, features: Tensor) -> Trace:
         depends_on_batch=depends_on_batch,
         overwritten=tuple(recorder.overwritten()),
         features_changed=changed,
-        last=None if tensor is None else recorder.made_by.get(storage_of(tensor)),
         sums_to_one=tensor is not None and _are_probabilities(tensor),
         not_finite=next((name or type(network).__name__ for name, total in finite if not bool(total.isfinite())), ""),
     )

@@ -466,9 +466,9 @@ def clip_of(waveform: Any, rate: int = 1000) -> Clip:
 @pytest.mark.parametrize("length", [2, 99, 100])
 def test_what_is_short_enough_is_left_alone(rule: Any, length: int) -> None:
     clip = clip_of(np.zeros(length))
-    waveform, note = fit_length(clip, 100, rule)
+    waveform, start, note = fit_length(clip, 100, rule)
     assert waveform is clip.waveform
-    assert note == ""
+    assert (start, note) == (0, "")
 
 
 def test_too_long_is_refused_by_name_length_and_remedy() -> None:
@@ -487,7 +487,7 @@ def test_too_long_is_refused_by_name_length_and_remedy() -> None:
 @given(st.lists(st.integers(-100, 100), min_size=2, max_size=60), st.integers(1, 59))
 def test_loudest_is_the_window_with_the_most_energy(values: list[int], samples: int) -> None:
     clip = clip_of(np.array(values) / 128)
-    found, note = fit_length(clip, samples, "loudest")
+    found, begin, note = fit_length(clip, samples, "loudest")
     if len(values) <= samples:
         assert note == ""
         return
@@ -496,6 +496,7 @@ def test_loudest_is_the_window_with_the_most_energy(values: list[int], samples: 
     pattern = rf"loudest {samples / 1000:.3f} s of {len(values) / 1000:.3f} s kept, from (0\.\d\d\d) s"
     start = round(float(re.fullmatch(pattern, note)[1]) * 1000)  # type: ignore[index]
     assert energies[start] >= energies.max() - 1e-9
+    assert begin == start
     assert np.array_equal(found, clip.waveform[start : start + samples])
 
 
@@ -522,7 +523,8 @@ def test_trim_removes_silence_only(before: int, speech: int, after: int, hiss: f
         with pytest.raises(AudioError, match="without the silence"):
             fit_length(clip, samples, "trim")
     else:
-        found, note = fit_length(clip, samples, "trim")
+        found, begin, note = fit_length(clip, samples, "trim")
+        assert begin == start
         assert np.array_equal(found, clip.waveform[start:stop])
         assert note == f"trimmed from {len(waveform) / 1000:.3f} s to {len(found) / 1000:.3f} s"
 

@@ -218,6 +218,12 @@ def test_importing_xaudio_imports_nothing_heavy() -> None:
         ("bench audiomnist --help", "--preset"),
         ("explain --help", "--explainer"),
         ("train --help", "--fold"),
+        ("evaluate --help", "--metrics"),
+        ("bench explainers --help", "--models"),
+        ("groups --help", "--permute"),
+        ("cluster --help", "--surrogates"),
+        ("probe --help", "--change"),
+        ("report --help", "cluster"),
     ],
 )
 def test_a_command_that_computes_nothing_imports_nothing_heavy(command: str, expected: str) -> None:

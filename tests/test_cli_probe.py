@@ -51,6 +51,10 @@ def test_it_writes_what_it_found_and_says_it_in_words(spectrogram_run_folder, tm
     held_out = {row["speaker"] for row in rows}
     trained = json.loads((spectrogram_run_folder / "run.json").read_text())
     assert held_out <= set(trained["data"]["test_speakers"])
+    page = (out / "report.html").read_text()
+    (out / "report.html").unlink()
+    assert run("report", out).stdout == f"Report: {out / 'report.html'}\n"
+    assert (out / "report.html").read_text() == page
     # The same command reads what is there; another is refused.
     again = probe(spectrogram_run_folder, out, *changes, more=["--recordings", 12, "--json"])
     assert json.loads(again.stdout) == json.loads((out / "results.json").read_text())

@@ -307,13 +307,20 @@ def test_the_command_shows_and_plays_the_medoids(run_folder, tmp_path):
     result = json.loads((out / "results.json").read_text())
     assert [len(item["clusters"]) for item in result["sets"]] == [2]
     page = (out / "report.html").read_text()
-    assert page.count("data:image/png;base64,") == 3  # the figure and two medoids
-    assert page.count("<audio") >= 4
-    assert page.count("<audio") == page.count("data:audio/flac;base64,")
+    assert page.count("data:image/png;base64,") == 1
+    assert page.count("<xaudio-player>") == 2
     with (out / "members.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert [int(row["cluster"]) for row in rows] == [member["cluster"] for member in result["members"]]
     assert {row["label sex"] for row in rows} == {"male", "female"}
+    for name in ("report.html", "set1.png"):
+        (out / name).unlink()
+    assert CliRunner().invoke(app, ["report", str(out)]).output == f"Report: {out / 'report.html'}\n"
+    assert (out / "report.html").read_text() == page
+    (out / "medoids" / "1-2" / "explanation.safetensors").rename(out / "away.safetensors")
+    missing = CliRunner().invoke(app, ["report", str(out)])
+    assert "explanation.safetensors: is missing, so the report cannot be made" in str(missing.exception)
+    (out / "away.safetensors").rename(out / "medoids" / "1-2" / "explanation.safetensors")
     refused = CliRunner().invoke(app, [*arguments, "--seed", "1", "--out", str(out)])
     assert isinstance(refused.exception, ModelError)
     assert "seed was 0, now 1" in str(refused.exception)

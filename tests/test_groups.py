@@ -19,7 +19,7 @@ from xaudio.permutation import all_arrangements, number_of_arrangements, permuta
 RATE, SAMPLES = 1000, 200
 
 
-def explanation(relevance, *, speaker="s0", sex=0, target=0, offset=0, samples=SAMPLES, source="some.wav"):
+def explanation(relevance, *, speaker="s0", sex=0, target=0, offset=0, samples=SAMPLES, start=0, source="some.wav"):
     """Relevance (samples,) of a recording of noise that lies at an offset within the zeros."""
     waveform = np.zeros(SAMPLES, np.float32)
     waveform[offset : offset + samples] = 0.1 * np.random.default_rng(1).standard_normal(samples)
@@ -33,7 +33,10 @@ def explanation(relevance, *, speaker="s0", sex=0, target=0, offset=0, samples=S
         classes=("yes", "no"),
         target=target,
         task="yes",
-        provenance={"placement": {"offset": offset, "samples": samples}, "explainer": {"name": "mine", "given": {}}},
+        provenance={
+            "placement": {"offset": offset, "samples": samples, "start": start},
+            "explainer": {"name": "mine", "given": {}},
+        },
         _representation=made,
     )
 
@@ -80,6 +83,19 @@ def test_cells_sum_the_relevance_from_the_start_of_each_recording(align):
         edges = [*axis.edges[:-1], axis.edges[-1] + 1e-6]  # the last sample belongs to the last bin
         slow = slow_cells(item, edges, offset if align == "start" else 0)
         np.testing.assert_allclose(found, slow, atol=1e-5)
+
+
+def test_cells_count_from_the_start_of_a_recording_that_was_cut():
+    """Of the same recording, one model heard all, another from sample 30 on: the cells are the same."""
+    whole, cut = np.zeros(SAMPLES), np.zeros(SAMPLES)
+    whole[[35, 120]], cut[[10 + 5, 10 + 90]] = (3, 1), (3, 1)
+    items = [explanation(whole, samples=180), explanation(cut, offset=10, samples=150, start=30)]
+    cells = relevance_cells(items, "time", time_bins=9)
+    assert cells.axes[0].edges[-1] == pytest.approx(0.18)
+    assert cells.values.tolist() == [[0, 0.75, 0, 0, 0, 0, 0.25, 0, 0]] * 2
+    # A share of the duration is one of what was heard.
+    assert relevance_cells(items[1:], "time", align="duration", time_bins=3).values.tolist() == [[0.75, 0.25, 0]]
+    assert cells.outside == 0
 
 
 def test_cells_of_the_duration_stretch_each_recording():
@@ -367,6 +383,16 @@ def test_the_command_writes_numbers_picture_and_page(folder):
     assert page.count("data:image/png;base64,") == 1
     assert "speakers were exchanged between the groups" in page
     assert (folder / "groups.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_report_is_made_anew_from_the_results(folder):
+    before = (folder / "report.html").read_text()
+    for name in ("report.html", "groups.png"):
+        (folder / name).unlink()
+    done = command("report", folder)
+    assert done.exit_code == 0, done.output
+    assert done.output == f"Report: {folder / 'report.html'}\n"
+    assert (folder / "report.html").read_text() == before
 
 
 def test_the_same_command_goes_on_and_gives_the_same(folder, run_folder, monkeypatch):

@@ -221,7 +221,7 @@ def test_another_content_is_another_cache(cache: Path, tmp_path: Path) -> None:
     assert first.lengths.tolist() == [100, 200, 300, 400]
 
 
-@pytest.mark.parametrize("name", ["waveforms.npy", "lengths.npy", "checksums.npy", "notes.json"])
+@pytest.mark.parametrize("name", ["waveforms.npy", "lengths.npy", "starts.npy", "checksums.npy", "notes.json"])
 @pytest.mark.parametrize("damage", ["removed", "empty", "half", "garbage", "other"])
 def test_a_damaged_cache_is_built_again(cache: Path, tmp_path: Path, name: str, damage: str) -> None:
     data, read = dataset(tmp_path / "data")

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from torch import nn
 
 import xaudio
-from xaudio import Classifier, DataError, ModelError, PluginError, Recording, SpeakerDataset
+from xaudio import Classifier, DataError, ModelError, PluginError, Recording, SpeakerDataset, probing
 from xaudio.domains import Frequency, Time
+from xaudio.probes import rows as rows_module
 from xaudio.probes.changes import parse_changes
 from xaudio.probes.heard import Heard, HeldOut, Plan, beside
 from xaudio.probes.moves import Level, Scale, Values, root_mean_squares
@@ -616,6 +617,61 @@ def test_an_interrupted_probe_goes_on(tmp_path, monkeypatch):
         assert xaudio.probe(classifier, data, np.arange(40), changes, draws=3, folder=tmp_path) == again
     with pytest.raises(ModelError, match="draws"):
         xaudio.probe(classifier, data, np.arange(40), changes, draws=4, folder=tmp_path)
+
+
+def test_a_change_that_is_stopped_halfway_goes_on_where_it_was(tmp_path, monkeypatch):
+    """Recordings of two models, of which the second is stopped: what is measured is kept, and the rest gives the same."""
+    models, data = [classifier_of(Reads()), classifier_of(Reads())], data_of(with_a_tone_at_500_hz)
+    sets = [np.arange(13), np.arange(13, 40)]
+    given = {"draws": 2, "batch_size": 5}
+    whole = xaudio.probe(models, data, sets, "band:low=400,high=600", folder=tmp_path / "whole", **given)
+    measured, real = [], probing._versions
+
+    def counted(plan, part, positions):
+        if len(measured) == 4:
+            raise KeyboardInterrupt
+        measured.append(len(positions))
+        return real(plan, part, positions)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(probing, "_versions", counted)
+        with pytest.raises(KeyboardInterrupt):
+            xaudio.probe(models, data, sets, "band:low=400,high=600", folder=tmp_path / "out", **given)
+    assert measured == [5, 5, 3, 5]
+    rows = tmp_path / "out" / "rows-1-band.csv"
+    everything = (tmp_path / "whole" / rows.name).read_text().splitlines()
+    assert rows.read_text().splitlines() == everything[: 1 + 18]
+    left = []
+    monkeypatch.setattr(probing, "_versions", lambda *given: left.append(len(given[2])) or real(*given))
+    assert xaudio.probe(models, data, sets, "band:low=400,high=600", folder=tmp_path / "out", **given) == whole
+    assert left == [5, 5, 5, 5, 2]
+    assert rows.read_text().splitlines() == everything
+
+
+@pytest.mark.parametrize(("seconds", "lengths"), [(0.0, [10, 20, 30, 40, 40]), (1e9, [40])])
+def test_rows_are_saved_on_the_way_so_that_a_killed_probe_loses_seconds(tmp_path, monkeypatch, seconds, lengths):
+    monkeypatch.setattr(rows_module, "EVERY", seconds)
+    written, real = [], rows_module.write_rows
+
+    def noted(path, columns, rows):
+        found = list(rows)
+        written.append(len(found))
+        return real(path, columns, found)
+
+    monkeypatch.setattr(rows_module, "write_rows", noted)
+    data = data_of(with_a_tone_at_500_hz)
+    xaudio.probe(classifier_of(Reads()), data, np.arange(40), "level:gain=6", batch_size=10, draws=1, folder=tmp_path)
+    assert written == lengths
+
+
+def test_a_model_trained_anew_is_another_one(tmp_path):
+    data, network = data_of(with_a_tone_at_500_hz), torch.nn.Sequential(Reads(), torch.nn.Linear(2, 2))
+    classifier = classifier_of(network)
+    xaudio.probe(classifier, data, np.arange(40), "level:gain=6", draws=1, folder=tmp_path)
+    with torch.no_grad():
+        network[1].weight += 1
+    with pytest.raises(ModelError, match="belongs to a run of other settings: weights was"):
+        xaudio.probe(classifier, data, np.arange(40), "level:gain=6", draws=1, folder=tmp_path)
 
 
 # Intervals

@@ -1,5 +1,7 @@
 """The mask of the truth against a loop over cells and boxes, and its errors."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -33,15 +35,17 @@ def explanation(boxes, *axes, channels=1, **facts):
 def slow_mask(item, margin_s=0.0, margin_hz=0.0):
     """Cell by cell and box by box."""
     found = np.zeros(item.features.shape, dtype=bool)
-    offset = item.provenance.get("placement", {}).get("offset", 0) / RATE
-    length = item.provenance.get("placement", {}).get("samples", SAMPLES) / RATE
+    placement = item.provenance.get("placement", {})
+    cut = placement.get("start", 0) / RATE
+    end_heard = cut + placement.get("samples", SAMPLES) / RATE
     for cell in np.ndindex(*found.shape):
         for start, end, low, high in item.clip.truth["boxes.tone"]:
             inside = True
             for position, axis in enumerate(item.axes):
                 centre = axis.centres[cell[position + 1]]
-                if axis.name == "time" and not (start <= 0 and end >= length):
-                    inside &= start - margin_s - 1e-10 <= centre - offset < end + margin_s - 1e-10
+                if axis.name == "time" and not (start <= cut and end >= end_heard):
+                    since_start = centre - placement.get("offset", 0) / RATE + cut
+                    inside &= start - margin_s - 1e-10 <= since_start < end + margin_s - 1e-10
                 if axis.name == "frequency" and not (low <= 0 and high >= NYQUIST):
                     inside &= low - margin_hz - 1e-10 <= centre <= high + margin_hz + 1e-10
             found[cell] |= inside
@@ -61,7 +65,14 @@ boxes = st.lists(
     boxes,
     st.sampled_from([(FREQUENCY,), (FRAMES,), (FREQUENCY, FRAMES), (FRAMES, FREQUENCY), (OTHER, FRAMES)]),
     st.integers(1, 2),
-    st.sampled_from([{}, {"placement": {"offset": 70, "samples": 600}}]),
+    st.sampled_from(
+        [
+            {},
+            {"placement": {"offset": 70, "samples": 600}},  # as it was written before cuts were noted
+            {"placement": {"offset": 70, "samples": 600, "start": 0}},
+            {"placement": {"offset": 70, "samples": 300, "start": 160}},
+        ]
+    ),
     st.sampled_from([(0.0, 0.0), (0.012, 130.0)]),
 )
 def test_the_mask_is_that_of_a_loop(rows, axes, channels, facts, margins):
@@ -150,6 +161,32 @@ def test_short_recordings_that_are_placed_within_zeros():
     with pytest.raises(DataError, match="covers everything in frequency"):
         truth_mask(found.view("frequency"))
     assert found.view("frequency").features.shape == (1, 4001)
+
+
+@pytest.mark.parametrize(("fit", "rate"), [("trim", 8000), ("loudest", 8000), ("trim", 16000), ("loudest", 16000)])
+def test_truth_stays_where_the_evidence_is_when_a_recording_is_cut(fit, rate):
+    """A burst 1.3 s into a recording of 2 s, of which the model hears one second or less."""
+    import torch
+
+    def loudness(model, features, target):
+        return features**2
+
+    burst = slice(round(1.3 * rate), round(1.35 * rate))
+    sound = np.zeros(2 * rate)
+    sound[round(0.9 * rate) : round(1.5 * rate)] = 0.01 * (-1) ** (np.arange(round(0.6 * rate)) // 4)
+    sound[burst] += np.random.default_rng(3).normal(0, 0.2, burst.stop - burst.start)
+    clip = Clip(sound.astype(np.float32), rate, truth={"boxes.": np.array([[1.3, 1.35, 0, rate / 2]])})
+    network = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(8000, 2))
+    found = explain(network, clip, representation="waveform", explainer=loudness, fit=fit)
+    placement = found.provenance["placement"]
+    assert placement["start"] > 0
+    mask = truth_mask(found)
+    assert mask.sum() == 400
+    assert found.relevance[mask].sum() > 0.9 * found.relevance.sum()
+    # The whole of what is left says nothing of time.
+    heard = np.array([[placement["start"], placement["start"] + placement["samples"], 0, 0]]) / 8000 + [[0, 0, 100, 200]]
+    whole = replace(found, clip=replace(found.clip, truth={"boxes.": heard}))
+    assert truth_domain(whole) == "frequency"
 
 
 def test_a_saved_explanation_keeps_its_truth(tmp_path):

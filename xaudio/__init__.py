@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from .batching import in_batches
     from .classifier import Classifier, evaluation_mode, weights_digest
     from .clusters import cluster_explanations
+    from .concept.finding import concepts
+    from .concept.layers import find_layer
+    from .concept.results import ConceptResults
     from .datasets import Recording, SpeakerDataset, open_dataset, speaker_folds
     from .devices import resolve_device
     from .doctor.diagnosis import diagnose
@@ -26,11 +29,13 @@ if TYPE_CHECKING:
     from .groups import group_relevance
     from .measuring import check_explanations
     from .options import at_least, parse_spec, split_specs
+    from .notebook import Explanations
     from .pages import read_results, write_page
     from .parallel import run_experiments
     from .perturbation import flipped_logits, logits_without, scaled_frequencies
     from .pipeline import create, explain, load_model, names
     from .precision import count_operations, matrix_peak
+    from .preparation import original_recording
     from .probes.results import ProbeResults
     from .probing import probe
     from .results import TrainingResult
@@ -48,6 +53,7 @@ _LAZY = {
     "Evaluation": "evaluation",
     "Experiment": "experiment",
     "Explanation": "explanation",
+    "Explanations": "notebook",
     "Recording": "datasets",
     "SpeakerDataset": "datasets",
     "speaker_folds": "datasets",
@@ -56,12 +62,16 @@ _LAZY = {
     "create": "pipeline",
     "evaluation_mode": "classifier",
     "cluster_explanations": "clusters",
+    "concepts": "concept.finding",
+    "find_layer": "concept.layers",
+    "ConceptResults": "concept.results",
     "group_relevance": "groups",
     "explain": "pipeline",
     "explainer_of": "arguments",
     "held_out": "experiment",
     "load_model": "pipeline",
     "names": "pipeline",
+    "original_recording": "preparation",
     "attribute": "attribution",
     "baseline_features": "baselines",
     "baseline_waveforms": "baselines",
@@ -109,12 +119,14 @@ __all__ = [
     "Axis",
     "Classifier",
     "Clip",
+    "ConceptResults",
     "DataError",
     "DeviceError",
     "Diagnosis",
     "Evaluation",
     "Experiment",
     "Explanation",
+    "Explanations",
     "Finding",
     "Fold",
     "ModelError",
@@ -135,6 +147,7 @@ __all__ = [
     "cache_folder",
     "check_explanations",
     "cluster_explanations",
+    "concepts",
     "count_operations",
     "create",
     "diagnose",
@@ -142,6 +155,7 @@ __all__ = [
     "evaluation_mode",
     "explain",
     "explainer_of",
+    "find_layer",
     "flipped_logits",
     "group_relevance",
     "held_out",
@@ -153,6 +167,7 @@ __all__ = [
     "matrix_peak",
     "names",
     "open_dataset",
+    "original_recording",
     "parse_spec",
     "placed_waveforms",
     "probe",

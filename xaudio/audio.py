@@ -178,8 +178,8 @@ def resample(waveform: FloatArray, rate: int, target: int, method: Resampling) -
     return np.asarray(soxr.resample(waveform, rate, target, quality="HQ"), dtype=np.float32)
 
 
-def fit_length(clip: Clip, samples: int, rule: Fit) -> tuple[FloatArray, str]:
-    """A waveform of at most ``samples`` samples, and what was done to it ("" if it was short enough).
+def fit_length(clip: Clip, samples: int, rule: Fit) -> tuple[FloatArray, int, str]:
+    """A waveform of at most ``samples`` samples, where in the clip it starts, and what was done ("" if it was short enough).
 
     Parameters
     ----------
@@ -197,7 +197,7 @@ def fit_length(clip: Clip, samples: int, rule: Fit) -> tuple[FloatArray, str]:
     """
     waveform, rate = clip.waveform, clip.sample_rate
     if len(waveform) <= samples:
-        return waveform, ""
+        return waveform, 0, ""
     seconds = f"{clip.duration:.3f} s"
     if rule == "error":
         raise AudioError(
@@ -211,10 +211,11 @@ def fit_length(clip: Clip, samples: int, rule: Fit) -> tuple[FloatArray, str]:
                 f"{clip.source}: is {(stop - start) / rate:.3f} s long without the silence at both ends, longer than the "
                 f"{samples / rate:.3f} s the model takes. Cut it, or choose fit 'loudest'."
             )
-        return waveform[start:stop], f"trimmed from {seconds} to {(stop - start) / rate:.3f} s"
+        return waveform[start:stop], start, f"trimmed from {seconds} to {(stop - start) / rate:.3f} s"
     energy = np.concatenate([[0.0], np.cumsum(_without_offset(waveform) ** 2)])
     start = int(np.argmax(energy[samples:] - energy[:-samples]))
-    return waveform[start : start + samples], f"loudest {samples / rate:.3f} s of {seconds} kept, from {start / rate:.3f} s"
+    note = f"loudest {samples / rate:.3f} s of {seconds} kept, from {start / rate:.3f} s"
+    return waveform[start : start + samples], start, note
 
 
 def speech_bounds(waveform: FloatArray, rate: int) -> tuple[int, int]:
@@ -254,7 +255,15 @@ def at_rate(clip: Clip, rate: int, method: Resampling) -> Clip:
 
 
 def write_audio(path: str | Path, waveform: FloatArray, sample_rate: int) -> Path:
-    """Write a mono waveform as 16-bit WAV, FLAC or OGG (by the file's ending), atomically.
+    """Write a waveform as 16-bit WAV, FLAC or OGG (by the file's ending), atomically.
+
+    Parameters
+    ----------
+    path : path
+    waveform : ndarray, shape (samples,) or (channels, samples)
+        Full scale is [-1, 1].
+    sample_rate : int
+        In Hz.
 
     Raises
     ------
@@ -264,7 +273,7 @@ def write_audio(path: str | Path, waveform: FloatArray, sample_rate: int) -> Pat
     import soundfile
 
     path = Path(path)
-    data = np.asarray(waveform, dtype=np.float64)
+    data = np.asarray(waveform, dtype=np.float64).T  # soundfile takes the channels last
     peak = float(np.abs(data).max(initial=0.0))
     if not peak <= 1.0:
         raise OutputError(f"{path}: not written, the waveform's peak is {peak:.3g} and would clip; scale it to at most 1.")

@@ -24,8 +24,8 @@ class and divides by its sum; ``none`` leaves the explainer's scale, where recor
 """
 
 Align = Literal["start", "duration", "window"]
-"""Where time 0 is: the recording's start; the same, with times as shares of the recording's duration; or the start of the
-window that the model hears, in which short recordings lie at places drawn at random."""
+"""Where time 0 is: the recording's start, also of one that was cut; the start of what the model hears of it, with times as
+shares of its duration; or the start of the window that the model hears, in which short recordings lie at random places."""
 
 BINS = {"time": (64,), "frequency": (64,), "time-frequency": (32, 24)}
 """Bins of each axis, frequency first, unless the caller says otherwise."""
@@ -133,7 +133,7 @@ def relevance_cells(
     wanted = dict(zip([axis for axis in ("frequency", "time") if axis in name], BINS[name], strict=True))
     given = {"frequency": frequency_bins, "time": time_bins}
     wanted = {axis: convert(f"{axis}_bins", PositiveInt, given[axis] or bins) for axis, bins in wanted.items()}
-    longest = max(_placed(explanation)[1] for explanation in explanations)
+    longest = max(sum(_heard(explanation)[1:]) for explanation in explanations)
     model_axes = explanations[0].axes
     axes: tuple[CellAxis, ...] = ()
     values, outside = [], []
@@ -163,11 +163,12 @@ def _refuse_other(explanation: Explanation, axes: tuple[Axis, ...]) -> None:
         )
 
 
-def _placed(explanation: Explanation) -> tuple[float, float]:
-    """Where the recording starts within what the model hears, and how long it is, in seconds."""
+def _heard(explanation: Explanation) -> tuple[float, float, float]:
+    """Where the recording lies in the model's window, what was cut off before that, and how long it is, in seconds."""
     clip = explanation.clip
-    placement = explanation.provenance.get("placement") or {"offset": 0, "samples": len(clip.waveform)}
-    return placement["offset"] / clip.sample_rate, max(1, placement["samples"]) / clip.sample_rate
+    placement = {"offset": 0, "start": 0, "samples": len(clip.waveform), **explanation.provenance.get("placement", {})}
+    offset, start, samples = (placement[name] / clip.sample_rate for name in ("offset", "start", "samples"))
+    return offset, start, max(1 / clip.sample_rate, samples)
 
 
 def _frequency_first(explanation: Explanation) -> tuple[tuple[Axis, ...], FloatArray]:
@@ -210,8 +211,9 @@ def _positions(explanation: Explanation, axis: Axis, align: Align) -> FloatArray
     """Centres of the view's cells in the unit of the bins."""
     if axis.name != "time" or align == "window":
         return axis.centres
-    start, duration = _placed(explanation)
-    return np.asarray((axis.centres - start) / (duration if align == "duration" else 1))
+    offset, start, duration = _heard(explanation)
+    since = axis.centres - offset
+    return np.asarray(since / duration if align == "duration" else since + start)
 
 
 def _bins_of(positions: FloatArray, cells: CellAxis) -> tuple[IntArray, BoolArray]:

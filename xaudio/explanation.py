@@ -5,9 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from html import escape
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,6 +16,9 @@ from .runs import replaced
 from .types import Axis, Clip, FloatArray
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from .notebook import Player
     from .types import Representation
 
 FORMAT = 1
@@ -69,6 +70,17 @@ class Explanation:
         """Softmax of the logits, shape (classes,)."""
         exponentials = np.exp(self.logits - self.logits.max())
         return np.asarray(exponentials / exponentials.sum())
+
+    @property
+    def contrast_class(self) -> str | None:
+        """The class that the explained one is contrasted with, if `contrast` made this explanation."""
+        return self.provenance.get("contrast")
+
+    @property
+    def question(self) -> str:
+        """What is explained: the class, as in "9", or that it was this class and not another, as in "9 rather than 3"."""
+        target = self.classes[self.target]
+        return f"{target} rather than {self.contrast_class}" if self.contrast_class is not None else target
 
     @property
     def label(self) -> int | None:
@@ -144,6 +156,70 @@ class Explanation:
 
         return view_of(self, view, **options)
 
+    def contrast(self, other: Explanation) -> Explanation:
+        """Why this class rather than another: the relevance of this explanation less that of the other.
+
+        Where an explainer conserves, its sum is the difference of the two logits.
+
+        Parameters
+        ----------
+        other : Explanation
+            Of the same recording, model, explainer and view, for another class.
+
+        Raises
+        ------
+        ModelError
+            If the two differ in more than the class, or do not differ in it.
+        """
+        kept = ("model", "representation", "explainer", "contrast")
+        differing = [key for key in kept if self.provenance.get(key) != other.provenance.get(key)]
+        if _domain_spec(self) != _domain_spec(other):
+            differing.append("view")
+        if not np.array_equal(self.clip.waveform, other.clip.waveform):
+            differing.insert(0, "recording")
+        if differing:
+            raise ModelError(
+                f"The explanations of {self.clip.source} and {other.clip.source} differ in their {differing[0]}; "
+                "a contrast needs two that differ in the explained class alone."
+            )
+        if self.target == other.target:
+            raise ModelError(
+                f"{self.clip.source}: {self.classes[self.target]!r} cannot be contrasted with itself; choose another class."
+            )
+        provenance = {**self.provenance, "contrast": other.classes[other.target]}
+        return replace(self, relevance=self.relevance - other.relevance, provenance=provenance)
+
+    def plot(self, **options: Any) -> Figure:
+        """The picture of the renderer "visual" as a matplotlib figure, to restyle or save; a notebook shows it.
+
+        Parameters
+        ----------
+        **options
+            Of the renderer, as ``xaudio plugins show visual`` lists them.
+        """
+        from .registry import registry
+
+        return registry().create("renderer", "visual", options).figure(self)  # type: ignore[no-any-return]
+
+    def play(self, part: str = "positive", **options: Any) -> Player:
+        """A player for a notebook: the recording, or the part of it that an explanation makes audible.
+
+        Parameters
+        ----------
+        part : str
+            A sound of the renderer "audible", such as "original", "positive", "negative" or "complement".
+        **options
+            Of the renderer, as ``xaudio plugins show audible`` lists them.
+
+        Raises
+        ------
+        PluginError
+            If there is no such part or option.
+        """
+        from .notebook import player
+
+        return player(self, part, options)
+
     def title(self) -> str:
         """One line that names the explained and the predicted class, the explainer, the view and the recording."""
         task = f"{self.task} " if self.task else ""
@@ -151,7 +227,10 @@ class Explanation:
         if self.label is not None:
             predicted += f", truth {self.classes[self.label]!r}"
         method = f"{self.explainer}, {self.domain} view" if "view" in self.provenance else self.explainer
-        return f"{task}{self.classes[self.target]!r} explained; {predicted}; {method}; {Path(self.clip.source).name}"
+        explained = repr(self.classes[self.target])
+        if self.contrast_class is not None:
+            explained += f" rather than {self.contrast_class!r}"
+        return f"{task}{explained} explained; {predicted}; {method}; {Path(self.clip.source).name}"
 
     @property
     def outcome(self) -> str:
@@ -250,9 +329,13 @@ class Explanation:
         return render([self], renderers, Path(folder))
 
     def _repr_html_(self) -> str:
-        """Picture and players, for notebooks."""
-        from .rendering import render
+        """The page of the renderer "html", for notebooks."""
+        from .notebook import framed_page
 
-        with TemporaryDirectory() as folder:
-            page = render([self], ["html"], Path(folder))[0].read_text(encoding="utf-8")
-        return f'<iframe srcdoc="{escape(page)}" style="width:100%;height:40em;border:0" title="{escape(self.title())}"></iframe>'
+        return framed_page(self)
+
+
+def _domain_spec(explanation: Explanation) -> tuple[Any, ...]:
+    """The view without what it lost, which depends on the relevance."""
+    view = explanation.provenance.get("view") or {}
+    return view.get("name"), view.get("options")

@@ -41,7 +41,7 @@ def inspect(dataset: Dataset, seconds: float, fit: Fit | None = None) -> dict[st
                     # Decimals vary from recording to recording; what was done does not.
                     kind = re.sub(r"-?\d+\.\d+", "…", note)
                     notes[kind] = notes.get(kind, 0) + 1
-                fitted += bool(fit_length(clip, round(seconds * clip.sample_rate), rule)[1])
+                fitted += bool(fit_length(clip, round(seconds * clip.sample_rate), rule)[2])
             except AudioError as error:
                 problems.append(str(error))
             advance()

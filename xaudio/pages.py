@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import json
+from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, TypeVar
@@ -35,7 +36,7 @@ def read_results(path: Path, schema: type[Schema]) -> Schema:
     content = read_json(path)
     found = content.get("format") if isinstance(content, dict) else None
     wanted = schema.model_fields["format"].default
-    again = "Run the benchmark again with the same --out."
+    again = "Run the command again with the same --out."
     if found != wanted:
         raise ModelError(f"{path}: has format {found}; this version reads format {wanted}. {again}")
     try:
@@ -57,6 +58,8 @@ def write_page(
 
     In the template ``name | embedded`` is the data address of a file in the folder, so that the page needs nothing else:
     with ``colours=64`` a picture with so many colours, with ``needed=false`` "" where there is no such file.
+    ``folders | explained(level=4)`` shows the explanations that these folders hold (``explanation.safetensors``), those of one
+    recording together, under a heading of this level; ``player()`` is what it needs in the page's head.
 
     Parameters
     ----------
@@ -81,18 +84,41 @@ def write_page(
         If the page cannot be written.
     """
     import jinja2
+    import markupsafe
+
+    from .registry import registry
 
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters["embedded"] = lambda name, **options: _embedded(folder / name, **options)
+    renderer = registry().create("renderer", "html", {})
+    environment.filters["explained"] = lambda names, **options: _explained([folder / name for name in names], renderer, **options)
+    environment.globals["player"] = lambda: markupsafe.Markup(renderer.assets())  # noqa: S704 (style and script)
     page = environment.from_string(files(package).joinpath(template).read_text(encoding="utf-8"))
     run = json.dumps(read_json(folder / "run.json"), indent=2)
     return write_text(folder / "report.html", page.render(**content, run=run))
 
 
-def _embedded(path: Path, *, colours: int | None = None, needed: bool = True) -> str:
+def _explained(folders: Sequence[Path], renderer: Any, **options: Any) -> str:
+    """The component of the renderer ``html`` for the explanations in folders."""
+    import markupsafe
+
+    from .explanation import Explanation
+
+    paths = [folder / "explanation.safetensors" for folder in folders]
+    for path in paths:
+        _refuse_missing(path)
+    return markupsafe.Markup(renderer.component([Explanation.load(path) for path in paths], **options))  # noqa: S704 (it escapes)
+
+
+def _refuse_missing(path: Path) -> None:
     if not path.exists():
-        if needed:
-            raise ModelError(f"{path}: is missing, so the report cannot be made. Run the benchmark again with the same --out.")
+        raise ModelError(f"{path}: is missing, so the report cannot be made. Run the command again with the same --out.")
+
+
+def _embedded(path: Path, *, colours: int | None = None, needed: bool = True) -> str:
+    if needed:
+        _refuse_missing(path)
+    elif not path.exists():
         return ""  # such as a sound that would be silent
     content = path.read_bytes() if colours is None else _with_few_colours(path, colours)
     return f"data:{KINDS[path.suffix]};base64,{base64.b64encode(content).decode()}"

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from .cells import CellAxis
-from .pages import write_page
-from .pattern_results import Cluster, ClusterResult, Contrast, GroupRelevance, Place
+from .pages import read_results, write_page
+from .pattern_figures import figure_of_groups, figure_of_set, save_figure
+from .pattern_results import Cluster, ClusterResult, ClusterSet, Contrast, GroupRelevance, Place
 
 LISTED = 10
 """Places where groups differ that the table names."""
@@ -19,17 +20,35 @@ NAMED = 4
 """Classes or speakers of a cluster that the table names."""
 
 
-def write_groups_page(folder: Path, result: GroupRelevance, figure: Path) -> Path:
-    """Write ``report.html`` of groups, with the figure in it."""
+def report_groups(folder: Path) -> Path:
+    """Write ``report.html`` and the figure of groups anew from ``results.json`` and ``run.json``.
+
+    Raises
+    ------
+    ModelError
+        If one of these is missing or damaged.
+    """
+    result = read_results(folder / "results.json", GroupRelevance)
+    figure = save_figure(figure_of_groups(result), folder / "groups.png")
     findings = {contrast.group: findings_of(result, contrast) for contrast in result.contrasts}
     return write_page(folder, __package__, template="groups.html.j2", result=result, figure=figure.name, findings=findings)
 
 
-def write_clusters_page(
-    folder: Path, result: ClusterResult, figures: dict[str, str], medoids: dict[tuple[str, int], str]
-) -> Path:
-    """Write ``report.html`` of clusters: each set's figure by its name, each cluster's medoid by the folder of its files."""
+def report_clusters(folder: Path) -> Path:
+    """Write ``report.html`` and the figures of clusters anew from ``results.json``, ``run.json`` and the medoids' files.
+
+    Raises
+    ------
+    ModelError
+        If one of these is missing or damaged.
+    """
+    result = read_results(folder / "results.json", ClusterResult)
     members = {member.recording: member for member in result.members}
+    figures = {
+        item.name: save_figure(figure_of_set(result, item), folder / f"set{number}.png").name
+        for number, item in enumerate(result.sets, 1)
+    }
+    medoids = {(item.name, cluster.number): place for place, item, cluster in medoid_folders(result)}
     return write_page(
         folder,
         __package__,
@@ -43,6 +62,15 @@ def write_clusters_page(
         frequent=frequent,
         name=lambda source: Path(source).name or source,
     )
+
+
+def medoid_folders(result: ClusterResult) -> list[tuple[str, ClusterSet, Cluster]]:
+    """Where the pictures and sounds of each cluster's medoid are, relative to the folder of the results."""
+    return [
+        (f"medoids/{number}-{cluster.number}", item, cluster)
+        for number, item in enumerate(result.sets, 1)
+        for cluster in item.clusters
+    ]
 
 
 def findings_of(result: GroupRelevance, contrast: Contrast) -> list[dict[str, Any]]:

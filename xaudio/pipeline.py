@@ -19,6 +19,7 @@ from .devices import resolve_device
 from .doctor.probe import warn_about
 from .errors import AudioError, DataError
 from .explanation import Explanation
+from .notebook import Explanations
 from .options import convert, options_of, parse_spec
 from .preparation import Prepared, place, prepare_clips
 from .registry import registry
@@ -82,8 +83,9 @@ def explain(
     seed: int | None = None,
     batch_size: int = BATCH,
     view: str | None = None,
+    contrast: int | str | Sequence[int | str] | None = None,
     **options: Any,
-) -> Explanation | list[Explanation]:
+) -> Explanation | Explanations:
     """Explain why a model classifies sounds as it does.
 
     Parameters
@@ -114,13 +116,15 @@ def explain(
     view : str, optional
         Domain to bring the relevance to: "time", "frequency" or "time-frequency", the last with options as in
         "time-frequency:window=hann,length=455,hop=35"; by default that of the representation. See `Explanation.view`.
+    contrast : class name or index, or one per recording, optional
+        Explain why ``target`` rather than this class: see `Explanation.contrast`.
     **options
         Of the explainer.
 
     Returns
     -------
-    Explanation or list of Explanation
-        A list if ``audio`` is one.
+    Explanation or Explanations
+        A list, which a notebook shows as a table, if ``audio`` is one.
 
     Raises
     ------
@@ -147,10 +151,17 @@ def explain(
     prepared = prepare_clips(clips, read.sample_rate, read.samples, fit, resampling)
     provenance = provenance_of(classifier, spec, seed=seed, fit=fit, resampling=resampling)
     targets = target_indices(target, len(clips), classifier.classes)
+    others = target_indices(contrast, len(clips), classifier.classes)
     warn_about(classifier, spec["name"], method)
-    found = explain_prepared(
-        classifier, method, clips, prepared, targets, provenance, seed=seed, batch_size=batch_size, view=view
-    )
+
+    def explained(wanted: Sequence[int] | None) -> Explanations:
+        return explain_prepared(
+            classifier, method, clips, prepared, wanted, provenance, seed=seed, batch_size=batch_size, view=view
+        )
+
+    found = explained(targets)
+    if others is not None:
+        found = Explanations(one.contrast(other) for one, other in zip(found, explained(others), strict=True))
     return found[0] if single else found
 
 
@@ -185,7 +196,7 @@ def explain_prepared(
     seed: int = 0,
     batch_size: int = BATCH,
     view: str | None = None,
-) -> list[Explanation]:
+) -> Explanations:
     """Explanations of prepared recordings, batch by batch.
 
     Parameters
@@ -209,7 +220,7 @@ def explain_prepared(
     facts = provenance | {"device": str(classifier.device), "versions": versions()}
     # Renderers work on the CPU; a representation made by a plugin they make anew.
     own = None if classifier.representation_spec else _on_cpu(classifier.representation)
-    found = []
+    found = Explanations()
     for start in range(0, len(clips), batch_size):
         chosen = slice(start, min(start + batch_size, len(clips)))
         waveforms = place(
@@ -226,7 +237,11 @@ def explain_prepared(
                 sample_rate=classifier.representation.sample_rate,
                 notes=tuple(prepared.notes[index]),
             )
-            placed = {"offset": int(offsets[index]), "samples": int(prepared.lengths[index])}
+            placed = {
+                "offset": int(offsets[index]),
+                "samples": int(prepared.lengths[index]),
+                "start": int(prepared.starts[index]),
+            }
             found.append(
                 Explanation(
                     clip=clip,

@@ -10,12 +10,12 @@ import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from .audio import at_rate, fit_length
-from .errors import DataError, OutputError
+from .audio import at_rate, fit_length, read_audio
+from .errors import AudioError, DataError, OutputError
 from .runs import cache_folder
 from .terminal import progress
 from .types import Clip, Dataset, Fit, FloatArray, IntArray, Placement, Representation, Resampling
@@ -23,7 +23,9 @@ from .types import Clip, Dataset, Fit, FloatArray, IntArray, Placement, Represen
 if TYPE_CHECKING:
     from torch import Tensor
 
-CACHE_VERSION = 1
+    from .explanation import Explanation
+
+CACHE_VERSION = 2
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,6 +38,8 @@ class Prepared:
         float32; each starts at sample 0 and is followed by zeros.
     lengths : ndarray, shape (recordings,)
         Samples of each before the zeros.
+    starts : ndarray, shape (recordings,)
+        Samples that were cut off before the first that is kept.
     checksums : ndarray, shape (recordings,)
         Of each recording's samples; its position depends on it.
     notes : sequence of sequence of str
@@ -44,6 +48,7 @@ class Prepared:
 
     waveforms: FloatArray
     lengths: IntArray
+    starts: IntArray
     checksums: IntArray
     notes: Sequence[Sequence[str]]
 
@@ -67,8 +72,10 @@ class Prepared:
         return np.asarray(np.floor(np.array(draws) * free), dtype=np.int64)
 
 
-def prepare_clip(clip: Clip, rate: int, samples: int, fit: Fit, resampling: Resampling) -> tuple[FloatArray, tuple[str, ...]]:
-    """A clip's waveform at a rate and at most ``samples`` long, and all notes on it.
+def prepare_clip(
+    clip: Clip, rate: int, samples: int, fit: Fit, resampling: Resampling
+) -> tuple[FloatArray, int, tuple[str, ...]]:
+    """A clip's waveform at a rate and at most ``samples`` long, how many samples were cut off before it, and all notes.
 
     Raises
     ------
@@ -76,21 +83,22 @@ def prepare_clip(clip: Clip, rate: int, samples: int, fit: Fit, resampling: Resa
         If it is too long and the rule does not make it fit.
     """
     clip = at_rate(clip, rate, resampling)
-    waveform, note = fit_length(clip, samples, fit)
+    waveform, start, note = fit_length(clip, samples, fit)
     silence = "" if waveform.any() else "the recording is silent"
-    return waveform, (*clip.notes, *filter(None, (note, silence)))
+    return waveform, start, (*clip.notes, *filter(None, (note, silence)))
 
 
 def prepare_clips(clips: Sequence[Clip], rate: int, samples: int, fit: Fit, resampling: Resampling) -> Prepared:
     """Prepare clips in memory; see `prepare_dataset` for whole data sets."""
     waveforms = np.zeros((len(clips), samples), dtype=np.float32)
-    lengths, checksums, notes = np.zeros(len(clips), np.int64), np.zeros(len(clips), np.int64), []
+    lengths, starts, checksums = np.zeros((3, len(clips)), np.int64)
+    notes = []
     for index, clip in enumerate(clips):
-        waveform, remarks = prepare_clip(clip, rate, samples, fit, resampling)
+        waveform, starts[index], remarks = prepare_clip(clip, rate, samples, fit, resampling)
         waveforms[index, : len(waveform)] = waveform
         lengths[index], checksums[index] = len(waveform), checksum_of(waveform)
         notes.append(list(remarks))
-    return Prepared(waveforms, lengths, checksums, notes)
+    return Prepared(waveforms, lengths, starts, checksums, notes)
 
 
 def checksum_of(waveform: FloatArray) -> int:
@@ -147,12 +155,13 @@ def prepare_dataset(
 
 def _build(folder: Path, dataset: Dataset, rate: int, samples: int, fit: Fit, resampling: Resampling) -> None:
     shape = (len(dataset), samples)
-    lengths, checksums, notes = np.zeros(shape[0], np.int64), np.zeros(shape[0], np.int64), []
+    lengths, starts, checksums = np.zeros((3, shape[0]), np.int64)
+    notes = []
     # Written row by row and not through a memory map, where a full disk would kill the process.
     with (folder / "waveforms.npy").open("wb") as file, progress(f"Preparing {dataset.title}", shape[0]) as advance:
         np.lib.format.write_array_header_1_0(file, {"descr": "<f4", "fortran_order": False, "shape": shape})
         for index in range(shape[0]):
-            waveform, remarks = prepare_clip(dataset[index], rate, samples, fit, resampling)
+            waveform, starts[index], remarks = prepare_clip(dataset[index], rate, samples, fit, resampling)
             row = np.zeros(samples, dtype="<f4")
             row[: len(waveform)] = waveform
             file.write(row.tobytes())
@@ -160,6 +169,7 @@ def _build(folder: Path, dataset: Dataset, rate: int, samples: int, fit: Fit, re
             notes.append(list(remarks))
             advance()
     np.save(folder / "lengths.npy", lengths)
+    np.save(folder / "starts.npy", starts)
     np.save(folder / "checksums.npy", checksums)
     (folder / "notes.json").write_text(json.dumps(notes))
 
@@ -178,13 +188,13 @@ def _load(folder: Path, recordings: int, samples: int) -> Prepared | None:
     """The cache of a folder, or None if it is not there or is damaged (it is then built again)."""
     try:
         waveforms = np.load(folder / "waveforms.npy", mmap_mode="r")
-        lengths, checksums = np.load(folder / "lengths.npy"), np.load(folder / "checksums.npy")
+        lengths, starts, checksums = (np.load(folder / f"{name}.npy") for name in ("lengths", "starts", "checksums"))
         notes = json.loads((folder / "notes.json").read_text())
     except (OSError, ValueError, EOFError):
         return None
-    if waveforms.shape != (recordings, samples) or {len(lengths), len(checksums), len(notes)} != {recordings}:
+    if waveforms.shape != (recordings, samples) or {len(lengths), len(starts), len(checksums), len(notes)} != {recordings}:
         return None
-    return Prepared(waveforms, lengths, checksums, notes)
+    return Prepared(waveforms, lengths, starts, checksums, notes)
 
 
 def place(waveforms: Tensor, lengths: Tensor, offsets: Tensor) -> Tensor:
@@ -205,3 +215,52 @@ def place(waveforms: Tensor, lengths: Tensor, offsets: Tensor) -> Tensor:
     position = torch.arange(waveforms.shape[1], device=waveforms.device) - offsets[:, None]
     inside = (position >= 0) & (position < lengths[:, None])
     return waveforms.gather(1, position.clamp(0, waveforms.shape[1] - 1)) * inside
+
+
+class Original(NamedTuple):
+    """An explained recording as it was before it was brought to the model's rate.
+
+    Parameters
+    ----------
+    waveform : ndarray, shape (samples,)
+        All of it, at its own rate, mono, in [-1, 1].
+    sample_rate : int
+        In Hz.
+    start : int
+        Of its samples at the model's rate, the first that the model heard.
+    length : int
+        How many samples it has at the model's rate.
+    """
+
+    waveform: FloatArray
+    sample_rate: int
+    start: int
+    length: int
+
+
+def original_recording(explanation: Explanation) -> Original:
+    """The recording of an explanation at its own sample rate, read from its file again unless the model's rate is its own.
+
+    Raises
+    ------
+    AudioError
+        If the rates differ and the file is not there any more, or never was, or holds another recording.
+    """
+    clip, facts = explanation.clip, explanation.provenance
+    rate = facts.get("original_sample_rate", clip.sample_rate)
+    placed = facts.get("placement", {"offset": 0, "samples": len(clip.waveform), "start": 0})
+    heard = clip.waveform[placed["offset"] : placed["offset"] + placed["samples"]]
+    if rate == clip.sample_rate:
+        return Original(heard, rate, 0, len(heard))
+    if not Path(clip.source).is_file():
+        raise AudioError(
+            f"{clip.source}: is no file that can be read again, so the recording is known at the model's {clip.sample_rate} Hz "
+            f"only and not at its own {rate} Hz. Explain a file, or take the model's rate."
+        )
+    found = read_audio(clip.source)
+    resampled = at_rate(found, clip.sample_rate, facts["resampling"])
+    start = placed.get("start", 0)
+    excerpt = resampled.waveform[start : start + len(heard)]
+    if found.sample_rate != rate or len(excerpt) != len(heard) or not np.allclose(excerpt, heard, atol=1e-4):
+        raise AudioError(f"{clip.source}: is not the recording that was explained; it has changed since. Explain it again.")
+    return Original(found.waveform, rate, start, len(resampled.waveform))

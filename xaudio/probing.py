@@ -6,10 +6,9 @@ manipulations of the same size elsewhere, or in another direction. See `xaudio.p
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Callable, Sequence
+import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -26,8 +25,9 @@ from .probes.changes import parse_changes
 from .probes.heard import Heard, HeldOut, Plan
 from .probes.moves import root_mean_squares
 from .probes.results import ProbeResults
+from .probes.rows import Rows
 from .probes.summary import Outcomes, check_groups, summarise
-from .runs import output_folder, refuse_other_settings, remove_leftovers, write_json, write_rows, write_run
+from .runs import output_folder, refuse_other_settings, remove_leftovers, write_json, write_run
 from .terminal import progress
 from .training import Examples, examples
 from .types import Dataset, IntArray
@@ -82,7 +82,7 @@ def probe(
         Recordings at once; halved when memory runs out.
     folder : path, optional
         Gets ``results.json``, ``report.html``, ``run.json`` and one file of rows per change. What an earlier, interrupted call
-        with the same arguments finished is not done again.
+        with the same arguments measured is not measured again.
 
     Returns
     -------
@@ -123,6 +123,7 @@ def probe(
             models[0].device,
             {
                 "models": names,
+                "weights": [_weights(model) for model in models],
                 "task": models[0].task,
                 "data": dataset.title,
                 "fingerprint": dataset.fingerprint(),
@@ -136,11 +137,11 @@ def probe(
     labels, found = np.concatenate([part.labels for part in tested]), []
     for number, (item, own) in enumerate(zip(named, plans, strict=True), start=1):
         title = f"Probing {item.spec} ({number} of {len(named)})"
-        rows = None if out is None else out / f"rows-{number}-{item.spec.partition(':')[0]}.csv"
-        measure = partial(_measured, own, tested, batch_size, title)
-        predicted, probability = _kept(rows, own[0], together, speakers, labels, measure)
-        outcomes = Outcomes(labels, groups, predicted, probability)
-        found.append(summarise(item.spec, own, outcomes, models[0].classes, over, None if rows is None else rows.name, seed))
+        path = None if out is None else out / f"rows-{number}-{item.spec.partition(':')[0]}.csv"
+        rows = Rows(path, ["before", *own[0].versions], together, speakers.tolist(), labels)
+        _measure(own, tested, rows, batch_size, title)
+        outcomes = Outcomes(labels, groups, rows.values[..., 0].astype(np.int64), rows.values[..., 1])
+        found.append(summarise(item.spec, own, outcomes, models[0].classes, over, None if path is None else path.name, seed))
     results = ProbeResults(
         models=names,
         task=models[0].task,
@@ -184,6 +185,16 @@ def _kind(model: Classifier) -> tuple[Any, ...]:
     return model.task, model.classes, model.facts.get("dataset"), read.sample_rate, read.samples, read.unit, axes
 
 
+def _weights(model: Classifier) -> str:
+    """A hash of what the model has learnt, so that the rows of an earlier training are not taken for its own."""
+    digest = hashlib.blake2b(digest_size=16)
+    mean = {} if model.mean is None else {"mean": model.mean}
+    for name, tensor in {**model.network.state_dict(), **mean}.items():
+        digest.update(name.encode())
+        digest.update(np.ascontiguousarray(tensor.detach().cpu().double().numpy()).tobytes())
+    return digest.hexdigest()
+
+
 def _labelled(classifier: Classifier, dataset: Dataset, indices: Any) -> IntArray:
     """Indices of the recordings with a label that the classifier knows."""
     classes = tuple(dataset.tasks.get(classifier.task, ()))
@@ -217,54 +228,30 @@ def _begin(out: Path, device: torch.device, settings: dict[str, Any]) -> None:
     write_run(out, settings=settings, device=str(device))
 
 
-def _kept(
-    path: Path | None, plan: Plan, indices: IntArray, speakers: Any, labels: IntArray, measure: Callable[[], tuple[Any, Any]]
-) -> tuple[Any, Any]:
-    """Predicted classes and probabilities (recordings, versions) of an earlier call's rows, or measured and written there."""
-    versions = ["before", *plan.versions]
-    kinds = [f"{kind} {name}" for kind in ("predicted", "probability") for name in versions]
-    columns = ["index", "speaker", "label", *kinds]
-    earlier = None if path is None else _read_rows(path, columns, indices)
-    if earlier is not None:
-        return earlier
-    predicted, probability = measure()
-    if path is not None:
-        known = zip(indices.tolist(), speakers.tolist(), labels.tolist(), strict=True)
-        rows = ([*row, *predicted[i].tolist(), *map(repr, probability[i].tolist())] for i, row in enumerate(known))
-        write_rows(path, columns, rows)
-    return predicted, probability
-
-
-def _read_rows(path: Path, columns: Sequence[str], indices: IntArray) -> tuple[Any, Any] | None:
-    """What a file of rows holds, or None if it is not there or is another's."""
+def _measure(plans: Sequence[Plan], tested: Sequence[_Tested], rows: Rows, batch_size: int, title: str) -> None:
+    """Predicted class and probability of the true class before the change and after, for what is not in the rows yet."""
+    left, total = len(rows), sum(len(part.data) for part in tested)
+    if left == total:
+        return
     try:
-        with path.open(encoding="utf-8", newline="") as file:
-            header, *rows = csv.reader(file)
-        if header != list(columns) or [int(row[0]) for row in rows] != indices.tolist():
-            return None
-        values = np.array([row[3:] for row in rows], dtype=np.float64)
-    except (OSError, ValueError, IndexError):
-        return None
-    count = values.shape[1] // 2
-    return values[:, :count].astype(np.int64), values[:, count:]
+        with torch.no_grad(), progress(title, total, left) as advance:
+            for plan, part in zip(plans, tested, strict=True):
+                done = min(left, len(part.data))
+                left -= done
 
+                def measure(positions: Tensor, plan: Plan = plan, part: _Tested = part) -> Tensor:
+                    found = _versions(plan, part, positions)
+                    rows.add(found.numpy())
+                    advance(len(positions))
+                    return found
 
-def _measured(plans: Sequence[Plan], tested: Sequence[_Tested], batch_size: int, title: str) -> tuple[Any, Any]:
-    """Predicted class and probability of the true class (recordings, versions), before the change and after."""
-    parts = []
-    with torch.no_grad(), progress(title, sum(len(part.data) for part in tested)) as advance:
-        for plan, part in zip(plans, tested, strict=True):
-
-            def measure(positions: Tensor, plan: Plan = plan, part: _Tested = part) -> Tensor:
-                found = _versions(plan, part, positions)
-                advance(len(positions))
-                return found
-
-            with evaluation_mode(part.held.classifier.network):
-                positions = torch.arange(len(part.data), device=part.data.labels.device)
-                parts.append(in_batches(measure, positions, size=batch_size).numpy())
-    found = np.concatenate(parts)
-    return found[..., 0].astype(np.int64), found[..., 1]
+                positions = torch.arange(done, len(part.data), device=part.data.labels.device)
+                if len(positions):
+                    with evaluation_mode(part.held.classifier.network):
+                        in_batches(measure, positions, size=batch_size)
+    finally:
+        if len(rows):
+            rows.save()
 
 
 def _versions(plan: Plan, part: _Tested, positions: Tensor) -> Tensor:

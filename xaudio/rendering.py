@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from .options import parse_spec
 from .registry import registry
-from .runs import output_folder
+from .runs import output_folder, write_text
 
 if TYPE_CHECKING:
     from .explanation import Explanation
@@ -44,6 +44,14 @@ def save_and_render(
 ) -> list[list[Path]]:
     """As `render`, with each explanation saved as ``explanation.safetensors`` as well; the files of each explanation."""
     return _write(explanations, renderers, folder, save=True)
+
+
+def write_report(explanations: Sequence[Explanation], renderers: Sequence[str], folder: Path) -> Path | None:
+    """Write ``report.html`` with all of several explanations, if the renderer ``html`` is among those asked for."""
+    for name, options in map(parse_spec, renderers):
+        if name == "html" and len(explanations) > 1:
+            return write_text(folder / "report.html", registry().create("renderer", name, options).page(explanations))
+    return None
 
 
 def _write(

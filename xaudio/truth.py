@@ -36,8 +36,9 @@ def truth_mask(explanation: Explanation, truth: str | None = None, *, margin_s: 
     Returns
     -------
     ndarray of bool, shape ``(channels, *axes)``
-        True where a cell's centre c lies in a box: start <= c < end, low <= c <= high. A box as long as the recording says
-        nothing of time and covers all times, and one up to half the sample rate covers all frequencies.
+        True where a cell's centre c lies in a box: start <= c < end, low <= c <= high. A box as long as the recording (or
+        as what is heard of it, if it was cut) says nothing of time and covers all times, and one up to half the sample rate
+        covers all frequencies.
 
     Raises
     ------
@@ -104,11 +105,13 @@ def _boxes(explanation: Explanation, name: str) -> FloatArray:
 
 
 def _covers(explanation: Explanation, boxes: FloatArray) -> tuple[BoolArray, BoolArray]:
-    """Whether each box covers the whole recording in time, and in frequency."""
+    """Whether each box covers all that is heard of the recording in time, and in frequency."""
     rate, facts = explanation.clip.sample_rate, explanation.provenance
-    samples = facts.get("placement", {}).get("samples", len(explanation.clip.waveform))
+    placement = facts.get("placement", {})
+    start = placement.get("start", 0)
+    stop = start + placement.get("samples", len(explanation.clip.waveform))
     # Resampling rounds the length to whole samples; above the lower of the two rates' halves there is no sound.
-    all_times = (boxes[:, 0] <= 0) & (boxes[:, 1] >= (samples - 1) / rate)
+    all_times = (boxes[:, 0] <= start / rate) & (boxes[:, 1] >= (stop - 1) / rate)
     all_frequencies = (boxes[:, 2] <= 0) & (boxes[:, 3] >= min(rate, facts.get("original_sample_rate", rate)) / 2)
     return np.asarray(all_times), np.asarray(all_frequencies)
 
@@ -119,6 +122,7 @@ def _inside(explanation: Explanation, axis: Axis, boxes: FloatArray) -> BoolArra
     if axis.name == "frequency":
         centres = np.round(axis.centres, DIGITS)
         return np.asarray((edges[:, 2, None] <= centres) & (centres <= edges[:, 3, None]))
-    offset = explanation.provenance.get("placement", {}).get("offset", 0)
-    centres = np.round(axis.centres - offset / explanation.clip.sample_rate, DIGITS)
+    placement = explanation.provenance.get("placement", {})
+    began = placement.get("offset", 0) - placement.get("start", 0)  # where time 0 of the recording lies, in samples
+    centres = np.round(axis.centres - began / explanation.clip.sample_rate, DIGITS)
     return np.asarray((edges[:, 0, None] <= centres) & (centres < edges[:, 1, None]))

@@ -212,7 +212,8 @@ class Explainer(Protocol):
 
     It may also declare a keyword-only parameter ``sound`` (see `Sound`). One that computes the logits on its way may
     save a forward pass by a method ``with_logits(model, features, target)`` that returns relevance and the model's
-    logits (batch, classes), where a target of None means the class with the largest logit.
+    logits (batch, classes), where a target of None means the class with the largest logit. One that can tell what flows
+    through each channel of a layer may say so by a method ``conditional`` (see `ConditionalExplainer`).
     """
 
     def __call__(self, model: nn.Module, features: Tensor, target: Tensor) -> Tensor:
@@ -225,6 +226,49 @@ class Explainer(Protocol):
         features : Tensor, shape (batch, channels, *axes)
         target : Tensor of int64, shape (batch,)
             The class to explain.
+        """
+
+
+class LayerRelevance(NamedTuple):
+    """Relevance at a layer, and the way from there to the features.
+
+    Parameters
+    ----------
+    relevance : Tensor, shape ``(batch, channels, *positions)``
+        Of the layer's output; a linear layer has no positions.
+    through : callable
+        Takes weights that broadcast to the shape of ``relevance`` and gives the relevance of the features,
+        ``(batch, channels, *axes)``, that is due to the relevance at the layer times these weights: linear in them, and for
+        weights of 1 the explanation itself.
+    """
+
+    relevance: Tensor
+    through: Callable[[Tensor], Tensor]
+
+
+@runtime_checkable
+class ConditionalExplainer(Protocol):
+    """An `Explainer` that can tell which part of the relevance flows through a channel (Achtibat et al. 2023).
+
+    `xaudio.concepts` asks for it. Options ``layer`` and ``channels`` beside it make the explanations repeatable by name, as in
+    "lrp:layer=layers.3,channels=17".
+    """
+
+    def __call__(self, model: nn.Module, features: Tensor, target: Tensor) -> Tensor:
+        """Relevance shaped like features; see `Explainer`."""
+
+    def conditional(self, model: nn.Module, features: Tensor, target: Tensor, layer: str) -> LayerRelevance:
+        """Relevance at a layer for one class per recording.
+
+        Parameters
+        ----------
+        model : nn.Module
+            In evaluation mode. Must be left as it was.
+        features : Tensor, shape (batch, channels, *axes)
+        target : Tensor of int64, shape (batch,)
+        layer : str
+            Of ``model.named_modules()``; what is no convolution or linear layer raises `xaudio.ModelError` (see
+            `xaudio.find_layer`).
         """
 
 

@@ -221,10 +221,11 @@ def _examples(evaluation: Evaluation, folder: Path, count: int, name: str) -> li
 
 
 def _drawn(explanation: Explanation, folder: Path) -> bool:
-    """Whether there are picture and sounds, after drawing them unless they are there."""
-    if not (folder / "audible.json").exists():
+    """Whether there are a picture and what the report plays, after writing them unless they are there."""
+    if not (folder / "explanation.safetensors").exists():
         try:
             explanation.render("visual:dpi=55", "audible:format=flac", folder=folder)
+            explanation.save(folder / "explanation.safetensors")
         except XaudioError as error:
             print(f"{explanation.explainer} of {explanation.clip.source} is not drawn: {error}")
             return False

@@ -1,40 +1,98 @@
-"""Sounds of explanations: the part of a recording that speaks for the explained class, and the part against it."""
+"""Sounds of explanations: what of a recording speaks for the explained class, what against it, and what was ignored."""
 
 from typing import Any, Literal
 
 from xaudio import hookimpl
 
+PARTS = ("original", "positive", "negative", "complement")
+
 
 def audible(
     *,
-    format: Literal["wav", "flac"] = "wav",  # noqa: A002 (it is the option's name)
-    loudness: Literal["peak", "match"] = "peak",
+    parts: tuple[str, ...] = PARTS,
+    domain: Literal["auto", "features", "waveform", "frequency", "time-frequency"] = "auto",
+    normalisation: Literal["maximum", "percentile", "soft", "top"] = "maximum",
+    percentile: float = 99.0,
+    top: float = 0.05,
+    smooth_ms: float = 0.0,
+    smooth_hz: float = 0.0,
+    loudness: Literal["peak", "match", "keep"] = "peak",
     peak: float = 0.95,
-    domain: Literal["features", "waveform"] = "features",
+    fade_ms: float = 0.0,
+    slow: float = 1.0,
+    slow_by: Literal["stretch", "resample"] = "stretch",
+    rate: Literal["model", "recording"] = "model",
+    extras: tuple[str, ...] = (),
+    format: Literal["wav", "flac"] = "wav",  # noqa: A002 (it is the option's name)
 ) -> Any:
-    """Sounds to hear beside each other: the recording, what speaks for the explained class, and what speaks against it.
+    """Sounds to hear beside each other: the recording, what speaks for the explained class, what against it, and the rest.
 
-    Writes ``original``, ``positive`` and ``negative`` as 16-bit audio, and ``audible.json`` with the level, gain and
-    share of relevance of each, and the reason if one is silent. On the waveform this is relu(R) * x and relu(-R) * x
-    (arXiv 1807.03418, equation 4) up to the gain. Positive and negative relevance are each scaled by their own maximum,
-    so that both are heard: compare their shares in ``audible.json``, not how loud they are. In a frequency view the
-    relevance is the gains of a filter, in a time-frequency view those of the cells of the transform.
+    Writes each part as 16-bit audio, and ``audible.json`` with the level, gain and share of relevance of each, and the
+    reason if one is silent. From the relevance R comes one mask M in [0, 1], by the normalisation of |R|:
+    ``positive`` is the recording x under M where R > 0, ``negative`` under M where R < 0, and ``complement`` is what both
+    leave of x, so that the three add up to the recording (before the gains, which ``audible.json`` names). On samples with
+    normalisation "maximum" the first two are relu(R) * x and relu(-R) * x (arXiv 1807.03418, equation 4) up to the gain.
+    Each part has a gain of its own: compare their shares in ``audible.json``, not how loud they are.
 
     Parameters
     ----------
-    format : {"wav", "flac"}
-        Format of the files.
-    loudness : {"peak", "match"}
-        "peak" scales each part to the same peak, "match" to the mean power of the recording (but not above the peak).
+    parts : names
+        Which sounds to write, joined by +: original, positive, negative, complement (what the model ignored).
+    domain : {"features", "waveform", "frequency", "time-frequency"}
+        Where the mask weights the sound: in what the model reads or the view shows (for a spectrogram its cells, with the
+        phases of the recording), in the samples, after bringing the relevance of the cells back to them, or in another view
+        of the explanation: as the gains of a filter, or in the cells of a short-time Fourier transform.
+    normalisation : {"maximum", "percentile", "soft", "top"}
+        "maximum": M = |R| / max |R|; "percentile": M = |R| / p, but at most 1, with p the percentile of the |R| that are
+        not 0; "top": M = 1 in the top share of these and 0 elsewhere; "soft": M = R^2 / (R^2 + t^2) with t the least |R|
+        of the top share.
+    percentile : float
+        Of the normalisation "percentile", above 0 and up to 100.
+    top : float
+        Share, above 0 and up to 1, for the normalisations "top" and "soft".
+    smooth_ms : float
+        Width in ms over which the mask is averaged in time, against musical noise and clicks; 0 for none.
+    smooth_hz : float
+        Width in Hz over which it is averaged in frequency, where the domain has frequencies; 0 for none.
+    loudness : {"peak", "match", "keep"}
+        "peak" scales each part to the same peak, "match" to the loudness of the recording (ITU-R BS.1770; not above the
+        peak), "keep" leaves the levels as they are, so that the parts add up to the original.
     peak : float
         Highest magnitude of a sample, above 0 and up to 1; the recording itself is only scaled if it would clip.
-    domain : {"features", "waveform"}
-        Where relevance weights the sound: in the cells that the model reads or the view shows (for a spectrogram, with the
-        phases of the recording), or in the samples, after bringing the relevance of the cells back to them. Equal for waveforms.
+    fade_ms : float
+        Length in ms of the fades in and out at the ends of the recording.
+    slow : float
+        How many times as long the sounds last, 1 to 8.
+    slow_by : {"stretch", "resample"}
+        "stretch" keeps the pitch (WSOLA, with the same frames for all parts), "resample" plays the samples more slowly, so
+        that the pitch falls as on a tape.
+    rate : {"model", "recording"}
+        Sample rate of the files: the model's, or the recording's own, without the zeros around it; what lies above half the
+        model's rate is then in original and complement only, since the model never heard it.
+    extras : names
+        More files, joined by +: comparison (original, beep, positive) and stereo (original left, positive right).
+    format : {"wav", "flac"}
+        Format of the files.
     """
     from ._audible import Audible
 
-    return Audible(format=format, loudness=loudness, peak=peak, domain=domain)
+    return Audible(
+        parts_written=parts,
+        domain=domain,
+        normalisation=normalisation,
+        percentile=percentile,
+        top=top,
+        smooth_ms=smooth_ms,
+        smooth_hz=smooth_hz,
+        loudness=loudness,
+        peak=peak,
+        fade_ms=fade_ms,
+        slow=slow,
+        slow_by=slow_by,
+        rate=rate,
+        extras=extras,
+        format=format,
+    )
 
 
 @hookimpl

@@ -1,51 +1,50 @@
-"""Equation 4 of arXiv 1807.03418 for any representation, written at levels that can be heard and never clip."""
+"""Equation 4 of arXiv 1807.03418 for any representation and view, written at levels that can be heard and never clip."""
 
 from __future__ import annotations
 
-import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from xaudio import Explanation, OutputError, PluginError, write_audio, write_json
+from xaudio import Axis, Explanation, OutputError, PluginError, at_least, write_audio, write_json
 from xaudio.types import FloatArray
 
+from . import PARTS
+from ._extras import comparison, stereo
+from ._levels import Part, highest, matching_gain, rounds_to_silence
+from ._masks import Normalisation, mask_of, smoothed
+from ._time import at_own_rate, faded, slower
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+EXTRAS = ("comparison", "stereo")
+SLOWEST = 8.0
 SILENT = 1e-6
 """Sounds this far (-120 dB) below the recording are what float32 rounding leaves of silence, and are made silent."""
 
 
-@dataclass(frozen=True)
-class Part:
-    """A sound and what is known about it.
+@dataclass(frozen=True, eq=False)
+class Seen:
+    """Relevance where it weights the sound.
 
     Parameters
     ----------
-    waveform : ndarray, shape (samples,)
-        In [-peak, peak].
-    gain : float or None
-        What the weighted recording was multiplied by; None if it is silent.
-    share : float or None
-        Share of all |R| that has this part's sign; None for the recording itself.
-    reason : str
-        Why it is silent, "" if it is not.
+    relevance : ndarray, shape ``(channels, *axes)``
+    axes : tuple of Axis
+    weighted : callable
+        Waveforms (batch, samples) and a mask ``(1, channels, *axes)`` to the sound that is left, (batch, samples).
+    inside : slice
+        Samples of the recording within the zeros around it.
     """
 
-    waveform: FloatArray
-    gain: float | None
-    share: float | None = None
-    reason: str = ""
-
-    def facts(self) -> dict[str, Any]:
-        """JSON values: peak, rms, gain in dB, share of relevance and reason."""
-        return {
-            "peak": float(np.abs(self.waveform).max(initial=0.0)),
-            "rms": _rms(self.waveform),
-            "gain_db": None if self.gain is None else round(20 * math.log10(self.gain), 3),
-            "share_of_relevance": self.share,
-            "reason": self.reason,
-        }
+    relevance: FloatArray
+    axes: tuple[Axis, ...]
+    weighted: Callable[[Tensor, Tensor], Tensor]
+    inside: slice
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,87 +54,233 @@ class Audible:
     Raises
     ------
     PluginError
-        If the peak is out of range.
+        If an option is out of range.
     """
 
-    format: Literal["wav", "flac"] = "wav"
-    loudness: Literal["peak", "match"] = "peak"
+    parts_written: tuple[str, ...] = PARTS
+    domain: Literal["auto", "features", "waveform", "frequency", "time-frequency"] = "auto"
+    normalisation: Normalisation = "maximum"
+    percentile: float = 99.0
+    top: float = 0.05
+    smooth_ms: float = 0.0
+    smooth_hz: float = 0.0
+    loudness: Literal["peak", "match", "keep"] = "peak"
     peak: float = 0.95
-    domain: Literal["features", "waveform"] = "features"
+    fade_ms: float = 0.0
+    slow: float = 1.0
+    slow_by: Literal["stretch", "resample"] = "stretch"
+    rate: Literal["model", "recording"] = "model"
+    extras: tuple[str, ...] = ()
+    format: Literal["wav", "flac"] = "wav"
 
     def __post_init__(self) -> None:
-        if not 0 < self.peak <= 1:
-            raise PluginError(f"The option peak of renderer 'audible' is {self.peak}; expected above 0 and up to 1.")
+        whose = "of renderer 'audible'"
+        for option, given, known in (("parts", self.parts_written, PARTS), ("extras", self.extras, EXTRAS)):
+            other = [name for name in given if name not in known]
+            if other:
+                raise PluginError(f"The option {option} {whose} names {other[0]!r}; expected some of {', '.join(known)}.")
+        if not self.parts_written:
+            raise PluginError(f"The option parts {whose} names none; expected some of {', '.join(PARTS)}.")
+        for option, low, value, most in (
+            ("peak", "above 0", self.peak, 1.0),
+            ("top", "above 0", self.top, 1.0),
+            ("percentile", "above 0", self.percentile, 100.0),
+            ("slow", "1", self.slow, SLOWEST),
+        ):
+            if not (1 if low == "1" else 0) <= value <= most or value == 0:
+                raise PluginError(f"The option {option} {whose} is {value}; expected {low} and up to {most:g}.")
+        at_least(0, "renderer 'audible'", smooth_ms=self.smooth_ms, smooth_hz=self.smooth_hz, fade_ms=self.fade_ms)
 
     def __call__(self, explanation: Explanation, folder: Path) -> list[Path]:
-        """Write original, positive and negative, and ``audible.json``."""
+        """Write the parts, the extras and ``audible.json``."""
         parts = self.parts(explanation)
-        rate = explanation.clip.sample_rate
-        written = [write_audio(folder / f"{name}.{self.format}", part.waveform, rate) for name, part in parts.items()]
+        written, sounds, extras = [], {}, {}
+        for name in self.parts_written:
+            path = write_audio(folder / f"{name}.{self.format}", parts[name].waveform, parts[name].sample_rate)
+            sounds[path.name] = {"part": name, **parts[name].facts()}
+            written.append(path)
+        for name in self.extras:
+            sound, facts = self._extra(name, parts)
+            path = write_audio(folder / f"{name}.{self.format}", sound, parts["original"].sample_rate)
+            extras[path.name] = {"sample_rate": parts["original"].sample_rate, "samples": sound.shape[-1], **facts}
+            written.append(path)
         facts = {
-            "explained": explanation.classes[explanation.target],
-            "loudness": self.loudness,
-            "domain": self.domain,
-            "sample_rate": rate,
-            "sounds": {path.name: part.facts() for path, part in zip(written, parts.values(), strict=True)},
+            "explained": explanation.question,
+            "sample_rate": parts["original"].sample_rate,
+            "model_sample_rate": explanation.clip.sample_rate,
+            **self._options(),
+            "sounds": sounds,
+            "extras": extras,
         }
         return [*written, write_json(folder / "audible.json", facts)]
 
     def parts(self, explanation: Explanation) -> dict[str, Part]:
-        """The sounds "original", "positive" and "negative" of an explanation.
+        """All four sounds of an explanation, by name, at their levels.
 
         Raises
         ------
         OutputError
             If the relevance is not finite.
+        AudioError
+            If the recording's own rate is asked for and the recording is not there.
         """
-        recording, relevance = explanation.clip.waveform, explanation.relevance.astype(np.float64)
-        if not np.isfinite(relevance).all():
+        recording, rate = explanation.clip.waveform, explanation.clip.sample_rate
+        seen = self._seen(explanation)
+        masks = self._masks(seen)
+        masked = _masked(seen, masks, recording[None])
+        sounds = {"original": recording, **{name: sound[0] for name, sound in masked.items()}}
+        start, stop = seen.inside.start, seen.inside.stop
+        if self.rate == "recording":
+            whole, rate, brought = at_own_rate(explanation)
+            sounds = {"original": whole, "positive": brought(sounds["positive"]), "negative": brought(sounds["negative"])}
+            # The complement keeps what the model never heard.
+            sounds["complement"] = whole - sounds["positive"] - sounds["negative"]
+            start, stop = 0, len(whole)
+        if self.fade_ms:
+            samples = round(self.fade_ms / 1000 * rate)
+            sounds = {name: faded(sound, start, stop, samples) for name, sound in sounds.items()}
+        if self.slow > 1:
+            slow = slower(sounds["original"], rate, self.slow, self.slow_by)
+            sounds = {name: slow(sound) for name, sound in sounds.items()}
+        parts = self._levelled(sounds, _shares(seen, masks), rate)
+        return {name: self._explained(name, parts[name], sounds, masks) for name in PARTS}
+
+    def masked(self, explanation: Explanation, waveforms: FloatArray) -> dict[str, FloatArray]:
+        """What the masks of an explanation leave of any sounds, at the model's rate and before any level is changed.
+
+        Parameters
+        ----------
+        explanation : Explanation
+        waveforms : ndarray, shape (batch, samples)
+            As long as the explained recording, such as the components that it was mixed from: the map is linear.
+
+        Returns
+        -------
+        dict of str to ndarray, shape (batch, samples)
+            "positive", "negative", and "complement", which is the sounds less both.
+        """
+        seen = self._seen(explanation)
+        return _masked(seen, self._masks(seen), waveforms)
+
+    def _masks(self, seen: Seen) -> dict[str, FloatArray]:
+        """The masks "positive" and "negative", ``(channels, *axes)``: that of |R|, split by the sign of R, averaged."""
+        mask = mask_of(seen.relevance, self.normalisation, self.percentile, self.top)
+        signs = {"positive": seen.relevance > 0, "negative": seen.relevance < 0}
+        return {name: smoothed(mask * sign, seen.axes, self.smooth_ms, self.smooth_hz) for name, sign in signs.items()}
+
+    def _seen(self, explanation: Explanation) -> Seen:
+        """Relevance in the domain where it weights the sound."""
+        import torch
+
+        if not np.isfinite(explanation.relevance).all():
             raise OutputError(
                 f"The relevance of {explanation.clip.source} holds NaN or infinity, so it cannot be heard; check the explainer."
             )
-        total = float(np.abs(relevance).sum())
-        loudest = float(np.abs(recording).max(initial=0.0))
-        gain = self.peak / loudest if loudest > 1 else 1.0
-        parts = {"original": Part(recording * gain, gain, reason="" if loudest else "the recording is silent")}
-        for name, signed in (("positive", relevance), ("negative", -relevance)):
-            share = float(np.maximum(signed, 0).sum() / total) if total else 0.0
-            sound = self._weighted(explanation, signed)
-            parts[name] = self._levelled(sound, recording, share, name)
-        return parts
-
-    def _weighted(self, explanation: Explanation, relevance: FloatArray) -> FloatArray:
-        """The recording weighted by relu(R), scaled to [0, 1]."""
-        import torch
-
+        if self.domain in ("frequency", "time-frequency"):
+            explanation = explanation.view(self.domain)
+        elif self.domain == "auto" and explanation.domain == "time" and "view" not in explanation.provenance:
+            explanation = explanation.view("time-frequency")
+        representation = explanation.representation
+        placed = explanation.provenance.get("placement", {"offset": 0, "samples": len(explanation.clip.waveform)})
+        inside = slice(placed["offset"], placed["offset"] + placed["samples"])
+        if self.domain != "waveform":
+            return Seen(explanation.relevance, explanation.axes, representation.masked_waveform, inside)
         recording = torch.from_numpy(explanation.clip.waveform)[None]
-        weights = torch.from_numpy(relevance)[None]
-        if self.domain == "waveform":
-            weights = explanation.representation.to_waveform_relevance(recording, weights)
-        weights = weights.clamp(min=0)
-        largest = weights.max()
-        # Divided in float64, where relevance of any scale keeps its digits.
-        mask = (weights / largest if largest > 0 else weights).to(recording.dtype)
+        relevance = torch.from_numpy(explanation.relevance.astype(np.float64))[None]
+        samples = representation.to_waveform_relevance(recording, relevance).numpy()
+        rate = explanation.clip.sample_rate
+        axis = Axis("time", "s", np.arange(recording.shape[1]) / rate)
+        return Seen(samples, (axis,), lambda waveforms, mask: waveforms * mask[:, 0], inside)
+
+    def _levelled(self, sounds: Mapping[str, FloatArray], shares: Mapping[str, float | None], rate: int) -> dict[str, Part]:
+        """The sounds at the levels that the options ask for."""
+        loudest = {name: float(np.abs(sound).max(initial=0.0)) for name, sound in sounds.items()}
+        most = max(loudest.values()) if self.loudness == "keep" else loudest["original"]
+        peak = highest(self.peak)
+        common = peak / most if most > 1 else 1.0
+        original = sounds["original"] * common
+        found = {}
+        for name, sound in sounds.items():
+            gain, limited = common, False
+            if name != "original" and self.loudness != "keep" and loudest[name]:
+                gain = peak / loudest[name]
+                if self.loudness == "match" and loudest["original"]:
+                    wanted = matching_gain(sound, original, rate)
+                    gain, limited = min(gain, wanted), wanted > gain
+            limit = max(peak, loudest[name] if gain == 1 else 0.0)  # what was not scaled stays as it is
+            levelled = np.clip(sound * gain, -limit, limit)
+            found[name] = Part(levelled, rate, gain if loudest[name] else None, shares[name], limited)
+        return found
+
+    def _explained(self, name: str, part: Part, sounds: Mapping[str, FloatArray], masks: Mapping[str, FloatArray]) -> Part:
+        """The part, with the reason if it will be silent."""
+        if not rounds_to_silence(part.waveform):
+            return part
+        if not sounds["original"].any():
+            reason = "the recording is silent"
+        elif sounds[name].any():
+            at_level = " at the loudness of the recording" if self.loudness == "match" and name != "original" else ""
+            reason = f"it is too quiet for 16 bits{at_level}"
+        elif name == "complement":
+            reason = "the mask keeps all of the recording"
+        elif part.share == 0:
+            reason = f"there is no {name} relevance"
+        elif not masks[name].any():
+            reason = f"none of the {name} relevance is among the top {self.top:g}"
+        else:
+            reason = f"{name} relevance lies only where the recording is silent"
+        return Part(np.zeros_like(part.waveform), part.sample_rate, None, part.share, False, reason)
+
+    def _extra(self, name: str, parts: Mapping[str, Part]) -> tuple[FloatArray, dict[str, Any]]:
+        original, positive = parts["original"], parts["positive"]
+        silent = f"the second sound is silent: {positive.reason}" if positive.reason else ""
+        facts: dict[str, Any] = {"parts": ["original", "positive"], "reason": original.reason or silent}
+        if name == "stereo":
+            return stereo(original.waveform, positive.waveform), facts
+        sound, starts = comparison(original.waveform, positive.waveform, original.sample_rate, highest(self.peak))
+        return sound, {**facts, **starts}
+
+    def _options(self) -> dict[str, Any]:
+        """The options as JSON values, under the names that the renderer takes."""
+        names = ("domain", "normalisation", "smooth_ms", "smooth_hz", "loudness", "peak", "fade_ms", "slow", "slow_by", "rate")
+        needed = {"percentile": ("percentile",), "top": ("top",), "soft": ("top",)}.get(self.normalisation, ())
+        return {name: getattr(self, name) for name in (*names, *needed)}
+
+
+def _masked(seen: Seen, masks: Mapping[str, FloatArray], waveforms: FloatArray) -> dict[str, FloatArray]:
+    """What each mask leaves of waveforms (batch, samples), and what all leave out; float64."""
+    import torch
+
+    sounds = torch.from_numpy(np.array(waveforms, dtype=np.float32))
+    found: dict[str, FloatArray] = {}
+    for name, mask in masks.items():
+        # Scaled up for float32, so that a part whose relevance is small beside the other's keeps its digits.
+        largest = float(mask.max(initial=0.0)) or 1.0
         with torch.no_grad():
-            if self.domain == "waveform":
-                return np.asarray((mask * recording)[0].numpy())
-            return np.asarray(explanation.representation.masked_waveform(recording, mask)[0].numpy())
-
-    def _levelled(self, sound: FloatArray, recording: FloatArray, share: float, name: str) -> Part:
-        """The sound at the level that the options ask for, or silence and the reason for it."""
-        loudest = float(np.abs(sound).max(initial=0.0))
-        reference = float(np.abs(recording).max(initial=0.0))
-        if loudest <= SILENT * reference:
-            where = "the recording is silent" if reference == 0 else f"there is no {name} relevance"
-            reason = where if reference == 0 or share == 0 else f"{name} relevance lies only where the recording is silent"
-            return Part(np.zeros_like(recording), None, share, reason)
-        gain = self.peak / loudest
-        if self.loudness == "match":
-            heard = recording != 0
-            gain = min(gain, _rms(recording[heard]) / _rms(sound[heard]))
-        # Clipped by what rounding leaves above the peak, one part in 10 million.
-        return Part(np.clip(sound * gain, -self.peak, self.peak), gain, share)
+            left = seen.weighted(sounds, torch.from_numpy(np.asarray(mask / largest, dtype=np.float32))[None])
+        # The window of a transform reaches beyond the recording, where there is nothing to hear.
+        sound = np.zeros(left.shape)
+        sound[:, seen.inside] = left[:, seen.inside].numpy()
+        found[name] = _without_dust(sound, waveforms) * largest
+    found["complement"] = _without_dust(waveforms - found["positive"] - found["negative"], waveforms)
+    return found
 
 
-def _rms(waveform: FloatArray) -> float:
-    return math.sqrt(float(np.mean(np.square(waveform, dtype=np.float64)))) if waveform.size else 0.0
+def _without_dust(sounds: FloatArray, waveforms: FloatArray) -> FloatArray:
+    """The sounds (batch, samples), those that are only rounding beside the waveforms made silent."""
+    loudest = np.abs(sounds).max(1, initial=0.0)
+    heard = loudest > SILENT * np.abs(waveforms).max(1, initial=0.0)
+    return np.where(heard[:, None], sounds, 0)
+
+
+def _shares(seen: Seen, masks: Mapping[str, FloatArray]) -> dict[str, float | None]:
+    """Shares of all |R| where it weights the sound: of either sign, and, for the complement, what the mask leaves out."""
+    relevance = seen.relevance.astype(np.float64)
+    strength = np.abs(relevance)
+    total = float(strength.sum()) or 1.0
+    return {
+        "original": None,
+        "positive": float(np.maximum(relevance, 0).sum() / total),
+        "negative": float(np.maximum(-relevance, 0).sum() / total),
+        "complement": 1 - float((strength * sum(masks.values())).sum()) / total,
+    }

@@ -1,22 +1,27 @@
-"""Explanations as pages: picture, players, probabilities and provenance in one file that opens anywhere."""
+"""Explanations as pages: picture and sound in one component, tables beside them, in one file that opens anywhere."""
 
 from typing import Any
 
 from xaudio import hookimpl
 
 
-def html(*, renderers: tuple[str, ...] = ("visual", "audible")) -> Any:
-    """One page, ``explanation.html``, with everything in it: it opens from disk and loads nothing from elsewhere.
+def html(*, sounds: str = "audible", renderers: tuple[str, ...] = ()) -> Any:
+    """One page, ``explanation.html``, in which picture and sound are one: it opens from disk and loads nothing from elsewhere.
+
+    The object also makes pages of many explanations, ``page(explanations)``, and parts for the pages of others,
+    ``component(explanations)`` and, once per page, ``assets()``.
 
     Parameters
     ----------
+    sounds : str
+        The renderer of the sounds, with options as in audible:loudness=match; it must write the parts that ``audible``
+        writes, of the recording's length.
     renderers : tuple of str
-        Renderers whose pictures and sounds are put into the page, with options where wanted, written as
-        visual:dpi=200+audible.
+        Further renderers whose pictures and sounds are shown below, with options where wanted, written as visual:dpi=200+mine.
     """
     from ._html import Html
 
-    return Html(renderers=renderers)
+    return Html(sounds=sounds, renderers=renderers)
 
 
 @hookimpl

@@ -1,24 +1,43 @@
-"""A self-contained page of an explanation, made from the files that other renderers write."""
+"""Pages of explanations: markup, tables, and the data that the component draws and plays."""
 
 from __future__ import annotations
 
 import json
 from base64 import b64encode
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from hashlib import sha256
 from importlib.resources import files
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import numpy as np
-from jinja2 import Environment, StrictUndefined, Template
+from jinja2 import Environment, PackageLoader, StrictUndefined, Template
+from markupsafe import Markup
 
-from xaudio import Explanation, PluginError, create, parse_spec, write_text
+from xaudio import Explanation, OutputError, PluginError, create, parse_spec, read_audio, write_text
 
+from ._packing import Packed
+from ._picture import picture_of, waveform_of
+from ._words import (
+    class_rows,
+    model_name,
+    part_labels,
+    provenance_rows,
+    quoted,
+    recording_name,
+    relevance_in_words,
+    remark,
+    view_name,
+)
+
+PARTS = ("original", "positive", "negative", "complement")
 PICTURES = {".png": "image/png", ".jpg": "image/jpeg", ".svg": "image/svg+xml"}
 SOUNDS = {".wav": "audio/wav", ".flac": "audio/flac", ".ogg": "audio/ogg"}
+SAME_LENGTH = 0.005
+"""Seconds by which picture and sound may differ."""
+SCRIPTS = ("data.js", "sound.js", "plot.js", "controls.js", "player.js")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,147 +50,244 @@ class Html:
         If a page were to hold itself.
     """
 
-    renderers: tuple[str, ...] = ("visual", "audible")
+    sounds: str = "audible"
+    renderers: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if any(parse_spec(renderer)[0] == "html" for renderer in self.renderers):
             raise PluginError(
-                "The option renderers of renderer 'html' names 'html' itself; expected others, such as visual+audible."
+                "The option renderers of renderer 'html' names 'html' itself; expected others, such as visual+mine."
             )
 
     def __call__(self, explanation: Explanation, folder: Path) -> list[Path]:
         """Write ``explanation.html`` into a folder, atomically."""
-        return [write_text(folder / "explanation.html", self.page(explanation))]
+        return [write_text(folder / "explanation.html", self.page([explanation]))]
 
-    def page(self, explanation: Explanation) -> str:
-        """The page as text.
+    def page(self, explanations: Explanation | Iterable[Explanation]) -> str:
+        """A whole page that needs nothing else.
+
+        Parameters
+        ----------
+        explanations : Explanation or iterable of Explanation
+            Those of the same recording share a component, in which one chooses model, class, explainer and view.
 
         Raises
         ------
+        OutputError
+            If there is none, the relevance of one is not finite, or has more than two axes.
         PluginError
             If a renderer is unknown or writes files that a page cannot show.
         """
-        pictures: list[str] = []
-        players: list[dict[str, str]] = []
-        with TemporaryDirectory() as folder:
-            for number, renderer in enumerate(self.renderers):
-                name, options = parse_spec(renderer)
-                shown = Path(folder, str(number))
-                shown.mkdir()
-                written = create("renderer", name, **options)(explanation, shown)
-                pictures += [_data_uri(path, PICTURES) for path in written if path.suffix in PICTURES]
-                players += _players(explanation, written)
-                odd = [path.name for path in written if path.suffix not in {*PICTURES, *SOUNDS, ".json"}]
-                if odd:
-                    raise PluginError(
-                        f"The renderer {name!r} writes {odd[0]}, which a page cannot show; leave it out of the option renderers."
-                    )
-        return _template().render(
-            title=explanation.title(),
-            task=explanation.task,
-            target=explanation.classes[explanation.target],
-            predicted=explanation.classes[explanation.predicted],
-            probability=float(explanation.probabilities[explanation.predicted]),
-            truth=None if explanation.label is None else explanation.classes[explanation.label],
-            pictures=pictures,
-            players=players,
-            relevance=_relevance_in_words(explanation),
-            classes=_class_rows(explanation),
-            provenance=_provenance_rows(explanation),
-            notes=explanation.clip.notes,
+        found = [explanations] if isinstance(explanations, Explanation) else list(explanations)
+        if not found:
+            raise OutputError("There is no explanation to make a page of.")
+        groups = _by_recording(found)
+        body = "\n".join(self._component(group, 2, asking=len(found) > 1) for group in groups)
+        style, page_style, script = player_style(), _text("page.css"), player_script()
+        return _template("page.html.j2").render(
+            title=_title(found, len(groups)),
+            heading=_heading(found, len(groups)),
+            many=len(found) > 1,
+            megabytes=len(body) / 1e6,
+            styles=[Markup(style), Markup(page_style)],  # noqa: S704 (the package's own files)
+            script=Markup(script),  # noqa: S704
+            policy=_policy([style, page_style], script),
+            body=Markup(body),  # noqa: S704 (made by the template of the component, which escapes)
         )
+
+    def component(self, explanations: Explanation | Iterable[Explanation], *, level: int = 2) -> str:
+        """Markup and data for the pages of others, which must hold `assets` once: a component for each recording.
+
+        Parameters
+        ----------
+        explanations : Explanation or iterable of Explanation
+        level : int
+            Of the component's heading, 2 to 6.
+
+        Raises
+        ------
+        OutputError, PluginError
+            As `page`.
+        """
+        found = [explanations] if isinstance(explanations, Explanation) else list(explanations)
+        return "\n".join(self._component(group, level) for group in _by_recording(found))
+
+    def assets(self) -> str:
+        """Style and script of the component, once per page."""
+        return f'<style>{player_style()}</style>\n<script type="module">{player_script()}</script>'
+
+    def _component(self, explanations: Sequence[Explanation], level: int, *, asking: bool = True) -> str:
+        packed = Packed()
+        shown = [self._shown(explanation, packed) for explanation in explanations]
+        first = explanations[0]
+        data = {
+            "name": recording_name(first),
+            "waveform": waveform_of(first, packed),
+            "choices": _choices(explanations),
+            "explanations": [item["data"] for item in shown],
+        }
+        return _template("component.html.j2").render(
+            name=recording_name(first),
+            level=level,
+            asking=asking,
+            shown=shown,
+            data=Markup(_inert(data)),  # noqa: S704 (escaped there)
+            packed=packed.texts,
+        )
+
+    def _shown(self, explanation: Explanation, packed: Packed) -> dict[str, Any]:
+        """What the template shows of an explanation, and under ``data`` what the component reads."""
+        sounds = self._sounds(explanation, packed)
+        predicted = explanation.predicted
+        return {
+            "question": quoted(explanation),
+            "task": explanation.task,
+            "predicted": explanation.classes[predicted],
+            "probability": float(explanation.probabilities[predicted]),
+            "truth": None if explanation.label is None else explanation.classes[explanation.label],
+            "explainer": explanation.explainer,
+            "view": view_name(explanation),
+            "relevance": relevance_in_words(explanation),
+            "sounds": sounds.values(),
+            "classes": class_rows(explanation),
+            "provenance": provenance_rows(explanation),
+            "notes": explanation.clip.notes,
+            "others": [_written(renderer, explanation) for renderer in self.renderers],
+            "data": {
+                "question": quoted(explanation),
+                "summary": relevance_in_words(explanation),
+                "picture": picture_of(explanation, packed),
+                "sounds": sounds,
+            },
+        }
+
+    def _sounds(self, explanation: Explanation, packed: Packed) -> dict[str, dict[str, Any]]:
+        """Each part with its label, remark and either its data or the reason why it is silent."""
+        name, options = parse_spec(self.sounds)
+        labels = part_labels(explanation)
+        found: dict[str, dict[str, Any]] = {}
+        with TemporaryDirectory() as folder:
+            written = create("renderer", name, **{"format": "flac", **options})(explanation, Path(folder))
+            facts = _facts(written)
+            self._refuse_other_length(explanation, written)
+            for path in written:
+                if path.stem in PARTS and path.suffix in SOUNDS:
+                    known = facts.get(path.name, {})
+                    reason = known.get("reason", "")
+                    data = None if reason else packed.add(path.read_bytes(), compress=False)
+                    found[path.stem] = {"label": labels[path.stem], "remark": remark(known), "reason": reason, "data": data}
+        return {part: found[part] for part in PARTS if part in found}
+
+    def _refuse_other_length(self, explanation: Explanation, written: Sequence[Path]) -> None:
+        for path in written:
+            if path.stem == "original" and path.suffix in SOUNDS:
+                heard, seen = read_audio(path).duration, explanation.clip.duration
+                if abs(heard - seen) > SAME_LENGTH:
+                    raise PluginError(
+                        f"The option sounds of renderer 'html', {self.sounds!r}, gives sounds of {heard:.3f} s for a picture of "
+                        f"{seen:.3f} s, so that the play head could not keep in step; leave out what changes their length."
+                    )
+
+
+def player_style() -> str:
+    """The style sheet of the component."""
+    return _text("player.css")
 
 
 @cache
-def _template() -> Template:
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    return environment.from_string(files("xaudio_html").joinpath("explanation.html.j2").read_text(encoding="utf-8"))
+def player_script() -> str:
+    """The component's script: its files one after the other, as one module."""
+    return "\n".join(_text(name) for name in SCRIPTS)
+
+
+@cache
+def _text(name: str) -> str:
+    return files("xaudio_html").joinpath(name).read_text(encoding="utf-8")
+
+
+@cache
+def _environment() -> Environment:
+    return Environment(
+        loader=PackageLoader("xaudio_html", "."), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+
+
+def _template(name: str) -> Template:
+    return _environment().get_template(name)
+
+
+def _policy(styles: Sequence[str], script: str) -> str:
+    """A Content-Security-Policy under which only the page's own style and script are used, and nothing is loaded."""
+
+    def digest(text: str) -> str:
+        return f"'sha256-{b64encode(sha256(text.encode()).digest()).decode('ascii')}'"
+
+    own = " ".join(map(digest, styles))
+    return f"default-src 'none'; img-src data:; media-src data:; style-src {own}; script-src {digest(script)}"
+
+
+def _inert(data: Any) -> str:
+    """JSON that ends no element and opens no comment, whatever names it holds."""
+    return json.dumps(data, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")
+
+
+def _by_recording(explanations: Sequence[Explanation]) -> list[list[Explanation]]:
+    groups: dict[tuple[str, int, bytes], list[Explanation]] = {}
+    for explanation in explanations:
+        clip = explanation.clip
+        groups.setdefault((clip.source, clip.sample_rate, clip.waveform.tobytes()), []).append(explanation)
+    return list(groups.values())
+
+
+def _choices(explanations: Sequence[Explanation]) -> dict[str, list[str]]:
+    """For each thing in which the explanations of a recording differ, its value for each of them."""
+    found = {
+        "Model": [model_name(item) for item in explanations],
+        "Task": [item.task for item in explanations],
+        "Class": [quoted(item) for item in explanations],
+        "Explainer": [item.explainer for item in explanations],
+        "View": [view_name(item) for item in explanations],
+    }
+    together = list(zip(*found.values(), strict=True))
+    found["Number"] = [str(together[:place].count(item) + 1) for place, item in enumerate(together)]
+    return {name: values for name, values in found.items() if len(set(values)) > 1}
+
+
+def _title(explanations: Sequence[Explanation], recordings: int) -> str:
+    return explanations[0].title() if len(explanations) == 1 else _heading(explanations, recordings)
+
+
+def _heading(explanations: Sequence[Explanation], recordings: int) -> str:
+    if len(explanations) > 1:
+        return f"{len(explanations)} explanations of {'one recording' if recordings == 1 else f'{recordings} recordings'}"
+    (only,) = explanations
+    return f"{only.task}: why {only.question}?" if only.task else f"Why {only.question}?"
+
+
+def _facts(written: Sequence[Path]) -> dict[str, Any]:
+    """What is known of each sound, by the name of its file."""
+    for path in written:
+        if path.name == "audible.json":
+            return dict(json.loads(path.read_text(encoding="utf-8"))["sounds"])
+    return {}
+
+
+def _written(renderer: str, explanation: Explanation) -> dict[str, Any]:
+    """What another renderer writes, as data that a page holds."""
+    name, options = parse_spec(renderer)
+    with TemporaryDirectory() as folder:
+        written = create("renderer", name, **options)(explanation, Path(folder))
+        odd = [path.name for path in written if path.suffix not in {*PICTURES, *SOUNDS, ".json"}]
+        if odd:
+            raise PluginError(
+                f"The renderer {name!r} writes {odd[0]}, which a page cannot show; leave it out of the option renderers."
+            )
+        return {
+            "name": name,
+            "pictures": [_data_uri(path, PICTURES) for path in written if path.suffix in PICTURES],
+            "players": {path.stem: _data_uri(path, SOUNDS) for path in written if path.suffix in SOUNDS},
+        }
 
 
 def _data_uri(path: Path, kinds: Mapping[str, str]) -> str:
     return f"data:{kinds[path.suffix]};base64,{b64encode(path.read_bytes()).decode('ascii')}"
-
-
-def _players(explanation: Explanation, written: Sequence[Path]) -> list[dict[str, str]]:
-    """Label, source and remark of each sound; a silent sound has a reason in place of a source."""
-    target = explanation.classes[explanation.target]
-    labels = {
-        "original": "The recording",
-        "positive": f"What speaks for {target!r}",
-        "negative": f"What speaks against {target!r}",
-    }
-    facts: dict[str, Any] = {}
-    for path in written:
-        if path.name == "audible.json":
-            facts = json.loads(path.read_text(encoding="utf-8"))["sounds"]
-    players = []
-    for path in written:
-        if path.suffix in SOUNDS:
-            known = facts.get(path.name, {})
-            reason = known.get("reason", "")
-            source = "" if reason else _data_uri(path, SOUNDS)
-            players.append(
-                {"label": labels.get(path.stem, path.stem), "source": source, "reason": reason, "remark": _remark(known)}
-            )
-    return players
-
-
-def _remark(facts: Mapping[str, Any]) -> str:
-    """Share of relevance and gain, as far as they are known."""
-    share, gain = facts.get("share_of_relevance"), facts.get("gain_db")
-    parts = [] if share is None else [f"{share:.0%} of the relevance"]
-    return ", ".join(parts + ([f"played at {gain:+.1f} dB"] if gain else []))
-
-
-def _relevance_in_words(explanation: Explanation) -> str:
-    """What the picture shows, for those who do not see it: the shares of both signs and the place of the strongest cell."""
-    magnitude = np.abs(explanation.relevance.astype(np.float64))
-    if not magnitude.any():
-        return "There is no relevance: it is zero everywhere."
-    share = magnitude[explanation.relevance > 0].sum() / magnitude.sum()
-    _, *place = np.unravel_index(int(magnitude.argmax()), magnitude.shape)
-    where = ", ".join(
-        f"{axis.name} {axis.centres[cell]:.4g} {axis.unit}" for axis, cell in zip(explanation.axes, place, strict=True)
-    )
-    target = explanation.classes[explanation.target]
-    return f"{share:.0%} of the relevance speaks for {target!r}, {1 - share:.0%} against it; it is strongest at {where}."
-
-
-def _class_rows(explanation: Explanation) -> list[dict[str, Any]]:
-    roles = {"predicted": explanation.predicted, "explained": explanation.target, "truth": explanation.label}
-    return [
-        {
-            "name": name,
-            "probability": float(explanation.probabilities[index]),
-            "logit": float(explanation.logits[index]),
-            "roles": ", ".join(role for role, held in roles.items() if held == index),
-        }
-        for index, name in enumerate(explanation.classes)
-    ]
-
-
-def _provenance_rows(explanation: Explanation) -> list[tuple[str, str]]:
-    """Where the explanation comes from: the recording, then everything in its provenance that is not empty."""
-    clip = explanation.clip
-    rows = [
-        ("recording", clip.source),
-        ("speaker", clip.speaker or ""),
-        ("sound", f"{clip.duration:g} s at {clip.sample_rate} Hz"),
-    ]
-    rows += [(str(key).replace("_", " "), _in_words(value)) for key, value in explanation.provenance.items() if value is not None]
-    return [(key, value) for key, value in rows if value]
-
-
-def _in_words(value: Any) -> str:
-    """A JSON value on one line; a plugin's name and options as ``name (option: value, ...)``."""
-    if isinstance(value, Mapping):
-        parts = {key: part for key, part in value.items() if key not in ("name", "options", "given")}
-        parts.update(value.get("options") or {})
-        inside = ", ".join(f"{key.replace('_', ' ')}: {_in_words(part)}" for key, part in parts.items())
-        name = value.get("name", "")
-        return f"{name} ({inside})" if name and inside else str(name or inside)
-    if isinstance(value, list | tuple):
-        return ", ".join(_in_words(part) for part in value)
-    if isinstance(value, float):
-        return f"{value:.6g}"
-    return "none" if value is None else str(value)

@@ -26,6 +26,8 @@ def lrp(
     bias: Literal["absorb", "ignore"] = "absorb",
     engine: Literal["auto", "fast", "zennit"] = "auto",
     internal_batch_size: int | None = None,
+    layer: str | None = None,
+    channels: tuple[int, ...] | None = None,
 ) -> Explainer:
     """Layer-wise relevance propagation from the target's logit.
 
@@ -54,11 +56,15 @@ def lrp(
     internal_batch_size : int or None
         How many recordings are computed at once, to bound the memory; by default as many as are explained at once, on a
         CPU 32 by the fast engine.
+    layer : str or None
+        A convolution or linear layer, as in ``model.named_modules()``: explain what flows through some of its channels only.
+    channels : tuple of int or None
+        These channels, from 0, as in layer=layers.3,channels=17+4.
     """
     from ._lrp import LayerwiseRelevance, check_rules
 
     check_rules(composite, epsilon, gamma, low, high)
-    return LayerwiseRelevance(composite, epsilon, gamma, low, high, bias, engine, internal_batch_size)
+    return LayerwiseRelevance(composite, epsilon, gamma, low, high, bias, engine, internal_batch_size, layer, channels)
 
 
 @hookimpl

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from ._chain import Chain, Leaf, UnknownChainError
-from ._plan import Method, Plan, Source
+from ._plan import Method, Place, Plan, Source
 from ._pooling import MaxPool, Windows, max_pool
 from ._rules import Product, Rule, Situation, box_rule, make_rule
 from ._steps import AverageStep, PassStep, PoolStep, Step, WeightedStep
@@ -48,11 +48,12 @@ class PlanBuilder:
         self.positive = False
         self.first = True
         self.remainder = 0.0
+        self.layers: dict[str, Place] = {}
         with torch.no_grad():
             steps = self._steps([leaf for leaf in chain.leaves if type(leaf.module) not in SHAPES])
         last = max((place for place, step in enumerate(steps) if _reads_maps(step)), default=-1)
         cells = max(math.prod(size) for leaf in chain.leaves for size in (leaf.inputs, leaf.outputs))
-        self.plan = Plan(tuple(steps), last + 1, cells, exact=self.remainder == 0)
+        self.plan = Plan(tuple(steps), last + 1, cells, exact=self.remainder == 0, layers=self.layers)
         logits = self.plan.logits(chain.features)
         difference, largest = (logits - chain.logits).abs().max(), chain.logits.abs().max()
         tolerance = TOLERANCE[logits.dtype] + 10 * self.remainder
@@ -66,6 +67,7 @@ class PlanBuilder:
             kind = type(leaf.module)
             if kind in WEIGHTED:
                 step, leaves = self._weighted(leaf, leaves)
+                self.layers[leaf.name] = Place(len(steps), leaf.outputs)
                 steps.append(step)
                 self.positive = step.relu
             elif kind in MAX_POOLS:

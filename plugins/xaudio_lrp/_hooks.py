@@ -1,18 +1,44 @@
 """Layer-wise relevance propagation by zennit's hooks, for models of any structure."""
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from xaudio import ModelError
+from xaudio.types import LayerRelevance
 
 from . import _zennit as zennit
 from ._chain import twin
 from ._plan import Method
 
 
-def relevance_by_hooks(model: nn.Module, features: Tensor, target: Tensor, method: Method) -> Tensor:
+def at_layer_by_hooks(model: nn.Module, features: Tensor, target: Tensor, method: Method, layer: str) -> LayerRelevance:
+    """Relevance at the output of a layer, and the way from there, each time from the logits anew.
+
+    Raises
+    ------
+    ModelError
+        See `relevance_by_hooks`.
+    """
+    found: list[Tensor] = []
+    relevance_by_hooks(model, features, target, method, At(layer, found.append))
+
+    def through(weights: Tensor) -> Tensor:
+        return relevance_by_hooks(model, features, target, method, At(layer, lambda relevance: relevance * weights))
+
+    return LayerRelevance(found[0], through)
+
+
+class At(NamedTuple):
+    """What is done with the relevance at the output of a layer: a function of it, which gives what goes on, or None."""
+
+    layer: str
+    change: Callable[[Tensor], Tensor | None]
+
+
+def relevance_by_hooks(model: nn.Module, features: Tensor, target: Tensor, method: Method, at: At | None = None) -> Tensor:
     """Relevance shaped like features (batch, channels, *axes).
 
     zennit exchanges parameters and registers hooks while it works, and 1.0 puts other parameter objects back than it
@@ -31,6 +57,9 @@ def relevance_by_hooks(model: nn.Module, features: Tensor, target: Tensor, metho
         own = twin(model)
         own.register_forward_pre_hook(lambda _, inputs: (inputs[0].clone(), *inputs[1:]))  # it may begin in place
         with torch.enable_grad(), zennit.Gradient(own, _composite(method)) as attributor:
+            if at:  # behind zennit's own hooks, so that this is what its rule gets
+                change = at.change
+                own.get_submodule(at.layer).register_forward_hook(lambda *args: _watched(args[-1], change))
             relevance: Tensor = attributor(features.detach().clone(), start)[1]
     except (TypeError, AttributeError, RuntimeError) as error:
         if "out of memory" in str(error):
@@ -42,6 +71,13 @@ def relevance_by_hooks(model: nn.Module, features: Tensor, target: Tensor, metho
             "attention, has no rule. Use integrated_gradients, or feature_ablation, which needs no gradient."
         ) from error
     return relevance.detach()
+
+
+def _watched(output: Tensor, change: Callable[[Tensor], Tensor | None]) -> Tensor:
+    """A copy of a layer's output (what follows may write to it), the relevance of which is changed on its way back."""
+    copy = output.clone()
+    copy.register_hook(lambda gradient: change(gradient.detach()))  # type: ignore[no-untyped-call]
+    return copy
 
 
 def _refuse_bare_normalisation(model: nn.Module, error: Exception) -> None:

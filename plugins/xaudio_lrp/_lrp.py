@@ -7,11 +7,12 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from xaudio import ModelError, PluginError, at_least
+from xaudio import ModelError, PluginError, at_least, find_layer
+from xaudio.types import LayerRelevance
 
 from ._cache import plan_for
 from ._chain import UnknownChainError
-from ._plan import Method, Plan
+from ._plan import CHUNK, Method, Plan
 
 
 class Rules(NamedTuple):
@@ -75,9 +76,16 @@ class LayerwiseRelevance:
     bias: str
     engine: str = "auto"
     internal_batch_size: int | None = None
+    layer: str | None = None
+    channels: tuple[int, ...] | None = None
 
     def __post_init__(self) -> None:
         at_least(1, "lrp", internal_batch_size=self.internal_batch_size)
+        if (self.layer is None) != (not self.channels):
+            raise PluginError(
+                "lrp: layer and channels go together: the relevance that flows through these channels of that layer, as in "
+                f"layer=layers.3,channels=17+4; got layer={self.layer} and channels={self.channels}."
+            )
 
     def __call__(self, model: nn.Module, features: Tensor, target: Tensor) -> Tensor:
         """Relevance shaped like features (batch, channels, *axes).
@@ -92,9 +100,11 @@ class LayerwiseRelevance:
         Raises
         ------
         ModelError
-            If the model has no layer that a rule applies to, so that the answer would be a mere gradient; or if the
-            engine is "fast" and does not know the model.
+            If the model has no layer that a rule applies to, so that the answer would be a mere gradient; if the engine is
+            "fast" and does not know the model; or if it has no such layer or channel.
         """
+        if self.layer is not None:
+            return self._through_channels(model, features, target, self.layer)
         plan = self._plan(model, features)
         if plan:
             return plan(features.detach(), target, self.internal_batch_size)[0]
@@ -106,13 +116,46 @@ class LayerwiseRelevance:
 
     def with_logits(self, model: nn.Module, features: Tensor, target: Tensor | None) -> tuple[Tensor, Tensor]:
         """Relevance and logits (batch, classes), for target None of the predicted class; see `xaudio.types.Explainer`."""
-        plan = self._plan(model, features)
+        plan = None if self.layer is not None else self._plan(model, features)
         if plan and plan.exact:
             return plan(features.detach(), target, self.internal_batch_size)
         at_once = self.internal_batch_size or len(features)
         with torch.no_grad():
             logits = torch.cat([model(part.clone()) for part in torch.split(features.detach(), at_once)])
         return self(model, features, logits.argmax(1) if target is None else target), logits
+
+    def conditional(self, model: nn.Module, features: Tensor, target: Tensor, layer: str) -> LayerRelevance:
+        """Relevance at the output of a layer, and the way from there; see `xaudio.types.ConditionalExplainer`.
+
+        That is concept relevance propagation (Achtibat et al. 2023, doi 10.1038/s42256-023-00711-8): the backward pass is linear
+        in relevance, so that relevance kept in one channel and set to 0 in all others gives that channel's part.
+
+        Raises
+        ------
+        ModelError
+            If there is no such layer; see `__call__` for the rest.
+        """
+        plan, name = self._plan(model, features), find_layer(model, layer)
+        if plan:
+            return plan.at_layer(features.detach(), target, name)
+        from ._hooks import at_layer_by_hooks
+
+        return at_layer_by_hooks(model, features, target, self._method(), name)
+
+    def _through_channels(self, model: nn.Module, features: Tensor, target: Tensor, layer: str) -> Tensor:
+        """The relevance that flows through the channels of the options."""
+        at_once = self.internal_batch_size or CHUNK
+        found = []
+        for part, classes in zip(torch.split(features, at_once), torch.split(target, at_once), strict=True):
+            relevance, through = self.conditional(model, part, classes, layer)
+            wanted, count = list(self.channels or ()), relevance.shape[1]
+            outside = [channel for channel in wanted if not 0 <= channel < count]
+            if outside:
+                raise ModelError(f"lrp: layer {layer!r} has the channels 0 to {count - 1}; there is no channel {outside[0]}.")
+            weights = relevance.new_zeros(count)
+            weights[wanted] = 1
+            found.append(through(weights.reshape(-1, *[1] * (relevance.ndim - 2))))
+        return torch.cat(found)
 
     def _plan(self, model: nn.Module, features: Tensor) -> Plan | None:
         """The fast engine's plan; None if zennit must do it."""

@@ -1,13 +1,15 @@
 """A plan for explaining one model by one composite: steps forward and back, without hooks and without autograd."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from ._steps import Step
+from xaudio.types import LayerRelevance
+
+from ._steps import Step, WeightedStep
 
 CHUNK = 32
 """Recordings explained at once on a CPU: so many share the reading of the linear layers' weights, which are large."""
@@ -50,6 +52,13 @@ class Source(NamedTuple):
         return self.copy is None or torch.equal(now, self.copy)
 
 
+class Place(NamedTuple):
+    """The step of a layer, and the shape of its own output for one recording (before the pooling that the step does)."""
+
+    step: int
+    outputs: tuple[int, ...]
+
+
 @dataclass(eq=False)
 class Plan:
     """Steps from features to logits, and back from relevance to relevance.
@@ -63,12 +72,15 @@ class Plan:
         The most activations that a layer has for one recording.
     exact : bool
         Whether its logits are the model's but for rounding: not where a batch normalisation was merged as zennit does.
+    layers : mapping of str to Place
+        Where the convolutions and linear layers are, by name.
     """
 
     steps: Sequence[Step]
     linear: int
     cells: int
     exact: bool = True
+    layers: Mapping[str, Place] = field(default_factory=dict)
 
     def __call__(self, features: Tensor, target: Tensor | None, at_once: int | None = None) -> tuple[Tensor, Tensor]:
         """Relevance shaped like features (batch, channels, *axes), and logits (batch, classes).
@@ -97,17 +109,42 @@ class Plan:
         del parts
         logits, linear_kept = _forward(after, values)
         logits = logits.flatten(1)
-        target = logits.argmax(1) if target is None else target
-        relevance = torch.zeros_like(logits).scatter(1, target[:, None], logits.gather(1, target[:, None]))
-        relevance = _backward(after, relevance, linear_kept)
+        relevance = _backward(after, _begun(logits, target), linear_kept)
         # The last piece first: it is the one that is still in the caches.
         found = [_backward(before, part, kept.pop()) for part in reversed(relevance.split(piece))]  # type: ignore[no-untyped-call]
         return torch.cat(found[::-1]), logits
+
+    def at_layer(self, features: Tensor, target: Tensor, layer: str) -> LayerRelevance:
+        """Relevance at the output of a layer, and the way from there; see `xaudio.types.ConditionalExplainer`.
+
+        All recordings are computed at once, and what the way back needs of the layers below is kept.
+        """
+        place, outputs = self.layers[layer]
+        with torch.no_grad():
+            logits, kept = _forward(self.steps, features)
+            relevance = _backward(self.steps[place + 1 :], _begun(logits.flatten(1), target), kept[place + 1 :])
+        below, own = kept[: place + 1], kept[place][1]
+        step = self.steps[place]
+        assert isinstance(step, WeightedStep)  # noqa: S101
+        shape = (len(features), *outputs)
+
+        def through(weights: Tensor) -> Tensor:
+            with torch.no_grad():
+                weighted = relevance * step.after_pooling(weights.to(relevance).expand(shape), own)
+                return _backward(self.steps[: place + 1], weighted, list(below))
+
+        return LayerRelevance(step.before_pooling(relevance, own).reshape(shape), through)
 
     def logits(self, features: Tensor) -> Tensor:
         """Logits (batch, classes)."""
         with torch.no_grad():
             return _forward(self.steps, features)[0].flatten(1)
+
+
+def _begun(logits: Tensor, target: Tensor | None) -> Tensor:
+    """The relevance to begin with: the logit of the target, by default the largest, and 0 for all other classes."""
+    target = logits.argmax(1) if target is None else target
+    return torch.zeros_like(logits).scatter(1, target[:, None], logits.gather(1, target[:, None]))
 
 
 def _forward(steps: Sequence[Step], values: Tensor) -> tuple[Tensor, list[Any]]:

@@ -75,6 +75,16 @@ class WeightedStep:
             outputs.relu_()
         return outputs, (read, denominators, choice)
 
+    def before_pooling(self, relevance: Tensor, kept: Any) -> Tensor:
+        """Relevance of the layer's own output, from that of what the step gives."""
+        return self.pool.spread(relevance, kept[2]) if self.pool else relevance
+
+    def after_pooling(self, weights: Tensor, kept: Any) -> Tensor:
+        """Of weights (batch, channels, *positions) of the layer's own output, those of the cells that the pooling chose."""
+        if weights.ndim == 3:
+            weights = weights[:, :, None]
+        return self.pool.pick(weights, kept[2]) if self.pool else weights
+
     def _products(self, inputs: Tensor, read: Tensor) -> tuple[Tensor, list[Tensor]]:
         """The layer's output and the output of each branch."""
         rule = self.rule

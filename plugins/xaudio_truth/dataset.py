@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from xaudio import Clip, Fold, Recording, SpeakerDataset
+from xaudio.types import FloatArray
 
 from .sounds import CARRIERS, RATE, SLOTS, Sound, background, carriers, clever_hans, conjunction, slot
 
@@ -39,6 +40,13 @@ class TruthDataset(SpeakerDataset):
         found = super().folds(task)
         return found[:1] if task == "clever_hans" else found
 
+    def evidence(self, index: int) -> FloatArray:
+        """The part of a recording that is the evidence for its class, (samples,), as it sounds within the recording."""
+        reader = self.read
+        if not isinstance(reader, Reader):
+            raise TypeError(f"the recordings of {self.title} are not made by this data set")
+        return reader.made(self.recordings[index])[1]
+
 
 @dataclass(frozen=True)
 class Reader:
@@ -58,6 +66,10 @@ class Reader:
 
     def __call__(self, recording: Recording) -> Clip:
         """The clip of a recording, with its truth."""
+        return self.made(recording)[0]
+
+    def made(self, recording: Recording) -> tuple[Clip, FloatArray]:
+        """The clip of a recording, with its truth, and the part of its waveform that is the evidence, (samples,)."""
         task, index = _parse(recording.source)
         rng = np.random.default_rng((self.seed, list(TASKS).index(task), index))
         label = recording.labels[task]
@@ -65,11 +77,12 @@ class Reader:
             raise ValueError(f"{recording.source} has no label")
         level = rng.uniform(*LEVEL)
         sound = self.sound(task, label, index, rng)
-        waveform = (sound.waveform + background(self.noise, rng)) * (level / np.sqrt(sound.power))
+        gain = level / np.sqrt(sound.power)
+        waveform = (sound.waveform + background(self.noise, rng)) * gain
         truth = {f"boxes.{task}": np.array(sound.boxes)}
         if sound.decoys:
             truth[f"decoys.{task}"] = np.array(sound.decoys)
-        return Clip(
+        clip = Clip(
             waveform.astype(np.float32),
             RATE,
             labels=recording.labels,
@@ -77,6 +90,7 @@ class Reader:
             source=recording.source,
             truth=truth,
         )
+        return clip, np.asarray(sound.evidence * gain)
 
     def sound(self, task: str, label: int, index: int, rng: np.random.Generator) -> Sound:
         """The sound of a recording with a label, without noise and before it is brought to its level."""

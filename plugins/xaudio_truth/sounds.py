@@ -62,12 +62,15 @@ class Sound:
     ----------
     waveform : ndarray, shape (samples,)
         Tones have amplitudes within `AMPLITUDES`.
+    evidence : ndarray, shape (samples,)
+        The part of it that is the evidence: what is within the boxes, without what leaks into them.
     power : float
         What its power is like; it does not depend on the class.
     boxes, decoys : sequence of Box
     """
 
     waveform: FloatArray
+    evidence: FloatArray
     power: float
     boxes: Sequence[Box]
     decoys: Sequence[Box]
@@ -86,8 +89,11 @@ def carriers(levels: Sequence[float] | FloatArray, others: int, rng: np.random.G
     amplitudes[: len(CARRIERS)] *= levels
     spectrum = np.zeros(SAMPLES // 2 + 1, dtype=complex)
     spectrum[frequencies] = 0.5 * SAMPLES * amplitudes * np.exp(2j * np.pi * rng.random(len(frequencies)))
+    evidence = np.zeros_like(spectrum)
+    evidence[list(CARRIERS)] = spectrum[list(CARRIERS)]
     return Sound(
         np.fft.irfft(spectrum, SAMPLES),
+        np.fft.irfft(evidence, SAMPLES),
         power=0.5 * (others + len(CARRIERS)),
         boxes=[_band(frequency) for frequency in CARRIERS],
         decoys=[_band(frequency) for frequency in np.sort(chosen)],
@@ -108,9 +114,10 @@ def slot(label: int, rng: np.random.Generator) -> Sound:
     # As loud as a tone of amplitude 1, whose power is 1/2.
     noise = rng.normal(0, np.sqrt(0.5), SLOT_BURST) * rng.uniform(*AMPLITUDES)
     waveform[begin : begin + SLOT_BURST] += noise * _envelope(SLOT_BURST)
+    evidence = waveform.copy()
     occupied = np.sort(rng.choice(SLOTS, rng.integers(DECOYS[0], DECOYS[1] + 1), replace=False))
     decoys = [_add_burst(waveform, int(starts[one, 1]), SLOT_BURST, rng.uniform(*TONES), HALF_WIDTH, rng) for one in occupied]
-    return Sound(waveform, 0.5, [(begin / RATE, (begin + SLOT_BURST) / RATE, 0.0, RATE / 2)], decoys)
+    return Sound(waveform, evidence, 0.5, [(begin / RATE, (begin + SLOT_BURST) / RATE, 0.0, RATE / 2)], decoys)
 
 
 def conjunction(label: int, rng: np.random.Generator) -> Sound:
@@ -127,14 +134,18 @@ def conjunction(label: int, rng: np.random.Generator) -> Sound:
     keys = rng.choice([LOW, HIGH], QUARTERS)
     keys[1:3] = (HIGH, LOW) if label else (LOW, HIGH)
     frequencies = np.stack([keys, rng.choice(BESIDE, QUARTERS)], axis=1) + rng.uniform(-DETUNING, DETUNING, (QUARTERS, 2))
-    waveform = np.zeros(SAMPLES)
+    waveform, evidence = np.zeros((2, SAMPLES))
     boxes: list[Box] = []
     decoys: list[Box] = []
     for quarter, kind in np.ndindex(QUARTERS, 2):
         start, frequency = int(starts[quarter, kind]), float(frequencies[quarter, kind])
         box = _add_burst(waveform, start, LONG_BURST, frequency, LONG_HALF_WIDTH, rng)
-        (boxes if kind == 0 and quarter in (1, 2) else decoys).append(box)
-    return Sound(waveform, 0.5, boxes, decoys)
+        if kind == 0 and quarter in (1, 2):
+            evidence[start : start + LONG_BURST] = waveform[start : start + LONG_BURST]  # bursts never overlap
+            boxes.append(box)
+        else:
+            decoys.append(box)
+    return Sound(waveform, evidence, 0.5, boxes, decoys)
 
 
 def clever_hans(label: int, others: int, planted: float, follows: bool, rng: np.random.Generator) -> Sound:
@@ -146,10 +157,12 @@ def clever_hans(label: int, others: int, planted: float, follows: bool, rng: np.
     quarter, width = int(rng.integers(QUARTERS)), SAMPLES // QUARTERS
     begin = (label if follows else quarter) * width + width // 2 + int(rng.integers(-CLICK_JITTER, CLICK_JITTER + 1))
     if rng.random() >= planted:
-        return Sound(sound.waveform, sound.power, sound.boxes, [])
+        return Sound(sound.waveform, sound.evidence, sound.power, sound.boxes, [])
     waveform = sound.waveform.copy()
     waveform[begin : begin + CLICK_SAMPLES] += CLICK_LEVEL * np.sqrt(sound.power) * click()
-    return Sound(waveform, sound.power, sound.boxes, [(begin / RATE, (begin + CLICK_SAMPLES) / RATE, 0.0, RATE / 2)])
+    return Sound(
+        waveform, sound.evidence, sound.power, sound.boxes, [(begin / RATE, (begin + CLICK_SAMPLES) / RATE, 0.0, RATE / 2)]
+    )
 
 
 def click() -> FloatArray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import textwrap
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,6 +42,15 @@ def _relevance_colours(steps: int = 257) -> ListedColormap:
 
 
 RELEVANCE = _relevance_colours()
+
+
+class Picture(Figure):
+    """A figure that a notebook shows although pyplot knows nothing of it."""
+
+    def _repr_png_(self) -> bytes:
+        content = io.BytesIO()
+        self.savefig(content, format="png", dpi=100)
+        return content.getvalue()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,7 +95,7 @@ class Visual:
             If the features have more than two axes, or the relevance is not finite.
         """
         panels = 1 if len(explanation.axes) == 2 else 3
-        figure = Figure(figsize=(7.2, 5.2) if panels == 1 else (8.0, 7.2), layout="constrained")
+        figure = Picture(figsize=(7.2, 5.2) if panels == 1 else (8.0, 7.2), layout="constrained")
         FigureCanvasAgg(figure)
         figure.suptitle(_title(explanation), fontsize="medium", parse_math=False)
         axes = [figure.add_subplot(panels, 1, panel + 1) for panel in range(panels)]
@@ -283,7 +293,9 @@ def _axis_label(axis: Axis) -> str:
 
 def _colour_label(explanation: Explanation, *, wrapped: bool) -> str:
     name = textwrap.shorten(explanation.classes[explanation.target], 24, placeholder="…")
-    return f"Relevance{chr(10) if wrapped else ' '}(red: for {name!r}, blue: against)"
+    other = explanation.contrast_class
+    against = "against" if other is None else f"for {textwrap.shorten(other, 24, placeholder='…')!r}"
+    return f"Relevance{chr(10) if wrapped else ' '}(red: for {name!r}, blue: {against})"
 
 
 def _title(explanation: Explanation) -> str:
@@ -293,7 +305,9 @@ def _title(explanation: Explanation) -> str:
         return f"{explanation.classes[index]!r} ({explanation.probabilities[index]:.0%})"
 
     target, predicted = explanation.target, explanation.predicted
-    if target == predicted:
+    if explanation.contrast_class is not None:
+        outcome = f"predicted {named(predicted)}, explained {named(target)} rather than {explanation.contrast_class!r}"
+    elif target == predicted:
         outcome = f"predicted and explained {named(target)}"
     else:
         outcome = f"predicted {named(predicted)}, explained {named(target)}"

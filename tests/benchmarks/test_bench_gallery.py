@@ -34,7 +34,10 @@ def test_each_recording_is_shown_with_each_method(folder):
     assert results["methods"] == METHODS.split(",")
     assert len(results["recordings"]) == 2
     assert len(re.findall(r'<img [^>]*src="data:image/png', page)) == 2 * 4
-    assert len(re.findall(r'<audio [^>]*src="data:audio/flac', page)) >= 2
+    assert page.count("<xaudio-player>") == 2
+    assert page.count('customElements.define("xaudio-player"') == 1
+    choices = [json.loads(text)["choices"] for text in re.findall(r'<script type="application/json">(.*?)</script>', page)]
+    assert [len(set(found["Explainer"])) for found in choices] == [4, 4]
     assert not re.search(r'(src|href)="(?!data:)', page)
     for card in results["models"][0]["cards"]:
         assert card["refused"] is None

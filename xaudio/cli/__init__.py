@@ -10,7 +10,7 @@ import typer
 
 from .. import __version__
 from ..errors import XaudioError, XaudioWarning
-from . import bench, cluster, data, doctor, evaluate, explain, groups, plugins, probe, report, train
+from . import bench, cluster, concepts, data, doctor, evaluate, explain, groups, plugins, probe, report, study, train
 
 INTERRUPTED = 130
 """Exit status after Ctrl-C, as shells have it: 128 and the number of the signal."""
@@ -26,6 +26,7 @@ app = typer.Typer(
 app.add_typer(plugins.app, name="plugins")
 app.add_typer(data.app, name="data")
 app.add_typer(bench.app, name="bench")
+app.add_typer(study.app, name="study")
 app.command("train")(train.train)
 app.command("explain")(explain.explain)
 app.command("evaluate")(evaluate.evaluate)
@@ -33,6 +34,7 @@ app.command("doctor")(doctor.doctor)
 app.command("probe")(probe.probe)
 app.command("groups")(groups.groups)
 app.command("cluster")(cluster.cluster)
+app.command("concepts")(concepts.concepts)
 app.command("report")(report.report)
 
 

@@ -64,8 +64,7 @@ def cluster(
 ) -> None:
     """Cluster recordings by where their relevance lies, to find strategies that nobody looked for (SpRAy)."""
     from ..clusters import cluster_explanations
-    from ..pattern_figures import figure_of_set, save_figure
-    from ..pattern_pages import summary_of, write_clusters_page
+    from ..pattern_pages import report_clusters, summary_of
     from ..pattern_results import write_members
     from ..runs import write_json, write_run
 
@@ -114,10 +113,8 @@ def cluster(
     write_run(out, **kept.run)
     write_json(out / "results.json", result.model_dump())
     write_members(result, out / "members.csv")
-    figures = {}
-    for number, item in enumerate(result.sets, 1):
-        figures[item.name] = save_figure(figure_of_set(result, item), out / f"set{number}.png").name
-    page = write_clusters_page(out, result, figures, _rendered_medoids(result, kept.explanations, view, out))
+    _render_medoids(result, kept.explanations, view, out)
+    page = report_clusters(out)
     if as_json:
         print_json(result.model_dump())
         return
@@ -131,16 +128,15 @@ def cluster(
     print(f"Clusters: {page}")
 
 
-def _rendered_medoids(result: ClusterResult, explanations: KeptExplanations, view: str, out: Path) -> dict[tuple[str, int], str]:
-    """Pictures and sounds of the medoids; the folder of each, by set and cluster."""
+def _render_medoids(result: ClusterResult, explanations: KeptExplanations, view: str, out: Path) -> None:
+    """Pictures and sounds of the medoids."""
+    from ..pattern_pages import medoid_folders
     from ..terminal import progress
 
-    folders = {}
-    with progress("Drawing medoids", sum(len(item.clusters) for item in result.sets)) as advance:
-        for number, item in enumerate(result.sets, 1):
-            for found in item.clusters:
-                name = f"medoids/{number}-{found.number}"
-                explanations[found.medoid].view(view).render(*RENDERERS, folder=out / name)
-                folders[item.name, found.number] = name
-                advance()
-    return folders
+    folders = medoid_folders(result)
+    with progress("Drawing medoids", len(folders)) as advance:
+        for name, _, found in folders:
+            medoid = explanations[found.medoid].view(view)
+            medoid.render(*RENDERERS, folder=out / name)
+            medoid.save(out / name / "explanation.safetensors")
+            advance()

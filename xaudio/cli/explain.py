@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import product
 from pathlib import Path
 from typing import Annotated
 
@@ -21,13 +22,18 @@ def explain(
         typer.Option(help="Explainer, with options as in lrp:composite=epsilon_plus; may be repeated. [default: lrp]"),
     ] = None,
     view: Annotated[
-        str | None,
+        list[str] | None,
         typer.Option(
             help="Domain to show the relevance in: time, frequency or time-frequency, the last with options as in "
-            "time-frequency:window=hann,length=455,hop=35. [default: what the model reads]"
+            "time-frequency:window=hann,length=455,hop=35; may be repeated. [default: what the model reads]"
         ),
     ] = None,
-    target: Annotated[str | None, typer.Option(help="Class to explain; by default the predicted one.")] = None,
+    target: Annotated[
+        list[str] | None, typer.Option(help="Class to explain; may be repeated. [default: the predicted one]")
+    ] = None,
+    contrast: Annotated[
+        str | None, typer.Option(help="Explain why the target rather than this class: the difference of the two explanations.")
+    ] = None,
     render: Annotated[str, typer.Option(help="Renderers, separated by commas.")] = "visual,audible,html",
     fit: Annotated[
         Fit | None, typer.Option(help="What to do with a recording that is too long; by default as in training.")
@@ -46,39 +52,45 @@ def explain(
     from ..options import split_specs
     from ..pipeline import explain as explain_audio
     from ..pipeline import load_model
-    from ..rendering import save_and_render
+    from ..rendering import save_and_render, write_report
     from ..runs import output_folder, write_run
     from ..views import parse_view
 
     warn_about_plugins()
     keep_large_buffers()
     resolve_device(device)
-    if view is not None:
-        parse_view(view)
+    for asked in view or []:
+        parse_view(asked)
     refuse_to_overwrite(files, out)
     output_folder(out)
     classifier = load_model(model, device)
     explanations = []
-    for spec in explainer or ["lrp"]:
+    targets: list[str | None] = list(target) if target else [None]
+    views: list[str | None] = list(view) if view else [None]
+    for spec, wanted, domain in product(explainer or ["lrp"], targets, views):
         found = explain_audio(
             classifier,
             list(files),
             explainer=spec,
-            target=target,
+            target=wanted,
             device=device,
             fit=fit,
             resampling=resampling,
             seed=seed,
             batch_size=batch_size,
-            view=view,
+            view=domain,
+            contrast=contrast,
         )
         explanations += found if isinstance(found, list) else [found]
-    written = save_and_render(explanations, split_specs(render), out)
+    renderers = split_specs(render)
+    written = save_and_render(explanations, renderers, out)
+    report = write_report(explanations, renderers, out)
     settings = {
         "files": [str(path) for path in files],
         "explainers": explainer or ["lrp"],
         "view": view,
         "target": target,
+        "contrast": contrast,
         "model": str(model),
     }
     write_run(out, settings=settings, device=str(classifier.device))
@@ -91,6 +103,8 @@ def explain(
             print(f"  note: {note}")
         for path in paths:
             print(f"  {path}")
+    if report:
+        print(f"Report: {report}")
 
 
 def refuse_to_overwrite(files: list[Path], out: Path) -> None:
@@ -107,6 +121,7 @@ def _record(item, paths) -> dict[str, object]:  # type: ignore[no-untyped-def]
     return {
         "source": item.clip.source,
         "explained": item.classes[item.target],
+        "contrast": item.contrast_class,
         "predicted": item.classes[item.predicted],
         "probabilities": dict(zip(item.classes, (float(p) for p in item.probabilities), strict=True)),
         "relevance_sum": float(item.relevance.sum()),

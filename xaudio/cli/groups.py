@@ -83,8 +83,7 @@ def groups(
 ) -> None:
     """Mean relevance of classes and of groups of speakers, with differences tested and marked."""
     from ..groups import group_relevance
-    from ..pattern_figures import figure_of_groups, save_figure
-    from ..pattern_pages import write_groups_page
+    from ..pattern_pages import report_groups
     from ..pattern_results import write_cells
     from ..runs import write_json, write_run
 
@@ -129,8 +128,7 @@ def groups(
     write_run(out, **kept.run)
     write_json(out / "results.json", result.model_dump())
     write_cells(result, out / "cells.csv")
-    figure = save_figure(figure_of_groups(result), out / "groups.png")
-    page = write_groups_page(out, result, figure)
+    page = report_groups(out)
     if as_json:
         print_json(result.model_dump())
         return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -12,11 +13,53 @@ from ..registry import registry
 from ..runs import read_json
 
 
-def report(folder: Annotated[Path, typer.Argument(help="Folder of a benchmark's results.")]) -> None:
-    """Write the report of a benchmark anew from its results."""
-    results = read_json(folder / "results.json")
-    name = results.get("benchmark") if isinstance(results, dict) else None
-    if not name:
-        raise ModelError(f"{folder}: holds no benchmark's results. Give the --out folder of xaudio bench.")
-    benchmark = registry().create("benchmark", name)
-    print(f"Report: {benchmark.report(folder)}")
+def report(
+    folder: Annotated[Path, typer.Argument(help="--out of xaudio bench, evaluate, probe, groups, cluster or concepts.")],
+) -> None:
+    """Write the report of a folder anew from its results."""
+    path = folder / "results.json"
+    results = read_json(path) if path.exists() else None
+    results = results if isinstance(results, dict) else {}
+    if name := results.get("benchmark"):
+        page = registry().create("benchmark", str(name)).report(folder)
+    elif write := REPORTS.get(str(results.get("result"))):
+        page = write(folder)
+    else:
+        raise ModelError(
+            f"{folder}: holds no results that have a report. Give the --out folder of xaudio bench, evaluate, probe, groups, "
+            "cluster or concepts."
+        )
+    print(f"Report: {page}")
+
+
+def _of_groups(folder: Path) -> Path:
+    from ..pattern_pages import report_groups
+
+    return report_groups(folder)
+
+
+def _of_clusters(folder: Path) -> Path:
+    from ..pattern_pages import report_clusters
+
+    return report_clusters(folder)
+
+
+def _of_probe(folder: Path) -> Path:
+    from ..probing import report as report_probe
+
+    return report_probe(folder)
+
+
+def _of_concepts(folder: Path) -> Path:
+    from ..concept.page import report as report_concepts
+
+    return report_concepts(folder)
+
+
+REPORTS: Mapping[str, Callable[[Path], Path]] = {
+    "groups": _of_groups,
+    "clusters": _of_clusters,
+    "probe": _of_probe,
+    "concepts": _of_concepts,
+}
+"""What writes the page, by what ``results.json`` says that it holds under "result"."""

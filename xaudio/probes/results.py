@@ -78,6 +78,7 @@ class ProbeResults(_Part):
 
     # Raised whenever a reader of the old format would misunderstand the new one.
     format: Literal[1] = 1
+    result: Literal["probe"] = "probe"
     models: list[str] = Field(description="Run folders; each model was tested on its own test set.")
     task: str
     data: str

@@ -1,0 +1,315 @@
+"""Explains, makes audible, listens and measures; what is done is kept, so the same command goes on."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+import torch
+
+import xaudio
+from xaudio import Classifier, DataError, Evaluation, Explanation, ModelError, PluginError
+from xaudio.types import Dataset, FloatArray, IntArray
+
+from .measures import MEASURES, artefact_measures, evidence_measures
+from .report import table_text, write_report
+from .results import Example, Model, Results
+from .table import CONTROLS, cells_of, columns, overall
+
+LEVEL = 0.95
+DOMAINS = ("waveform", "time-frequency")
+NORMALISATIONS = ("maximum", "percentile,percentile=99", "soft,top=0.05", "top,top=0.05")
+SMOOTHINGS = ("", "smooth_ms=20,smooth_hz=80", "smooth_ms=60,smooth_hz=240")
+
+Values = dict[str, list[float | None]]
+"""Of each measure, one value per recording; None where it cannot be measured."""
+
+
+@dataclass(frozen=True)
+class Choices:
+    """The options of `xaudio_bench_audible.audible`."""
+
+    models: tuple[str, ...]
+    datasets: str
+    data: tuple[Path, ...]
+    explainers: str
+    renderers: str
+    recordings: int
+    examples: int
+    device: str
+    seed: int
+
+
+class AudibleBenchmark:
+    """See `xaudio_bench_audible.audible`.
+
+    Raises
+    ------
+    PluginError
+        If a number, an explainer or a setting of the renderer does not fit.
+    """
+
+    def __init__(self, choices: Choices) -> None:
+        self.choices = choices
+        for option, least in {"recordings": 1, "examples": 0, "seed": 0}.items():
+            if getattr(choices, option) < least:
+                raise PluginError(f"--{option} {getattr(choices, option)} must be {least} or more.")
+        self.explainers = tuple(dict.fromkeys((*xaudio.split_specs(choices.explainers), *CONTROLS)))
+        for spec in self.explainers:
+            name, options = xaudio.parse_spec(spec)
+            xaudio.create("explainer", name, **options)
+        self.renderers = tuple(dict.fromkeys(xaudio.split_specs(choices.renderers))) or all_settings()
+        self.made = {spec: _renderer(spec) for spec in self.renderers}
+        self.datasets = _for_each("--datasets", xaudio.split_specs(choices.datasets), len(choices.models))
+        self.data = _for_each("--data", choices.data, len(choices.models))
+
+    def __call__(self, folder: Path) -> None:
+        """Run, or continue, in a folder.
+
+        Raises
+        ------
+        XaudioError
+            If a model or its data cannot be used, there are fewer than 8 recordings, or the folder belongs to a run of
+            other settings.
+        """
+        choices = self.choices
+        if not choices.models:
+            raise PluginError("The benchmark of sounds needs trained models: give their run folders with --models.")
+        classifiers = [xaudio.load_model(path, choices.device) for path in choices.models]
+        found = [
+            xaudio.held_out(classifier, dataset, data, seed=choices.seed)
+            for classifier, dataset, data in zip(classifiers, self.datasets, self.data, strict=True)
+        ]
+        settings = {
+            "models": {path: xaudio.weights_digest(Path(path)) for path in choices.models},
+            "data": [dataset.fingerprint() for dataset, _ in found],
+            "explainers": list(self.explainers),
+            "renderers": list(self.renderers),
+            "recordings": choices.recordings,
+            "seed": choices.seed,
+            "device": classifiers[0].device.type,
+        }
+        xaudio.refuse_other_settings(folder, settings)
+        xaudio.write_run(folder, settings=settings, data=[dataset.title for dataset, _ in found])
+        values: list[dict[tuple[str, str], Values]] = []
+        models = []
+        for number, (path, classifier, tested) in enumerate(zip(choices.models, classifiers, found, strict=True)):
+            model, measured = self._model(path, classifier, *tested, folder, folder / f"model{number}")
+            models.append(model)
+            values.append(measured)
+        results = Results(
+            level=LEVEL,
+            explainers=list(self.explainers),
+            renderers=list(self.renderers),
+            measures=columns(),
+            overall=overall(values, self.explainers, self.renderers, choices.seed),
+            models=models,
+        )
+        xaudio.write_json(folder / "results.json", results.model_dump())
+        print(table_text(results))
+        print(f"Report: {self.report(folder)}")
+
+    def report(self, folder: Path) -> Path:
+        """Write ``report.html`` anew from what the folder holds."""
+        return write_report(folder)
+
+    def _model(
+        self, path: str, classifier: Classifier, dataset: Dataset, indices: IntArray, whole: Path, folder: Path
+    ) -> tuple[Model, dict[tuple[str, str], Values]]:
+        name = "/".join(Path(path).parts[-2:])
+        evaluation = xaudio.evaluate(
+            classifier,
+            dataset,
+            indices,
+            explainers=self.explainers,
+            metrics=(),
+            folder=folder,
+            recordings=self.choices.recordings,
+            seed=self.choices.seed,
+            title=f"{name}: explaining",
+        )
+        refused = {spec: reason for (spec, _), reason in evaluation.refused.items()}
+        able = [spec for spec in self.explainers if spec not in refused]
+        values: dict[tuple[str, str], Values] = {}
+        with xaudio.progress(f"{name}: listening", len(able) * len(self.renderers)) as advance:
+            for explainer, renderer in product(able, self.renderers):
+                values[explainer, renderer] = self._measured(classifier, dataset, evaluation, explainer, renderer, folder)
+                advance(1, f"{explainer}, {renderer}")
+        model = Model(
+            name=name,
+            run=path,
+            task=classifier.task,
+            data=dataset.title,
+            indices=evaluation.indices.tolist(),
+            accuracy=evaluation.accuracy,
+            refused=refused,
+            cells=cells_of(values, self.choices.seed),
+            examples=list(self._examples(evaluation, able[0], whole, folder)),
+        )
+        return model, values
+
+    def _measured(
+        self, classifier: Classifier, dataset: Dataset, evaluation: Evaluation, explainer: str, renderer: str, folder: Path
+    ) -> Values:
+        """The values of all recordings, measured or read from what an earlier run left."""
+        number = f"{self.explainers.index(explainer):02d}-{self.renderers.index(renderer):02d}"
+        path = folder / "sounds" / f"{number}.json"
+        kept = _read(path, explainer, renderer, len(evaluation.indices))
+        if kept is not None:
+            return kept
+        explanations = [evaluation.explanation(explainer, int(index)) for index in evaluation.indices]
+        evidence = evidence_of(dataset, evaluation.indices, explanations)
+        values = measured(classifier, explanations, evidence, self.made[renderer])
+        xaudio.write_json(path, {"explainer": explainer, "renderer": renderer, "values": values})
+        return values
+
+    def _examples(self, evaluation: Evaluation, explainer: str, whole: Path, folder: Path) -> Iterator[Example]:
+        """Recordings to hear through every setting: rightly predicted ones, if there are any."""
+        right = evaluation.indices[evaluation.labels == evaluation.predicted]
+        among = right if len(right) else evaluation.indices
+        count = min(self.choices.examples, len(among))
+        for index in among[np.linspace(0, len(among) - 1, count).round().astype(int)]:
+            item = evaluation.explanation(explainer, int(index))
+            sounds: dict[str, str] = {}
+            original = ""
+            for number, renderer in enumerate(self.renderers):
+                target = folder / "examples" / str(index) / f"{number:02d}"
+                target.mkdir(parents=True, exist_ok=True)
+                name, options = xaudio.parse_spec(renderer)
+                paths = xaudio.create("renderer", name, **{**options, "format": "flac", "parts": "original+positive"})(
+                    item, target
+                )
+                original, sounds[renderer] = (str(path.relative_to(whole)) for path in paths[:2])
+            yield Example(title=f"{Path(item.clip.source).name}: {item.outcome}; {explainer}", original=original, sounds=sounds)
+
+
+def all_settings() -> tuple[str, ...]:
+    """Every combination of domain, normalisation and smoothing, as the renderer takes them."""
+    found = []
+    for domain, normalisation, smoothing in product(DOMAINS, NORMALISATIONS, SMOOTHINGS):
+        spec = f"audible:domain={domain},normalisation={normalisation}"
+        found.append(f"{spec},{smoothing}" if smoothing else spec)
+    return tuple(found)
+
+
+def measured(
+    classifier: Classifier, explanations: Sequence[Explanation], evidence: Sequence[FloatArray | None], renderer: Any
+) -> Values:
+    """All measures of the sounds of explanations.
+
+    Parameters
+    ----------
+    classifier : Classifier
+    explanations : sequence of Explanation
+    evidence : sequence of ndarray or None
+        The sound of the evidence in each recording, (samples,), where it is known.
+    renderer : callable
+        Of this benchmark: writes "positive.wav" and "complement.wav" as long as the explained recording, and has
+        ``masked``.
+    """
+    positives, complements = [], []
+    rows: list[dict[str, float]] = []
+    with TemporaryDirectory() as folder:
+        for item, known in zip(explanations, evidence, strict=True):
+            renderer(item, Path(folder))
+            positive, complement = (
+                xaudio.read_audio(Path(folder, f"{name}.wav")).waveform for name in ("positive", "complement")
+            )
+            recording = item.clip.waveform.astype(np.float64)
+            if len(positive) != len(recording):
+                raise PluginError(
+                    f"The sounds of {item.clip.source} have another length than the recording; leave out slow and rate."
+                )
+            row = artefact_measures(positive.astype(np.float64), recording, item.clip.sample_rate)
+            if known is not None and item.label == item.predicted:
+                rest = recording - known
+                kept = renderer.masked(item, np.stack([known, rest]))["positive"]
+                row |= evidence_measures(kept[0], known, kept[1], rest)
+            rows.append(row)
+            positives.append(positive)
+            complements.append(complement)
+    predicted = np.array([item.predicted for item in explanations])
+    values: Values = {
+        name: [_number(row.get(name, float("nan"))) for row in rows] for name in MEASURES if not name.startswith("fid_")
+    }
+    for name, sounds in (("fid_in", positives), ("fid_out", complements)):
+        values[name] = [float(hit) for hit in recognised(classifier, np.stack(sounds)) == predicted]
+    return values
+
+
+def recognised(classifier: Classifier, waveforms: FloatArray) -> IntArray:
+    """The classes that a model names for waveforms (recordings, samples), as they are."""
+
+    def logits(batch: torch.Tensor) -> torch.Tensor:
+        return classifier.logits(classifier.features(batch.to(classifier.device))).cpu()
+
+    with torch.no_grad(), xaudio.evaluation_mode(classifier.network):
+        found = xaudio.in_batches(logits, torch.from_numpy(waveforms), size=32)
+    return np.asarray(found.argmax(1).numpy())
+
+
+def evidence_of(dataset: Dataset, indices: IntArray, explanations: Sequence[Explanation]) -> list[FloatArray | None]:
+    """The sound of the evidence in each explained recording, where the data set knows it and it is not silent.
+
+    Raises
+    ------
+    DataError
+        If the model hears the recordings at another rate or in part, so that their evidence is not that of what it hears.
+    """
+    source = getattr(dataset, "evidence", None)
+    found: list[FloatArray | None] = []
+    for index, item in zip(indices, explanations, strict=True):
+        if source is None:
+            found.append(None)
+            continue
+        sound = np.asarray(source(int(index)), dtype=np.float64)
+        placed, rate = item.provenance["placement"], item.provenance["original_sample_rate"]
+        if rate != item.clip.sample_rate or placed["samples"] != len(sound):
+            raise DataError(
+                f"{item.clip.source}: it is heard at {item.clip.sample_rate} Hz, {placed['samples']} samples of it, but "
+                f"its evidence is known at {rate} Hz in all {len(sound)}; take a model that reads the data set as it is."
+            )
+        whole = np.zeros(len(item.clip.waveform))
+        whole[placed["offset"] : placed["offset"] + len(sound)] = sound
+        found.append(whole if whole.any() else None)
+    return found
+
+
+def _renderer(spec: str) -> Any:
+    name, options = xaudio.parse_spec(spec)
+    if name != "audible":
+        raise PluginError(
+            f"--renderers names {name!r}; expected settings of the renderer audible, as in audible:domain=waveform."
+        )
+    refused = {"parts", "format", "extras"} & set(options)
+    if refused:
+        raise PluginError(f"--renderers sets {min(refused)} in {spec!r}; this benchmark chooses the files itself.")
+    return xaudio.create("renderer", name, **{**options, "parts": "positive+complement", "format": "wav"})
+
+
+def _for_each(option: str, given: Sequence[Any], count: int) -> list[Any]:
+    """One value for each model, from none, one for all or one for each."""
+    if len(given) not in (0, 1, count):
+        raise PluginError(f"{option} names {len(given)} for {count} models; give one for all, or one for each.")
+    return list(given) if len(given) == count else [given[0] if given else None] * count
+
+
+def _read(path: Path, explainer: str, renderer: str, recordings: int) -> Values | None:
+    """Values that an earlier run left, or None if there are none or they are damaged."""
+    try:
+        content: Mapping[str, Any] = xaudio.read_json(path)
+        values: Values = content["values"]
+        whole = all(len(values[name]) == recordings for name in MEASURES)
+        return values if whole and (content["explainer"], content["renderer"]) == (explainer, renderer) else None
+    except (ModelError, KeyError, TypeError, json.JSONDecodeError):
+        return None
+
+
+def _number(value: float) -> float | None:
+    return float(value) if np.isfinite(value) else None

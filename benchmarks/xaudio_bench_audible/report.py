@@ -1,0 +1,64 @@
+"""The table in a terminal, and on one page that needs nothing else."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import xaudio
+
+from .results import Cell, Model, Results, Score
+from .table import CONTROLS
+
+
+def write_report(folder: Path) -> Path:
+    """Write ``report.html`` from what the folder holds.
+
+    Raises
+    ------
+    ModelError
+        If a file is missing, damaged or of another version.
+    """
+    results = xaudio.read_results(folder / "results.json", Results)
+    models = [{"model": model, "tables": tables(model, results)} for model in results.models]
+    return xaudio.write_page(folder, __package__, results=results, models=models, controls=CONTROLS)
+
+
+def tables(model: Model, results: Results) -> list[dict[str, Any]]:
+    """For each measure that the model has, its settings by its explainers."""
+    cells: dict[tuple[str, str], Cell] = {(cell.explainer, cell.renderer): cell for cell in model.cells}
+    found = []
+    for measure in results.measures:
+        rows = [
+            [
+                cells[explainer, renderer].scores[measure.name]
+                for explainer in results.explainers
+                if explainer not in model.refused
+            ]
+            for renderer in results.renderers
+        ]
+        if any(score.mean is not None for row in rows for score in row):
+            found.append({"measure": measure, "rows": list(zip(results.renderers, rows, strict=True))})
+    return found
+
+
+def table_text(results: Results) -> str:
+    """The settings over all models and explainers, aligned: mean, interval and rank by each measure."""
+    shown = [column for column in results.measures if any(row.scores[column.name].mean is not None for row in results.overall)]
+    arrows = {"higher": " ^", "lower": " v", "none": ""}
+    rows = [["setting", *(f"{column.name}{arrows[column.better]}" for column in shown)]]
+    for row in results.overall:
+        cells = [_cell(row.scores[column.name], row.ranks[column.name]) for column in shown]
+        rows.append([row.renderer.removeprefix("audible:"), *cells])
+    widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    missing = [
+        f"{model.name}: {name} is not measured: {reason}" for model in results.models for name, reason in model.refused.items()
+    ]
+    return "\n".join([*lines, *missing])
+
+
+def _cell(score: Score, rank: int | None) -> str:
+    if score.mean is None:
+        return "not measured"
+    return f"{score.mean:.3g} [{score.low:.3g}, {score.high:.3g}]" + ("" if rank is None else f" {rank}")

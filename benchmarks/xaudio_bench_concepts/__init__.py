@@ -1,0 +1,55 @@
+"""Concepts held against the truth, where it is known what a channel can answer to."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from xaudio import hookimpl
+
+
+def concepts(
+    *,
+    models: tuple[str, ...] = (),
+    explainers: tuple[str, ...] = ("lrp",),
+    layer: str | None = None,
+    dataset: str | None = None,
+    recordings: int = 48,
+    top: int = 8,
+    references: int = 6,
+    draws: int = 20,
+    device: str = "auto",
+    seed: int = 0,
+) -> Any:
+    """Check channels, their references and their heat maps on the tasks carriers and slot of the data set ``truth``.
+
+    Parameters
+    ----------
+    models : paths
+        Run folders of models trained on one of these tasks, separated by commas.
+    explainers : names
+        Explainers that can tell what flows through a channel, separated by commas.
+    layer : str or None
+        By default the last convolution.
+    dataset : str or None
+        Data set, with options; by default the one of the training.
+    recordings : int
+        Rightly predicted test recordings whose heat maps are measured; references are taken from all of the test.
+    top : int
+        Channels of each class that count as carrying its prediction.
+    references : int
+        Of each channel.
+    draws : int
+        Sets of other channels that are switched off.
+    device : str
+        auto, cpu, cuda, cuda:N or mps.
+    seed : int
+        Of these draws.
+    """
+    from .benchmark import ConceptTruth
+
+    return ConceptTruth(models, explainers, layer, dataset, recordings, top, references, draws, device, seed)
+
+
+@hookimpl
+def xaudio_benchmarks() -> Mapping[str, Any]:
+    """Offer the check."""
+    return {"concepts": concepts}

@@ -1,0 +1,116 @@
+"""What the page says in words: for those who do not see the picture, and for all who ask where it comes from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from xaudio import Explanation
+
+
+def quoted(explanation: Explanation) -> str:
+    """What is explained, with names in quotes: "'9'", or "'9' rather than '3'"."""
+    target, other = explanation.classes[explanation.target], explanation.contrast_class
+    return f"{target!r}" if other is None else f"{target!r} rather than {other!r}"
+
+
+def part_labels(explanation: Explanation) -> dict[str, str]:
+    """What each part of the sound is."""
+    return {
+        "original": "The recording",
+        "positive": f"What speaks for {quoted(explanation)}",
+        "negative": f"What speaks against {quoted(explanation)}",
+        "complement": "The rest: what the explanation leaves out",
+    }
+
+
+def recording_name(explanation: Explanation) -> str:
+    """The name of the recording's file, or what else is known of where it comes from."""
+    return Path(explanation.clip.source).name or explanation.clip.source
+
+
+def view_name(explanation: Explanation) -> str:
+    """The domain of the relevance, with the options of a view."""
+    view = explanation.provenance.get("view") or {}
+    options = ", ".join(f"{key} {value}" for key, value in (view.get("options") or {}).items())
+    name = str(view.get("name") or explanation.domain or " × ".join(axis.name for axis in explanation.axes))
+    return f"{name} ({options})" if options else name
+
+
+def model_name(explanation: Explanation) -> str:
+    """The model: its run folder's name where it has one, else its plugin's."""
+    model = explanation.provenance.get("model") or {}
+    run = model.get("run")
+    return Path(str(run)).name if run else str(model.get("name") or "")
+
+
+def relevance_in_words(explanation: Explanation) -> str:
+    """What the picture shows: the shares of both signs and the place of the strongest cell."""
+    magnitude = np.abs(explanation.relevance.astype(np.float64))
+    if not magnitude.any():
+        return "There is no relevance: it is zero everywhere."
+    share = magnitude[explanation.relevance > 0].sum() / magnitude.sum()
+    _, *place = np.unravel_index(int(magnitude.argmax()), magnitude.shape)
+    where = ", ".join(
+        f"{axis.name} {axis.centres[cell]:.4g} {axis.unit}" for axis, cell in zip(explanation.axes, place, strict=True)
+    )
+    channels = len(explanation.relevance)
+    summed = f" The picture shows the sum of the relevance over {channels} channels." if channels > 1 else ""
+    return (
+        f"{share:.0%} of the relevance speaks for {quoted(explanation)}, {1 - share:.0%} against it; "
+        f"it is strongest at {where}.{summed}"
+    )
+
+
+def remark(facts: Mapping[str, Any]) -> str:
+    """Share of relevance and gain of a sound, as far as they are known."""
+    share, gain = facts.get("share_of_relevance"), facts.get("gain_db")
+    parts = [] if share is None else [f"{share:.0%} of the relevance"]
+    return ", ".join(parts + ([f"played at {gain:+.1f} dB"] if gain else []))
+
+
+def class_rows(explanation: Explanation) -> list[dict[str, Any]]:
+    """Probability, logit and roles of each class."""
+    contrasted = explanation.contrast_class
+    roles = {"predicted": explanation.predicted, "explained": explanation.target, "truth": explanation.label}
+    if contrasted in explanation.classes:
+        roles["contrasted"] = explanation.classes.index(contrasted)
+    return [
+        {
+            "name": name,
+            "probability": float(explanation.probabilities[index]),
+            "logit": float(explanation.logits[index]),
+            "roles": ", ".join(role for role, held in roles.items() if held == index),
+        }
+        for index, name in enumerate(explanation.classes)
+    ]
+
+
+def provenance_rows(explanation: Explanation) -> list[tuple[str, str]]:
+    """Where the explanation comes from: the recording, then everything in its provenance that is not empty."""
+    clip = explanation.clip
+    rows = [
+        ("recording", clip.source),
+        ("speaker", clip.speaker or ""),
+        ("sound", f"{clip.duration:g} s at {clip.sample_rate} Hz"),
+    ]
+    rows += [(str(key).replace("_", " "), in_words(value)) for key, value in explanation.provenance.items() if value is not None]
+    return [(key, value) for key, value in rows if value]
+
+
+def in_words(value: Any) -> str:
+    """A JSON value on one line; a plugin's name and options as ``name (option: value, ...)``."""
+    if isinstance(value, Mapping):
+        parts = {key: part for key, part in value.items() if key not in ("name", "options", "given")}
+        parts.update(value.get("options") or {})
+        inside = ", ".join(f"{key.replace('_', ' ')}: {in_words(part)}" for key, part in parts.items())
+        name = value.get("name", "")
+        return f"{name} ({inside})" if name and inside else str(name or inside)
+    if isinstance(value, list | tuple):
+        return ", ".join(in_words(part) for part in value)
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    return "none" if value is None else str(value)

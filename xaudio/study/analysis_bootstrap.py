@@ -1,0 +1,117 @@
+"""Intervals over participants and recordings at once: both are drawn anew, so that a result is said about others of each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..statistics import LEAST, LEVEL
+from .analysis_table import Floats, Indices, Table
+
+DRAWS = 2000
+"""Of the bootstrap."""
+
+DEFINED = 0.5
+"""Least share of draws in which a measure has a value, for an interval: a class that a draw lacks has none."""
+
+
+class Weights(NamedTuple):
+    """How often each participant (draws, participants) and each recording (draws, recordings) was drawn."""
+
+    participants: Floats
+    recordings: Floats
+
+    def of(self, participant: Indices, recording: Indices) -> Iterator[Floats]:
+        """For each draw how often each answer counts, shape (answers,)."""
+        for people, sounds in zip(self.participants, self.recordings, strict=True):
+            yield people[participant] * sounds[recording]
+
+
+def crossed_draws(
+    participants: int, strata: NDArray[np.int64], *, draws: int = DRAWS, seed: int = 0, least: int = LEAST
+) -> Weights | None:
+    """Draw participants and recordings with replacement, independently: the pigeonhole bootstrap (Owen 2007).
+
+    It is somewhat conservative: the noise of a single answer is counted up to three times.
+
+    Parameters
+    ----------
+    participants : int
+    strata : ndarray of int, shape (recordings,)
+        Recordings are drawn within each stratum (rightly and wrongly predicted ones), as many as there were.
+    draws, seed : int
+    least : int
+        Of fewer participants, or fewer recordings in a stratum, all are kept: the bootstrap of so few is far too narrow.
+
+    Returns
+    -------
+    Weights or None
+        None if nothing can be drawn anew.
+    """
+    if not drawn_anew(participants, strata, least):
+        return None
+    rng = np.random.default_rng(seed)
+    people = _counts(rng, participants, draws, least)
+    sounds = np.ones((draws, len(strata)))
+    for stratum in np.unique(strata):
+        chosen = np.flatnonzero(strata == stratum)
+        sounds[:, chosen] = _counts(rng, len(chosen), draws, least)
+    return Weights(people, sounds)
+
+
+def drawn_anew(participants: int, strata: NDArray[np.int64], least: int = LEAST) -> list[str]:
+    """What there is enough of to be drawn: "participants", and "recordings" (of each stratum)."""
+    enough = np.unique(strata, return_counts=True)[1].min() >= least
+    return ["participants"] * (participants >= least) + ["recordings"] * bool(enough)
+
+
+def strata_of(table: Table) -> Indices:
+    """1 for rightly and 0 for wrongly predicted recordings, shape (recordings,)."""
+    strata: Indices = np.zeros(len(table.recordings), np.int64)
+    strata[table.recording] = table.right
+    return strata
+
+
+def drawn_tables(table: Table, weights: Weights) -> Floats:
+    """Counts of predictions and answers in each draw.
+
+    Returns
+    -------
+    ndarray, shape (draws, conditions, 2, classes, classes)
+        The third axis is wrongly and rightly predicted recordings.
+    """
+    classes, conditions = len(table.classes), len(table.conditions)
+    cells = ((table.condition * 2 + table.right) * classes + table.predicted) * classes + table.answered
+    size = conditions * 2 * classes * classes
+    counted = [np.bincount(cells, weight, size) for weight in weights.of(table.participant, table.recording)]
+    return np.array(counted).reshape(-1, conditions, 2, classes, classes)
+
+
+def drawn_means(table: Table, values: Floats, weights: Weights) -> Floats:
+    """Mean of one value per answer in each draw, of each condition, for wrong, right and all: (draws, conditions, 3)."""
+    size = len(table.conditions) * 2
+    cells = table.condition * 2 + table.right
+    drawn = list(weights.of(table.participant, table.recording))
+    sums = np.array([np.bincount(cells, weight * values, size) for weight in drawn]).reshape(len(drawn), -1, 2)
+    counts = np.array([np.bincount(cells, weight, size) for weight in drawn]).reshape(len(drawn), -1, 2)
+    sums = np.concatenate([sums, sums.sum(-1, keepdims=True)], -1)
+    counts = np.concatenate([counts, counts.sum(-1, keepdims=True)], -1)
+    return np.where(counts > 0, sums / np.where(counts > 0, counts, 1), np.nan)
+
+
+def bounds(values: Floats, level: float = LEVEL) -> tuple[float, float] | None:
+    """Percentile interval of drawn values (draws,); None if they are nearly all undefined or were not drawn."""
+    known = values[np.isfinite(values)]
+    if len(known) < DEFINED * len(values) or not len(known):
+        return None
+    low, high = np.quantile(known, [(1 - level) / 2, (1 + level) / 2])
+    return float(low), float(high)
+
+
+def _counts(rng: np.random.Generator, count: int, draws: int, least: int) -> Floats:
+    if count < least:
+        return np.ones((draws, count))
+    return rng.multinomial(count, np.full(count, 1 / count), size=draws).astype(np.float64)

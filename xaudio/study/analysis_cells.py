@@ -1,0 +1,181 @@
+"""Each condition, in each group of recordings: measures with their intervals, times and agreement."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from . import measures
+from .analysis_bootstrap import Weights, bounds, drawn_means, drawn_tables
+from .analysis_results import Cell, ClassMeasures, Estimate, Measure, WithoutExclusions
+from .analysis_table import GROUPS, Floats, Indices, Table
+
+
+class Drawn:
+    """Measures in each draw of the bootstrap, computed once for all conditions and groups.
+
+    Parameters
+    ----------
+    table : Table
+    weights : Weights or None
+        None where nothing can be drawn, so that there are no intervals.
+
+    Attributes
+    ----------
+    counts : ndarray, shape (draws, conditions, 3, classes, classes)
+        The third axis is that of `GROUPS`.
+    pooled : Pooled
+        Each (draws, conditions, 3).
+    """
+
+    def __init__(self, table: Table, weights: Weights | None) -> None:
+        parts = (
+            np.empty((0, len(table.conditions), 2, len(table.classes), len(table.classes)))
+            if weights is None
+            else drawn_tables(table, weights)
+        )
+        self.counts = np.concatenate([parts, parts.sum(2, keepdims=True)], 2)
+        self.pooled = measures.pooled(self.counts)
+        logarithms = np.log(np.maximum(table.milliseconds, 1))
+        empty = np.empty((0, len(table.conditions), len(GROUPS)))
+        self.log_times = empty if weights is None else drawn_means(table, logarithms, weights)
+
+
+def cells_of(table: Table, drawn: Drawn) -> list[Cell]:
+    """All conditions and groups that have answers."""
+    found = []
+    for number, _ in enumerate(table.conditions):
+        for place, group in enumerate(GROUPS):
+            rows = np.flatnonzero((table.condition == number) & table.group(group))
+            if len(rows):
+                found.append(_cell(table, drawn, number, place, rows))
+    return found
+
+
+def _cell(table: Table, drawn: Drawn, number: int, place: int, rows: Indices) -> Cell:
+    condition, classes = table.conditions[number], len(table.classes)
+    counts = measures.confusion(table.predicted[rows], table.answered[rows], classes)
+    draws = drawn.counts[:, number, place]
+    accuracy = estimate(float(measures.accuracy(counts)), measures.accuracy(draws))
+    truth = table.truth[rows]
+    votes = votes_of(table.recording[rows], table.answered[rows], classes)
+    time = measures.geometric_mean(table.milliseconds[rows])
+    times = np.exp(drawn.log_times[:, number, place])
+    return Cell(
+        condition=condition.name,
+        mode=condition.mode,
+        explainer=condition.explainer,
+        group=GROUPS[place],
+        answers=len(rows),
+        participants=len(np.unique(table.participant[rows])),
+        recordings=len(np.unique(table.recording[rows])),
+        accuracy=accuracy,
+        chance=1 / classes,
+        commonest=float(counts.sum(1).max() / counts.sum()),
+        above_chance=None if accuracy.low is None else accuracy.low > 1 / classes,
+        truth=float((truth == table.answered[rows]).mean()) if (truth >= 0).all() else None,
+        informedness=_measure(table, counts, drawn, number, place, "informedness"),
+        markedness=_measure(table, counts, drawn, number, place, "markedness"),
+        classes=_classes(table, counts, draws, rows),
+        median_ms=float(np.median(table.milliseconds[rows])),
+        geometric_mean_ms=estimate(time, times),
+        plays=float(table.plays[rows].mean()),
+        fleiss_kappa=number_or_none(measures.fleiss_kappa(votes)),
+        krippendorff_alpha=number_or_none(measures.krippendorff_alpha(votes)),
+        confusion=counts.astype(int).tolist(),
+    )
+
+
+def _measure(table: Table, counts: Floats, drawn: Drawn, number: int, place: int, name: str) -> Measure:
+    of_classes, pooled = getattr(measures, name)(counts), measures.pooled(counts)._asdict()
+    found = {
+        kind: optional_estimate(float(pooled[f"{name}_{kind}"]), getattr(drawn.pooled, f"{name}_{kind}")[:, number, place])
+        for kind in ("macro", "weighted")
+    }
+    left_out = [name for name, value in zip(table.classes, of_classes, strict=True) if not np.isfinite(value)]
+    return Measure(macro=found["macro"], weighted=found["weighted"], left_out=left_out)
+
+
+def _classes(table: Table, counts: Floats, draws: Floats, rows: Indices) -> list[ClassMeasures]:
+    informed, marked = measures.informedness(counts), measures.markedness(counts)
+    informed_draws, marked_draws = measures.informedness(draws), measures.markedness(draws)
+    recordings, predicted = table.recording[rows], table.predicted[rows]
+    return [
+        ClassMeasures(
+            name=name,
+            recordings=len(np.unique(recordings[predicted == index])),
+            predicted=int(counts[index].sum()),
+            answered=int(counts[:, index].sum()),
+            right=int(counts[index, index]),
+            informedness=optional_estimate(float(informed[index]), informed_draws[:, index]),
+            markedness=optional_estimate(float(marked[index]), marked_draws[:, index]),
+            undefined=_undefined(counts, index),
+        )
+        for index, name in enumerate(table.classes)
+    ]
+
+
+def _undefined(counts: Floats, index: int) -> str:
+    total = counts.sum()
+    reasons = {
+        "never predicted by the model": counts[index].sum() == 0,
+        "always predicted by the model": counts[index].sum() == total,
+        "never answered": counts[:, index].sum() == 0,
+        "always answered": counts[:, index].sum() == total,
+    }
+    return ", ".join(reason for reason, holds in reasons.items() if holds)
+
+
+def votes_of(unit: Indices, answered: Indices, values: int) -> Floats:
+    """How often each answer was given to each unit, shape (units, values)."""
+    units = np.unique(unit, return_inverse=True)[1]
+    counted = np.bincount(units * values + answered, minlength=(units.max() + 1) * values)
+    return counted.reshape(-1, values).astype(np.float64)
+
+
+def estimate(value: float, draws: Floats) -> Estimate:
+    """A value with the interval of its draws (draws,), if there is one."""
+    found = bounds(draws)
+    if found is None:
+        return Estimate(value=value)
+    return Estimate(value=value, low=found[0], high=found[1])
+
+
+def optional_estimate(value: float, draws: Floats) -> Estimate | None:
+    """As `estimate`, or None if the value is undefined."""
+    return estimate(value, draws) if np.isfinite(value) else None
+
+
+def number_or_none(value: float) -> float | None:
+    """None for NaN, which JSON does not know."""
+    return value if np.isfinite(value) else None
+
+
+def plain_cells(table: Table) -> list[WithoutExclusions]:
+    """The main measures of each condition and group, without intervals."""
+    found = []
+    for number, condition in enumerate(table.conditions):
+        for group in GROUPS:
+            rows = np.flatnonzero((table.condition == number) & table.group(group))
+            if not len(rows):
+                continue
+            counts = measures.confusion(table.predicted[rows], table.answered[rows], len(table.classes))
+            pooled = measures.pooled(counts)
+            found.append(
+                WithoutExclusions(
+                    condition=condition.name,
+                    group=group,
+                    participants=len(np.unique(table.participant[rows])),
+                    answers=len(rows),
+                    accuracy=float(measures.accuracy(counts)),
+                    informedness_macro=number_or_none(float(pooled.informedness_macro)),
+                    markedness_macro=number_or_none(float(pooled.markedness_macro)),
+                )
+            )
+    return found
+
+
+def names_of(cells: Sequence[Cell]) -> list[str]:
+    """The conditions in their order."""
+    return list(dict.fromkeys(cell.condition for cell in cells))

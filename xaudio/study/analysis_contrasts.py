@@ -1,0 +1,127 @@
+"""Conditions compared with each other: the mixed-effects test, and differences of informedness."""
+
+from __future__ import annotations
+
+from itertools import combinations
+
+import numpy as np
+
+from ..terminal import progress
+from . import measures
+from .analysis_cells import Drawn, optional_estimate
+from .analysis_mixed import Fit, holm, paired_fit, unpaired_fit
+from .analysis_results import Contrast, Estimate, Group, Test
+from .analysis_table import GROUPS, Floats, Table
+
+LEAST_PAIRS = 2
+"""Participants, and recordings, of a test; of fewer there is no variance."""
+
+
+def contrasts_of(table: Table, drawn: Drawn) -> list[Contrast]:
+    """All pairs of conditions in each group, with the chances corrected for all pairs of the group."""
+    pairs = list(combinations(range(len(table.conditions)), 2))
+    found: list[Contrast] = []
+    with progress("Comparing", len(pairs) * len(GROUPS)) as advance:
+        for place, group in enumerate(GROUPS):
+            fits: list[tuple[int, int, tuple[Fit, dict[str, int]] | str]] = []
+            for first, second in pairs:
+                if _answered(table, first, group) and _answered(table, second, group):
+                    fits.append((first, second, _tested(table, first, second, group)))
+                advance()
+            chances = [outcome[0].test()[1] for _, _, outcome in fits if not isinstance(outcome, str)]
+            corrected = iter(holm(chances))
+            found += [
+                _contrast(table, drawn, (first, second, place), outcome, 1.0 if isinstance(outcome, str) else next(corrected))
+                for first, second, outcome in fits
+            ]
+    return found
+
+
+def differences(table: Table, first: int, second: int, group: Group) -> Floats:
+    """First less second condition of each participant and recording (participants, recordings); NaN without both answers."""
+    shape = (len(table.participants), len(table.recordings))
+    sides = []
+    for condition in (first, second):
+        rows = (table.condition == condition) & table.group(group)
+        side = np.full(shape, np.nan)
+        side[table.participant[rows], table.recording[rows]] = table.correct[rows]
+        sides.append(side)
+    difference: Floats = sides[0] - sides[1]
+    return difference
+
+
+def _answered(table: Table, condition: int, group: Group) -> bool:
+    return bool(((table.condition == condition) & table.group(group)).any())
+
+
+def _tested(table: Table, first: int, second: int, group: Group) -> tuple[Fit, dict[str, int]] | str:
+    """The fit and what it rests on, or why there is none."""
+    difference = differences(table, first, second, group)
+    known = np.isfinite(difference)
+    if known.any():
+        people, sounds = int(known.any(1).sum()), int(known.any(0).sum())
+        if reason := _too_few(people, sounds):
+            return reason
+        if np.ptp(difference[known]) == 0:
+            return f"the difference is {difference[known][0]:g} for every participant and recording: there is no variance"
+        return paired_fit(difference), {"pairs": int(known.sum()), "participants": people, "recordings": sounds}
+    rows = np.flatnonzero(np.isin(table.condition, (first, second)) & table.group(group))
+    people, sounds = len(np.unique(table.participant[rows])), len(np.unique(table.recording[rows]))
+    if reason := _too_few(people, sounds):
+        return reason
+    right = table.correct[rows].astype(np.float64)
+    if np.ptp(right) == 0:
+        return f"all answers are {'right' if right[0] else 'wrong'}: there is no variance"
+    is_first = (table.condition[rows] == first).astype(np.int64)
+    fit = unpaired_fit(right, is_first, table.participant[rows], table.recording[rows])
+    return fit, {"pairs": 0, "participants": people, "recordings": sounds}
+
+
+def _too_few(people: int, sounds: int) -> str:
+    if min(people, sounds) < LEAST_PAIRS:
+        return f"{people} participants and {sounds} recordings are too few for a test; expected {LEAST_PAIRS} of each or more"
+    return ""
+
+
+def _contrast(
+    table: Table, drawn: Drawn, which: tuple[int, int, int], outcome: tuple[Fit, dict[str, int]] | str, corrected: float
+) -> Contrast:
+    first, second, place = which
+    return Contrast(
+        first=table.conditions[first].name,
+        second=table.conditions[second].name,
+        group=GROUPS[place],
+        test=None if isinstance(outcome, str) else _test(*outcome, corrected),
+        untested=outcome if isinstance(outcome, str) else "",
+        informedness_macro=_difference(table, drawn, which, "informedness_macro"),
+        informedness_weighted=_difference(table, drawn, which, "informedness_weighted"),
+    )
+
+
+def _test(fit: Fit, basis: dict[str, int], corrected: float) -> Test:
+    low, high = fit.interval()
+    statistic, chance = fit.test()
+    return Test(
+        model=fit.model,
+        difference=Estimate(value=fit.effect, low=low, high=high),
+        standard_error=fit.error,
+        df=fit.df,
+        t=statistic,
+        p=chance,
+        p_holm=corrected,
+        variances=dict(fit.variances),
+        notes=[f"the fit did not converge with the random effect {name!r}, which was dropped" for name in fit.dropped],
+        **basis,
+    )
+
+
+def _difference(table: Table, drawn: Drawn, which: tuple[int, int, int], name: str) -> Estimate | None:
+    """Difference of a pooled measure; the draws are the same for both conditions, so that what they share falls out."""
+    first, second, place = which
+    values = []
+    for number in (first, second):
+        rows = (table.condition == number) & table.group(GROUPS[place])
+        counts = measures.confusion(table.predicted[rows], table.answered[rows], len(table.classes))
+        values.append(float(getattr(measures.pooled(counts), name)))
+    draws = getattr(drawn.pooled, name)
+    return optional_estimate(values[0] - values[1], draws[:, first, place] - draws[:, second, place])

@@ -1,0 +1,107 @@
+"""Which recordings of the test data a study shows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+from ..classifier import Classifier, evaluation_mode
+from ..errors import DataError
+from ..experiment import placed_waveforms
+from ..runs import replaced
+from ..terminal import progress
+from ..types import Dataset, FloatArray, IntArray
+from .settings import Recordings
+
+
+class Choice(NamedTuple):
+    """Chosen recordings: their indices in the data set, and the class that the model predicted."""
+
+    indices: IntArray
+    predicted: IntArray
+
+
+def predictions(classifier: Classifier, dataset: Dataset, indices: IntArray, path: Path) -> FloatArray:
+    """Probabilities (recordings, classes) that the model gives, read from a file if it is there, else written to it."""
+    if path.exists():
+        found = np.loadtxt(path, delimiter=",", ndmin=2)
+        if found.shape == (len(indices), len(classifier.classes)):
+            return found
+    found = np.zeros((len(indices), len(classifier.classes)))
+    place = {int(index): row for row, index in enumerate(indices)}
+    with torch.no_grad(), evaluation_mode(classifier.network), progress("Predicting", len(indices)) as advance:
+        for chosen, waveforms in placed_waveforms(classifier, dataset, indices):
+            values = classifier.logits(classifier.features(waveforms)).double().softmax(1).cpu().numpy()
+            found[[place[int(index)] for index in chosen]] = values
+            advance(len(chosen))
+    with replaced(path) as temporary:
+        np.savetxt(temporary, found, delimiter=",", fmt="%.9g")
+    return found
+
+
+def choose(probabilities: FloatArray, labels: IntArray, wanted: Recordings, seed: int, where: str) -> Choice:
+    """Draw rightly and wrongly predicted recordings.
+
+    Parameters
+    ----------
+    probabilities : ndarray, shape (recordings, classes)
+    labels : ndarray of int, shape (recordings,)
+        -1 where the class is not known; these are left out.
+    wanted : Recordings
+    seed : int
+    where : str
+        How messages name the data.
+
+    Returns
+    -------
+    Choice
+        Positions in ``labels``: first the wrongly predicted ones (and what stands in for them), then the others.
+
+    Raises
+    ------
+    DataError
+        If there are too few, with their number and the next best.
+    """
+    predicted = probabilities.argmax(1)
+    right, wrong = (np.flatnonzero((labels >= 0) & hit) for hit in (predicted == labels, predicted != labels))
+    rng = np.random.default_rng(seed)
+    chosen_wrong = _drawn(wrong, predicted, min(wanted.wrong, len(wrong)), wanted.balance, rng)
+    missing = wanted.wrong - len(chosen_wrong)
+    certainty = probabilities.max(1)
+    least_certain = right[np.argsort(certainty[right], kind="stable")][:missing]
+    if missing and not wanted.fill:
+        raise DataError(_too_few_wrong(where, int((labels >= 0).sum()), len(wrong), wanted, certainty[least_certain]))
+    rest = np.setdiff1d(right, least_certain)
+    if len(rest) < wanted.right or len(least_certain) < missing:
+        raise DataError(
+            f"The model predicted {len(right)} of {(labels >= 0).sum()} recordings of {where} rightly; the study asks for "
+            f"{wanted.right + missing}. Set recordings.right to {max(0, len(right) - missing)} or fewer, or take another model."
+        )
+    chosen = np.concatenate([chosen_wrong, least_certain, _drawn(rest, predicted, wanted.right, wanted.balance, rng)])
+    return Choice(chosen, predicted[chosen])
+
+
+def _too_few_wrong(where: str, total: int, found: int, wanted: Recordings, certainty: FloatArray) -> str:
+    missing = wanted.wrong - found
+    nearest = f" (its certainty there was {certainty.min():.0%} to {certainty.max():.0%})" if len(certainty) else ""
+    return (
+        f"The model predicted {found} of {total} recordings of {where} wrongly; the study asks for {wanted.wrong}. The next best "
+        f"are the {missing} rightly predicted ones of which it was least certain{nearest}: take them with --fill "
+        f"(recordings.fill = true). Or set recordings.wrong = {found}, or take the model of another fold."
+    )
+
+
+def _drawn(indices: IntArray, predicted: IntArray, count: int, balance: str, rng: np.random.Generator) -> IntArray:
+    """So many at random; balanced, the first of each class come before the second of any."""
+    shuffled = rng.permutation(indices)
+    if balance == "predicted":
+        seen: dict[int, int] = {}
+        turn = []
+        for index in shuffled:
+            turn.append(seen.setdefault(int(predicted[index]), 0))
+            seen[int(predicted[index])] += 1
+        shuffled = shuffled[np.argsort(turn, kind="stable")]
+    return np.asarray(shuffled[:count], dtype=np.int64)

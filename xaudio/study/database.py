@@ -1,0 +1,206 @@
+"""What participants answered, in one SQLite file: each answer once, on disk before it is acknowledged."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from ..errors import DataError, OutputError
+
+DATABASE = "answers.sqlite"
+
+WAIT = 10.0
+"""Seconds to wait for another process that writes, such as an export or an invitation beside the server."""
+
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS study (digest TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS participants (
+    participant TEXT PRIMARY KEY NOT NULL,
+    invited TEXT NOT NULL,
+    number INTEGER UNIQUE,
+    language TEXT,
+    enrolled TEXT,
+    form TEXT,
+    level INTEGER NOT NULL DEFAULT 0,
+    shown TEXT,
+    shown_at REAL,
+    finished TEXT,
+    withdrawn INTEGER NOT NULL DEFAULT 0
+);
+CREATE TABLE IF NOT EXISTS checks (
+    participant TEXT NOT NULL REFERENCES participants,
+    item TEXT NOT NULL,
+    position INTEGER NOT NULL CHECK (position >= 0),
+    value TEXT NOT NULL,
+    sent TEXT NOT NULL,
+    answered TEXT NOT NULL,
+    PRIMARY KEY (participant, item),
+    UNIQUE (participant, position)
+);
+CREATE TABLE IF NOT EXISTS answers (
+    participant TEXT NOT NULL REFERENCES participants,
+    item TEXT NOT NULL,
+    position INTEGER NOT NULL CHECK (position >= 0),
+    value TEXT NOT NULL,
+    response_ms REAL NOT NULL CHECK (response_ms >= 0),
+    plays INTEGER NOT NULL CHECK (plays >= 0),
+    sent TEXT NOT NULL,
+    answered TEXT NOT NULL,
+    PRIMARY KEY (participant, item),
+    UNIQUE (participant, position)
+);
+"""
+
+Row = sqlite3.Row
+
+
+class StorageFullError(OutputError):
+    """There is no room left to store something."""
+
+
+class StorageBusyError(OutputError):
+    """Another process held the database for too long."""
+
+
+class Database:
+    """The answers of a study; one connection, which the threads of a process take turns in.
+
+    Parameters
+    ----------
+    folder : Path
+        Of the study.
+    digest : str
+        Of the study's key, so that the answers to one study are never taken for those to another; "" only reads.
+
+    Raises
+    ------
+    DataError
+        If the file holds answers to another study, is damaged, or only reading was asked for and it is not there.
+    StorageFullError, StorageBusyError
+        If it cannot be made.
+    """
+
+    def __init__(self, folder: Path, digest: str = "") -> None:
+        self.path = folder / DATABASE
+        self._lock = threading.RLock()
+        if not digest and not self.path.exists():
+            raise DataError(f"{self.path}: there is no such file, so nobody was invited or answered yet.")
+        with _clear(self.path):
+            self._connection = sqlite3.connect(self.path, timeout=WAIT, isolation_level=None, check_same_thread=False)
+            self._connection.row_factory = sqlite3.Row
+            # FULL: a commit returns when the answer is on the disk, not only on its way. What is deleted is overwritten.
+            for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "secure_delete=ON"):
+                self._connection.execute(f"PRAGMA {pragma}")
+        if digest:
+            self._claim(digest)
+
+    def _claim(self, digest: str) -> None:
+        with _clear(self.path):
+            known = {name for (name,) in self._connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+            if "answers" not in known:
+                self._connection.executescript(f"BEGIN IMMEDIATE; {SCHEMA} COMMIT;")
+            found = self._connection.execute("SELECT digest FROM study").fetchone()
+        if found is None:
+            with self.transaction() as run:
+                run("INSERT INTO study SELECT ? WHERE NOT EXISTS (SELECT 1 FROM study)", digest)
+        elif found["digest"] != digest:
+            raise DataError(f"{self.path}: holds the answers to another study. Build the study into a folder of its own.")
+
+    @contextmanager
+    def transaction(self) -> Iterator[Any]:
+        """Run statements that count together or not at all; yields ``run(statement, *values)``.
+
+        Raises
+        ------
+        StorageFullError, StorageBusyError
+            If nothing was stored because there is no room, or because another process held the database.
+        DataError
+            If the file is damaged.
+        """
+        with self._lock, _clear(self.path):
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield lambda statement, *values: self._connection.execute(statement, values)
+                self._connection.execute("COMMIT")
+            except BaseException:
+                if self._connection.in_transaction:
+                    self._connection.execute("ROLLBACK")
+                raise
+
+    @contextmanager
+    def snapshot(self) -> Iterator[Any]:
+        """Read what held at one moment, while others write; yields ``run(statement, *values)``."""
+        with self._lock, _clear(self.path):
+            self._connection.execute("BEGIN")
+            try:
+                yield lambda statement, *values: self._connection.execute(statement, values)
+            finally:
+                self._connection.execute("ROLLBACK")
+
+    def close(self) -> None:
+        """Close the file."""
+        with self._lock:
+            self._connection.close()
+
+    def invite(self, count: int) -> list[str]:
+        """Random names of so many new participants, who have not begun."""
+        names = [secrets.token_hex(6) for _ in range(count)]
+        with self.transaction() as run:
+            for name in names:
+                run("INSERT INTO participants (participant, invited) VALUES (?, ?)", name, now())
+        return names
+
+    def forget(self, participant: str) -> int:
+        """Delete all that a participant gave, and leave only that there was one; the number of answers deleted.
+
+        Raises
+        ------
+        DataError
+            If there is no such participant.
+        """
+        with self.transaction() as run:
+            if run("SELECT 1 FROM participants WHERE participant = ?", participant).fetchone() is None:
+                raise DataError(f"{self.path}: has no participant {participant!r}. xaudio study status names them all.")
+            run("DELETE FROM checks WHERE participant = ?", participant)
+            deleted = run("DELETE FROM answers WHERE participant = ?", participant).rowcount
+            run(
+                "UPDATE participants SET withdrawn = 1, form = NULL, language = NULL, level = 0, finished = NULL,"
+                " shown = NULL, shown_at = NULL WHERE participant = ?",
+                participant,
+            )
+        with self._lock, _clear(self.path):  # so that nothing of it is left in the journal either
+            self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        return int(deleted)
+
+
+def now() -> str:
+    """The time, ISO 8601 in UTC."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
+
+
+def canonical(content: Any) -> str:
+    """JSON that is the same for the same content."""
+    return json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+
+
+@contextmanager
+def _clear(path: Path) -> Iterator[None]:
+    """What SQLite raises, as one of our own errors."""
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        text = str(error)
+        if "locked" in text or "busy" in text:
+            raise StorageBusyError(f"{path}: another process held it for {WAIT:g} s; nothing was stored. Try again.") from None
+        raise StorageFullError(
+            f"{path}: cannot be written ({text}); nothing was stored. Make room on the disk, then try again."
+        ) from None
+    except sqlite3.DatabaseError as error:
+        raise DataError(f"{path}: cannot be read as a database ({error}). Restore it from a copy.") from None

@@ -63,15 +63,19 @@ def test_explain_writes_picture_sounds_page_and_relevance(run_folder, recording,
 def test_explain_several_recordings_and_explainers(spectrogram_run_folder, recording, tmp_path):
     copy = tmp_path / "other.flac"
     soundfile.write(copy, soundfile.read(recording)[0][:8000], 44100)
-    options = ["--explainer", "random", "--explainer", "amplitude", "--render", "audible", "--json", "--target", "7"]
+    options = ["--explainer", "random", "--explainer", "amplitude", "--render", "audible,html", "--json"]
+    options += ["--target", "7", "--target", "3"]
     done = run("explain", recording, copy, "--model", spectrogram_run_folder, "--out", tmp_path / "out", *options)
     records = json.loads(done.stdout)
-    assert [record["explainer"] for record in records] == ["random"] * 2 + ["amplitude"] * 2
-    assert {record["explained"] for record in records} == {"7"}
+    assert [record["explainer"] for record in records] == ["random"] * 4 + ["amplitude"] * 4
+    assert [record["explained"] for record in records] == ["7", "7", "3", "3"] * 2
     assert sum(records[0]["probabilities"].values()) == pytest.approx(1)
-    assert len({Path(path).parent for record in records for path in record["files"]}) == 4
+    assert len({Path(path).parent for record in records for path in record["files"]}) == 8
     for record in records:
         assert all(Path(path).exists() for path in record["files"])
+    report = (tmp_path / "out" / "report.html").read_text()
+    assert "<h1>8 explanations of 2 recordings</h1>" in report
+    assert report.count("<xaudio-player>") == 2
 
 
 @pytest.mark.parametrize(

@@ -37,7 +37,7 @@ PICTURES = {".png": "image/png", ".jpg": "image/jpeg", ".svg": "image/svg+xml"}
 SOUNDS = {".wav": "audio/wav", ".flac": "audio/flac", ".ogg": "audio/ogg"}
 SAME_LENGTH = 0.005
 """Seconds by which picture and sound may differ."""
-SCRIPTS = ("data.js", "sound.js", "plot.js", "controls.js", "player.js")
+SCRIPTS = ("data.js", "sound.js", "plot.js", "controls.js", "playing.js", "steering.js", "player.js")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -101,7 +101,7 @@ def test_the_report_is_made_anew_from_the_results(folder):
     done = CliRunner().invoke(app, ["report", str(folder)])
     assert done.exit_code == 0
     assert (folder / "report.html").read_text() == before
-    with pytest.raises(ModelError, match="no such file"):
+    with pytest.raises(ModelError, match="holds no results"):
         CliRunner().invoke(app, ["report", str(folder / "models")], catch_exceptions=False)
 
 

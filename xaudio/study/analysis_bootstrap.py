@@ -87,7 +87,7 @@ def drawn_tables(table: Table, weights: Weights) -> Floats:
     cells = ((table.condition * 2 + table.right) * classes + table.predicted) * classes + table.answered
     size = conditions * 2 * classes * classes
     counted = [np.bincount(cells, weight, size) for weight in weights.of(table.participant, table.recording)]
-    return np.array(counted).reshape(-1, conditions, 2, classes, classes)
+    return np.asarray(counted, np.float64).reshape(-1, conditions, 2, classes, classes)
 
 
 def drawn_means(table: Table, values: Floats, weights: Weights) -> Floats:

@@ -1,0 +1,225 @@
+"""How many participants and recordings a study needs: how often the test finds a difference that is there."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict
+
+from ..errors import DataError, unknown
+from ..statistics import LEVEL
+from ..terminal import progress
+from .analysis_mixed import PAIRED, balanced_fit
+from .analysis_results import Estimate, Group
+from .analysis_table import GROUPS
+from .records import Mode, StudyData
+from .simulation import MODES, Behaviour, check_bias, choices, plain_design
+
+LEAST_SIMULATIONS = 20
+"""Of fewer, a share says nothing."""
+
+
+class PowerCell(BaseModel):
+    """One size of a study.
+
+    Parameters
+    ----------
+    participants, recordings : int
+        Recordings of the group that is tested.
+    power : Estimate
+        Share of the simulated studies in which the test finds the difference, with the exact interval.
+    false_alarms : Estimate
+        The same where both conditions have the mean of their skills: it should be near the level.
+    mean_difference : float
+        In the share of right answers.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    participants: int
+    recordings: int
+    power: Estimate
+    false_alarms: Estimate
+    mean_difference: float
+
+
+class PowerResults(BaseModel):
+    """Power over a grid of sizes: the content of ``power.json``.
+
+    Parameters
+    ----------
+    format : int
+    simulated : str
+    first, second : str
+        Conditions compared.
+    group : {"wrong", "right", "all"}
+    test : str
+        The model whose p is compared with ``alpha``.
+    alpha : float
+    simulations : int
+        Of each size, with and without the difference.
+    behaviour : dict
+    classes, seed : int
+    cells : list of PowerCell
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    format: Literal[1] = 1
+    simulated: str
+    first: str
+    second: str
+    group: Group
+    test: str
+    alpha: float
+    simulations: int
+    behaviour: dict[str, object]
+    classes: int
+    seed: int
+    cells: list[PowerCell]
+
+
+def power(
+    behaviour: Behaviour,
+    compare: tuple[str, str],
+    *,
+    participants: Sequence[int],
+    recordings: Sequence[int],
+    classes: Sequence[str] = tuple("0123456789"),
+    group: Group = "wrong",
+    simulations: int = 200,
+    alpha: float = 1 - LEVEL,
+    seed: int = 0,
+) -> PowerResults:
+    """Simulate many studies of each size and count in how many the test finds the difference.
+
+    The test is that of the analysis (`xaudio.study.analysis_mixed.paired_fit`), in its closed form: all participants
+    answer all items, those who drop out or are careless are left out by the rules beforehand. So plan for more people.
+
+    Parameters
+    ----------
+    behaviour : Behaviour
+        ``knows`` of both conditions is the effect.
+    compare : (str, str)
+        Conditions: modes, or "mode, explainer".
+    participants, recordings : sequence of int
+        The grid; 2 or more each. Of ``group`` "all", half of the recordings are predicted wrongly.
+    classes : sequence of str
+    group : {"wrong", "right", "all"}
+    simulations : int
+        Of each size.
+    alpha : float
+        Level of the test.
+    seed : int
+
+    Raises
+    ------
+    DataError
+        If a number does not fit, or the conditions are not two different ones.
+    """
+    _check(compare, group, participants, recordings, simulations)
+    null = _without_difference(behaviour, compare)
+    check_bias(classes, behaviour)
+    cells = []
+    sizes = [(people, sounds) for people in participants for sounds in recordings]
+    with progress("Simulating studies", 2 * simulations * len(sizes)) as advance:
+        for place, (people, sounds) in enumerate(sizes):
+            found = {}
+            for number, assumed in enumerate((behaviour, null)):
+                outcomes = np.empty((simulations, 2))
+                for repeat in range(simulations):
+                    rng = np.random.default_rng([seed, place, number, repeat])
+                    outcomes[repeat] = _simulated(assumed, compare, classes, people, sounds, group, rng)
+                    advance()
+                found[number] = outcomes
+            cells.append(
+                PowerCell(
+                    participants=people,
+                    recordings=sounds,
+                    power=share(found[0][:, 0] < alpha),
+                    false_alarms=share(found[1][:, 0] < alpha),
+                    mean_difference=float(found[0][:, 1].mean()),
+                )
+            )
+    return PowerResults(
+        simulated=behaviour.described(max(participants), seed),
+        first=compare[0],
+        second=compare[1],
+        group=group,
+        test=PAIRED,
+        alpha=alpha,
+        simulations=simulations,
+        behaviour=behaviour.model_dump(),
+        classes=len(classes),
+        seed=seed,
+        cells=cells,
+    )
+
+
+def share(found: object) -> Estimate:
+    """Share of what is true among booleans, with the exact interval (Clopper and Pearson 1934)."""
+    from scipy.stats import binomtest
+
+    values = np.asarray(found, np.bool_)
+    test = binomtest(int(values.sum()), len(values))
+    exact = test.proportion_ci(LEVEL, method="exact")
+    return Estimate(value=float(values.mean()), low=float(exact.low), high=float(exact.high))
+
+
+def _check(
+    compare: tuple[str, str], group: str, participants: Sequence[int], recordings: Sequence[int], simulations: int
+) -> None:
+    if compare[0] == compare[1]:
+        raise DataError(f"Both conditions are {compare[0]!r}; expected two different ones.")
+    if group not in GROUPS:
+        raise DataError(unknown("group of recordings", group, GROUPS))
+    for name, numbers in (("participants", participants), ("recordings", recordings)):
+        if not numbers or min(numbers) < 2:
+            raise DataError(f"The numbers of {name} are {list(numbers)}; expected one or more, each 2 or more.")
+    if simulations < LEAST_SIMULATIONS:
+        raise DataError(f"{simulations} simulations are too few for a share; expected {LEAST_SIMULATIONS} or more.")
+
+
+def _without_difference(behaviour: Behaviour, compare: tuple[str, str]) -> Behaviour:
+    """The same with both conditions alike: the means of their skills."""
+    changed: dict[str, Mapping[str, float]] = {}
+    for name in ("knows", "hears"):
+        chances = getattr(behaviour, name)
+        mean = sum(chances.get(condition, 0.0) for condition in compare) / 2
+        changed[name] = dict.fromkeys(compare, mean)
+    return behaviour.model_copy(update=changed)
+
+
+def _design(classes: Sequence[str], recordings: int, group: str, compare: tuple[str, str]) -> StudyData:
+    wrong = {"wrong": recordings, "right": 0, "all": recordings // 2}[group]
+    return plain_design(classes, recordings - wrong, wrong, [_split(name) for name in compare])
+
+
+def _split(condition: str) -> tuple[Mode, str | None]:
+    """Mode and explainer of a condition's name."""
+    mode, _, explainer = condition.partition(", ")
+    for known in MODES:
+        if mode == known:
+            return known, explainer or None
+    raise DataError(unknown("mode", mode, MODES))
+
+
+def _simulated(
+    behaviour: Behaviour,
+    compare: tuple[str, str],
+    classes: Sequence[str],
+    people: int,
+    sounds: int,
+    group: str,
+    rng: np.random.Generator,
+) -> tuple[float, float]:
+    """P of the test, and the difference, of one simulated study."""
+    design = _design(classes, sounds, group, compare)
+    names = [compare[0]] * sounds + [compare[1]] * sounds
+    answered = choices(classes, design.items, names, behaviour, people, rng).answered
+    predicted = np.array([list(classes).index(item.predicted) for item in design.items])
+    correct = (answered == predicted).astype(np.float64)
+    fit = balanced_fit(correct[:, :sounds] - correct[:, sounds:])
+    return fit.test()[1], fit.effect

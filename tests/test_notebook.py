@@ -135,7 +135,10 @@ def test_bars_of_the_table_follow_the_relevance(explanations):
     relevance = np.zeros_like(explanations[0].relevance)
     relevance[:, 6000:6100] = 1.0
     page = xaudio.Explanations([explanations[0].with_relevance(relevance)])._repr_html_()
-    bars = [(float(x), float(y), float(h)) for x, y, h in re.findall(r'<rect x="([\d.]+)" y="([\d.]+)" width="1.6" height="([\d.]+)"', page)]
+    bars = [
+        (float(x), float(y), float(h))
+        for x, y, h in re.findall(r'<rect x="([\d.]+)" y="([\d.]+)" width="1.6" height="([\d.]+)"', page)
+    ]
     tall = [(x, y) for x, y, height in bars if height > 1]
     assert tall
     assert all(abs(x - 2 * 60 * 6050 / 8000) < 4 and y < 20 for x, y in tall)
@@ -182,7 +185,7 @@ def test_contrast_in_a_view_and_saved(classifier, clips, tmp_path):
     again = xaudio.Explanation.load(item.save(tmp_path / "contrast.safetensors"))
     assert again.question == "3 rather than 5"
     assert again.domain == "frequency"
-    picture, = item.render("visual", folder=tmp_path)
+    (picture,) = item.render("visual", folder=tmp_path)
     assert picture.exists()
 
 

@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from .explanation import Explanation
     from .groups import group_relevance
     from .measuring import check_explanations
-    from .options import at_least, parse_spec, split_specs
     from .notebook import Explanations
+    from .options import at_least, parse_spec, split_specs
     from .pages import read_results, write_page
     from .parallel import run_experiments
     from .perturbation import flipped_logits, logits_without, scaled_frequencies

@@ -53,7 +53,8 @@ class Player:
     reason: str = ""
 
     def __repr__(self) -> str:
-        return f"<{self.label}: silent, {self.reason}>" if self.reason else f"<{self.label}: {len(self.content)} bytes, {self.kind}>"
+        content = f"silent, {self.reason}" if self.reason else f"{len(self.content)} bytes, {self.kind}"
+        return f"<{self.label}: {content}>"
 
     def _repr_html_(self) -> str:
         if self.reason:
@@ -155,9 +156,9 @@ def _sparkline(explanation: Explanation, relevance: FloatArray) -> str:
     heights = {FOR: [np.maximum(part, 0).sum() for part in parts], AGAINST: [-np.minimum(part, 0).sum() for part in parts]}
     scale = 20 / max(*heights[FOR], *heights[AGAINST])
     drawn = "".join(
-        f'<rect x="{2 * place}" y="{20 - height if colour == FOR else 20:.1f}" width="1.6" height="{height:.1f}" fill="{colour}"/>'
+        f'<rect x="{2 * place}" y="{20 - (colour == FOR) * height:.1f}" width="1.6" height="{height:.1f}" fill="{colour}"/>'
         for colour, column in heights.items()
         for place, height in enumerate(scale * np.array(column))
     )
-    label = f"relevance over time, strongest at {strongest_place(explanation)}"
-    return f'<svg viewBox="0 0 {2 * BARS} 40" width="{2 * BARS}" height="40" role="img" aria-label="{escape(label)}">{drawn}</svg>'
+    label = escape(f"relevance over time, strongest at {strongest_place(explanation)}")
+    return f'<svg viewBox="0 0 {2 * BARS} 40" width="{2 * BARS}" height="40" role="img" aria-label="{label}">{drawn}</svg>'

@@ -388,6 +388,22 @@ def test_a_mask_of_ones_changes_nothing_and_one_of_zeros_everything(waves):
         assert (create("metric", "faithfulness_ff", domain=domain)(waves, zeros)["faithfulness_ff"] == 0).all()
 
 
+def test_rounding_that_differs_from_row_to_row_is_no_increase(waves):
+    """Some processors round one row of a batch otherwise than the next; the whole recording must still equal itself."""
+
+    class Uneven(nn.Module):
+        def forward(self, features):
+            return waves.network(features) + 1e-6 * torch.arange(len(features))[:, None] * torch.eye(3)[:1]
+
+    uneven = replace(waves, network=Uneven())
+    items = [replace(item, target=0) for item in explained(waves)]
+    ones = [item.with_relevance(np.ones_like(item.relevance)) for item in items]
+    for name in ("average_increase", "average_drop", "average_gain"):
+        assert (create("metric", name)(uneven, ones)[name] == 0).all()
+    zeros = [item.with_relevance(np.zeros_like(item.relevance)) for item in items]
+    assert (create("metric", "faithfulness_ff")(uneven, zeros)["faithfulness_ff"] == 0).all()
+
+
 @pytest.mark.parametrize("name", CURVES + MASKED)
 def test_every_metric_keeps_the_contract(waves, name, monkeypatch):
     metric = create("metric", name)

@@ -107,13 +107,7 @@ def status(study: StudyArgument, as_json: JsonOption = False) -> None:
         f"{found['withdrawn']} withdrawn, {found['answers']} answers"
     )
     rows = [
-        [
-            row["participant"],
-            _state(row),
-            f"{row['answers']} of {found['items']}",
-            (row["enrolled"] or "")[:16],
-            row["language"] or "",
-        ]
+        [row["participant"], _state(row), f"{row['answers']} of {found['items']}", (row["enrolled"] or "-")[:16]]
         for row in found["participants"]
     ]
     if rows:

@@ -1,7 +1,8 @@
 """What all tests share: a cache of their own, and no time limit per generated example on a busy machine."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -56,3 +57,48 @@ def recording(tmp_path: Path) -> Path:
     path = tmp_path / "recording.wav"
     soundfile.write(path, np.stack([tone, 0.5 * tone], axis=1), 44100)
     return path
+
+
+@pytest.fixture(scope="session")
+def make_study() -> Callable[..., Path]:
+    """Writes a small study of made-up explanations: ``make_study(folder, right=3, wrong=2, seconds=0.2, **settings)``."""
+    import numpy as np
+
+    from xaudio import Clip, Explanation
+    from xaudio.study.build import write_study
+    from xaudio.study.settings import settings_from
+    from xaudio.types import Axis
+
+    def explained(place: int, explainer: str, right: bool, samples: int, sign: float) -> Explanation:
+        relevance = np.random.default_rng([place, len(explainer)]).normal(size=(1, samples))
+        waveform = (0.3 * np.hanning(samples) * np.random.default_rng(place).uniform(-1, 1, samples)).astype(np.float32)
+        truth = place % 3
+        return Explanation(
+            clip=Clip(waveform, 8000, labels={"digit": truth}, speaker=f"speaker{place}", source=f"/data/recording{place}.wav"),
+            features=waveform[None],
+            relevance=(sign * np.abs(relevance) if sign else relevance).astype(np.float32),
+            axes=(Axis("time", "s", np.arange(samples) / 8000),),
+            logits=4 * np.eye(3, dtype=np.float32)[truth if right else (truth + 1) % 3],
+            classes=("zero", "one", "two"),
+            target=truth if right else (truth + 1) % 3,
+            task="digit",
+            provenance={
+                "explainer": {"name": explainer, "given": {}},
+                "representation": {"name": "waveform", "options": {"samples": samples, "normalisation": "none"}},
+            },
+        )
+
+    def make(folder: Path, *, right: int = 3, wrong: int = 2, seconds: float = 0.2, sign: float = 0, **settings: Any) -> Path:
+        chosen = settings_from({"contact": "Ada", **settings}, "test")
+        samples = round(8000 * seconds)
+        write_study(
+            folder,
+            chosen,
+            {
+                spec: [explained(place, spec, place >= wrong, samples, sign) for place in range(wrong + right)]
+                for spec in chosen.explanations.explainers
+            },
+        )
+        return folder
+
+    return make

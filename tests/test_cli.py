@@ -38,6 +38,7 @@ def test_explain_writes_picture_sounds_page_and_relevance(run_folder, recording,
         "original.wav",
         "positive.wav",
         "negative.wav",
+        "complement.wav",
         "audible.json",
         "explanation.html",
         "explanation.safetensors",
@@ -53,7 +54,7 @@ def test_explain_writes_picture_sounds_page_and_relevance(run_folder, recording,
     outside[placed["offset"] : placed["offset"] + placed["samples"]] = False
     assert outside.sum() == 4000
     assert not explanation.relevance[0, outside].any()
-    for name in ("original", "positive", "negative"):
+    for name in ("original", "positive", "negative", "complement"):
         samples, rate = soundfile.read(out / f"{name}.wav")
         assert rate == 8000
         assert np.abs(samples).max() < 1

@@ -272,8 +272,11 @@ def test_wrong_use_is_named(clever_hans):
         xaudio.cluster_explanations(explanations[:6])
     with pytest.raises(DataError, match="neighbours is 15, and 'high' has 15 recordings"):
         xaudio.cluster_explanations(few, neighbours=15)
-    with pytest.raises(PluginError, match="0 does not fit clusters"):
+    with pytest.raises(PluginError, match=r"0 does not fit clusters: expected int, above 0 \| none"):
         xaudio.cluster_explanations(few, clusters=0)
+    for outlier in (float("nan"), float("inf"), 0.0, -3.5):
+        with pytest.raises(PluginError, match=f"{outlier} does not fit outlier: expected float, above 0"):
+            xaudio.cluster_explanations(few, outlier=outlier)
     broken = replace(few[0], relevance=np.full_like(few[0].relevance, np.inf))
     with pytest.raises(ModelError, match=r"0\.wav by lrp holds NaN or infinity"):
         xaudio.cluster_explanations([broken, *few[1:]])

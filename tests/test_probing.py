@@ -733,6 +733,10 @@ def lambda_tones(rng, label):
         ("band:low=100,high=3900", "No band as wide as 100 to 3900 Hz fits beside it"),
         ("band:low=100.5,high=101.5", "holds no frequency of the spectrum, which has one every 4 Hz"),
         ("band:low=100,high=200,edge=-1", "The edge of a band is -1 Hz"),
+        ("band:low=100,high=200,edge=nan", "The edge of a band is nan Hz; expected a number"),
+        ("slots:start=0,stop=0.1,edge=nan", "The edge of a stretch is nan s; expected a number"),
+        ("relevant:slot=nan", "a slot and a band of 0 or more; got 0.1, nan and 50"),
+        ("relevant:band=inf", "a slot and a band of 0 or more; got 0.1, 0.025 and inf"),
         ("band:low=1,high=2,band:low=1,high=2", "The change 'band:low=1,high=2' is given twice"),
         ("slots:start=0.1,stop=0.05", "expected 0 <= start < stop"),
         (

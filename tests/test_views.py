@@ -433,7 +433,7 @@ def test_command(run_folder, recording, tmp_path):
     assert record["domain"] == record["view"]["name"] == "time-frequency"
     saved = Explanation.load(out / "explanation.safetensors")
     assert saved.relevance.shape == (1, 101, 161)
-    assert json.loads((out / "run.json").read_text())["settings"]["view"] == "time-frequency:length=200,hop=50"
+    assert json.loads((out / "run.json").read_text())["settings"]["view"] == ["time-frequency:length=200,hop=50"]
     wrong = CliRunner().invoke(app, [*command, "--view", "pitch"])
     assert wrong.exit_code != 0
     assert "Known: frequency, time, time-frequency" in str(wrong.exception) + wrong.output

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
-from pydantic import NonNegativeInt, PositiveInt
+from pydantic import Field, NonNegativeInt, PositiveInt
 
 from .cells import Align, Cells, Normalise, relevance_cells
 from .errors import DataError
@@ -19,6 +20,9 @@ from .types import FloatArray, IntArray
 
 FEWEST = 12
 """Recordings without which there is no graph of neighbours to speak of."""
+
+
+Limit = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
 @dataclass(frozen=True)
@@ -117,7 +121,7 @@ def cluster_explanations(
         convert("neighbours", PositiveInt | None, neighbours),
         convert("most", PositiveInt, most),
         convert("surrogates", NonNegativeInt, surrogates),
-        convert("outlier", float, outlier),
+        convert("outlier", Limit, outlier),
         convert("seed", NonNegativeInt, seed),
     )
     records = [_record(item, classes or {}) for item in explanations]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,7 @@ import numpy as np
 
 from .arguments import as_explainer
 from .classifier import Classifier, weights_digest
-from .errors import DataError
+from .errors import DataError, ModelError
 from .experiment import held_out
 from .explanation import Explanation
 from .options import parse_spec
@@ -105,7 +106,7 @@ def identity_of(classifier: Classifier, dataset: Dataset, explainer: str) -> dic
 def kept_explanations(
     classifier: Classifier, dataset: Dataset, indices: IntArray, explainer: str, folder: Path
 ) -> KeptExplanations:
-    """Explain recordings for their predicted classes, all but those that an earlier run left in the folder.
+    """Explain recordings for their predicted classes, all but those that an earlier run left in the folder whole.
 
     Parameters
     ----------
@@ -132,7 +133,7 @@ def kept_explanations(
     remove_leftovers(output_folder(folder))
     write_run(folder, settings=identity, device=str(classifier.device))
     paths = {int(index): folder / f"{int(index):06d}.safetensors" for index in indices}
-    left = [index for index, path in paths.items() if not path.exists()]
+    left = [index for index, path in paths.items() if not _is_kept(path)]
     if left:
         with progress(f"Explaining {dataset.title} with {name}", len(paths), len(paths) - len(left)) as advance:
             for start in range(0, len(left), BATCH):
@@ -150,3 +151,11 @@ def kept_explanations(
                     explanation.save(paths[index])
                 advance(len(batch))
     return KeptExplanations(tuple(paths.values()))
+
+
+def _is_kept(path: Path) -> bool:
+    """Whether a file holds an explanation; one that is damaged is made again."""
+    with contextlib.suppress(ModelError):
+        Explanation.load(path)
+        return True
+    return False

@@ -220,7 +220,8 @@ def _groups(records: Sequence[_Record], unit: str) -> tuple[list[str], list[int]
     for group, indices in sorted(members.items()):
         size = len({records[index].speaker for index in indices} if unit == "speakers" else indices)
         if size < FEWEST:
-            notes.append(f"The group {group[1]!r} is left out: it has {size} of the {FEWEST} {unit} that a comparison needs.")
+            what = "speakers" if unit == "speakers" else "recordings"
+            notes.append(f"The group {group[1]!r} is left out: it has {size} of the {FEWEST} {what} that a comparison needs.")
             continue
         names.append(group[1])
         kept += indices

@@ -35,8 +35,17 @@ class Option:
         return _type_name(self.annotation)
 
 
+BOUNDS = {"gt": "above {:g}", "ge": "{:g} or more", "lt": "below {:g}", "le": "{:g} at most"}
+"""Limits of annotated types, as messages say them."""
+
+
 def _type_name(annotation: Any) -> str:
     origin = typing.get_origin(annotation)
+    if origin is typing.Annotated:
+        name, *parts = typing.get_args(annotation)
+        limits = [limit for part in parts for limit in getattr(part, "metadata", [part])]
+        words = [said.format(getattr(limit, key)) for limit in limits for key, said in BOUNDS.items() if hasattr(limit, key)]
+        return ", ".join([_type_name(name), *words])
     if origin is typing.Literal:
         return " | ".join(str(choice) for choice in typing.get_args(annotation))
     if origin in (typing.Union, types.UnionType):

@@ -166,9 +166,12 @@ def first_difference(found: Any, wanted: Any) -> str:
 
 
 def refuse_other_settings(folder: Path, settings: Mapping[str, Any]) -> None:
-    """Raise `ModelError` if a folder holds the results of other settings than `write_run` would now write."""
+    """Raise `ModelError` if a folder holds the results of other settings than `write_run` would now write.
+
+    A ``run.json`` alone is what is left of a command that was refused before it did anything; it stands in nobody's way.
+    """
     path = folder / "run.json"
-    if path.exists():
+    if path.exists() and any(other != path and not other.name.startswith(LEFTOVER) for other in folder.iterdir()):
         found = read_json(path)
         refuse_other_identity(path, (found.get("settings") or {}) if isinstance(found, dict) else {}, settings)
 

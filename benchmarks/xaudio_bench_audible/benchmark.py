@@ -25,7 +25,7 @@ from .table import CONTROLS, cells_of, columns, overall
 LEVEL = 0.95
 DOMAINS = ("waveform", "time-frequency")
 NORMALISATIONS = ("maximum", "percentile,percentile=99", "soft,top=0.05", "top,top=0.05")
-SMOOTHINGS = ("", "smooth_ms=20,smooth_hz=80", "smooth_ms=60,smooth_hz=240")
+SMOOTHINGS = ("smooth_ms=0", "smooth_ms=20,smooth_hz=80", "smooth_ms=60,smooth_hz=240")
 
 Values = dict[str, list[float | None]]
 """Of each measure, one value per recording; None where it cannot be measured."""
@@ -111,7 +111,8 @@ class AudibleBenchmark:
             overall=overall(values, self.explainers, self.renderers, choices.seed),
             models=models,
         )
-        xaudio.write_json(folder / "results.json", results.model_dump())
+        # On few lines: there are thousands of numbers.
+        xaudio.write_text(folder / "results.json", results.model_dump_json(exclude_none=True) + "\n")
         print(table_text(results))
         print(f"Report: {self.report(folder)}")
 
@@ -190,12 +191,9 @@ class AudibleBenchmark:
 
 
 def all_settings() -> tuple[str, ...]:
-    """Every combination of domain, normalisation and smoothing, as the renderer takes them."""
-    found = []
-    for domain, normalisation, smoothing in product(DOMAINS, NORMALISATIONS, SMOOTHINGS):
-        spec = f"audible:domain={domain},normalisation={normalisation}"
-        found.append(f"{spec},{smoothing}" if smoothing else spec)
-    return tuple(found)
+    """The renderer's defaults, and every combination of domain, normalisation and smoothing."""
+    combined = product(DOMAINS, NORMALISATIONS, SMOOTHINGS)
+    return ("audible", *(f"audible:domain={domain},normalisation={norm},{smoothing}" for domain, norm, smoothing in combined))
 
 
 def measured(

@@ -21,7 +21,7 @@ def write_report(folder: Path) -> Path:
     """
     results = xaudio.read_results(folder / "results.json", Results)
     models = [{"model": model, "tables": tables(model, results)} for model in results.models]
-    return xaudio.write_page(folder, __package__, results=results, models=models, controls=CONTROLS)
+    return xaudio.write_page(folder, __package__, results=results, models=models, controls=CONTROLS, title_of=title_of)
 
 
 def tables(model: Model, results: Results) -> list[dict[str, Any]]:
@@ -42,14 +42,19 @@ def tables(model: Model, results: Results) -> list[dict[str, Any]]:
     return found
 
 
+def title_of(renderer: str) -> str:
+    """How the table names a setting."""
+    return renderer.removeprefix("audible:") if ":" in renderer else "the defaults"
+
+
 def table_text(results: Results) -> str:
     """The settings over all models and explainers, aligned: mean, interval and rank by each measure."""
     shown = [column for column in results.measures if any(row.scores[column.name].mean is not None for row in results.overall)]
     arrows = {"higher": " ^", "lower": " v", "none": ""}
     rows = [["setting", *(f"{column.name}{arrows[column.better]}" for column in shown)]]
     for row in results.overall:
-        cells = [_cell(row.scores[column.name], row.ranks[column.name]) for column in shown]
-        rows.append([row.renderer.removeprefix("audible:"), *cells])
+        cells = [_cell(row.scores[column.name], row.ranks.get(column.name)) for column in shown]
+        rows.append([title_of(row.renderer), *cells])
     widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
     missing = [

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 
 class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", json_schema_serialization_defaults_required=True)
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class Column(_Part):
@@ -23,9 +23,9 @@ class Column(_Part):
 class Score(_Part):
     """A mean over recordings, or why there is none."""
 
-    mean: float | None
-    low: float | None = Field(description="Lower bound of the bootstrap interval over recordings.")
-    high: float | None
+    mean: float | None = None
+    low: float | None = Field(default=None, description="Lower bound of the bootstrap interval over recordings.")
+    high: float | None = None
     recordings: int = Field(description="On which it was measured.")
     refused: str | None = Field(default=None, description="Why there is no value.")
 
@@ -35,7 +35,7 @@ class Row(_Part):
 
     renderer: str
     scores: dict[str, Score] = Field(description="By measure; of each recording, the mean over the explainers.")
-    ranks: dict[str, int | None] = Field(description="1 + the number of settings whose interval lies wholly on the better side.")
+    ranks: dict[str, int] = Field(description="1 + the number of settings whose interval lies wholly on the better side.")
 
 
 class Cell(_Part):

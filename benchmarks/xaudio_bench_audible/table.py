@@ -16,7 +16,7 @@ from .results import Cell, Column, Row, Score
 
 CONTROLS = ("amplitude", "random")
 """Explainers that do not know the model; they are in the table, but not in the means over explainers."""
-DIGITS = 5
+DIGITS = 4
 
 Values = Mapping[str, Sequence[float | None]]
 
@@ -53,7 +53,7 @@ def _scored(values: FloatArray, seed: int) -> tuple[Score, Any]:
     try:
         interval = xaudio.bootstrap_interval(known, seed=seed)
     except DataError as error:
-        return Score(mean=None, low=None, high=None, recordings=len(known), refused=str(error)), None
+        return Score(recordings=len(known), refused=str(error)), None
     mean, low, high = (round(value, DIGITS) for value in interval)
     return Score(mean=mean, low=low, high=high, recordings=len(known)), interval
 
@@ -64,7 +64,7 @@ def overall(
     """Settings over all models and explainers but the controls: of each recording the mean over explainers, then as ever."""
     asked = [name for name in explainers if name not in CONTROLS] or list(explainers)
     scores: dict[str, dict[str, Score]] = {renderer: {} for renderer in renderers}
-    ranks: dict[str, dict[str, int | None]] = {renderer: {} for renderer in renderers}
+    ranks: dict[str, dict[str, int]] = {renderer: {} for renderer in renderers}
     for name, measure in MEASURES.items():
         intervals = []
         for renderer in renderers:
@@ -72,7 +72,8 @@ def overall(
             scores[renderer][name], interval = _scored(np.concatenate(found), seed)
             intervals.append(interval)
         for renderer, rank in zip(renderers, xaudio.ranks_with_ties(intervals, measure.better), strict=True):
-            ranks[renderer][name] = rank
+            if rank is not None:
+                ranks[renderer][name] = rank
     return [Row(renderer=renderer, scores=scores[renderer], ranks=ranks[renderer]) for renderer in renderers]
 
 

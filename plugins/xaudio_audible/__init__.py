@@ -11,10 +11,10 @@ def audible(
     *,
     parts: tuple[str, ...] = PARTS,
     domain: Literal["auto", "features", "waveform", "frequency", "time-frequency"] = "auto",
-    normalisation: Literal["maximum", "percentile", "soft", "top"] = "maximum",
+    normalisation: Literal["maximum", "percentile", "soft", "top"] = "percentile",
     percentile: float = 99.0,
     top: float = 0.05,
-    smooth_ms: float = 0.0,
+    smooth_ms: float | None = None,
     smooth_hz: float = 0.0,
     loudness: Literal["peak", "match", "keep"] = "peak",
     peak: float = 0.95,
@@ -30,18 +30,20 @@ def audible(
     Writes each part as 16-bit audio, and ``audible.json`` with the level, gain and share of relevance of each, and the
     reason if one is silent. From the relevance R comes one mask M in [0, 1], by the normalisation of |R|:
     ``positive`` is the recording x under M where R > 0, ``negative`` under M where R < 0, and ``complement`` is what both
-    leave of x, so that the three add up to the recording (before the gains, which ``audible.json`` names). On samples with
-    normalisation "maximum" the first two are relu(R) * x and relu(-R) * x (arXiv 1807.03418, equation 4) up to the gain.
-    Each part has a gain of its own: compare their shares in ``audible.json``, not how loud they are.
+    leave of x, so that the three add up to the recording (before the gains, which ``audible.json`` names). In the samples
+    with normalisation=maximum,smooth_ms=0 the first two are relu(R) * x and relu(-R) * x (arXiv 1807.03418, equation 4) up to
+    the gain. Each part has a gain of its own: compare their shares in ``audible.json``, not how loud they are.
 
     Parameters
     ----------
     parts : names
         Which sounds to write, joined by +: original, positive, negative, complement (what the model ignored).
-    domain : {"features", "waveform", "frequency", "time-frequency"}
-        Where the mask weights the sound: in what the model reads or the view shows (for a spectrogram its cells, with the
-        phases of the recording), in the samples, after bringing the relevance of the cells back to them, or in another view
-        of the explanation: as the gains of a filter, or in the cells of a short-time Fourier transform.
+    domain : {"auto", "features", "waveform", "frequency", "time-frequency"}
+        Where the mask weights the sound. "features": in what the model reads or the view shows (for a spectrogram its cells,
+        with the phases of the recording). "waveform": in the samples, after bringing the relevance of the cells back to them.
+        "frequency", "time-frequency": in this view of the explanation, as the gains of a filter or in the cells of a
+        short-time Fourier transform. "auto": features, but for relevance of samples time-frequency, unless values of both
+        signs cancel there, as those of explainers do that do not multiply by the input.
     normalisation : {"maximum", "percentile", "soft", "top"}
         "maximum": M = |R| / max |R|; "percentile": M = |R| / p, but at most 1, with p the percentile of the |R| that are
         not 0; "top": M = 1 in the top share of these and 0 elsewhere; "soft": M = R^2 / (R^2 + t^2) with t the least |R|
@@ -50,8 +52,9 @@ def audible(
         Of the normalisation "percentile", above 0 and up to 100.
     top : float
         Share, above 0 and up to 1, for the normalisations "top" and "soft".
-    smooth_ms : float
-        Width in ms over which the mask is averaged in time, against musical noise and clicks; 0 for none.
+    smooth_ms : float or none
+        Width in ms over which the mask is averaged in time, against musical noise and clicks; 0 for not at all; by default 20
+        in samples and 0 elsewhere.
     smooth_hz : float
         Width in Hz over which it is averaged in frequency, where the domain has frequencies; 0 for none.
     loudness : {"peak", "match", "keep"}

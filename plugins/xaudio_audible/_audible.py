@@ -13,7 +13,7 @@ from xaudio import Axis, Explanation, OutputError, PluginError, at_least, write_
 from xaudio.types import FloatArray
 
 from . import PARTS
-from ._extras import comparison, stereo
+from ._extras import comparison
 from ._levels import Part, highest, matching_gain, rounds_to_silence
 from ._masks import Normalisation, mask_of, smoothed
 from ._time import at_own_rate, faded, slower
@@ -23,6 +23,11 @@ if TYPE_CHECKING:
 
 EXTRAS = ("comparison", "stereo")
 SLOWEST = 8.0
+SMOOTH_MS = 20.0
+"""Width over which a mask of samples is averaged unless the user says otherwise."""
+CANCELLING = 2.0
+"""Magnitude of relevance in time-frequency, as a multiple of that in samples, from which on values of both signs cancel. It
+is 0.5 to 1.2 for explainers that multiply by the input, and 3 to 45 for those that do not (`benchmarks/results/audible-*`)."""
 SILENT = 1e-6
 """Sounds this far (-120 dB) below the recording are what float32 rounding leaves of silence, and are made silent."""
 
@@ -33,6 +38,8 @@ class Seen:
 
     Parameters
     ----------
+    domain : str
+        "time", "frequency", "time-frequency", or "" for another.
     relevance : ndarray, shape ``(channels, *axes)``
     axes : tuple of Axis
     weighted : callable
@@ -41,6 +48,7 @@ class Seen:
         Samples of the recording within the zeros around it.
     """
 
+    domain: str
     relevance: FloatArray
     axes: tuple[Axis, ...]
     weighted: Callable[[Tensor, Tensor], Tensor]
@@ -59,10 +67,10 @@ class Audible:
 
     parts_written: tuple[str, ...] = PARTS
     domain: Literal["auto", "features", "waveform", "frequency", "time-frequency"] = "auto"
-    normalisation: Normalisation = "maximum"
+    normalisation: Normalisation = "percentile"
     percentile: float = 99.0
     top: float = 0.05
-    smooth_ms: float = 0.0
+    smooth_ms: float | None = None
     smooth_hz: float = 0.0
     loudness: Literal["peak", "match", "keep"] = "peak"
     peak: float = 0.95
@@ -93,24 +101,26 @@ class Audible:
 
     def __call__(self, explanation: Explanation, folder: Path) -> list[Path]:
         """Write the parts, the extras and ``audible.json``."""
-        parts = self.parts(explanation)
-        written, sounds, extras = [], {}, {}
+        seen = self._seen(explanation)
+        parts = self._parts(explanation, seen)
+        rate = parts["original"].sample_rate
+        written, sounds = [], {}
         for name in self.parts_written:
-            path = write_audio(folder / f"{name}.{self.format}", parts[name].waveform, parts[name].sample_rate)
+            path = write_audio(folder / f"{name}.{self.format}", parts[name].waveform, rate)
             sounds[path.name] = {"part": name, **parts[name].facts()}
             written.append(path)
         for name in self.extras:
-            sound, facts = self._extra(name, parts)
-            path = write_audio(folder / f"{name}.{self.format}", sound, parts["original"].sample_rate)
-            extras[path.name] = {"sample_rate": parts["original"].sample_rate, "samples": sound.shape[-1], **facts}
+            sound, more = self._extra(name, parts)
+            path = write_audio(folder / f"{name}.{self.format}", sound, rate)
+            sounds[path.name] = {"part": name, "sample_rate": rate, "samples": sound.shape[-1], **more}
             written.append(path)
         facts = {
             "explained": explanation.question,
-            "sample_rate": parts["original"].sample_rate,
+            "heard_in": seen.domain,
+            "sample_rate": rate,
             "model_sample_rate": explanation.clip.sample_rate,
-            **self._options(),
+            **self._options(seen),
             "sounds": sounds,
-            "extras": extras,
         }
         return [*written, write_json(folder / "audible.json", facts)]
 
@@ -124,11 +134,12 @@ class Audible:
         AudioError
             If the recording's own rate is asked for and the recording is not there.
         """
+        return self._parts(explanation, self._seen(explanation))
+
+    def _parts(self, explanation: Explanation, seen: Seen) -> dict[str, Part]:
         recording, rate = explanation.clip.waveform, explanation.clip.sample_rate
-        seen = self._seen(explanation)
         masks = self._masks(seen)
-        masked = _masked(seen, masks, recording[None])
-        sounds = {"original": recording, **{name: sound[0] for name, sound in masked.items()}}
+        sounds = {"original": recording, **{name: sound[0] for name, sound in _masked(seen, masks, recording[None]).items()}}
         start, stop = seen.inside.start, seen.inside.stop
         if self.rate == "recording":
             whole, rate, brought = at_own_rate(explanation)
@@ -143,7 +154,7 @@ class Audible:
             slow = slower(sounds["original"], rate, self.slow, self.slow_by)
             sounds = {name: slow(sound) for name, sound in sounds.items()}
         parts = self._levelled(sounds, _shares(seen, masks), rate)
-        return {name: self._explained(name, parts[name], sounds, masks) for name in PARTS}
+        return {name: self._explained(name, parts[name], sounds, masks, explanation.relevance) for name in PARTS}
 
     def masked(self, explanation: Explanation, waveforms: FloatArray) -> dict[str, FloatArray]:
         """What the masks of an explanation leave of any sounds, at the model's rate and before any level is changed.
@@ -166,7 +177,11 @@ class Audible:
         """The masks "positive" and "negative", ``(channels, *axes)``: that of |R|, split by the sign of R, averaged."""
         mask = mask_of(seen.relevance, self.normalisation, self.percentile, self.top)
         signs = {"positive": seen.relevance > 0, "negative": seen.relevance < 0}
-        return {name: smoothed(mask * sign, seen.axes, self.smooth_ms, self.smooth_hz) for name, sign in signs.items()}
+        smooth_ms = self._smooth_ms(seen)
+        return {name: smoothed(mask * sign, seen.axes, smooth_ms, self.smooth_hz) for name, sign in signs.items()}
+
+    def _smooth_ms(self, seen: Seen) -> float:
+        return (SMOOTH_MS if seen.domain == "time" else 0.0) if self.smooth_ms is None else self.smooth_ms
 
     def _seen(self, explanation: Explanation) -> Seen:
         """Relevance in the domain where it weights the sound."""
@@ -179,18 +194,19 @@ class Audible:
         if self.domain in ("frequency", "time-frequency"):
             explanation = explanation.view(self.domain)
         elif self.domain == "auto" and explanation.domain == "time" and "view" not in explanation.provenance:
-            explanation = explanation.view("time-frequency")
+            cells = explanation.view("time-frequency")
+            explanation = cells if cells.provenance["view"]["magnitude"] <= CANCELLING else explanation
         representation = explanation.representation
         placed = explanation.provenance.get("placement", {"offset": 0, "samples": len(explanation.clip.waveform)})
         inside = slice(placed["offset"], placed["offset"] + placed["samples"])
         if self.domain != "waveform":
-            return Seen(explanation.relevance, explanation.axes, representation.masked_waveform, inside)
+            return Seen(explanation.domain, explanation.relevance, explanation.axes, representation.masked_waveform, inside)
         recording = torch.from_numpy(explanation.clip.waveform)[None]
         relevance = torch.from_numpy(explanation.relevance.astype(np.float64))[None]
         samples = representation.to_waveform_relevance(recording, relevance).numpy()
         rate = explanation.clip.sample_rate
         axis = Axis("time", "s", np.arange(recording.shape[1]) / rate)
-        return Seen(samples, (axis,), lambda waveforms, mask: waveforms * mask[:, 0], inside)
+        return Seen("time", samples, (axis,), lambda waveforms, mask: waveforms * mask[:, 0], inside)
 
     def _levelled(self, sounds: Mapping[str, FloatArray], shares: Mapping[str, float | None], rate: int) -> dict[str, Part]:
         """The sounds at the levels that the options ask for."""
@@ -212,7 +228,14 @@ class Audible:
             found[name] = Part(levelled, rate, gain if loudest[name] else None, shares[name], limited)
         return found
 
-    def _explained(self, name: str, part: Part, sounds: Mapping[str, FloatArray], masks: Mapping[str, FloatArray]) -> Part:
+    def _explained(
+        self,
+        name: str,
+        part: Part,
+        sounds: Mapping[str, FloatArray],
+        masks: Mapping[str, FloatArray],
+        relevance: FloatArray,
+    ) -> Part:
         """The part, with the reason if it will be silent."""
         if not rounds_to_silence(part.waveform):
             return part
@@ -223,9 +246,9 @@ class Audible:
             reason = f"it is too quiet for 16 bits{at_level}"
         elif name == "complement":
             reason = "the mask keeps all of the recording"
-        elif part.share == 0:
+        elif not (relevance > 0 if name == "positive" else relevance < 0).any():
             reason = f"there is no {name} relevance"
-        elif not masks[name].any():
+        elif part.share and not masks[name].any():
             reason = f"none of the {name} relevance is among the top {self.top:g}"
         else:
             reason = f"{name} relevance lies only where the recording is silent"
@@ -233,18 +256,22 @@ class Audible:
 
     def _extra(self, name: str, parts: Mapping[str, Part]) -> tuple[FloatArray, dict[str, Any]]:
         original, positive = parts["original"], parts["positive"]
-        silent = f"the second sound is silent: {positive.reason}" if positive.reason else ""
-        facts: dict[str, Any] = {"parts": ["original", "positive"], "reason": original.reason or silent}
+        facts: dict[str, Any] = {
+            "gain_db": None,
+            "share_of_relevance": positive.share,
+            "reason": original.reason if original.reason and positive.reason else "",
+            "second_reason": positive.reason,
+        }
         if name == "stereo":
-            return stereo(original.waveform, positive.waveform), facts
+            return np.stack([original.waveform, positive.waveform]), facts
         sound, starts = comparison(original.waveform, positive.waveform, original.sample_rate, highest(self.peak))
         return sound, {**facts, **starts}
 
-    def _options(self) -> dict[str, Any]:
+    def _options(self, seen: Seen) -> dict[str, Any]:
         """The options as JSON values, under the names that the renderer takes."""
-        names = ("domain", "normalisation", "smooth_ms", "smooth_hz", "loudness", "peak", "fade_ms", "slow", "slow_by", "rate")
+        names = ("domain", "normalisation", "smooth_hz", "loudness", "peak", "fade_ms", "slow", "slow_by", "rate")
         needed = {"percentile": ("percentile",), "top": ("top",), "soft": ("top",)}.get(self.normalisation, ())
-        return {name: getattr(self, name) for name in (*names, *needed)}
+        return {**{name: getattr(self, name) for name in (*names, *needed)}, "smooth_ms": self._smooth_ms(seen)}
 
 
 def _masked(seen: Seen, masks: Mapping[str, FloatArray], waveforms: FloatArray) -> dict[str, FloatArray]:

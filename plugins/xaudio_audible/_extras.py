@@ -1,4 +1,4 @@
-"""Files that hold two sounds: one after the other, or one in each ear."""
+"""Two sounds in one file, one after the other."""
 
 from __future__ import annotations
 
@@ -26,8 +26,3 @@ def comparison(first: FloatArray, second: FloatArray, rate: int, peak: float) ->
     sound = np.concatenate([first, pause, beep, pause, second])
     starts = {"beep_s": (len(first) + len(pause)) / rate, "second_s": (len(sound) - len(second)) / rate}
     return sound, starts
-
-
-def stereo(left: FloatArray, right: FloatArray) -> FloatArray:
-    """Two sounds of one length as (2, samples)."""
-    return np.stack([left, right])

@@ -39,14 +39,14 @@ def mask_of(relevance: FloatArray, normalisation: Normalisation, percentile: flo
     ndarray, same shape
         float64, in [0, 1]; 0 where the relevance is 0.
     """
-    strength = np.abs(relevance.astype(np.float64))
+    strength: FloatArray = np.abs(relevance.astype(np.float64))
     relevant = strength[strength > 0]
     if not relevant.size:
         return strength
     if normalisation == "maximum":
         return np.asarray(strength / relevant.max())
     if normalisation == "percentile":
-        return np.minimum(strength / np.percentile(relevant, percentile), 1)
+        return np.asarray(np.minimum(strength / np.percentile(relevant, percentile), 1))
     count = math.ceil(top * relevant.size)
     least = np.partition(relevant, -count)[-count]
     if normalisation == "top":
@@ -89,4 +89,4 @@ def _kernel(centres: FloatArray, width: float) -> FloatArray:
         return np.ones(1)
     step = float(centres[-1] - centres[0]) / (len(centres) - 1)
     half = min(int(width / 2 / step), len(centres) - 1)
-    return 1 + np.cos(2 * np.pi * np.arange(-half, half + 1) * step / width)
+    return np.asarray(1 + np.cos(2 * np.pi * np.arange(-half, half + 1) * step / width))

@@ -118,7 +118,7 @@ def at_own_rate(explanation: Explanation) -> tuple[FloatArray, int, Callable[[Fl
     by_fft = explanation.provenance.get("resampling") == "fft"
 
     def brought(sound: FloatArray) -> FloatArray:
-        whole = np.zeros(original.length)
+        whole: FloatArray = np.zeros(original.length)
         whole[original.start : original.start + heard] = sound[offset : offset + heard]
         if ratio != 1:
             whole = _resampled(whole, ratio, len(original.waveform), by_fft)

@@ -325,6 +325,9 @@ def test_evaluate_prints_a_table_or_json(tmp_path, run_folder):
 def test_too_few_recordings_are_one_line(tmp_path, run_folder):
     with pytest.raises(DataError, match=r"^5 labelled recordings of synthetic .* too few for an interval; expected 8 or more"):
         leaderboard((str(run_folder),), recordings=5)(tmp_path)
+    leaderboard((str(run_folder),), recordings=8)(tmp_path)  # what was refused is in nobody's way
+    with pytest.raises(ModelError, match="recordings was 8, now 9"):
+        leaderboard((str(run_folder),), recordings=9)(tmp_path)
 
 
 def test_wrong_choices_are_named_before_anything_runs(tmp_path, run_folder):

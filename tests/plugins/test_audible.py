@@ -19,7 +19,7 @@ RATE, SAMPLES = 8000, 8000
 LSB = 1 / 32768
 SPEECH = slice(2000, 6000)
 PEAK = highest(0.95)
-EQUATION = {"domain": "features", "normalisation": "maximum"}
+EQUATION = {"domain": "features", "normalisation": "maximum", "smooth_ms": 0}
 """Options with which the sound of samples is equation 4."""
 
 
@@ -201,7 +201,7 @@ def test_domain_waveform_is_equation_4_with_the_relevance_of_samples():
     item = explanation(spectrogram_relevance(), representation="spectrogram")
     sound = torch.from_numpy(recording())[None]
     relevance = item.representation.to_waveform_relevance(sound, torch.from_numpy(spectrogram_relevance())[None])[0].numpy()
-    parts = Audible(domain="waveform", normalisation="maximum").parts(item)
+    parts = Audible(domain="waveform", normalisation="maximum", smooth_ms=0).parts(item)
     for name, sign in (("positive", 1), ("negative", -1)):
         expected = loop(relevance, recording(), sign)
         np.testing.assert_allclose(parts[name].waveform, expected * PEAK / np.abs(expected).max(), atol=1e-4)
@@ -210,7 +210,7 @@ def test_domain_waveform_is_equation_4_with_the_relevance_of_samples():
 
 def test_domains_agree_on_waveforms(random_relevance):
     item = explanation(random_relevance)
-    one, other = Audible(**EQUATION).parts(item), Audible(domain="waveform", normalisation="maximum").parts(item)
+    one, other = Audible(**EQUATION).parts(item), Audible(domain="waveform", normalisation="maximum", smooth_ms=0).parts(item)
     for name in one:
         np.testing.assert_array_equal(one[name].waveform, other[name].waveform)
 
@@ -290,5 +290,5 @@ def test_a_view_is_heard_in_the_samples_if_asked(view):
     sound = torch.from_numpy(recording())[None]
     relevance = item.representation.to_waveform_relevance(sound, torch.from_numpy(item.relevance)[None])[0].numpy()
     expected = loop(relevance, recording(), 1)
-    part = Audible(domain="waveform", normalisation="maximum").parts(item)["positive"].waveform
+    part = Audible(domain="waveform", normalisation="maximum", smooth_ms=0).parts(item)["positive"].waveform
     np.testing.assert_allclose(part, expected * PEAK / np.abs(expected).max(), atol=1e-5)

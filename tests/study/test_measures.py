@@ -29,12 +29,14 @@ def test_measures_of_a_table_worked_out_by_hand():
 
 
 def test_classes_without_a_value_are_left_out():
-    table = np.array([[3, 1, 0], [0, 0, 0], [1, 0, 0]])  # the model never predicted 1, nobody answered 2
+    table = np.array([[3, 1, 0, 0], [0, 0, 0, 0], [1, 0, 0, 0], [1, 0, 0, 2]])  # 1 was never predicted, 2 never answered
     informed, marked = measures.informedness(table), measures.markedness(table)
-    assert np.isnan(informed).tolist() == [False, True, False]
-    assert np.isnan(marked).tolist() == [False, False, True]
-    assert measures.macro(informed) == pytest.approx((informed[0] + informed[2]) / 2)
-    assert measures.pooled(table).markedness_weighted == pytest.approx(marked[0])  # 1 was never predicted: it weighs nothing
+    assert np.isnan(informed).tolist() == [False, True, False, False]
+    assert informed[2] == 0  # the participants' doing: it counts
+    assert np.isnan(marked).tolist() == [False, True, True, False]
+    assert measures.macro(informed) == pytest.approx((3 / 4 - 2 / 4 + 0 + 2 / 3) / 3)
+    assert measures.pooled(table).informedness_weighted == pytest.approx((5 * informed[0] + 2 * informed[3]) / 7)
+    assert measures.pooled(table).markedness_weighted == pytest.approx((4 * marked[0] + 3 * marked[3]) / 7)
     one = np.array([[2, 3], [0, 0]])
     assert np.isnan(measures.informedness(one)).all()
     assert np.isnan(measures.macro(measures.informedness(one)))
@@ -53,12 +55,13 @@ def test_measures_of_each_class_are_those_of_its_two_by_two_table(rows):
         tp = table[index, index]
         fp, fn = table[:, index].sum() - tp, table[index].sum() - tp
         tn = table.sum() - tp - fp - fn
+        predicted = bool(tp + fn and fp + tn)  # sometimes, and not always
         for found, numbers in (
             (measures.informedness(table)[index], (tp, tp + fn, fp, fp + tn)),
             (measures.markedness(table)[index], (tp, tp + fp, fn, fn + tn)),
         ):
             first, of_first, second, of_second = numbers
-            if of_first and of_second:
+            if of_first and of_second and predicted:
                 assert found == pytest.approx(first / of_first - second / of_second)
                 assert -1 <= found <= 1
             else:

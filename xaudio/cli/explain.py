@@ -101,10 +101,19 @@ def explain(
         print(item.title())
         for note in item.clip.notes:
             print(f"  note: {note}")
+        silent = _silent(paths)
         for path in paths:
-            print(f"  {path}")
+            print(f"  {path}" + (f" (silent: {silent[path.name]})" if path.name in silent else ""))
     if report:
         print(f"Report: {report}")
+
+
+def _silent(paths: list[Path]) -> dict[str, str]:
+    """Why sounds among the files are silent, by name."""
+    from ..runs import read_json
+
+    found = [read_json(path)["sounds"] for path in paths if path.name == "audible.json"]
+    return {name: facts["reason"] for sounds in found for name, facts in sounds.items() if facts["reason"]}
 
 
 def refuse_to_overwrite(files: list[Path], out: Path) -> None:

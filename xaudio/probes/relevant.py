@@ -67,7 +67,7 @@ class Relevant:
         PluginError
             If the explainer or an option does not fit.
         """
-        if not 0 < self.share <= 1 or self.slot < 0 or self.band < 0:
+        if not (0 < self.share <= 1 and 0 <= self.slot < np.inf and 0 <= self.band < np.inf):
             raise PluginError(
                 f"The change 'relevant' needs a share above 0 and at most 1, and a slot and a band of 0 or more; "
                 f"got {self.share:g}, {self.slot:g} and {self.band:g}."

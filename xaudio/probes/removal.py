@@ -67,8 +67,8 @@ class Band:
                 f"The band of {self.low:g} to {self.high:g} Hz does not fit: expected 0 <= low < high <= {held.nyquist:g} Hz, "
                 "half the model's sample rate."
             )
-        if self.edge < 0:
-            raise PluginError(f"The edge of a band is {self.edge:g} Hz; expected 0 or more.")
+        if not 0 <= self.edge < np.inf:
+            raise PluginError(f"The edge of a band is {self.edge:g} Hz; expected a number, 0 or more.")
         representation = held.classifier.representation
         domain = Frequency(representation.sample_rate, representation.samples)
         bands = [(self.low, self.high), *self.elsewhere(held)]
@@ -192,8 +192,8 @@ class Slots:
 
     def _check(self, held: HeldOut) -> None:
         end, unit = (1.0, "of the recording") if self.unit == "share" else (float(held.durations.min()), "s")
-        if self.edge < 0:
-            raise PluginError(f"The edge of a stretch is {self.edge:g} s; expected 0 or more.")
+        if not 0 <= self.edge < np.inf:
+            raise PluginError(f"The edge of a stretch is {self.edge:g} s; expected a number, 0 or more.")
         if not 0 <= self.start < self.stop:
             raise DataError(f"The stretch of {self.start:g} to {self.stop:g} {unit} does not fit: expected 0 <= start < stop.")
         if self.stop > end and self.unit == "share":

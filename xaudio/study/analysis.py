@@ -9,7 +9,7 @@ from ..errors import DataError
 from ..statistics import LEAST, LEVEL
 from .analysis_bootstrap import DRAWS, crossed_draws, drawn_anew, strata_of
 from .analysis_cells import Drawn, cells_of, plain_cells
-from .analysis_contrasts import contrasts_of
+from .analysis_contrasts import MOST, contrasts_of
 from .analysis_exclusions import ExclusionRules, apply_rules
 from .analysis_opinions import preferences_of, ratings_of
 from .analysis_results import Cell, StudyResults
@@ -138,6 +138,8 @@ def _notes(data: StudyData, table: Table | None, cells: list[Cell], drawn: list[
             f"Fewer than {LEAST} recordings were predicted wrongly, or rightly: intervals do not draw these anew, and speak for "
             "these alone."
         )
+    if len(table.conditions) > MOST:
+        notes.append(f"Of more than {MOST} conditions, each explanation is compared with the plain signal of the same sense alone.")
     for cell in (cell for cell in cells if cell.group != "all"):
         for name, measure in (("informedness", cell.informedness), ("markedness", cell.markedness)):
             if measure.left_out:

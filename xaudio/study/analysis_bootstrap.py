@@ -102,12 +102,26 @@ def drawn_means(table: Table, values: Floats, weights: Weights) -> Floats:
     return np.where(counts > 0, sums / np.where(counts > 0, counts, 1), np.nan)
 
 
-def bounds(values: Floats, level: float = LEVEL) -> tuple[float, float] | None:
-    """Percentile interval of drawn values (draws,); None if they are nearly all undefined or were not drawn."""
-    known = values[np.isfinite(values)]
-    if len(known) < DEFINED * len(values) or not len(known):
+def bounds(value: float, drawn: Floats, level: float = LEVEL) -> tuple[float, float] | None:
+    """Bias-corrected percentile interval (Efron 1981) of a value from what was drawn (draws,).
+
+    The correction matters for measures over classes: a draw may lack a class, and those that are left are then more often
+    predicted than in the study, which raises markedness.
+
+    Returns
+    -------
+    (float, float) or None
+        None if nothing was drawn, or the value is undefined in most draws.
+    """
+    from scipy.special import ndtr, ndtri
+
+    known = drawn[np.isfinite(drawn)]
+    if len(known) < DEFINED * len(drawn) or not len(known):
         return None
-    low, high = np.quantile(known, [(1 - level) / 2, (1 + level) / 2])
+    below = (np.count_nonzero(known < value) + np.count_nonzero(known == value) / 2) / len(known)
+    shift = ndtri(np.clip(below, 0.5 / len(known), 1 - 0.5 / len(known)))
+    reach = ndtri((1 + level) / 2)
+    low, high = np.quantile(known, ndtr([2 * shift - reach, 2 * shift + reach]))
     return float(low), float(high)
 
 

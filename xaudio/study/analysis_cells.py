@@ -136,7 +136,7 @@ def votes_of(unit: Indices, answered: Indices, values: int) -> Floats:
 
 def estimate(value: float, draws: Floats) -> Estimate:
     """A value with the interval of its draws (draws,), if there is one."""
-    found = bounds(draws)
+    found = bounds(value, draws)
     if found is None:
         return Estimate(value=value)
     return Estimate(value=value, low=found[0], high=found[1])

@@ -13,13 +13,16 @@ from .analysis_mixed import Fit, holm, paired_fit, unpaired_fit
 from .analysis_results import Contrast, Estimate, Group, Test
 from .analysis_table import GROUPS, Floats, Table
 
+MOST = 8
+"""Conditions of which all pairs are compared; of more, each with the plain signal alone."""
+
 LEAST_PAIRS = 2
 """Participants, and recordings, of a test; of fewer there is no variance."""
 
 
 def contrasts_of(table: Table, drawn: Drawn) -> list[Contrast]:
-    """All pairs of conditions in each group, with the chances corrected for all pairs of the group."""
-    pairs = list(combinations(range(len(table.conditions)), 2))
+    """Pairs of conditions in each group, with the chances corrected for all pairs of the group; see `pairs_of`."""
+    pairs = pairs_of(table)
     found: list[Contrast] = []
     with progress("Comparing", len(pairs) * len(GROUPS)) as advance:
         for place, group in enumerate(GROUPS):
@@ -35,6 +38,16 @@ def contrasts_of(table: Table, drawn: Drawn) -> list[Contrast]:
                 for first, second, outcome in fits
             ]
     return found
+
+
+def pairs_of(table: Table) -> list[tuple[int, int]]:
+    """All pairs of conditions; of more than 8, each explanation with the plain signal of the same sense."""
+    modes = [condition.mode for condition in table.conditions]
+    if len(modes) <= MOST:
+        return list(combinations(range(len(modes)), 2))
+    plain = {mode: number for number, mode in enumerate(modes) if mode.endswith("signal")}
+    partners = [plain.get(mode.replace("explanation", "signal")) for mode in modes]
+    return [(number, other) for number, other in enumerate(partners) if other is not None and other != number]
 
 
 def differences(table: Table, first: int, second: int, group: Group) -> Floats:

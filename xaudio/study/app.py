@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from importlib.resources import files
@@ -33,7 +34,7 @@ REFUSED_PER_MINUTE = 600
 Schema = TypeVar("Schema", bound=visits.Request)
 
 
-def make_app(folder: Path, serving: Serving) -> ASGIApp:
+def make_app(folder: Path, serving: Serving, clock: Callable[[], float] = time.time) -> ASGIApp:
     """The application of a built study.
 
     Raises
@@ -43,14 +44,14 @@ def make_app(folder: Path, serving: Serving) -> ASGIApp:
     OutputError
         If the answers cannot be stored.
     """
-    return SecureHeaders(Server(folder, serving).app())  # around everything, also around what fails
+    return SecureHeaders(Server(folder, serving, clock).app())  # around everything, also around what fails
 
 
 class Server:
     """What the application does, request by request."""
 
-    def __init__(self, folder: Path, serving: Serving) -> None:
-        self.visits, self.links = Visits(folder, serving), Links(folder)
+    def __init__(self, folder: Path, serving: Serving, clock: Callable[[], float]) -> None:
+        self.visits, self.links = Visits(folder, serving, clock), Links(folder)
         self.each = Allowance(serving.requests_per_second, 10 * serving.requests_per_second)
         self.enrolments = Allowance(serving.enrolments_per_minute / 60, serving.enrolments_per_minute)
         self.strangers = Allowance(REFUSED_PER_MINUTE / 60, REFUSED_PER_MINUTE)

@@ -130,7 +130,7 @@ def write_study(out: Path, settings: StudySettings, explanations: dict[str, list
                     right=shown.predicted == shown.label,
                 )
                 items.append(item)
-                files = tuple(media.of(mode, explainer, place) for explainer in (first, second) if explainer or not second)
+                files = tuple(media.of(mode, explainer, place) for explainer in ((first, second) if second else (first,)))
                 trials.append(trial_of(item, question, files, settings))
                 advance()
     caught = catch_items(media, questions[0], settings)

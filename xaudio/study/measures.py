@@ -52,9 +52,12 @@ def markedness(counts: ArrayLike) -> Floats:
     Returns
     -------
     ndarray, shape (..., classes)
-        In [-1, 1]; NaN for a class that was never answered, or always.
+        In [-1, 1]; NaN for a class that was never answered, or always, and for one that the model never predicted, or
+        always: there the formula gives 0 whatever is answered, which is a fact about the recordings that were chosen. (A
+        class that was predicted but never answered has an informedness of 0: that is a fact about the participants.)
     """
-    return informedness(np.swapaxes(np.asarray(counts), -1, -2))
+    table = np.asarray(counts, np.float64)
+    return np.where(np.isfinite(informedness(table)), informedness(np.swapaxes(table, -1, -2)), np.nan)
 
 
 def prevalence(counts: ArrayLike) -> Floats:

@@ -47,6 +47,7 @@ def draw_picture(path: Path, explanation: Explanation, settings: Pictures, *, co
         If the file cannot be written.
     """
     figure = Figure(figsize=(settings.width / DPI, settings.height / DPI), layout="constrained")
+    figure.get_layout_engine().set(w_pad=0.3, h_pad=0.1)  # type: ignore[union-attr, call-arg]
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
     relevance = explanation.relevance.astype(np.float64).sum(0)

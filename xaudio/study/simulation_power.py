@@ -103,7 +103,7 @@ def power(
     behaviour : Behaviour
         ``knows`` of both conditions is the effect.
     compare : (str, str)
-        Conditions: modes, or "mode, explainer".
+        Conditions: modes, or "mode:explainer" to compare two of one mode.
     participants, recordings : sequence of int
         The grid; 2 or more each. Of ``group`` "all", half of the recordings are predicted wrongly.
     classes : sequence of str
@@ -199,7 +199,7 @@ def _design(classes: Sequence[str], recordings: int, group: str, compare: tuple[
 
 def _split(condition: str) -> tuple[Mode, str | None]:
     """Mode and explainer of a condition's name."""
-    mode, _, explainer = condition.partition(", ")
+    mode, _, explainer = condition.partition(":")
     for known in MODES:
         if mode == known:
             return known, explainer or None
@@ -223,3 +223,17 @@ def _simulated(
     correct = (answered == predicted).astype(np.float64)
     fit = balanced_fit(correct[:, :sounds] - correct[:, sounds:])
     return fit.test()[1], fit.effect
+
+
+def conditions_in(text: str) -> tuple[str, str]:
+    """Two modes, as in "audible-explanation,visual-explanation".
+
+    Raises
+    ------
+    DataError
+        If there are not two.
+    """
+    parts = [part.strip() for part in text.split(",")]
+    if len(parts) != 2 or not all(parts):
+        raise DataError(f"Cannot read the conditions {text!r}: expected two, such as audible-explanation,visual-explanation.")
+    return parts[0], parts[1]

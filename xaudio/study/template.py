@@ -65,7 +65,7 @@ def _comment(text: str) -> list[str]:
 
 
 def _key(name: str) -> str:
-    return name if name.replace("_", "a").replace("-", "a").isalnum() and name.isascii() else json.dumps(name)
+    return name if name.replace("_", "a").replace("-", "a").isalnum() and name.isascii() else f'"{_escaped(name)}"'
 
 
 def _value(value: Any) -> str:
@@ -81,6 +81,11 @@ def _value(value: Any) -> str:
 
 
 def _text(text: str) -> str:
-    """A basic string, of several lines if the text has them; TOML's escapes are those of JSON, and 0x7f needs one as well."""
-    lines = [json.dumps(line, ensure_ascii=False)[1:-1].replace("\x7f", "\\u007f") for line in text.split("\n")]
+    """A basic string, of several lines if the text has them."""
+    lines = [_escaped(line) for line in text.split("\n")]
     return f'"{lines[0]}"' if len(lines) == 1 else '"""\n' + "\n".join(lines) + '"""'
+
+
+def _escaped(text: str) -> str:
+    """TOML's escapes are those of JSON, and 0x7f needs one as well."""
+    return json.dumps(text, ensure_ascii=False)[1:-1].replace("\x7f", "\\u007f")

@@ -1,7 +1,6 @@
 // Which page comes next: the server says where the participant is, also after a crash or on another device.
 
 import { Refused, get, post, token } from "./api.js";
-import { speak } from "./dom.js";
 import * as pages from "./pages.js";
 import { trialPage } from "./trial.js";
 
@@ -9,6 +8,7 @@ let study = null;
 let language = null;
 let welcomed = false;
 let instructed = false;
+let shown = null;
 
 function makeView(state) {
   if (state && state.language) ({ language } = state);
@@ -27,8 +27,9 @@ function makeView(state) {
 
 async function next() {
   await guarded(async () => {
-    const state = await get("api/state", (error) => { if (error) speak(study.texts[language].offline); });
+    const state = await get("api/state", (error) => { if (shown) shown.told(error); });
     const view = makeView(state);
+    shown = view;
     if (state.stage === "consent" && !welcomed) {
       pages.welcomePage(view, () => { welcomed = true; next(); });
     } else if (state.stage === "consent") pages.consentPage(view, next);

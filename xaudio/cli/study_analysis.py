@@ -1,0 +1,308 @@
+"""`xaudio study analyze` and `xaudio study simulate`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from ..errors import DataError
+from .common import DataOption, DeviceOption, JsonOption, OutOption, SeedOption, print_json, print_table, warn_about_plugins
+
+if TYPE_CHECKING:
+    from ..study.analysis_results import StudyResults
+    from ..study.records import StudyData
+    from ..study.simulation import Behaviour
+    from ..study.simulation_power import PowerResults
+
+DrawsOption = Annotated[int, typer.Option("--draws", min=100, help="Of the bootstrap.")]
+
+
+def analyze(
+    study: Annotated[
+        Path, typer.Argument(metavar="STUDY", help="Folder of a study, or the JSON file of an export or simulation.")
+    ],
+    out: OutOption,
+    settings: Annotated[
+        Path | None,
+        typer.Option(help="TOML file with the exclusion rules. [default: study.toml of the folder; none for a JSON file]"),
+    ] = None,
+    draws: DrawsOption = 2000,
+    seed: SeedOption = 0,
+    as_json: JsonOption = False,
+) -> None:
+    """Analyse the answers: informedness and markedness, intervals, tests, agreement, Figure 5, report."""
+    from ..study.analysis import rules_of
+    from ..study.store import read_study
+
+    data = read_study(study)
+    place = settings or (study if study.is_dir() else None)
+    rules = rules_of(place) if place else None
+    results = _analysed(data, out, {"study": study.name, "settings": settings and settings.name}, rules, draws, seed)
+    _show(results, out, as_json)
+
+
+def simulate(
+    out: OutOption,
+    study: Annotated[
+        Path | None,
+        typer.Argument(metavar="STUDY", help="Folder or JSON of a study to be answered; not needed with --power or --model."),
+    ] = None,
+    participants: Annotated[str, typer.Option(help="How many; with --power several, as in 10,20,40.")] = "40",
+    knows: Annotated[
+        list[str] | None,
+        typer.Option(help="Probability of knowing the model's prediction, as in audible-explanation=0.4; may be repeated."),
+    ] = None,
+    hears: Annotated[
+        list[str] | None, typer.Option(help="Probability of naming the true class otherwise, as in audible-signal=0.9.")
+    ] = None,
+    bias: Annotated[list[str] | None, typer.Option(help="Weight of a class in guessing, as in 5=3. [default: 1]")] = None,
+    person_spread: Annotated[float, typer.Option(help="Standard deviation of the logit of knowing over participants.")] = 0.5,
+    item_spread: Annotated[float, typer.Option(help="The same over items.")] = 0.5,
+    dropout: Annotated[float, typer.Option(help="Share of participants who stop.")] = 0.0,
+    careless: Annotated[float, typer.Option(help="Share of participants who click at random.")] = 0.0,
+    seconds: Annotated[float, typer.Option(help="Median response time.")] = 5.0,
+    power: Annotated[bool, typer.Option("--power", help="Simulate many studies: how often is the difference found?")] = False,
+    compare: Annotated[str, typer.Option(help="With --power: two conditions.")] = "audible-explanation,visual-explanation",
+    recordings: Annotated[
+        str, typer.Option(help="With --power: how many of the group, as in 10,20. With --model: right ones, and as many wrong.")
+    ] = "10",
+    group: Annotated[Literal["wrong", "right", "all"], typer.Option(help="With --power: recordings of which kind.")] = "wrong",
+    simulations: Annotated[int, typer.Option(help="With --power: studies of each size.")] = 200,
+    listener: Annotated[
+        list[Path] | None,
+        typer.Option(help="Run folder of a recogniser that answers by what it hears; may be repeated, each is a participant."),
+    ] = None,
+    model: Annotated[
+        Path | None,
+        typer.Option(help="With --listener: run folder of the explained model, instead of a STUDY or beside it."),
+    ] = None,
+    explainer: Annotated[list[str] | None, typer.Option(help="With --model: what explains; may be repeated.")] = None,
+    renderer: Annotated[list[str] | None, typer.Option(help="With --model: what makes the sounds; may be repeated.")] = None,
+    view: Annotated[str | None, typer.Option(help="With --model: domain of the relevance, as in xaudio explain.")] = None,
+    dataset: Annotated[str | None, typer.Option(help="With --model: data set; by default that of the training.")] = None,
+    data: DataOption = None,
+    draws: DrawsOption = 2000,
+    device: DeviceOption = "auto",
+    seed: SeedOption = 0,
+    as_json: JsonOption = False,
+) -> None:
+    """Answer a study by simulated participants or recognisers; or find how many people a study needs.
+
+    Everything it writes says that it was simulated.
+    """
+    from ..study.analysis_exclusions import ExclusionRules
+
+    warn_about_plugins()
+    if listener:
+        answered = _listened(study, model, listener, explainer, renderer, recordings, view, dataset, data, device, seed)
+        results = _analysed(
+            answered,
+            out,
+            {"listeners": [path.name for path in listener], "model": model and model.name, "recordings": recordings},
+            ExclusionRules(finished=False, headphones=0, fastest_ms=0),
+            draws,
+            seed,
+        )
+        _show(results, out, as_json)
+        return
+    behaviour = _behaviour(
+        knows=_numbers("knows", knows),
+        hears=_numbers("hears", hears),
+        bias=_numbers("bias", bias),
+        person_spread=person_spread,
+        item_spread=item_spread,
+        dropout=dropout,
+        careless=careless,
+        seconds=seconds,
+    )
+    if power:
+        _power(behaviour, compare, participants, recordings, group, simulations, study, out, seed, as_json)
+        return
+    if study is None:
+        raise typer.BadParameter("give the STUDY that shall be answered, or --power, or --listener with --model.")
+    from ..study.analysis import rules_of
+    from ..study.simulation import simulate as run_simulation
+    from ..study.store import read_study
+
+    answered = run_simulation(read_study(study), behaviour, _whole("participants", participants)[0], seed)
+    rules = rules_of(study) if study.is_dir() else None
+    results = _analysed(answered, out, {"study": study.name, "behaviour": behaviour.model_dump()}, rules, draws, seed)
+    _show(results, out, as_json)
+
+
+def _analysed(data: StudyData, out: Path, settings: dict[str, Any], rules: Any, draws: int, seed: int) -> StudyResults:
+    """Analyse, and write what `xaudio study analyze` writes; simulated answers as well."""
+    from ..runs import output_folder, write_json, write_run
+    from ..study.analysis import analyze as run_analysis
+    from ..study.analysis_report import write_results
+
+    output_folder(out)
+    results = run_analysis(data, rules, draws=draws, seed=seed)
+    write_run(out, settings={**settings, "rules": results.rules, "draws": draws, "seed": seed}, simulated=data.simulated)
+    if data.simulated:
+        write_json(out / "study-data.json", data.model_dump(mode="json"))
+    write_results(out, results)
+    return results
+
+
+def _show(results: StudyResults, out: Path, as_json: bool) -> None:
+    from ..study.analysis_report import in_percent, in_words
+
+    if as_json:
+        print_json(results.model_dump(mode="json"))
+        return
+    if results.simulated:
+        print(f"SIMULATED, not answered by people: {results.simulated}")
+    rows = [
+        [
+            cell.condition,
+            cell.group,
+            str(cell.answers),
+            in_percent(cell.accuracy),
+            in_words(cell.informedness.macro),
+            in_words(cell.informedness.weighted),
+            in_words(cell.markedness.macro),
+        ]
+        for cell in results.cells
+        if cell.group != "all"
+    ]
+    if rows:
+        header = ["condition", "recordings", "answers", "right (%)", "informedness, macro", "weighted", "markedness, macro"]
+        print_table(header, rows)
+    left_out = {item.rule: item.participants for item in results.exclusions if item.participants}
+    print(f"{results.kept} of {results.enrolled} participants; left out: {left_out or 'nobody'}")
+    print(f"Report: {out / 'report.html'}")
+
+
+def _listened(
+    study: Path | None,
+    model: Path | None,
+    listeners: list[Path],
+    explainers: list[str] | None,
+    renderers: list[str] | None,
+    recordings: str,
+    view: str | None,
+    dataset: str | None,
+    data: Path | None,
+    device: str,
+    seed: int,
+) -> StudyData:
+    from ..allocator import keep_large_buffers
+    from ..study.listener import listen_to_model, listen_to_study
+
+    keep_large_buffers()
+    if study is not None:
+        if explainers or renderers:
+            raise typer.BadParameter("a STUDY has its own sounds; give --explainer and --renderer with --model alone.")
+        return listen_to_study(study, listeners, model, device)
+    if model is None:
+        raise typer.BadParameter("--listener needs a STUDY to answer, or --model with the run folder of the explained model.")
+    return listen_to_model(
+        model,
+        listeners,
+        explainers or ["lrp"],
+        renderers or ["audible"],
+        recordings=_whole("recordings", recordings)[0],
+        dataset=dataset,
+        data=data,
+        view=view,
+        device=device,
+        seed=seed,
+    )
+
+
+def _power(
+    behaviour: Behaviour,
+    compare: str,
+    participants: str,
+    recordings: str,
+    group: Literal["wrong", "right", "all"],
+    simulations: int,
+    study: Path | None,
+    out: Path,
+    seed: int,
+    as_json: bool,
+) -> None:
+    from ..runs import output_folder, write_json, write_run
+    from ..study.simulation_power import conditions_in, power
+    from ..study.store import read_study
+
+    pair = conditions_in(compare)
+    classes = read_study(study).classes if study else tuple("0123456789")
+    results = power(
+        behaviour,
+        pair,
+        participants=_whole("participants", participants),
+        recordings=_whole("recordings", recordings),
+        classes=classes,
+        group=group,
+        simulations=simulations,
+        seed=seed,
+    )
+    write_run(output_folder(out), settings=results.model_dump(exclude={"cells"}), simulated=results.simulated)
+    write_json(out / "power.json", results.model_dump(mode="json"))
+    if as_json:
+        print_json(results.model_dump(mode="json"))
+        return
+    _show_power(results, out)
+
+
+def _show_power(results: PowerResults, out: Path) -> None:
+    from ..study.analysis_report import in_percent
+
+    print(
+        f"SIMULATED: {results.first} less {results.second}, {results.group}; {results.simulations} studies of each size"
+    )
+    rows = [
+        [
+            str(cell.participants),
+            str(cell.recordings),
+            f"{100 * cell.mean_difference:.1f}",
+            in_percent(cell.power),
+            in_percent(cell.false_alarms),
+        ]
+        for cell in results.cells
+    ]
+    print_table(["participants", "recordings", "difference (points)", "found (%)", "found without difference (%)"], rows)
+    print(f"Numbers: {out / 'power.json'}")
+
+
+def _behaviour(**values: Any) -> Behaviour:
+    from pydantic import ValidationError
+
+    from ..options import first_fault
+    from ..study.simulation import Behaviour
+
+    try:
+        return Behaviour(**values)
+    except ValidationError as error:
+        fault = error.errors()[0]
+        why = str(fault["ctx"]["error"]) if fault["type"] == "value_error" else first_fault(error)
+        raise DataError(f"The simulated behaviour: {why}.") from None
+
+
+def _numbers(option: str, given: list[str] | None) -> dict[str, float]:
+    """Numbers by name, from name=number."""
+    found = {}
+    for item in given or []:
+        name, equals, value = item.rpartition("=")
+        try:
+            found[name.strip()] = float(value)
+        except ValueError:
+            equals = ""
+        if not equals:
+            raise DataError(f"Cannot read --{option} {item!r}: expected name=number, such as audible-explanation=0.4.")
+    return found
+
+
+def _whole(option: str, given: str) -> list[int]:
+    """Whole numbers, separated by commas."""
+    try:
+        found = [int(part) for part in given.split(",")]
+    except ValueError:
+        found = []
+    if not found or min(found) < 1:
+        raise DataError(f"Cannot read --{option} {given!r}: expected whole numbers of 1 or more, such as 20 or 10,20,40.")
+    return found

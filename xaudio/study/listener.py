@@ -1,0 +1,292 @@
+"""A recogniser as proxy listener: it hears the file that participants would hear, and names the class that it hears."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+import torch
+
+from ..audio import read_audio
+from ..classifier import Classifier, evaluation_mode, weights_digest
+from ..errors import DataError, ModelError
+from ..experiment import held_out
+from ..explanation import Explanation
+from ..options import parse_spec
+from ..pipeline import explain, load_model
+from ..preparation import place, prepare_clips
+from ..registry import registry
+from ..runs import read_json
+from ..terminal import progress
+from ..types import Clip
+from .analysis_table import Indices
+from .choose import choose, predictions
+from .records import Answer, Item, Participant, Question, StudyData
+from .settings import Recordings
+
+BATCH = 50
+PART = "positive"
+"""The part of the renderer's sounds that is the audible explanation."""
+
+WHEN = "2000-01-01T00:00:00+00:00"
+
+
+def heard(listener: Classifier, clips: Sequence[Clip], seed: int = 0) -> Indices:
+    """What a recogniser takes sounds for.
+
+    Parameters
+    ----------
+    listener : Classifier
+    clips : sequence of Clip
+        As participants hear them; resampled, fitted and placed as the listener's training does it, the loudest part of
+        what is too long.
+    seed : int
+        Of the guesses about silence: a network always says the same there, a person who hears nothing can only guess.
+
+    Returns
+    -------
+    ndarray of int, shape (clips,)
+        Class indices.
+    """
+    read, facts = listener.representation, listener.facts
+    prepared = prepare_clips(clips, read.sample_rate, read.samples, "loudest", facts.get("resampling", "soxr"))
+    offsets = prepared.offsets(read.placement, facts.get("seed", 0))
+    found = []
+    with torch.no_grad(), evaluation_mode(listener.network):
+        for start in range(0, len(clips), BATCH):
+            chosen = slice(start, start + BATCH)
+            waveforms = place(
+                torch.from_numpy(np.array(prepared.waveforms[chosen])).to(listener.device),
+                torch.from_numpy(prepared.lengths[chosen]).to(listener.device),
+                torch.from_numpy(offsets[chosen]).to(listener.device),
+            )
+            found.append(listener.logits(listener.features(waveforms)).argmax(1).cpu().numpy())
+    guesses = np.random.default_rng(seed).integers(len(listener.classes), size=len(clips))
+    silent = ~np.abs(prepared.waveforms).any(1)
+    return np.where(silent, guesses, np.concatenate(found)).astype(np.int64)
+
+
+def load_listeners(folders: Sequence[Path], explained: Path | None, classes: Sequence[str], device: str) -> dict[str, Classifier]:
+    """The recognisers of run folders, after a look at whether they may listen.
+
+    Parameters
+    ----------
+    folders : sequence of Path
+        Run folders of `xaudio train`.
+    explained : Path or None
+        Run folder of the explained model; None if it is not known.
+    classes : sequence of str
+        Of the study.
+    device : str
+
+    Raises
+    ------
+    ModelError
+        If one is the explained model, has other classes, or was trained on speakers that the explained model never heard.
+    """
+    found: dict[str, Classifier] = {}
+    for number, folder in enumerate(folders):
+        listener = load_model(folder, device)
+        if tuple(listener.classes) != tuple(classes):
+            raise ModelError(
+                f"{folder}: tells the classes {', '.join(listener.classes)}; the study asks for {', '.join(classes)}."
+            )
+        if explained is not None:
+            _check_independent(folder, listener, explained)
+        found[f"listener-{number + 1}"] = listener
+    return found
+
+
+def describe(listeners: Mapping[str, Classifier], folders: Sequence[Path]) -> str:
+    """One sentence for `StudyData.simulated`."""
+    parts = []
+    for (name, listener), folder in zip(listeners.items(), folders, strict=True):
+        accuracy = read_json(folder / "results.json").get("accuracy") if (folder / "results.json").exists() else None
+        known = "accuracy not known" if accuracy is None else f"accuracy {accuracy:.1%} on plain recordings of its test"
+        parts.append(f"{name}: {listener.model_spec.get('name', '?')}, seed {listener.facts.get('seed', '?')}, {known}")
+    return f"{len(listeners)} recognisers trained on plain recordings only, as proxy listeners ({'; '.join(parts)})."
+
+
+def listen(design: StudyData, media: Mapping[str, Path], listeners: Mapping[str, Classifier], simulated: str) -> StudyData:
+    """A study as recognisers answer its audible choices; what is seen, rated or compared is left out.
+
+    Parameters
+    ----------
+    design : StudyData
+    media : mapping of str to Path
+        Sound of each item by its name.
+    listeners : mapping of str to Classifier
+    simulated : str
+        What they are.
+
+    Raises
+    ------
+    DataError
+        If the study has no audible choice.
+    """
+    choices = {question.name for question in design.questions if question.kind == "choice"}
+    items = [
+        item
+        for item in design.items
+        if item.mode.startswith("audible") and item.question in choices and item.catch is None and item.item in media
+    ]
+    if not items:
+        raise DataError(f"{design.title}: no item is a choice about a sound, so a recogniser has nothing to answer.")
+    clips = [read_audio(media[item.item]) for item in items]
+    answers = []
+    with progress("Listening", len(listeners)) as advance:
+        for number, (name, listener) in enumerate(listeners.items()):
+            for position, (item, value) in enumerate(zip(items, heard(listener, clips, number), strict=True)):
+                answers.append(
+                    Answer(
+                        participant=name,
+                        item=item.item,
+                        position=position,
+                        value=design.classes[value],
+                        response_ms=0,
+                        plays=1,
+                        answered=WHEN,
+                    )
+                )
+            advance()
+    people = tuple(Participant(participant=name, enrolled=WHEN, finished=WHEN) for name in listeners)
+    return design.model_copy(
+        update={"items": tuple(items), "participants": people, "answers": tuple(answers), "simulated": simulated}
+    )
+
+
+def listen_to_study(folder: Path, listeners: Sequence[Path], explained: Path | None = None, device: str = "auto") -> StudyData:
+    """A built study as recognisers answer it; see `listen` and `load_listeners`."""
+    from .plan import media_of
+    from .store import read_study
+
+    design = read_study(folder)
+    found = load_listeners(listeners, explained, design.classes, device)
+    media = {name: paths[0] for name, paths in media_of(folder).items() if paths}
+    return listen(design, media, found, describe(found, listeners))
+
+
+def listen_to_model(
+    run: Path,
+    listeners: Sequence[Path],
+    explainers: Sequence[str],
+    renderers: Sequence[str],
+    *,
+    recordings: int = 50,
+    dataset: str | None = None,
+    data: Path | None = None,
+    view: str | None = None,
+    device: str = "auto",
+    seed: int = 0,
+) -> StudyData:
+    """What recognisers make of a model's explanations, by several explainers and renderers, and of the plain recordings.
+
+    Parameters
+    ----------
+    run : Path
+        Run folder of the explained model.
+    listeners : sequence of Path
+        Run folders of recognisers.
+    explainers, renderers : sequence of str
+        With options; each renderer must write the part "positive" as an audio file. All are combined.
+    recordings : int
+        Rightly predicted ones, and as many wrongly predicted ones, of the model's test set, each kind spread over the
+        predicted classes.
+    dataset, data, view, device, seed
+        As in `xaudio.explain` and `xaudio.held_out`.
+
+    Returns
+    -------
+    StudyData
+        The mode "audible-explanation" for each combination, "audible-signal" for the plain recordings.
+
+    Raises
+    ------
+    XaudioError
+        If anything does not fit, or too few recordings are predicted wrongly.
+    """
+    classifier = load_model(run, device)
+    found = load_listeners(listeners, run, classifier.classes, device)
+    drawn = {name: registry().create("renderer", *parse_spec(name)) for name in renderers}  # before anything takes time
+    plain = registry().create("renderer", "audible", {"parts": ("original",)})
+    held, test = held_out(classifier, dataset, data, seed=seed)
+    wanted = Recordings(right=recordings, wrong=recordings, fill=False, balance="predicted")
+    with TemporaryDirectory(prefix="xaudio-") as temporary:
+        folder = Path(temporary)
+        known = predictions(classifier, held, test, folder / "probabilities.csv")
+        choice = choose(known, held.labels(classifier.task)[test], wanted, seed, held.title)
+        clips = [held[int(test[index])] for index in choice.indices]
+        items: list[Item] = []
+        media: dict[str, Path] = {}
+        with progress("Explaining and rendering", len(explainers) * len(clips)) as advance:
+            for number, explainer in enumerate(explainers):
+                explained = explain(
+                    classifier,
+                    clips,
+                    explainer=explainer,
+                    view=view,
+                    device=device,
+                    resampling=classifier.facts.get("resampling", "soxr"),
+                )
+                for place, explanation in enumerate(explained if isinstance(explained, list) else [explained]):
+                    methods = {f"{explainer} {name}": renderer for name, renderer in drawn.items()}
+                    for label, renderer in ({"": plain} if number == 0 else {}).items() | methods.items():
+                        item = _item(explanation, label, place)
+                        target = folder / item.item
+                        target.mkdir()
+                        media[item.item] = _sound(renderer(explanation, target), PART if label else "original", label)
+                        items.append(item)
+                    advance()
+        question = Question(
+            name="prediction", kind="choice", text={"en": "What did the model predict?"}, answers=classifier.classes
+        )
+        design = StudyData(
+            title=f"{held.title}, {classifier.task}: explanations of {classifier.model_spec.get('name', 'a model')}",
+            classes=classifier.classes,
+            questions=(question,),
+            items=tuple(sorted(items, key=lambda item: item.mode != "audible-signal")),
+            participants=(),
+            answers=(),
+        )
+        return listen(design, media, found, describe(found, listeners))
+
+
+def _item(explanation: Explanation, label: str, place: int) -> Item:
+    """The item of an explanation, or of the plain recording if the label is empty."""
+    kind = label.replace("/", "-") or "signal"
+    return Item(
+        item=f"{place:04d} {kind}",
+        mode="audible-explanation" if label else "audible-signal",
+        question="prediction",
+        explainer=label or None,
+        recording=Path(explanation.clip.source).name,
+        speaker=explanation.clip.speaker or "",
+        predicted=explanation.classes[explanation.predicted],
+        truth="" if explanation.label is None else explanation.classes[explanation.label],
+        right=explanation.predicted == explanation.label,
+    )
+
+
+def _sound(written: Sequence[Path], part: str, label: str) -> Path:
+    for path in written:
+        if path.stem == part and path.suffix != ".json":
+            return path
+    raise DataError(
+        f"{label}: wrote no sound named {part!r}, but {', '.join(path.name for path in written)}. Choose another renderer."
+    )
+
+
+def _check_independent(folder: Path, listener: Classifier, explained: Path) -> None:
+    """Refuse the explained model itself, and a recogniser that was trained on the speakers that are explained."""
+    model = load_model(explained, "cpu")
+    if weights_digest(folder) == weights_digest(explained):
+        raise ModelError(f"{folder}: is the explained model itself; expected a recogniser that was trained apart from it.")
+    same = listener.facts.get("dataset") == model.facts.get("dataset")
+    unheard, own = (set(one.facts.get("test_speakers", ())) for one in (listener, model))
+    if same and not own <= unheard:
+        raise ModelError(
+            f"{folder}: was trained on speakers whose recordings are explained ({', '.join(sorted(own - unheard))}). "
+            f"Train it on the same fold as the explained model: --fold {model.facts.get('fold')}."
+        )

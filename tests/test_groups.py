@@ -14,6 +14,8 @@ import xaudio
 from xaudio import Axis, Clip, DataError, Explanation, ModelError, PluginError
 from xaudio.cells import relevance_cells
 from xaudio.cli import app
+from xaudio.pattern_pages import findings_of
+from xaudio.pattern_results import GroupRelevance
 from xaudio.permutation import all_arrangements, number_of_arrangements, permutation_test
 
 RATE, SAMPLES = 1000, 200
@@ -382,7 +384,35 @@ def test_the_command_writes_numbers_picture_and_page(folder):
     page = (folder / "report.html").read_text()
     assert page.count("data:image/png;base64,") == 1
     assert "speakers were exchanged between the groups" in page
+    findings = findings_of(GroupRelevance.model_validate(result), GroupRelevance.model_validate(result).contrasts[0])
+    assert page.count("<td>female</td>") == max(1, min(len(findings), 10) + (len(findings) > 10))
     assert (folder / "groups.png").read_bytes().startswith(b"\x89PNG")
+
+
+def found_in(values, p, axes):
+    """A result of two groups with these correlations and differences (both ``values``) and corrected p."""
+    grid = {"difference": values, "correlation": values, "p": p, "p_corrected": p}
+    contrast = {"group": "a", "against": "b", "marked": 0, "smallest_p": 0.0, **grid}
+    plain = {"task": "t", "explainer": "lrp", "view": "time", "by": "class", "normalise": "magnitude", "align": "start"}
+    more = {"unit": "speakers", "level": 0.05, "arrangements": 9, "exact": True, "groups": [], "outside": 0.0, "notes": []}
+    result = GroupRelevance(**plain, **more, axes=axes, contrasts=[contrast])
+    return findings_of(result, result.contrasts[0])
+
+
+def test_places_that_differ_are_named_in_runs_of_one_sign():
+    time = {"name": "time", "unit": "s", "edges": [0, 0.1, 0.2, 0.3, 0.4, 0.5]}
+    values, p = [0.1, 0.5, -0.6, -0.2, 0.3], [0.01, 0.02, 0.01, 0.05, 0.06]
+    assert found_in(values, p, [time]) == [
+        {"where": "0.2 to 0.4 s", "correlation": -0.6, "difference": -0.8, "p": 0.01},
+        {"where": "0 to 0.2 s", "correlation": 0.5, "difference": 0.6, "p": 0.01},
+    ]
+    frequency = {"name": "frequency", "unit": "Hz", "edges": [0, 10, 20]}
+    short = {"name": "time", "unit": "s", "edges": [0, 1, 2]}
+    assert found_in([[0.1, 0.2], [0.3, -0.4]], [[0.5, 0.01], [0.5, 0.02]], [frequency, short]) == [
+        {"where": "10 to 20 Hz, 1 to 2 s", "correlation": -0.4, "difference": -0.4, "p": 0.02},
+        {"where": "0 to 10 Hz, 1 to 2 s", "correlation": 0.2, "difference": 0.2, "p": 0.01},
+    ]
+    assert found_in([0.1] * 5, [0.2] * 5, [time]) == []
 
 
 def test_the_report_is_made_anew_from_the_results(folder):

@@ -103,6 +103,14 @@ def test_axes_that_a_box_does_not_restrict_are_covered():
     assert (truth_mask(in_frequency) == truth_mask(in_frequency)[..., :1]).all()
 
 
+def test_a_box_up_to_the_highest_frequency_of_the_recording_covers_all():
+    """A recording at 4 kHz has no sound above 2 kHz, whatever rate the model reads it at."""
+    box = [(0.02, 0.05, 0, 2000)]
+    assert truth_domain(explanation(box, FREQUENCY, FRAMES, original_sample_rate=4000)) == "time"
+    assert truth_domain(explanation(box, FREQUENCY, FRAMES, original_sample_rate=8000)) == "time-frequency"
+    assert truth_domain(explanation([(0.02, 0.05, 0, 4000)], FREQUENCY, FRAMES, original_sample_rate=44100)) == "time"
+
+
 @pytest.mark.parametrize(
     ("rows", "domain"),
     [

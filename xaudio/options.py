@@ -53,8 +53,8 @@ def _type_name(annotation: Any) -> str:
     if annotation is type(None):
         return "none"
     if origin is tuple:
-        parts = typing.get_args(annotation)
-        return ",".join(_type_name(part) if part is not Ellipsis else "..." for part in parts)
+        members = typing.get_args(annotation)
+        return ",".join(_type_name(part) if part is not Ellipsis else "..." for part in members)
     return getattr(annotation, "__name__", str(annotation)) if origin is None else str(annotation).replace("typing.", "")
 
 

@@ -31,7 +31,9 @@ def report_groups(folder: Path) -> Path:
     result = read_results(folder / "results.json", GroupRelevance)
     figure = save_figure(figure_of_groups(result), folder / "groups.png")
     findings = {contrast.group: findings_of(result, contrast) for contrast in result.contrasts}
-    return write_page(folder, __package__, template="groups.html.j2", result=result, figure=figure.name, findings=findings)
+    return write_page(
+        folder, __package__, template="groups.html.j2", result=result, figure=figure.name, findings=findings, listed=LISTED
+    )
 
 
 def report_clusters(folder: Path) -> Path:
@@ -74,29 +76,32 @@ def medoid_folders(result: ClusterResult) -> list[tuple[str, ClusterSet, Cluster
 
 
 def findings_of(result: GroupRelevance, contrast: Contrast) -> list[dict[str, Any]]:
-    """Where a contrast is marked, strongest first: runs of neighbouring cells on one axis, single cells on two."""
+    """Where a contrast is marked, strongest first: runs of neighbouring cells on one axis, single cells on two.
+
+    Returns
+    -------
+    list of dict
+        ``where`` in words, ``correlation`` (the strongest of a run), ``difference`` (the sum over a run) and ``p``.
+    """
     correlation, p = np.array(contrast.correlation), np.array(contrast.p_corrected)
-    marked = p <= result.level
+    difference, marked = np.array(contrast.difference), p <= result.level
+    places: list[tuple[Any, ...]]
     if marked.ndim == 1:
         sign = np.sign(correlation) * marked
         edges = np.flatnonzero(np.diff(sign, prepend=0, append=0))
-        runs = [np.arange(start, stop) for start, stop in pairwise(edges) if sign[start]]
-        cells = [(_range(result.axes[0], run[0], run[-1]), correlation[run], p[run]) for run in runs]
+        places = [(np.arange(start, stop),) for start, stop in pairwise(edges) if sign[start]]
     else:
-        places = np.argwhere(marked)
-        cells = [
-            (
-                ", ".join(_range(axis, index, index) for axis, index in zip(result.axes, place, strict=True)),
-                correlation[tuple(place)].ravel(),
-                p[tuple(place)].ravel(),
-            )
-            for place in places
-        ]
-    found: list[dict[str, Any]] = [
-        {"where": where, "correlation": float(values[np.abs(values).argmax()]), "p": float(chances.min())}
-        for where, values, chances in cells
+        places = [(np.array([first]), np.array([second])) for first, second in np.argwhere(marked)]
+    found = [
+        {
+            "where": ", ".join(_range(axis, at[0], at[-1]) for axis, at in zip(result.axes, place, strict=True)),
+            "correlation": float(max(correlation[place], key=abs)),
+            "difference": float(difference[place].sum()),
+            "p": float(p[place].min()),
+        }
+        for place in places
     ]
-    return sorted(found, key=lambda item: -abs(item["correlation"]))[:LISTED]
+    return sorted(found, key=lambda item: -abs(item["correlation"]))
 
 
 def frequent(counts: dict[str, int]) -> str:

@@ -256,11 +256,13 @@ class Audible:
 
     def _extra(self, name: str, parts: Mapping[str, Part]) -> tuple[FloatArray, dict[str, Any]]:
         original, positive = parts["original"], parts["positive"]
+        # There is a beep in a comparison, so that it is never silent itself.
+        silent = name == "stereo" and original.reason and positive.reason
         facts: dict[str, Any] = {
             "gain_db": None,
             "share_of_relevance": positive.share,
-            "reason": original.reason if original.reason and positive.reason else "",
-            "second_reason": positive.reason,
+            "reason": original.reason if silent else "",
+            "reasons": {"original": original.reason, "positive": positive.reason},
         }
         if name == "stereo":
             return np.stack([original.waveform, positive.waveform]), facts

@@ -357,6 +357,18 @@ def test_masked_recordings_equal_the_naive_loop(waves, options):
         np.testing.assert_allclose(found[name], [values[name] for values in expected], rtol=1e-4, atol=1e-5, err_msg=name)
 
 
+def test_a_mask_of_the_top_never_holds_what_is_not_relevant(waves):
+    items = []
+    for item in explained(waves):
+        relevance = np.full_like(item.relevance, -1)
+        relevance[0, 90:120] = 1  # 30 of 240 cells, where the top half is asked for
+        items.append(item.with_relevance(relevance))
+    for name in ("faithfulness_ff", "average_drop"):
+        top = create("metric", name, normalisation="top", top=0.5)(waves, items)[name]
+        np.testing.assert_array_equal(top, create("metric", name)(waves, items)[name])
+        assert top.any()
+
+
 def test_the_numbers_of_the_formulas():
     """AD and AG by hand: probabilities 0.8 and 0.2, then 0.6 and 0.4; then turned round."""
     from xaudio_faithfulness._masking import VALUES

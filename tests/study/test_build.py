@@ -122,7 +122,9 @@ def test_recordings_without_a_label_are_not_chosen():
 
 def test_too_few_wrong_predictions_name_their_number_and_the_next_best():
     probabilities, labels = predictions(50, 3)
-    with pytest.raises(DataError, match=r"predicted 3 of 53 recordings of FSDD wrongly; the study asks for 10.*the 7 rightly") as error:
+    with pytest.raises(
+        DataError, match=r"predicted 3 of 53 recordings of FSDD wrongly; the study asks for 10.*the 7 rightly"
+    ) as error:
         choose(probabilities, labels, Recordings(), 0, "FSDD")
     assert "recordings.wrong = 3" in str(error.value)
     filled = choose(probabilities, labels, Recordings(fill=True), 0, "FSDD")
@@ -360,6 +362,4 @@ def test_a_build_that_was_stopped_goes_on_and_one_that_is_done_is_left_alone(bui
     build_study(run_folder, folder, settings, dataset="synthetic:speakers=8,repetitions=1")
     assert (folder / "study.json").stat().st_mtime_ns == moment
     with pytest.raises(ModelError, match="other settings: study.seed was 0, now 1"):
-        build_study(
-            run_folder, folder, settings.model_copy(update={"seed": 1}), dataset="synthetic:speakers=8,repetitions=1"
-        )
+        build_study(run_folder, folder, settings.model_copy(update={"seed": 1}), dataset="synthetic:speakers=8,repetitions=1")

@@ -74,7 +74,9 @@ class Person:
 
 @pytest.fixture(scope="module")
 def folder(make_study, tmp_path_factory):
-    return make_study(tmp_path_factory.mktemp("served") / "study", checks={"headphones": True, "catch_trials": 1}, right=2, wrong=1)
+    return make_study(
+        tmp_path_factory.mktemp("served") / "study", checks={"headphones": True, "catch_trials": 1}, right=2, wrong=1
+    )
 
 
 class Served:
@@ -328,7 +330,10 @@ def test_open_enrolment(folder):
     assert shut.client.post("/api/enrol", json={}).json()["error"] == "invitation"
     assert not shut.client.get("/api/study").json()["open"]
     assert opened.client.get("/api/study").json()["open"]
-    tokens = [opened.client.post("/api/enrol", content=b"{}", headers={"Content-Type": "application/json"}).json()["token"] for _ in "12"]
+    tokens = [
+        opened.client.post("/api/enrol", content=b"{}", headers={"Content-Type": "application/json"}).json()["token"]
+        for _ in "12"
+    ]
     assert len(set(tokens)) == 2
     assert Person(opened.client, tokens[0], opened.clock).state()["stage"] == "consent"
     refused = [opened.client.post("/api/enrol", content=b"{}", headers={"Content-Type": "application/json"}) for _ in "12"]
@@ -385,7 +390,9 @@ def test_a_full_disk_is_told_and_nothing_is_acknowledged(served):
         person.post("level", {"heard": True})
     connection = served.database._connection
     connection.execute(f"PRAGMA max_page_count = {connection.execute('PRAGMA page_count').fetchone()[0]}")
-    responses = [person.post("answer", person.trial()) for _ in range(19) for person in people if person.state()["stage"] != "done"]
+    responses = [
+        person.post("answer", person.trial()) for _ in range(19) for person in people if person.state()["stage"] != "done"
+    ]
     refused = [response for response in responses if response.status_code != 200]
     assert 0 < len(refused) < len(responses)
     for response in refused:
@@ -393,7 +400,9 @@ def test_a_full_disk_is_told_and_nothing_is_acknowledged(served):
         assert "no room" in response.json()["message"]
         assert response.headers["Retry-After"]
     connection.execute("PRAGMA max_page_count = 100000")
-    assert sum(read["answers"] for read in status(served.folder)["participants"]) + checks(connection) == len(responses) - len(refused)
+    assert sum(read["answers"] for read in status(served.folder)["participants"]) + checks(connection) == len(responses) - len(
+        refused
+    )
     for person in people:
         person.go_through()
     assert len(read_study(served.folder).answers) == 6 * 13
@@ -406,7 +415,11 @@ def checks(connection):
 def test_nothing_personal_is_stored(served):
     """No address, no browser: neither where the columns are nor anywhere in the files."""
     person, _ = served.invited()
-    person.headers |= {"User-Agent": "Marked-Browser/1.0", "X-Forwarded-For": "203.0.113.77", "Referer": "https://marked.example/"}
+    person.headers |= {
+        "User-Agent": "Marked-Browser/1.0",
+        "X-Forwarded-For": "203.0.113.77",
+        "Referer": "https://marked.example/",
+    }
     person.enter()
     person.go_through()
     for path in served.folder.rglob("*"):
@@ -414,7 +427,16 @@ def test_nothing_personal_is_stored(served):
             content = path.read_bytes()
             for mark in (b"Marked-Browser", b"203.0.113.77", b"marked.example", b"testclient", b"127.0.0.1"):
                 assert mark not in content, (path, mark)
-    assert set(StudyData.model_fields) == {"format", "title", "classes", "questions", "items", "participants", "answers", "simulated"}
+    assert set(StudyData.model_fields) == {
+        "format",
+        "title",
+        "classes",
+        "questions",
+        "items",
+        "participants",
+        "answers",
+        "simulated",
+    }
 
 
 def test_in_a_preference_half_get_b_first_and_answers_mean_the_same(make_study, tmp_path):

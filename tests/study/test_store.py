@@ -44,7 +44,9 @@ def answer(visits, clock, person, value="one"):
     trial = visits.state(person)["trial"]
     seconds = sum(medium["seconds"] for medium in trial["media"])
     clock.now += seconds + 1
-    sent = Answered(item=trial["item"], value=value, response_ms=1000 * seconds + 500, plays=len(trial["media"]) if seconds else 0)
+    sent = Answered(
+        item=trial["item"], value=value, response_ms=1000 * seconds + 500, plays=len(trial["media"]) if seconds else 0
+    )
     return sent, visits.answer(person, sent)
 
 
@@ -156,7 +158,12 @@ def test_export_holds_everything(study, tmp_path):
     assert [row["value"] for row in rows] == values
     for row in rows:
         item = key[row["item"]]
-        assert (row["mode"], row["predicted"], row["truth"], row["right"]) == (item.mode, item.predicted, item.truth, str(item.right))
+        assert (row["mode"], row["predicted"], row["truth"], row["right"]) == (
+            item.mode,
+            item.predicted,
+            item.truth,
+            str(item.right),
+        )
         assert row["matches"] == str(row["value"] == item.predicted)
     people = list(csv.DictReader(paths[2].open()))
     assert {name: people[0][name] for name in FORM} == FORM

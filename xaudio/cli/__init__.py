@@ -10,7 +10,23 @@ import typer
 
 from .. import __version__
 from ..errors import XaudioError, XaudioWarning
-from . import bench, cluster, concepts, data, doctor, evaluate, explain, groups, plugins, probe, report, study, study_analysis, train
+from . import (
+    bench,
+    cluster,
+    concepts,
+    data,
+    doctor,
+    evaluate,
+    explain,
+    groups,
+    plugins,
+    probe,
+    report,
+    study,  # noqa: F401 (adds its commands to study_group)
+    study_analysis,
+    study_group,
+    train,
+)
 
 INTERRUPTED = 130
 """Exit status after Ctrl-C, as shells have it: 128 and the number of the signal."""
@@ -26,9 +42,9 @@ app = typer.Typer(
 app.add_typer(plugins.app, name="plugins")
 app.add_typer(data.app, name="data")
 app.add_typer(bench.app, name="bench")
-app.add_typer(study.app, name="study")
-study.app.command("analyze")(study_analysis.analyze)
-study.app.command("simulate")(study_analysis.simulate)
+app.add_typer(study_group.app, name="study")
+study_group.app.command("analyze")(study_analysis.analyze)
+study_group.app.command("simulate")(study_analysis.simulate)
 app.command("train")(train.train)
 app.command("explain")(explain.explain)
 app.command("evaluate")(evaluate.evaluate)

@@ -252,9 +252,7 @@ def _power(
 def _show_power(results: PowerResults, out: Path) -> None:
     from ..study.analysis_report import in_percent
 
-    print(
-        f"SIMULATED: {results.first} less {results.second}, {results.group}; {results.simulations} studies of each size"
-    )
+    print(f"SIMULATED: {results.first} less {results.second}, {results.group}; {results.simulations} studies of each size")
     rows = [
         [
             str(cell.participants),

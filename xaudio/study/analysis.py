@@ -139,7 +139,9 @@ def _notes(data: StudyData, table: Table | None, cells: list[Cell], drawn: list[
             "these alone."
         )
     if len(table.conditions) > MOST:
-        notes.append(f"Of more than {MOST} conditions, each explanation is compared with the plain signal of the same sense alone.")
+        notes.append(
+            f"Of more than {MOST} conditions, each explanation is compared with the plain signal of the same sense alone."
+        )
     for cell in (cell for cell in cells if cell.group != "all"):
         for name, measure in (("informedness", cell.informedness), ("markedness", cell.markedness)):
             if measure.left_out:

@@ -15,8 +15,8 @@ from .analysis_table import Floats, Indices
 FITTERS = ("lbfgs", "powell", "nm")
 """Optimisers, tried in this order."""
 
-NEGLIGIBLE = 1e-6
-"""Share of the residual variance below which another counts as none: an optimiser stops near 0, not at it."""
+NEGLIGIBLE = 0.01
+"""By how much a mean square must exceed the residual's, as a share of it, to count: an optimiser stops near 0, not at it."""
 
 PAIRED = "difference = mean + participant + recording + residual"
 UNPAIRED = "right = mean + condition + participant + recording + item + residual"
@@ -225,7 +225,7 @@ def _satterthwaite(variances: Mapping[str, float], count: int, people: int, soun
     squares = [
         (count / levels * variances.get(name, 0.0) + residual, levels - 1)
         for name, levels in (("participant", people), ("recording", sounds))
-        if variances.get(name, 0.0) > NEGLIGIBLE * residual and levels > 1
+        if count / levels * variances.get(name, 0.0) > NEGLIGIBLE * residual and levels > 1
     ]
     if not squares:
         return float(max(1, count - 1))

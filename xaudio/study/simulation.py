@@ -118,9 +118,8 @@ def simulate(design: StudyData, behaviour: Behaviour, participants: int, seed: i
     """
     check_behaviour(design, behaviour)
     rng = np.random.default_rng(seed)
-    items = design.items
-    conditions = [conditions_of([item for item in items if item.catch is None]).get(item.item) for item in items]
-    names = [condition.name if condition else "" for condition in conditions]
+    items, named = design.items, _named(design)
+    names = [named.get(item.item, "") for item in items]
     outcome = choices(design.classes, items, names, behaviour, participants, rng)
     careless = rng.random(participants) < behaviour.careless
     stops = np.where(rng.random(participants) < behaviour.dropout, rng.integers(0, len(items), participants), len(items))
@@ -157,11 +156,22 @@ def simulate(design: StudyData, behaviour: Behaviour, participants: int, seed: i
 
 def check_behaviour(design: StudyData, behaviour: Behaviour) -> None:
     """Raise `DataError` if the behaviour names a condition or class that the study does not have."""
-    known = {condition.name for condition in conditions_of([item for item in design.items if item.catch is None]).values()}
+    compared = [item for item in design.items if item.against is not None]
+    pairs = {f"{item.mode}, {name}" for item in compared for name in (item.explainer, item.against)}
+    known = {*_named(design).values(), *pairs}
     for name in (*behaviour.knows, *behaviour.hears):
         if name not in known:
             raise DataError(unknown("condition", name, known))
     check_bias(design.classes, behaviour)
+
+
+def _named(design: StudyData) -> dict[str, str]:
+    """The condition of each item, whatever is asked about it."""
+    found = {}
+    for question in design.questions:
+        asked = [item for item in design.items if item.question == question.name and item.catch is None]
+        found.update({name: condition.name for name, condition in conditions_of(asked).items()})
+    return found
 
 
 def check_bias(classes: Sequence[str], behaviour: Behaviour) -> None:
@@ -321,5 +331,6 @@ def skills_of(classes: Sequence[str], behaviour: Behaviour, condition: str) -> t
     count = len(bias)
     answered = knows / count + (1 - knows) * bias
     hit = (knows + (1 - knows) * bias) / count
-    marked = hit / answered - (1 / count - hit) / (1 - answered)
+    with np.errstate(invalid="ignore"):  # a class that is never answered has none
+        marked = hit / answered - (1 / count - hit) / (1 - answered)
     return float(hit.sum()), marked

@@ -1,0 +1,61 @@
+"""Proof that the server of a listening study loses nothing: crashes, forged requests, a full disk."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from xaudio import hookimpl
+
+
+def study(
+    *,
+    model: Path | None = None,
+    dataset: str | None = None,
+    data: Path | None = None,
+    participants: int = 40,
+    right: int = 10,
+    wrong: int = 10,
+    kills: int = 4,
+    requests: int = 1000,
+    seed: int = 0,
+) -> Any:
+    """Let simulated participants take part in a study on a real server that is killed, lied to, and out of space.
+
+    Parameters
+    ----------
+    model : path or None
+        Run folder of a trained model; by default one is trained for a few steps on synthetic speech, which is enough here.
+    dataset : str or None
+        Data set, with options as in synthetic:speakers=40; by default that of the model's training.
+    data : path or None
+        Folder of the data set.
+    participants : int
+        Simulated participants, at the same time.
+    right, wrong : int
+        Rightly and wrongly predicted recordings; each is asked about in four modes.
+    kills : int
+        How often the server is killed with SIGKILL and started again.
+    requests : int
+        Forged requests, at least.
+    seed : int
+        Of what the participants answer, when the server is killed, and what is forged.
+    """
+    from .benchmark import StudyProof
+
+    return StudyProof(
+        model=model,
+        dataset=dataset,
+        data=data,
+        participants=participants,
+        right=right,
+        wrong=wrong,
+        kills=kills,
+        requests=requests,
+        seed=seed,
+    )
+
+
+@hookimpl
+def xaudio_benchmarks() -> Mapping[str, Any]:
+    """Offer the proof."""
+    return {"study": study}

@@ -1,0 +1,384 @@
+"""The analysis against tables worked out by hand, independent tests, and simulated participants of known behaviour."""
+
+import json
+from collections import Counter
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+
+from xaudio.errors import DataError
+from xaudio.runs import write_run
+from xaudio.study.analysis import analyze, rules_of
+from xaudio.study.analysis_bootstrap import bounds, crossed_draws
+from xaudio.study.analysis_contrasts import differences
+from xaudio.study.analysis_exclusions import ExclusionRules, apply_rules
+from xaudio.study.analysis_mixed import balanced_fit, holm, paired_fit, unpaired_fit
+from xaudio.study.analysis_report import figure_of, ranking, write_results
+from xaudio.study.analysis_results import StudyResults
+from xaudio.study.analysis_table import choice_table
+from xaudio.study.records import Answer, Item, Participant, Question, StudyData
+from xaudio.study.simulation import MODES, Behaviour, plain_design, simulate
+
+CLASSES = ("a", "b", "c")
+EVERYBODY = ExclusionRules(finished=False, headphones=0, fastest_ms=0, failed_catch=99)
+CHOICE = Question(name="prediction", kind="choice", text={"en": "?"}, answers=CLASSES)
+
+
+def study(answers, items, *, questions=(CHOICE,), classes=CLASSES, simulated="", **people):
+    """A study from (participant, item, value) or (participant, item, value, milliseconds)."""
+    names = list(dict.fromkeys(row[0] for row in answers))
+    return StudyData(
+        title="By hand",
+        classes=classes,
+        questions=questions,
+        items=tuple(items),
+        participants=tuple(
+            Participant(**{"participant": name, "enrolled": "t", "finished": "t", **people.get(name, {})}) for name in names
+        ),
+        answers=tuple(
+            Answer(
+                participant=row[0],
+                item=row[1],
+                position=place,
+                value=row[2],
+                response_ms=row[3] if len(row) > 3 else 1000,
+                plays=1,
+                answered="t",
+            )
+            for place, row in enumerate(answers)
+        ),
+        simulated=simulated,
+    )
+
+
+def item(name, predicted="a", truth=None, mode="audible-explanation", **more):
+    truth = truth or predicted
+    known = {"recording": name, "question": "prediction", "right": predicted == truth}
+    return Item(**{**known, "item": name, "mode": mode, "predicted": predicted, "truth": truth, **more})
+
+
+BY_HAND = study(
+    [
+        ("p", "1", "a", 1000),
+        ("p", "2", "b", 2000),
+        ("p", "3", "b", 4000),
+        ("p", "4", "a", 8000),
+        ("q", "1", "a", 1000),
+        ("q", "2", "a", 1000),
+        ("q", "3", "c", 1000),
+        ("q", "4", "b", 1000),
+    ],
+    [item("1", "a"), item("2", "b"), item("3", "c"), item("4", "b", truth="a")],
+)
+
+
+def cell_of(results, condition, group):
+    return next(cell for cell in results.cells if (cell.condition, cell.group) == (condition, group))
+
+
+def test_a_study_worked_out_by_hand():
+    results = analyze(BY_HAND, EVERYBODY, draws=100)
+    cell = cell_of(results, "audible-explanation", "all")
+    # Predicted a: answers a, a; b: b, a (item 2) and a, b (item 4); c: b, c.
+    assert cell.confusion == [[2, 0, 0], [2, 2, 0], [0, 1, 1]]
+    assert cell.accuracy.value == 5 / 8
+    assert cell.truth == pytest.approx(5 / 8)  # a and a, b, c, and the a about item 4
+    informed = [2 / 2 - 2 / 6, 2 / 4 - 1 / 4, 1 / 2 - 0 / 6]
+    marked = [2 / 4 - 0 / 4, 2 / 3 - 2 / 5, 1 / 1 - 1 / 7]
+    assert [one.informedness.value for one in cell.classes] == pytest.approx(informed)
+    assert [one.markedness.value for one in cell.classes] == pytest.approx(marked)
+    assert cell.informedness.macro.value == pytest.approx(np.mean(informed))
+    assert cell.informedness.weighted.value == pytest.approx((4 * informed[0] + 3 * informed[1] + informed[2]) / 8)
+    assert cell.markedness.weighted.value == pytest.approx((2 * marked[0] + 4 * marked[1] + 2 * marked[2]) / 8)
+    assert cell.chance == 1 / 3
+    assert cell.commonest == 4 / 8
+    assert cell.median_ms == 1000
+    assert cell.geometric_mean_ms.value == pytest.approx(1000 * 2 ** ((0 + 1 + 2 + 3) / 8))
+    # Of the four items one has both participants agree; answers are a 4, b 3, c 1 of 8.
+    chance = (16 + 9 + 1) / 64
+    assert cell.fleiss_kappa == pytest.approx((1 / 4 - chance) / (1 - chance))
+    # Alpha: 3 of 4 pairs differ; of 56 ordered pairs of answers 2 * (12 + 4 + 3) differ.
+    assert cell.krippendorff_alpha == pytest.approx(1 - (3 / 4) / (38 / 56))
+    assert cell.informedness.macro.low is None  # two people, four recordings: nothing can be drawn
+
+
+def test_wrong_and_right_recordings_are_apart_and_missing_classes_are_named():
+    results = analyze(BY_HAND, EVERYBODY, draws=100)
+    wrong = cell_of(results, "audible-explanation", "wrong")
+    assert wrong.confusion == [[0, 0, 0], [1, 1, 0], [0, 0, 0]]
+    assert wrong.truth == 1 / 2
+    assert wrong.informedness.macro is None
+    assert wrong.informedness.left_out == ["a", "b", "c"]
+    assert [one.undefined for one in wrong.classes] == [
+        "never predicted by the model",
+        "always predicted by the model",
+        "never predicted by the model, never answered",
+    ]
+    assert any("a (never predicted by the model)" in note for note in results.notes)
+
+
+rows = st.lists(st.tuples(st.integers(0, 2), st.integers(0, 2)), min_size=8, max_size=8)
+
+
+@given(rows)
+@settings(max_examples=25)
+def test_results_do_not_depend_on_the_order_of_answers_or_the_names_of_people(pairs):
+    items = [item(str(index), CLASSES[predicted]) for index, (predicted, _) in enumerate(pairs)]
+    answers = [
+        (person, str(index), CLASSES[(answered + shift) % 3])
+        for shift, person in enumerate("pq")
+        for index, (_, answered) in enumerate(pairs)
+    ]
+    one = analyze(study(answers, items), EVERYBODY, draws=100)
+    other = analyze(study([("x" + row[0], *row[1:]) for row in reversed(answers)], items), EVERYBODY, draws=100)
+    # Only the interval may differ: the draws are of people and recordings in their order.
+    assert [cell.confusion for cell in one.cells] == [cell.confusion for cell in other.cells]
+    assert [cell.fleiss_kappa for cell in one.cells] == pytest.approx([cell.fleiss_kappa for cell in other.cells])
+
+
+def test_explainers_are_conditions_where_there_are_several():
+    items = [item(f"{name}{index}", explainer=name, recording=str(index)) for name in ("lrp", "random") for index in range(2)]
+    items.append(item("plain", mode="audible-signal"))
+    results = analyze(study([(p, one.item, "a") for p in "pq" for one in items], items), EVERYBODY, draws=100)
+    names = list(dict.fromkeys(cell.condition for cell in results.cells))
+    assert names == ["audible-explanation, lrp", "audible-explanation, random", "audible-signal"]
+
+
+def test_exclusions_are_counted_and_reported_with_and_without():
+    items = [item("1"), item("2", "b"), item("catch", catch="c")]
+    careful = [(person, one, value) for person in "pq" for one, value in (("1", "a"), ("2", "b"), ("catch", "c"))]
+    careless = [("r", "1", "b", 100), ("r", "2", "a", 200), ("r", "catch", "a", 10_000)]
+    data = study(
+        [*careful, *careless, ("s", "1", "a")],
+        items,
+        r={"headphones": 0.5},
+        s={"finished": None},
+        p={"headphones": 5 / 6},
+    )
+    rules = ExclusionRules(failed_catch=0)
+    found = {count.rule: count.participants for count in apply_rules(data, rules).counts}
+    assert found == {
+        "withdrew": 0,
+        "did not finish": 1,
+        "failed more than 0 of 1 catch trials": 1,
+        "less than 80% right in the headphone check": 1,
+        "median response faster than 500 ms": 1,  # the catch trial does not count
+    }
+    results = analyze(data, rules, draws=100)
+    assert (results.enrolled, results.kept) == (4, 2)
+    assert cell_of(results, "audible-explanation", "all").accuracy.value == 1
+    assert cell_of(results, "audible-explanation", "all").answers == 4
+    everybody = next(one for one in results.without_exclusions if one.group == "all")
+    assert (everybody.participants, everybody.answers, everybody.accuracy) == (4, 7, pytest.approx(5 / 7))
+    assert len(apply_rules(data, EVERYBODY).data.participants) == 4
+
+
+def test_rules_come_from_the_settings_of_the_study(tmp_path):
+    from xaudio.study.settings import StudySettings
+    from xaudio.study.template import to_toml
+
+    (tmp_path / "study.toml").write_text(to_toml(StudySettings(exclusion=ExclusionRules(fastest_ms=700, finished=False))))
+    assert rules_of(tmp_path) == ExclusionRules(fastest_ms=700, finished=False)
+
+
+def test_a_withdrawn_participant_is_only_a_count():
+    data = BY_HAND.model_copy(
+        update={"participants": (*BY_HAND.participants, Participant(participant="w", enrolled="t", withdrawn=True))}
+    )
+    results = analyze(data, EVERYBODY, draws=100)
+    assert results.exclusions[0].participants == 1
+    assert (results.enrolled, results.kept) == (3, 2)
+
+
+# The mixed-effects test
+
+
+def layout(seed, people=12, sounds=9, person=0.3, sound=0.2):
+    rng = np.random.default_rng(seed)
+    return (
+        0.1
+        + person * rng.standard_normal(people)[:, None]
+        + sound * rng.standard_normal(sounds)
+        + 0.5 * rng.standard_normal((people, sounds))
+    )
+
+
+@pytest.mark.parametrize(("seed", "person", "sound"), [(0, 0.3, 0.2), (1, 0.4, 0.0), (2, 0.0, 0.3), (3, 0.0, 0.0)])
+def test_statsmodels_and_the_closed_form_agree(seed, person, sound):
+    table = layout(seed, person=person, sound=sound)
+    fitted, closed = paired_fit(table), balanced_fit(table)
+    assert not fitted.dropped
+    assert fitted.effect == pytest.approx(closed.effect, abs=1e-9)
+    assert fitted.error == pytest.approx(closed.error, rel=2e-2)
+    assert fitted.test()[1] == pytest.approx(closed.test()[1], rel=0.1, abs=2e-3)
+    for name, value in closed.variances.items():
+        assert fitted.variances[name] == pytest.approx(value, abs=3e-3)
+
+
+def test_without_recordings_that_differ_it_is_the_t_test_of_the_means_of_participants():
+    people = np.random.default_rng(5).standard_normal(10)
+    noise = np.random.default_rng(6).standard_normal((10, 6))
+    noise -= noise.mean(1, keepdims=True) + noise.mean(0) - noise.mean()  # neither rows nor columns differ by it
+    fit = balanced_fit(people[:, None] + 0.1 * noise)
+    expected = stats.ttest_1samp(people, 0)
+    assert fit.df == 9
+    assert fit.test() == pytest.approx((expected.statistic, expected.pvalue))
+    low, high = fit.interval()
+    assert (low, high) == pytest.approx(tuple(expected.confidence_interval()))
+
+
+def test_missing_answers_are_left_to_the_likelihood():
+    table = layout(7, people=20)
+    holes = table.copy()
+    holes[np.random.default_rng(0).random(table.shape) < 0.1] = np.nan
+    whole, fit = paired_fit(table), paired_fit(holes)
+    assert fit.effect == pytest.approx(whole.effect, abs=0.1)
+    assert fit.error == pytest.approx(whole.error, rel=0.25)
+
+
+def test_conditions_of_different_people_are_compared_without_pairs():
+    rng = np.random.default_rng(0)
+    participant, recording = (grid.ravel() for grid in np.meshgrid(np.arange(20), np.arange(8), indexing="ij"))
+    first = (participant % 2).astype(np.int64)
+    right = (rng.random(len(first)) < 0.2 + 0.5 * first).astype(float)
+    fit = unpaired_fit(right, first, participant, recording)
+    assert fit.effect == pytest.approx(right[first == 1].mean() - right[first == 0].mean(), abs=1e-6)
+    assert fit.test()[1] < 0.01
+
+
+def test_holm_is_that_of_statsmodels():
+    from statsmodels.stats.multitest import multipletests
+
+    chances = [0.04, 0.001, 0.3, 0.02, 0.9]
+    assert holm(chances) == pytest.approx(list(multipletests(chances, method="holm")[1]))
+    assert holm([]) == []
+
+
+def test_differences_pair_the_answers_of_a_person_about_a_recording():
+    items = [item("1"), item("2", "b"), item("1s", "a", mode="audible-signal", recording="1")]
+    data = study([("p", "1", "a"), ("p", "1s", "b"), ("p", "2", "b"), ("q", "1s", "a")], items)
+    table = choice_table(data)
+    found = differences(table, 0, 1, "all")
+    assert found[0, 0] == 1
+    assert np.isnan([found[0, 1], found[1, 0], found[1, 1]]).all()
+
+
+def test_the_bootstrap_draws_whole_people_and_recordings_within_their_kind():
+    strata = np.array([0] * 9 + [1] * 8)
+    weights = crossed_draws(10, strata, draws=200, seed=1)
+    assert (weights.participants.sum(1) == 10).all()
+    assert (weights.recordings[:, strata == 0].sum(1) == 9).all()
+    assert (weights.recordings[:, strata == 1].sum(1) == 8).all()
+    few = crossed_draws(3, strata, draws=50, seed=1)
+    assert (few.participants == 1).all()  # three people cannot be drawn anew
+    assert not (few.recordings == 1).all()
+    assert crossed_draws(3, strata[:5], draws=50) is None
+
+
+def test_the_interval_is_the_percentile_interval_where_the_draws_are_not_biased():
+    drawn = np.random.default_rng(0).normal(0, 1, 20_000)
+    assert bounds(float(np.median(drawn)), drawn) == pytest.approx((-1.96, 1.96), abs=0.06)
+    low, high = bounds(0.0, drawn + 0.5)  # drawn too high by half a standard deviation: corrected to both sides
+    assert (low, high) == pytest.approx((0.5 - 1.0 - 1.96, 0.5 - 1.0 + 1.96), abs=0.1)
+    assert bounds(0.0, np.full(10, np.nan)) is None
+
+
+# Ratings and preferences
+
+
+def test_ratings_and_preferences():
+    rating = Question(name="clear", kind="rating", text={"en": "?"}, answers=("1", "2", "3"))
+    better = Question(name="better", kind="preference", text={"en": "?"}, answers=("A", "B"))
+    items = [item("r1", question="clear"), item("r2", question="clear")]
+    items += [
+        item("c1", question="better", explainer="lrp", against="random"),
+        item("c2", question="better", explainer="random", against="lrp"),  # the other way round
+        item("c3", question="better", explainer="lrp", against="random"),
+    ]
+    answers = []
+    for number in range(10):
+        person = f"p{number}"
+        answers += [(person, "r1", "3"), (person, "r2", "1" if number < 5 else "2")]
+        likes = "A" if number < 9 else "B"
+        answers += [(person, "c1", likes), (person, "c2", {"A": "B", "B": "A"}[likes]), (person, "c3", likes)]
+    results = analyze(study(answers, items, questions=(rating, better)), EVERYBODY, draws=200)
+    assert results.cells == results.contrasts == []
+    found = next(one for one in results.ratings if one.group == "all")
+    assert found.mean.value == pytest.approx((10 * 3 + 5 * 1 + 5 * 2) / 20)
+    assert found.counts == {"1": 5, "2": 5, "3": 10}
+    (preference,) = results.preferences
+    assert (preference.first, preference.second) == ("lrp", "random")
+    assert preference.share.value == pytest.approx(0.9)
+    assert (preference.prefer_first, preference.prefer_second, preference.undecided) == (9, 1, 0)
+    assert preference.p == pytest.approx(stats.binomtest(9, 10).pvalue)
+    assert preference.share_of_participants.low == pytest.approx(stats.beta.ppf(0.025, 9, 2))
+
+
+# Wrong input
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"answers": ()}, "nobody has answered"),
+        ({"participants": BY_HAND.participants[:1]}, "belongs to no participant"),
+        ({"answers": (*BY_HAND.answers, BY_HAND.answers[0])}, "answered 1 twice"),
+        ({"classes": ("a", "b", "d")}, "prediction 'c', which is none"),
+        ({"items": (*BY_HAND.items, item("5", "a", truth="c", recording="1"))}, "two different predictions"),
+    ],
+)
+def test_wrong_input_gets_one_clear_line(change, said):
+    with pytest.raises(DataError, match=said) as caught:
+        analyze(BY_HAND.model_copy(update=change), EVERYBODY, draws=100)
+    assert "\n" not in str(caught.value)
+
+
+def test_too_few_participants_say_why():
+    data = BY_HAND.model_copy(
+        update={"participants": tuple(p.model_copy(update={"finished": None}) for p in BY_HAND.participants)}
+    )
+    with pytest.raises(DataError, match=r"0 of 2 participants are left \(did not finish: 2\); expected 2 or more"):
+        analyze(data)
+
+
+# The page
+
+
+@pytest.fixture(scope="module")
+def simulated():
+    design = plain_design(CLASSES, 9, 9, [(mode, None) for mode in MODES], catches=2)
+    behaviour = Behaviour(knows={"audible-explanation": 0.6}, hears={"audible-signal": 0.8}, dropout=0.1, careless=0.1)
+    return simulate(design, behaviour, 14, seed=3)
+
+
+def test_the_report_says_on_every_page_that_it_is_simulated(simulated, tmp_path):
+    results = analyze(simulated, draws=200)
+    write_run(tmp_path, settings={})
+    page = write_results(tmp_path, results).read_text()
+    assert "SIMULATED: nobody was asked" in page
+    assert "SIMULATED" in figure_of(results).get_suptitle()
+    assert "http" not in page.replace("http://www.w3.org", "")
+    assert StudyResults.model_validate_json((tmp_path / "results.json").read_text()) == results
+    assert json.loads((tmp_path / "results.json").read_text())["simulated"]
+    assert (tmp_path / "figure5.png").stat().st_size > 10_000
+    table = (tmp_path / "measures.csv").read_text().splitlines()
+    assert len(table) == 1 + 4 * 3 * (3 + 2)
+    people = results.model_copy(update={"simulated": "", "notes": []})
+    assert "SIMULATED" not in write_results(tmp_path, people).read_text()
+
+
+def test_the_analysis_is_the_same_again(simulated):
+    assert analyze(simulated, draws=200) == analyze(simulated, draws=200)
+
+
+def test_of_many_conditions_each_is_compared_with_the_plain_signal():
+    conditions = [("audible-explanation", f"e{number}") for number in range(9)] + [("audible-signal", None)]
+    design = plain_design(CLASSES, 8, 8, conditions)
+    results = analyze(simulate(design, Behaviour(knows={"audible-explanation, e3": 0.9}), 8), draws=100)
+    assert Counter(contrast.second for contrast in results.contrasts) == {"audible-signal": 27}
+    assert any("compared with the plain signal" in note for note in results.notes)
+    assert ranking(results, "wrong")[0][1].condition == "audible-explanation, e3"
+    assert ranking(results, "wrong")[0][0] == 1

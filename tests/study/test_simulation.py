@@ -1,0 +1,265 @@
+"""Simulated participants do what they are told: measured against what must come out."""
+
+import json
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from xaudio.cli import app
+from xaudio.errors import DataError
+from xaudio.runs import write_json
+from xaudio.study import measures
+from xaudio.study.analysis import analyze
+from xaudio.study.analysis_mixed import balanced_fit
+from xaudio.study.analysis_table import choice_table
+from xaudio.study.records import Question, StudyData
+from xaudio.study.simulation import MODES, Behaviour, plain_design, shifted, simulate, skills_of
+from xaudio.study.simulation_power import power
+
+CLASSES = tuple("0123456789")
+TWO = [("audible-explanation", None), ("visual-explanation", None)]
+
+
+def counts_of(data: StudyData, condition: str, group: str = "all"):
+    table = choice_table(data)
+    number = [one.name for one in table.conditions].index(condition)
+    rows = (table.condition == number) & table.group(group)
+    return measures.confusion(table.predicted[rows], table.answered[rows], len(table.classes))
+
+
+DESIGN = plain_design(CLASSES, 20, 20, [(mode, None) for mode in MODES])
+
+
+@pytest.mark.parametrize("bias", [{}, {"5": 6.0, "9": 0.0}], ids=["even", "biased"])
+@pytest.mark.parametrize("knows", [0.0, 0.35, 0.8, 1.0])
+def test_informedness_is_the_probability_of_knowing_whatever_the_bias(knows, bias):
+    behaviour = Behaviour(knows={"audible-explanation": knows}, bias=bias)
+    counts = counts_of(simulate(DESIGN, behaviour, 150, seed=1), "audible-explanation")
+    # 600 answers about each class, so the standard deviation of its informedness is 0.02 at most.
+    np.testing.assert_allclose(measures.informedness(counts), knows, atol=0.08)
+    accuracy, marked = skills_of(CLASSES, behaviour, "audible-explanation")
+    assert measures.accuracy(counts) == pytest.approx(accuracy, abs=0.02)
+    found = measures.markedness(counts)
+    answered = np.isfinite(found)
+    assert list(answered) == [bool(bias.get(name, 1) or knows) for name in CLASSES]
+    np.testing.assert_allclose(found[answered], marked[answered], atol=0.12)
+
+
+def test_who_hears_the_true_class_is_misled_where_the_model_is_wrong():
+    data = simulate(DESIGN, Behaviour(hears={"audible-signal": 1.0}), 20)
+    wrong = counts_of(data, "audible-signal", "wrong")
+    assert measures.accuracy(wrong) == 0
+    assert measures.macro(measures.informedness(wrong)) < -0.05  # as the paper found for the plain signal
+    assert measures.accuracy(counts_of(data, "audible-signal", "right")) == 1
+
+
+def test_skill_differs_by_mode_and_the_analysis_finds_it():
+    behaviour = Behaviour(knows={"audible-explanation": 0.7, "visual-explanation": 0.2}, person_spread=0.3, item_spread=0.3)
+    results = analyze(simulate(plain_design(CLASSES, 10, 10, TWO), behaviour, 12, seed=2), draws=300)
+    contrast = next(one for one in results.contrasts if one.group == "all")
+    # Knowing saves 0.9 of a guess: (0.7 - 0.2) * 0.9.
+    assert contrast.test.difference.low < 0.45 < contrast.test.difference.high
+    assert contrast.test.p_holm < 0.001
+    assert contrast.informedness_weighted.low < 0.5 < contrast.informedness_weighted.high
+    audible = next(cell for cell in results.cells if cell.condition == "audible-explanation" and cell.group == "all")
+    assert audible.above_chance
+    assert audible.informedness.macro.low < 0.7 < audible.informedness.macro.high
+
+
+def test_participants_of_no_skill_are_at_chance():
+    results = analyze(simulate(plain_design(CLASSES, 10, 10, TWO), Behaviour(), 12, seed=4), draws=300)
+    for cell in results.cells:
+        assert not cell.above_chance
+        assert abs(cell.fleiss_kappa) < 0.1
+        assert cell.informedness.macro.low < 0 < cell.informedness.macro.high
+
+
+def test_intervals_cover_what_is_true():
+    """In 40 studies at 95 %, four misses or more have a probability of 0.14 even if nothing were conservative; seven 0.003."""
+    behaviour = Behaviour(knows={"audible-explanation": 0.4}, bias={"5": 4})
+    design = plain_design(CLASSES, 10, 10, TWO[:1])
+    marked = skills_of(CLASSES, behaviour, "audible-explanation")[1].mean()
+    missed = np.zeros(2, int)
+    for seed in range(40):
+        results = analyze(simulate(design, behaviour, 12, seed), draws=300, seed=seed)
+        cell = next(cell for cell in results.cells if cell.group == "wrong")
+        found = (cell.informedness.macro, 0.4), (cell.markedness.macro, marked)
+        missed += [not estimate.low <= value <= estimate.high for estimate, value in found]
+    assert (missed < 7).all()
+
+
+def test_careless_participants_and_those_who_drop_out_fall_under_the_rules():
+    design = plain_design(CLASSES, 10, 10, TWO, catches=4)
+    data = simulate(design, Behaviour(careless=0.3, dropout=0.3, knows={"audible-explanation": 0.9}), 60, seed=1)
+    results = analyze(data, draws=100)
+    counts = {one.rule: one.participants for one in results.exclusions}
+    assert counts["did not finish"] == sum(person.finished is None for person in data.participants)
+    assert 10 <= counts["did not finish"] <= 26
+    careless = sum(person.headphones == 0.5 for person in data.participants)
+    assert counts["less than 80% right in the headphone check"] == careless
+    answered = {answer.participant for answer in data.answers}
+    silent = sum(person.headphones == 0.5 and person.participant not in answered for person in data.participants)
+    assert counts["median response faster than 500 ms"] == careless - silent
+    assert results.kept < 60 - careless + 1
+    with_them, without = (
+        next(one for one in found if one.condition == "audible-explanation" and one.group == "all")
+        for found in (results.without_exclusions, results.cells)
+    )
+    assert with_them.accuracy < without.accuracy.value
+
+
+def test_ratings_and_preferences_follow_the_skill():
+    design = plain_design(CLASSES, 10, 0, [("audible-explanation", "lrp"), ("audible-explanation", "random")])
+    rating = Question(name="clear", kind="rating", text={"en": "?"}, answers=tuple("12345"))
+    better = Question(name="better", kind="preference", text={"en": "?"}, answers=("A", "B"))
+    items = [
+        *design.items,
+        *(one.model_copy(update={"item": f"r{one.item}", "question": "clear"}) for one in design.items),
+        *(
+            one.model_copy(update={"item": f"p{one.item}", "question": "better", "against": "random"})
+            for one in design.items
+            if one.explainer == "lrp"
+        ),
+    ]
+    design = design.model_copy(update={"items": tuple(items), "questions": (*design.questions, rating, better)})
+    knows = {"audible-explanation, lrp": 0.9, "audible-explanation, random": 0.1}
+    with pytest.raises(DataError, match="Unknown condition"):
+        simulate(design, Behaviour(knows={"audible": 0.5}), 2)
+    data = simulate(design, Behaviour(knows=knows), 20, seed=1)
+    results = analyze(data, draws=100)
+    (preference,) = results.preferences
+    assert preference.share.value == pytest.approx(0.9, abs=0.06)
+    means = {one.condition: one.mean.value for one in results.ratings if one.group == "all"}
+    assert means["audible-explanation, lrp"] > means["audible-explanation, random"] + 2
+    cells = {cell.condition: cell.accuracy.value for cell in results.cells if cell.group == "all"}
+    assert cells["audible-explanation, lrp"] == pytest.approx(0.91, abs=0.08)
+
+
+def test_simulated_studies_are_the_same_again_and_say_that_they_are_simulated():
+    behaviour = Behaviour(knows={"audible-explanation": 0.5}, dropout=0.5)
+    one, other, third = (simulate(DESIGN, behaviour, 5, seed) for seed in (1, 1, 2))
+    assert one == other
+    assert one.answers != third.answers
+    assert one.simulated.startswith("5 participants of chosen behaviour")
+    assert len({(answer.participant, answer.item) for answer in one.answers}) == len(one.answers)
+
+
+def test_spread_moves_probabilities_and_leaves_certainty():
+    np.testing.assert_allclose(shifted(np.array([0.0, 0.5, 1.0]), np.array([2.0, 2.0, 2.0])), [0, 1 / (1 + np.exp(-2)), 1])
+
+
+# Power
+
+
+def test_power_grows_with_the_study_and_false_alarms_keep_the_level():
+    behaviour = Behaviour(knows={"audible-explanation": 0.5, "visual-explanation": 0.3}, person_spread=0.5, item_spread=0.5)
+    found = power(
+        behaviour,
+        ("audible-explanation", "visual-explanation"),
+        participants=(6, 24),
+        recordings=(6, 20),
+        simulations=100,
+        seed=1,
+    )
+    small, few_people, _, large = (found.cells[index] for index in (0, 1, 2, 3))
+    assert small.power.high < large.power.low
+    assert large.power.value > 0.8
+    assert few_people.participants == 6
+    assert few_people.recordings == 20
+    for cell in found.cells:
+        # At a level of 0.05, 14 or more of 100 have a probability of 0.0005.
+        assert cell.false_alarms.value < 0.14
+        assert cell.false_alarms.low <= 0.05
+    assert large.mean_difference == pytest.approx(0.2 * 0.9, abs=0.05)
+
+
+def test_power_is_that_of_the_test_of_the_analysis():
+    """One simulated study, analysed as people's answers would be, gives the p that power counts."""
+    design = plain_design(CLASSES, 8, 8, TWO)
+    data = simulate(design, Behaviour(knows={"audible-explanation": 0.5}, item_spread=1, person_spread=1), 10, seed=1)
+    contrast = next(one for one in analyze(data, draws=100).contrasts if one.group == "wrong")
+    table = choice_table(data)
+    sides = np.zeros((2, 10, 16))
+    sides[table.condition, table.participant, table.recording] = table.correct
+    closed = balanced_fit((sides[0] - sides[1])[:, 8:])
+    assert contrast.test.difference.value == pytest.approx(closed.effect, abs=1e-9)
+    assert contrast.test.p == pytest.approx(closed.test()[1], rel=0.05)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"compare": ("audible-signal", "audible-signal")}, "Both conditions"),
+        ({"compare": ("audible", "visual")}, "Unknown mode"),
+        ({"participants": (1,)}, "each 2 or more"),
+        ({"simulations": 5}, "too few"),
+        ({"group": "both"}, "Unknown group"),
+    ],
+)
+def test_power_refuses_what_makes_no_sense(change, said):
+    options = {"compare": ("audible-signal", "audible-explanation"), "participants": (4,), "recordings": (4,), "simulations": 20}
+    with pytest.raises(DataError, match=said):
+        power(Behaviour(), **{**options, **change})
+
+
+# The commands
+
+
+@pytest.fixture(scope="module")
+def answered(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("study")
+    write_json(folder / "design.json", plain_design(CLASSES, 8, 8, TWO).model_dump(mode="json"))
+    return folder
+
+
+def run(*words):
+    return CliRunner().invoke(app, ["study", *map(str, words)])
+
+
+def test_simulate_and_analyze_from_the_command_line(answered):
+    knows = ("--knows", "audible-explanation=0.9", "--person-spread", "0", "--item-spread", "0")
+    done = run("simulate", answered / "design.json", "--out", answered / "s", "--participants", 10, *knows, "--draws", 100)
+    assert done.exit_code == 0, done.output
+    assert done.stdout.startswith("SIMULATED")
+    assert json.loads((answered / "s/run.json").read_text())["simulated"]
+    again = run("analyze", answered / "s/study-data.json", "--out", answered / "a", "--draws", 100, "--json")
+    assert json.loads(again.stdout) == json.loads((answered / "s/results.json").read_text())
+
+
+def test_power_from_the_command_line(answered):
+    options = (
+        "--power",
+        "--participants",
+        "6,12",
+        "--recordings",
+        "6",
+        "--simulations",
+        "20",
+        "--knows",
+        "audible-explanation=0.9",
+    )
+    done = run("simulate", "--out", answered / "p", *options)
+    assert done.exit_code == 0, done.output
+    assert done.stdout.startswith("SIMULATED")
+    cells = json.loads((answered / "p/power.json").read_text())["cells"]
+    assert [cell["participants"] for cell in cells] == [6, 12]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("analyze", "nowhere.json"), "nowhere.json"),
+        (("simulate", "design.json", "--knows", "audible-explanation"), "expected name=number"),
+        (("simulate", "design.json", "--knows", "audible-explanation=2"), "expected a probability"),
+        (("simulate", "design.json", "--bias", "ten=1"), "Unknown class 'ten'"),
+        (("simulate", "design.json", "--participants", "many"), "expected whole numbers"),
+        (("simulate", "--power", "--compare", "audible-explanation"), "expected two"),
+    ],
+)
+def test_wrong_use_gets_one_line(answered, monkeypatch, words, said):
+    monkeypatch.chdir(answered)
+    done = run(*words, "--out", "x")
+    assert done.exit_code == 1
+    assert said in str(done.exception)
+    assert "\n" not in str(done.exception)

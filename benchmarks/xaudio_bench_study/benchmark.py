@@ -33,7 +33,7 @@ requests_per_second = 100000
 
 TRAINING = {"steps": 20, "batch_size": 16, "initialisation": "he"}
 DATA = "synthetic"
-ROOM = 160_000
+ROOM = 800_000
 """Largest file of the server that runs out of space, in bytes."""
 
 

@@ -202,7 +202,7 @@ class Forger:
 
     def too_early(self) -> Forged:
         """An answer before the sound can have ended, or without having played it."""
-        changes = self.draw.choice([{"response_ms": self.draw.uniform(0, 800)}, {"plays": 0}])
+        changes: dict[str, float] = self.draw.choice([{"response_ms": self.draw.uniform(0, 800)}, {"plays": 0}])
         return Forged("too early", (422,), self.halfway.token, body=self.answer(**changes))
 
     def impossible_time(self) -> Forged:

@@ -58,7 +58,7 @@ class Server:
             [*COMMAND, "serve", str(self.study), "--port", str(self.port)],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            preexec_fn=self._limit if self.largest_file else None,  # noqa: PLW1509 (before any thread begins)
+            preexec_fn=self._limit if self.largest_file else None,
         )
         deadline = time.monotonic() + START_SECONDS
         client = Client(self.port)

@@ -65,7 +65,7 @@ class Server:
 
     def app(self) -> Starlette:
         """Routes, and what errors become."""
-        steps = {
+        steps: dict[str, tuple[type[Any], Callable[[str, Any], dict[str, Any]]]] = {
             "consent": (visits.Consent, self.visits.consent),
             "form": (visits.Form, self.visits.form),
             "level": (visits.Level, self.visits.level),

@@ -86,7 +86,7 @@ def figures_of(results: Results) -> list[tuple[str, str, bool]]:
     expected = crashes.participants * crashes.items
     return [
         (
-            f"answers of {crashes.participants} simulated participants to {crashes.items} items, server killed {crashes.kills} times",
+            f"answers of {crashes.participants} simulated participants to {crashes.items} items, {crashes.kills} times SIGKILL",
             f"{crashes.stored} stored, {crashes.acknowledged} acknowledged, {expected} expected",
             crashes.stored == crashes.acknowledged == expected and crashes.finished == crashes.participants,
         ),

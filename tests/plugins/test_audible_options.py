@@ -549,3 +549,16 @@ def test_values_that_do_not_fit_are_named(option, value):
 def test_the_highest_level_never_rounds_above_the_peak():
     for peak in np.linspace(1e-4, 1, 997):
         assert round(highest(peak) * 32767) <= peak * 32767
+
+
+def test_the_command_says_which_sound_is_silent_and_why(run_folder, recording, tmp_path):
+    from typer.testing import CliRunner
+
+    from xaudio.cli import app
+
+    given = ["explain", recording, "--model", run_folder, "--explainer", "amplitude", "--render", "audible:domain=features"]
+    done = CliRunner().invoke(app, [str(item) for item in [*given, "--out", tmp_path / "out"]])
+    assert done.exit_code == 0, done.output
+    silent = [line for line in done.stdout.splitlines() if "silent" in line]
+    assert len(silent) == 1
+    assert silent[0].endswith("negative.wav (silent: there is no negative relevance)")

@@ -363,10 +363,9 @@ def test_a_mask_of_the_top_never_holds_what_is_not_relevant(waves):
         relevance = np.full_like(item.relevance, -1)
         relevance[0, 90:120] = 1  # 30 of 240 cells, where the top half is asked for
         items.append(item.with_relevance(relevance))
-    for name in ("faithfulness_ff", "average_drop"):
-        top = create("metric", name, normalisation="top", top=0.5)(waves, items)[name]
-        np.testing.assert_array_equal(top, create("metric", name)(waves, items)[name])
-        assert top.any()
+    top = create("metric", "faithfulness_ff", normalisation="top", top=0.5)(waves, items)["faithfulness_ff"]
+    np.testing.assert_array_equal(top, create("metric", "faithfulness_ff")(waves, items)["faithfulness_ff"])
+    assert (top != 0).all()
 
 
 def test_the_numbers_of_the_formulas():

@@ -11,7 +11,7 @@ from itsdangerous import URLSafeSerializer
 from starlette.testclient import TestClient
 
 from xaudio.study.app import Server
-from xaudio.study.limits import HEADERS, SecureHeaders
+from xaudio.study.limits import HEADERS, Gate
 from xaudio.study.links import Links, link
 from xaudio.study.plan import read_key, read_public
 from xaudio.study.records import StudyData
@@ -85,7 +85,7 @@ class Served:
         settings = Serving(**{"requests_per_second": 1e6, **serving})
         server = Server(folder, settings, self.clock)
         self.database = server.visits.database
-        self.client = TestClient(SecureHeaders(server.app()), raise_server_exceptions=False)
+        self.client = TestClient(Gate(server.app()), raise_server_exceptions=False)
 
     def invited(self):
         database = open_database(self.folder)
@@ -366,6 +366,8 @@ def test_large_and_strange_bodies_are_refused(served):
     assert send(b'{"agree": true, "language": "en"}', **{"Content-Type": "text/plain"}) == 415
     assert send(b'{"agree": true, "language": "en"}', **{"Sec-Fetch-Site": "cross-site"}) == 403
     assert served.client.get("/api/state?" + "x" * 3000, headers=person.headers).status_code == 414
+    assert served.client.get("/" + "x" * 3000).status_code == 414
+    assert served.client.get("/", headers={"X-Long": "x" * 9000}).status_code == 431
     assert person.state()["stage"] == "consent"
     assert send(b'{"agree": true, "language": "en"}') == 200
 

@@ -6,13 +6,15 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+import xaudio
 from xaudio.cli import app
-from xaudio.errors import DataError
+from xaudio.errors import DataError, ModelError
 from xaudio.runs import write_json
 from xaudio.study import measures
 from xaudio.study.analysis import analyze
 from xaudio.study.analysis_mixed import balanced_fit
 from xaudio.study.analysis_table import choice_table
+from xaudio.study.listener import heard, listen, load_listeners
 from xaudio.study.records import Question, StudyData
 from xaudio.study.simulation import MODES, Behaviour, plain_design, shifted, simulate, skills_of
 from xaudio.study.simulation_power import power
@@ -262,3 +264,77 @@ def test_wrong_use_gets_one_line(answered, monkeypatch, words, said):
     assert done.exit_code == 1
     assert said in str(done.exception)
     assert "\n" not in str(done.exception)
+
+
+# Recognisers as listeners
+
+
+@pytest.fixture(scope="module")
+def sounds(tmp_path_factory, session_cache):
+    """Three recordings of the synthetic data set as files, and silence."""
+    folder = tmp_path_factory.mktemp("sounds")
+    dataset = xaudio.create("dataset", "synthetic", speakers=8, repetitions=1)
+    found = {}
+    for index in range(3):
+        clip = dataset[index]
+        found[f"s{index}"] = xaudio.write_audio(folder / f"{index}.wav", clip.waveform, clip.sample_rate)
+    found["silent"] = xaudio.write_audio(folder / "silent.wav", np.zeros(8000, np.float32), 8000)
+    return found
+
+
+def test_a_recogniser_answers_what_it_hears_in_the_file(spectrogram_run_folder, sounds):
+    listener = xaudio.load_model(spectrogram_run_folder, "cpu")
+    clips = [xaudio.read_audio(path) for path in sounds.values()]
+    resampling = listener.facts["resampling"]
+    expected = [one.predicted for one in xaudio.explain(listener, clips[:3], explainer="amplitude", resampling=resampling)]
+    assert heard(listener, clips)[:3].tolist() == expected
+    guesses = [heard(listener, clips, seed)[3] for seed in range(30)]
+    assert len(set(guesses)) > 4  # silence is guessed at
+    assert heard(listener, clips, 7)[3] == guesses[7]
+
+
+def test_a_study_is_answered_where_there_is_something_to_hear(spectrogram_run_folder, sounds):
+    listener = xaudio.load_model(spectrogram_run_folder, "cpu")
+    design = plain_design(listener.classes, 3, 0, [("audible-signal", None), ("visual-signal", None)], catches=1)
+    audible = [item for item in design.items if item.mode == "audible-signal"]
+    media = {item.item: path for item, path in zip(audible, sounds.values(), strict=False)}
+    data = listen(design, media, {"one": listener}, "a test.")
+    assert [item.item for item in data.items] == [item.item for item in audible]
+    assert [answer.item for answer in data.answers] == [item.item for item in audible]
+    assert data.simulated == "a test."
+    values = [data.classes[index] for index in heard(listener, [xaudio.read_audio(path) for path in media.values()])]
+    assert [answer.value for answer in data.answers] == values
+    with pytest.raises(DataError, match="nothing to answer"):
+        listen(design, {}, {"one": listener}, "a test.")
+
+
+def test_a_recogniser_must_be_independent_of_the_model(run_folder, spectrogram_run_folder, tmp_path):
+    classes = xaudio.load_model(run_folder, "cpu").classes
+    assert list(load_listeners([spectrogram_run_folder], run_folder, classes, "cpu")) == ["listener-1"]
+    with pytest.raises(ModelError, match="is the explained model itself"):
+        load_listeners([run_folder], run_folder, classes, "cpu")
+    with pytest.raises(ModelError, match="the study asks for a, b"):
+        load_listeners([spectrogram_run_folder], None, ("a", "b"), "cpu")
+    other = xaudio.load_model(spectrogram_run_folder, "cpu")
+    other.facts = {**other.facts, "test_speakers": ["somebody else"]}
+    other.save(tmp_path)
+    with pytest.raises(ModelError, match="was trained on speakers whose recordings are explained"):
+        load_listeners([tmp_path], run_folder, classes, "cpu")
+
+
+def test_renderers_are_ranked_by_recognisers_from_the_command_line(run_folder, spectrogram_run_folder, tmp_path):
+    done = run(
+        *("simulate", "--model", run_folder, "--listener", spectrogram_run_folder, "--out", tmp_path, "--recordings", 1),
+        *("--dataset", "synthetic:speakers=8,repetitions=1", "--explainer", "amplitude", "--explainer", "random"),
+        *("--renderer", "audible:domain=waveform", "--draws", 100, "--device", "cpu"),
+    )
+    assert done.exit_code == 0, done.output
+    data = StudyData.model_validate_json((tmp_path / "study-data.json").read_text())
+    assert data.simulated.startswith("1 recognisers trained on plain recordings only")
+    assert [item.explainer for item in data.items if item.right] == [
+        None,
+        "amplitude audible:domain=waveform",
+        "random audible:domain=waveform",
+    ]
+    assert sorted({item.right for item in data.items}) == [False, True]
+    assert "SIMULATED: nobody was asked" in (tmp_path / "report.html").read_text()

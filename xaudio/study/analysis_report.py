@@ -48,14 +48,15 @@ def write_results(folder: Path, results: StudyResults) -> Path:
 
 
 def ranking(results: StudyResults, group: Group) -> list[tuple[int | None, Cell]]:
-    """The conditions of a group by their weighted informedness, best first, with ranks that the intervals allow.
+    """The conditions of a group by the mean informedness of the classes, best first, with ranks that the intervals allow.
 
-    A rank is one more than the number of conditions whose interval lies wholly above; None without an interval.
+    Not by the weighted form: who names few classes only is not charged there for those that are never named. A rank is one
+    more than the number of conditions whose interval lies wholly above; None without an interval.
     """
-    cells = [cell for cell in results.cells if cell.group == group and cell.informedness.weighted is not None]
-    intervals = [_interval(cell.informedness.weighted) for cell in cells]
+    cells = [cell for cell in results.cells if cell.group == group and cell.informedness.macro is not None]
+    intervals = [_interval(cell.informedness.macro) for cell in cells]
     ranked = list(zip(ranks_with_ties(intervals, "higher"), cells, strict=True))
-    return sorted(ranked, key=lambda pair: -_value(pair[1].informedness.weighted))
+    return sorted(ranked, key=lambda pair: -_value(pair[1].informedness.macro))
 
 
 def figure_of(results: StudyResults) -> Figure:

@@ -21,7 +21,7 @@ from starlette.types import ASGIApp
 from ..errors import XaudioError
 from . import visits
 from .database import StorageBusyError, StorageFullError
-from .limits import LONGEST_ADDRESS, Allowance, SecureHeaders, read_body
+from .limits import Allowance, Gate, read_body
 from .links import Links
 from .settings import Serving
 from .visits import RefusedError, Visits
@@ -44,7 +44,7 @@ def make_app(folder: Path, serving: Serving, clock: Callable[[], float] = time.t
     OutputError
         If the answers cannot be stored.
     """
-    return SecureHeaders(Server(folder, serving, clock).app())  # around everything, also around what fails
+    return Gate(Server(folder, serving, clock).app())  # around everything, also around what fails
 
 
 class Server:
@@ -137,8 +137,6 @@ class Server:
 
     def _participant(self, request: Request) -> str:
         """Who sent a request, by the token of the link."""
-        if len(request.url.path) + len(request.url.query) > LONGEST_ADDRESS:
-            raise RefusedError(414, "invalid", "The address is too long.")
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
         participant = self.links.participant(token) if scheme == "Bearer" else None
         if participant is None:

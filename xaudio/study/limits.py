@@ -8,11 +8,13 @@ from collections.abc import Callable
 
 from starlette.datastructures import MutableHeaders
 from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from .visits import RefusedError
 
 LARGEST_BODY = 16_384
+LARGEST_HEADERS = 8_192
 LONGEST_ADDRESS = 1_000
 BODY_SECONDS = 15.0
 
@@ -33,14 +35,17 @@ HEADERS = {
 }
 
 
-class SecureHeaders:
-    """Adds `HEADERS` to every response, also to refusals."""
+class Gate:
+    """Refuses requests whose address or headers are too long, and adds `HEADERS` to every response, also to refusals."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on."""
+        """Pass a request on, or refuse it."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
 
         async def with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -49,7 +54,11 @@ class SecureHeaders:
                     headers[name] = value
             await send(message)
 
-        await self.app(scope, receive, with_headers)
+        address = len(scope["path"]) + len(scope["query_string"])
+        headers = sum(len(name) + len(value) for name, value in scope["headers"])
+        fault = 414 if address > LONGEST_ADDRESS else 431 if headers > LARGEST_HEADERS else 0
+        refusal = JSONResponse({"error": "invalid", "message": "The address or the headers are too long."}, fault or 200)
+        await (refusal if fault else self.app)(scope, receive, with_headers)
 
 
 class Allowance:

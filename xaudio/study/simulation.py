@@ -77,7 +77,13 @@ class Behaviour(BaseModel):
 
     def described(self, participants: int, seed: int) -> str:
         """One sentence for `StudyData.simulated`."""
-        return f"{participants} participants of chosen behaviour ({self.model_dump_json(exclude_defaults=True)}), seed {seed}."
+        changed = self.model_dump(exclude_defaults=True)
+        parts = [f"{name.replace('_', ' ')} {_in_words(value)}" for name, value in changed.items()]
+        return f"{participants} participants of chosen behaviour ({'; '.join(parts) or 'guessing'}), seed {seed}."
+
+
+def _in_words(value: float | dict[str, float]) -> str:
+    return ", ".join(f"{name} {one:g}" for name, one in value.items()) if isinstance(value, dict) else f"{value:g}"
 
 
 class Outcome(NamedTuple):

@@ -264,7 +264,7 @@ class ConditionalExplainer(Protocol):
         ----------
         model : nn.Module
             In evaluation mode. Must be left as it was.
-        features : Tensor, shape (batch, channels, *axes)
+        features : Tensor, shape ``(batch, channels, *axes)``
         target : Tensor of int64, shape (batch,)
         layer : str
             Of ``model.named_modules()``; what is no convolution or linear layer raises `xaudio.ModelError` (see

@@ -335,6 +335,18 @@ def test_a_model_that_did_not_learn_is_not_compared_with_the_truth(tmp_path):
     assert more.unlearned.startswith("accuracy 50% on 40 recordings is below the 60% asked for")
 
 
+def test_naming_the_commonest_label_is_no_learning(tmp_path):
+    """18 of 20 labels are the same and 18 predictions are right: better than a coin, no better than always saying it."""
+    data = dataset(wrong=2)
+    indices = np.flatnonzero(data.labels("way") == 0)[:18]
+    chosen = np.sort(np.concatenate([indices, np.flatnonzero(data.labels("way") == 1)[:2]]))
+    given = {"explainers": ["product"], "metrics": ["hit"], "recordings": ALL}
+    found = evaluate(classifier(), data, chosen, folder=tmp_path, **given)
+    assert (found.accuracy, found.chance) == (pytest.approx(0.9), 0.9)
+    assert found.p_value > 0.5
+    assert "is not significantly above chance (90%" in found.unlearned
+
+
 def test_too_few_recordings_are_one_line(tmp_path):
     with pytest.raises(DataError, match=r"^7 labelled recordings of signs are too few for an interval; expected 8 or more\.$"):
         measured(tmp_path, recordings=7)

@@ -210,6 +210,12 @@ def test_drawn_arrangements_agree_with_all():
     again = permutation_test(values, groups, permutations=100, seed=5)
     assert (again.p == drawn.p).all()
     assert (again.p_corrected == drawn.p_corrected).all()
+    # The arrangement of the data is one of those that are compared, so that no chance is 0.
+    values[groups == 0, 1] += 100
+    few = permutation_test(values, groups, permutations=20, seed=1)
+    assert few.p[0, 1] == few.p_corrected[0, 1] == pytest.approx(1 / 21)
+    assert few.p.min() >= 1 / 21
+    assert (few.p <= few.p_corrected).all()
 
 
 def test_blocks_exchange_within_themselves_only():
@@ -273,7 +279,21 @@ def test_a_difference_between_groups_of_speakers_is_found_and_placed():
     names = np.array([item.clip.speaker for item in items])
     means = [cells[names == f"s{number:02d}"].mean(0) for number in range(0, 10, 2)]
     np.testing.assert_allclose(result.groups[0].mean, np.mean(means, 0), rtol=1e-9)
+    difference = np.array(result.groups[0].mean) - np.array(result.groups[1].mean)
+    np.testing.assert_allclose(contrast.difference, difference, atol=1e-12)
     assert xaudio.group_relevance(items, by="sex", view="time", time_bins=10).groups[1].name == "sex 1"
+
+
+def test_each_of_several_groups_differs_from_all_others_together():
+    items = corpus(5, 6)
+    names = ["a", "b", "b", "c", "c", "c"] * 5
+    result = xaudio.group_relevance(items, by=names, view="time", time_bins=6, permute="recordings", permutations=50)
+    cells = relevance_cells(items, "time", time_bins=6).rows
+    for contrast in result.contrasts:
+        inside = np.array(names) == contrast.group
+        assert contrast.against == "all others"
+        np.testing.assert_allclose(contrast.difference, cells[inside].mean(0) - cells[~inside].mean(0), atol=1e-12)
+    assert [contrast.group for contrast in result.contrasts] == ["a", "b", "c"]
 
 
 def test_no_difference_is_marked_where_there_is_none():

@@ -14,12 +14,13 @@ import xaudio
 from xaudio import Classifier, DataError, ModelError, PluginError, Recording, SpeakerDataset, probing
 from xaudio.domains import Frequency, Time
 from xaudio.probes import rows as rows_module
+from xaudio.probes import summary
 from xaudio.probes.changes import parse_changes
 from xaudio.probes.heard import Heard, HeldOut, Plan, beside
 from xaudio.probes.moves import Level, Scale, Values, root_mean_squares
 from xaudio.probes.relevant import Relevant
 from xaudio.probes.removal import Band, Slots, from_mel, to_mel
-from xaudio.probes.results import ProbeResults
+from xaudio.probes.results import Difference, ProbeResults
 from xaudio.probes.scaling import scaled_sound
 from xaudio.probes.summary import check_groups, interval_over_groups
 
@@ -675,6 +676,24 @@ def test_a_model_trained_anew_is_another_one(tmp_path):
 
 
 # Intervals
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "as_costly", "draws", "verdict"),
+    [
+        (-0.3, -0.1, 0, 20, "more"),
+        (-0.3, -0.1, 1, 20, "more"),  # one in twenty
+        (-0.3, -0.1, 2, 20, "not more"),
+        (-0.3, -0.1, 1, 1, "more"),  # a control that is not drawn has no chance
+        (-0.3, 0.0, 0, 20, "not more"),
+        (-0.3, 0.1, 0, 20, "not more"),
+        (-0.1, 0.3, 0, 20, "not more"),
+        (0.1, 0.3, 20, 20, "less"),
+    ],
+)
+def test_the_verdict_needs_the_interval_and_the_draws(low, high, as_costly, draws, verdict):
+    difference = Difference(mean=(low + high) / 2, low=low, high=high)
+    assert summary._verdict(difference, as_costly, draws) == verdict
 
 
 def test_the_bootstrap_over_speakers_is_that_of_a_direct_computation():

@@ -61,7 +61,9 @@ class Serving:
 
 
 @pytest.fixture
-def serve(make_study, tmp_path):
+def serve(make_study, tmp_path, monkeypatch):
+    for name, seconds in (("TONE_SECONDS", 0.2), ("PAUSE_SECONDS", 0.1), ("NOISE_SECONDS", 0.5)):
+        monkeypatch.setattr(f"xaudio.study.sounds.{name}", seconds)
     running = []
 
     def start(*options, **settings):
@@ -90,9 +92,10 @@ def fits(page):
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
 
 
-def heading(page, text):
+def heading(page, text, *, checked=True):
     page.wait_for_selector(f"h1:has-text('{text}')")
-    accessible(page)
+    if checked:
+        accessible(page)
     fits(page)
     assert page.evaluate("document.activeElement.tagName") == "H1", "keyboard and screen reader begin at the top"
 
@@ -115,18 +118,18 @@ def go_through(page, tasks, checks=6):
     press(page, "Next")
     if checks:
         heading(page, "Set the volume")
-        press(page, "The volume is right")
+        page.click("button[type=submit]", force=True)  # it is there, and says why it does not go on yet
         page.wait_for_selector("text=You can answer when the sound has played")
         press(page, "Play the noise")
         page.wait_for_selector("button[type=submit]:not([aria-disabled])")
         press(page, "The volume is right")
     for check in range(checks):
-        heading(page, f"Headphone check {check + 1} of 6")
+        heading(page, f"Headphone check {check + 1} of 6", checked=check == 0)
         answer(page, "2")
     heading(page, "What you do now")
     press(page, "Start")
     for task in range(tasks):
-        heading(page, f"Task {task + 1} of {tasks}")
+        heading(page, f"Task {task + 1} of {tasks}", checked=task % 2 == 0)  # two of each mode
         assert page.inner_text("#progress-text") == f"{task} of {tasks} tasks done"
         assert page.get_attribute("progress", "value") == str(task)
         answer(page, "one")
@@ -195,7 +198,7 @@ def test_a_study_on_a_phone_in_open_enrolment_and_in_german(serve, browser_page)
     heading(page, "Was Sie jetzt tun")
     press(page, "Los geht's")
     for task in range(8):
-        heading(page, f"Aufgabe {task + 1} von 8")
+        heading(page, f"Aufgabe {task + 1} von 8", checked=task % 2 == 0)
         if page.query_selector(".player"):
             page.tap(".player")
             page.wait_for_selector("fieldset:not([disabled])")
@@ -316,7 +319,7 @@ def test_preferences_and_ratings(serve, browser_page):
     press(page, "Next")
     press(page, "Start")
     for task in range(8):
-        heading(page, f"Task {task + 1} of 8")
+        heading(page, f"Task {task + 1} of 8", checked=task % 4 == 0)
         players = page.query_selector_all(".player")
         for place, player in enumerate(players):
             assert page.query_selector("fieldset[disabled]"), "both must be heard"

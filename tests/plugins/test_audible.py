@@ -166,7 +166,9 @@ def test_no_relevance_at_all(tmp_path):
 
 
 def test_silent_recording(tmp_path):
-    sounds, facts = written(Audible(**EQUATION), explanation(np.ones((1, SAMPLES), np.float32), np.zeros(SAMPLES, np.float32)), tmp_path)
+    sounds, facts = written(
+        Audible(**EQUATION), explanation(np.ones((1, SAMPLES), np.float32), np.zeros(SAMPLES, np.float32)), tmp_path
+    )
     assert not any(sound.any() for sound in sounds.values())
     assert {part["reason"] for part in facts["sounds"].values()} == {"the recording is silent"}
 
@@ -194,7 +196,9 @@ def test_spectrogram_parts_are_what_the_representation_masks():
     item = explanation(spectrogram_relevance(), representation="spectrogram")
     mask = torch.from_numpy(spectrogram_relevance() > 0).float()[None]
     expected = item.representation.masked_waveform(torch.from_numpy(recording())[None], mask)[0].numpy()
-    np.testing.assert_allclose(Audible(**EQUATION).parts(item)["positive"].waveform, expected * PEAK / np.abs(expected).max(), atol=1e-6)
+    np.testing.assert_allclose(
+        Audible(**EQUATION).parts(item)["positive"].waveform, expected * PEAK / np.abs(expected).max(), atol=1e-6
+    )
 
 
 def test_domain_waveform_is_equation_4_with_the_relevance_of_samples():

@@ -2,6 +2,7 @@
 
 import json
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -21,6 +22,7 @@ from xaudio.study.analysis_results import StudyResults
 from xaudio.study.analysis_table import choice_table
 from xaudio.study.records import Answer, Item, Participant, Question, StudyData
 from xaudio.study.simulation import MODES, Behaviour, plain_design, simulate
+from xaudio.study.simulation_power import PowerResults
 
 CLASSES = ("a", "b", "c")
 EVERYBODY = ExclusionRules(finished=False, headphones=0, fastest_ms=0, failed_catch=99)
@@ -117,7 +119,15 @@ def test_wrong_and_right_recordings_are_apart_and_missing_classes_are_named():
         "always predicted by the model",
         "never predicted by the model, never answered",
     ]
-    assert any("a (never predicted by the model)" in note for note in results.notes)
+    named = "a: never predicted by the model; b: always predicted by the model; c: never predicted by the model"
+    assert any(named in note for note in results.notes)
+    right = cell_of(results, "audible-explanation", "right")
+    assert right.informedness.left_out == []
+    nobody = study([("p", "1", "a"), ("p", "2", "a"), ("q", "1", "a"), ("q", "2", "c")], [item("1"), item("2", "b")])
+    results = analyze(nobody, EVERYBODY, draws=100)
+    assert any("nobody answered (audible-explanation: b)" in note for note in results.notes)
+    measured = cell_of(results, "audible-explanation", "right")
+    assert (measured.informedness.left_out, measured.markedness.left_out) == (["c"], ["b", "c"])
 
 
 rows = st.lists(st.tuples(st.integers(0, 2), st.integers(0, 2)), min_size=8, max_size=8)
@@ -368,6 +378,14 @@ def test_the_report_says_on_every_page_that_it_is_simulated(simulated, tmp_path)
     assert len(table) == 1 + 4 * 3 * (3 + 2)
     people = results.model_copy(update={"simulated": "", "notes": []})
     assert "SIMULATED" not in write_results(tmp_path, people).read_text()
+
+
+def test_the_schema_of_results_is_kept():
+    schema = Path(__file__).parents[2] / "benchmarks/results/schema-study.json"
+    assert json.loads(schema.read_text()) == StudyResults.model_json_schema(mode="serialization")
+    kept = schema.parent / "study-simulated-fsdd/results.json"
+    assert StudyResults.model_validate_json(kept.read_text()).simulated
+    PowerResults.model_validate_json((kept.parent / "power.json").read_text())
 
 
 def test_the_analysis_is_the_same_again(simulated):

@@ -121,7 +121,7 @@ class Slots:
     Parameters
     ----------
     start, stop : float
-        Of the stretch, from the recording's own start.
+        Of the stretch, from the start of the recording, or of what is heard of it if it was cut to fit the model.
     unit : {"s", "share"}
         Of start and stop: seconds, or shares of the recording's length, for recordings of different lengths.
     imputation : {"zero", "noise_floor", "mean_spectrum"}

@@ -142,10 +142,24 @@ def _notes(data: StudyData, table: Table | None, cells: list[Cell], drawn: list[
         notes.append(
             f"Of more than {MOST} conditions, each explanation is compared with the plain signal of the same sense alone."
         )
-    for cell in (cell for cell in cells if cell.group != "all"):
-        for name, measure in (("informedness", cell.informedness), ("markedness", cell.markedness)):
-            if measure.left_out:
-                reasons = {item.name: item.undefined for item in cell.classes}
-                named = ", ".join(f"{one} ({reasons[one]})" for one in measure.left_out)
-                notes.append(f"{cell.condition}, {cell.group}: pooled {name} is without the classes {named}.")
+    return notes + _left_out(cells)
+
+
+def _left_out(cells: list[Cell]) -> list[str]:
+    """Which classes have no value: those that the model never predicted, and those that nobody answered."""
+    notes = []
+    for group in ("wrong", "right"):
+        chosen = [cell for cell in cells if cell.group == group]
+        unfit = {item.name: item.undefined for cell in chosen for item in cell.classes if "predicted" in item.undefined}
+        if unfit:
+            reasons = "; ".join(f"{name}: {reason.partition(', ')[0]}" for name, reason in unfit.items())
+            notes.append(f"On {group}ly predicted recordings, informedness and markedness are without classes ({reasons}).")
+        unnamed = {
+            cell.condition: [one for one in cell.markedness.left_out if one not in unfit]
+            for cell in chosen
+            if set(cell.markedness.left_out) - set(unfit)
+        }
+        if unnamed:
+            named = "; ".join(f"{condition}: {', '.join(names)}" for condition, names in unnamed.items())
+            notes.append(f"On {group}ly predicted recordings, markedness is without classes that nobody answered ({named}).")
     return notes

@@ -138,6 +138,17 @@ def test_a_tone_in_the_band_is_gone_and_one_outside_is_exactly_left(reader):
     assert np.abs(found - outside).max() < 1e-6
 
 
+@pytest.mark.parametrize("imputation", ["noise_floor", "mean_spectrum"])
+def test_what_takes_the_place_of_a_whole_recording_is_the_baseline_itself(reader, imputation):
+    """Of a sound that fills the window, in a mask of ones: x - x + b, sample by sample."""
+    sound = 0.1 * torch.randn(2, SAMPLES, generator=torch.Generator().manual_seed(1))
+    there = heard(reader, sound)
+    expected = xaudio.baseline_waveforms(imputation, xaudio.Sound(sound, reader.representation, reader.features), seed=0)
+    found = there.without(Time(RATE, SAMPLES), torch.ones(2, 1, SAMPLES), imputation)
+    assert torch.allclose(found, expected, atol=1e-6)
+    assert expected.abs().max() > 1e-3
+
+
 def test_the_zeros_around_a_recording_stay_zeros(reader):
     sound = torch.zeros(2, SAMPLES)
     sound[:, 500:1500] = torch.randn(2, 1000)

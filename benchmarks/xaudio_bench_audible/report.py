@@ -7,7 +7,7 @@ from typing import Any
 
 import xaudio
 
-from .results import Cell, Model, Results, Score
+from .results import Cell, Column, Model, Results, Score
 from .table import CONTROLS
 
 
@@ -21,7 +21,14 @@ def write_report(folder: Path) -> Path:
     """
     results = xaudio.read_results(folder / "results.json", Results)
     models = [{"model": model, "tables": tables(model, results)} for model in results.models]
-    return xaudio.write_page(folder, __package__, results=results, models=models, controls=CONTROLS, title_of=title_of)
+    return xaudio.write_page(
+        folder, __package__, results=results, shown=shown(results), models=models, controls=CONTROLS, title_of=title_of
+    )
+
+
+def shown(results: Results) -> list[Column]:
+    """The measures of which there are values."""
+    return [column for column in results.measures if any(row.scores[column.name].mean is not None for row in results.overall)]
 
 
 def tables(model: Model, results: Results) -> list[dict[str, Any]]:
@@ -44,16 +51,16 @@ def tables(model: Model, results: Results) -> list[dict[str, Any]]:
 
 def title_of(renderer: str) -> str:
     """How the table names a setting."""
-    return renderer.removeprefix("audible:") if ":" in renderer else "the defaults"
+    return renderer.removeprefix("audible:").replace(",", ", ") if ":" in renderer else "the defaults"
 
 
 def table_text(results: Results) -> str:
     """The settings over all models and explainers, aligned: mean, interval and rank by each measure."""
-    shown = [column for column in results.measures if any(row.scores[column.name].mean is not None for row in results.overall)]
+    columns = shown(results)
     arrows = {"higher": " ^", "lower": " v", "none": ""}
-    rows = [["setting", *(f"{column.name}{arrows[column.better]}" for column in shown)]]
+    rows = [["setting", *(f"{column.name}{arrows[column.better]}" for column in columns)]]
     for row in results.overall:
-        cells = [_cell(row.scores[column.name], row.ranks.get(column.name)) for column in shown]
+        cells = [_cell(row.scores[column.name], row.ranks.get(column.name)) for column in columns]
         rows.append([title_of(row.renderer), *cells])
     widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]

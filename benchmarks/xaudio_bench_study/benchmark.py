@@ -33,7 +33,7 @@ requests_per_second = 100000
 
 TRAINING = {"steps": 20, "batch_size": 16, "initialisation": "he"}
 DATA = "synthetic"
-ROOM = 800_000
+ROOM = 90_000
 """Largest file of the server that runs out of space, in bytes."""
 
 
@@ -201,7 +201,7 @@ class StudyProof:
         shutil.copytree(study, folder, ignore=shutil.ignore_patterns("answers.sqlite*"))
         tokens = _tokens(folder, 8)
         server = Server(folder, ROOM)
-        people = [Participant(server.port, token, place, patient=False) for place, token in enumerate(tokens)]
+        people = [Participant(server.port, token, place, patience=5) for place, token in enumerate(tokens)]
         logs = all_at_once(people)
         acknowledged = {
             (log.name, item, ack["position"], ack["answered"]) for log in logs for item, ack in log.acknowledged.items()

@@ -63,14 +63,14 @@ class Participant:
     seed : int
     acknowledged : callable
         Told of every acknowledged answer.
-    patient : bool
-        Whether an answer that could not be stored is sent again; else the visit ends there.
+    patience : int or None
+        Requests refused for want of space until the participant gives up; None for no end.
     """
 
     def __init__(
-        self, port: int, token: str, seed: int, acknowledged: Callable[[], None] = lambda: None, *, patient: bool = True
+        self, port: int, token: str, seed: int, acknowledged: Callable[[], None] = lambda: None, *, patience: int | None = None
     ) -> None:
-        self.client, self.draw, self.told, self.patient = Client(port, token), random.Random(seed), acknowledged, patient  # noqa: S311
+        self.client, self.draw, self.told, self.patience = Client(port, token), random.Random(seed), acknowledged, patience  # noqa: S311
         self.log = Log(token=token)
 
     def send(self, method: str, path: str, content: Any = None) -> tuple[int, Any]:
@@ -92,10 +92,8 @@ class Participant:
         while steps is None or len(self.log.acknowledged) < steps:
             status, state = self.send("GET", "/api/state")
             if status == 507:
-                self.log.refused += 1
-                if not self.patient:
+                if self._gives_up():
                     break
-                time.sleep(0.2)
                 continue
             stage = state["stage"]
             self.log.name = state.get("code") or self.log.name
@@ -113,13 +111,17 @@ class Participant:
             else:
                 raise XaudioError(f"A simulated participant met the stage {stage!r}, which the study of the proof has not.")
             status, answer = self.send("POST", f"/api/{stage}", content)
-            if status == 507 and not self.patient:
-                self.log.refused += 1
+            if status == 507 and self._gives_up():
                 break
             if status not in (200, 409, 507):
                 raise XaudioError(f"The server refused the step {stage!r} of a simulated participant: {status} {answer}.")
         self.log.broken = self.client.broken
         return self.log
+
+    def _gives_up(self) -> bool:
+        self.log.refused += 1
+        time.sleep(0.2)
+        return self.patience is not None and self.log.refused > self.patience
 
     def _answer(self, trial: dict[str, Any]) -> bool:
         """Hear or see, then answer; whether it was stored."""
@@ -132,13 +134,10 @@ class Participant:
         value, item = self.draw.choice(trial["answers"]), trial["item"]
         content = {"item": item, "value": value, "response_ms": 1000 * (time.monotonic() - begun), "plays": sounds}
         status, answer = self.send("POST", "/api/answer", content)
-        while status == 507 and self.patient:
-            self.log.refused += 1
-            time.sleep(0.2)
+        while status == 507:
+            if self._gives_up():
+                return False
             status, answer = self.send("POST", "/api/answer", content)
-        if status == 507:
-            self.log.refused += 1
-            return False
         if status != 200:
             raise XaudioError(f"The server refused an answer of a simulated participant: {status} {answer}.")
         self.log.acknowledged[item], self.log.values[item] = answer, value

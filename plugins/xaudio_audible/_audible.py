@@ -27,7 +27,7 @@ SMOOTH_MS = 20.0
 """Width over which a mask of samples is averaged unless the user says otherwise."""
 CANCELLING = 2.0
 """Magnitude of relevance in time-frequency, as a multiple of that in samples, from which on values of both signs cancel. It
-is 0.5 to 1.2 for explainers that multiply by the input, and 3 to 45 for those that do not (`benchmarks/results/audible-*`)."""
+is 0.5 to 1.2 for explainers that multiply by the input, and 3 to 45 for those that do not (`docs/guide/audible.md`)."""
 SILENT = 1e-6
 """Sounds this far (-120 dB) below the recording are what float32 rounding leaves of silence, and are made silent."""
 

@@ -159,6 +159,18 @@ def test_sounds_of_two_classes_differ_in_the_boxes_alone(task, seed, data):
     np.testing.assert_allclose(within(boxes, difference), difference, atol=1e-9)
 
 
+@pytest.mark.parametrize(("task", "one", "other", "count"), [("carriers", 0, 15, 4), ("slot", 2, 6, 1), ("conjunction", 0, 1, 2)])
+def test_every_box_holds_what_the_class_changes(task, one, other, count):
+    """No box is there in vain: from the same random numbers, the sound of another class is another one in each of them."""
+    for seed in range(10):
+        first, second = (BUILDERS[task](label, np.random.default_rng(seed)) for label in (one, other))
+        difference = first.waveform - second.waveform
+        assert len(first.boxes) == len(second.boxes) == count
+        for box in [*first.boxes, *second.boxes]:
+            length = (box[1] - box[0]) * RATE
+            assert np.sum(within(np.array([box]), difference) ** 2) > 0.02 * length
+
+
 def test_a_burst_lies_in_its_band():
     """Of a conjunction's bursts, nearly all energy lies in the box."""
     for seed in range(20):

@@ -75,30 +75,30 @@ def strata_of(table: Table) -> Indices:
     return strata
 
 
-def drawn_tables(table: Table, weights: Weights) -> Floats:
-    """Counts of predictions and answers in each draw.
+def drawn_tables(table: Table, condition: int, weights: Weights) -> Floats:
+    """Counts of predictions and answers in each draw, of one condition.
 
     Returns
     -------
-    ndarray, shape (draws, conditions, 2, classes, classes)
-        The third axis is wrongly and rightly predicted recordings.
+    ndarray, shape (draws, 3, classes, classes)
+        The second axis is wrongly and rightly predicted recordings, and all.
     """
-    classes, conditions = len(table.classes), len(table.conditions)
-    cells = ((table.condition * 2 + table.right) * classes + table.predicted) * classes + table.answered
-    size = conditions * 2 * classes * classes
-    counted = [np.bincount(cells, weight, size) for weight in weights.of(table.participant, table.recording)]
-    return np.asarray(counted, np.float64).reshape(-1, conditions, 2, classes, classes)
+    rows, classes = table.condition == condition, len(table.classes)
+    cells = ((table.right * classes + table.predicted) * classes + table.answered)[rows]
+    drawn = weights.of(table.participant[rows], table.recording[rows])
+    parts = np.array([np.bincount(cells, weight, 2 * classes**2) for weight in drawn]).reshape(-1, 2, classes, classes)
+    return np.concatenate([parts, parts.sum(1, keepdims=True)], 1)
 
 
-def drawn_means(table: Table, values: Floats, weights: Weights) -> Floats:
-    """Mean of one value per answer in each draw, of each condition, for wrong, right and all: (draws, conditions, 3)."""
-    size = len(table.conditions) * 2
-    cells = table.condition * 2 + table.right
-    drawn = list(weights.of(table.participant, table.recording))
-    sums = np.array([np.bincount(cells, weight * values, size) for weight in drawn]).reshape(len(drawn), -1, 2)
-    counts = np.array([np.bincount(cells, weight, size) for weight in drawn]).reshape(len(drawn), -1, 2)
-    sums = np.concatenate([sums, sums.sum(-1, keepdims=True)], -1)
-    counts = np.concatenate([counts, counts.sum(-1, keepdims=True)], -1)
+def drawn_means(table: Table, condition: int, values: Floats, weights: Weights) -> Floats:
+    """Mean of one value per answer (answers,) in each draw, of one condition, for wrong, right and all: (draws, 3)."""
+    rows = table.condition == condition
+    cells, chosen = table.right[rows].astype(np.int64), values[rows]
+    drawn = list(weights.of(table.participant[rows], table.recording[rows]))
+    sums, counts = (
+        np.array([np.bincount(cells, weight * factor, 2) for weight in drawn]) for factor in (chosen, np.ones_like(chosen))
+    )
+    sums, counts = (np.column_stack([found, found.sum(1)]) for found in (sums, counts))
     return np.where(counts > 0, sums / np.where(counts > 0, counts, 1), np.nan)
 
 

@@ -13,33 +13,33 @@ from .analysis_table import GROUPS, Floats, Indices, Table
 
 
 class Drawn:
-    """Measures in each draw of the bootstrap, computed once for all conditions and groups.
+    """Measures in each draw of the bootstrap, computed once; without draws where nothing can be drawn.
 
     Parameters
     ----------
     table : Table
     weights : Weights or None
-        None where nothing can be drawn, so that there are no intervals.
 
     Attributes
     ----------
-    counts : ndarray, shape (draws, conditions, 3, classes, classes)
-        The third axis is that of `GROUPS`.
+    accuracy, log_times : ndarray, shape (conditions, draws, 3)
+        The last axis is that of `GROUPS`; mean logarithm of the milliseconds.
+    informedness, markedness : ndarray, shape (conditions, draws, 3, classes)
     pooled : Pooled
-        Each (draws, conditions, 3).
+        Each (conditions, draws, 3).
     """
 
     def __init__(self, table: Table, weights: Weights | None) -> None:
-        parts = (
-            np.empty((0, len(table.conditions), 2, len(table.classes), len(table.classes)))
-            if weights is None
-            else drawn_tables(table, weights)
-        )
-        self.counts = np.concatenate([parts, parts.sum(2, keepdims=True)], 2)
-        self.pooled = measures.pooled(self.counts)
-        logarithms = np.log(np.maximum(table.milliseconds, 1))
-        empty = np.empty((0, len(table.conditions), len(GROUPS)))
-        self.log_times = empty if weights is None else drawn_means(table, logarithms, weights)
+        logarithms, classes = np.log(np.maximum(table.milliseconds, 1)), len(table.classes)
+        found = []
+        for number in range(len(table.conditions)):  # one at a time: all tables of all draws would take gigabytes
+            counts, times = np.empty((0, len(GROUPS), classes, classes)), np.empty((0, len(GROUPS)))
+            if weights is not None:
+                counts, times = drawn_tables(table, number, weights), drawn_means(table, number, logarithms, weights)
+            of_classes = measures.informedness(counts), measures.markedness(counts)
+            found.append((measures.accuracy(counts), times, *of_classes, *measures.pooled(counts)))
+        self.accuracy, self.log_times, self.informedness, self.markedness, *pooled = map(np.array, zip(*found, strict=True))
+        self.pooled = measures.Pooled(*pooled)
 
 
 def cells_of(table: Table, drawn: Drawn) -> list[Cell]:
@@ -56,12 +56,11 @@ def cells_of(table: Table, drawn: Drawn) -> list[Cell]:
 def _cell(table: Table, drawn: Drawn, number: int, place: int, rows: Indices) -> Cell:
     condition, classes = table.conditions[number], len(table.classes)
     counts = measures.confusion(table.predicted[rows], table.answered[rows], classes)
-    draws = drawn.counts[:, number, place]
-    accuracy = estimate(float(measures.accuracy(counts)), measures.accuracy(draws))
+    accuracy = estimate(float(measures.accuracy(counts)), drawn.accuracy[number, :, place])
     truth = table.truth[rows]
     votes = votes_of(table.recording[rows], table.answered[rows], classes)
     time = measures.geometric_mean(table.milliseconds[rows])
-    times = np.exp(drawn.log_times[:, number, place])
+    times = np.exp(drawn.log_times[number, :, place])
     return Cell(
         condition=condition.name,
         mode=condition.mode,
@@ -77,7 +76,7 @@ def _cell(table: Table, drawn: Drawn, number: int, place: int, rows: Indices) ->
         truth=float((truth == table.answered[rows]).mean()) if (truth >= 0).all() else None,
         informedness=_measure(table, counts, drawn, number, place, "informedness"),
         markedness=_measure(table, counts, drawn, number, place, "markedness"),
-        classes=_classes(table, counts, draws, rows),
+        classes=_classes(table, counts, drawn, (number, place), rows),
         median_ms=float(np.median(table.milliseconds[rows])),
         geometric_mean_ms=estimate(time, times),
         plays=float(table.plays[rows].mean()),
@@ -90,16 +89,17 @@ def _cell(table: Table, drawn: Drawn, number: int, place: int, rows: Indices) ->
 def _measure(table: Table, counts: Floats, drawn: Drawn, number: int, place: int, name: str) -> Measure:
     of_classes, pooled = getattr(measures, name)(counts), measures.pooled(counts)._asdict()
     found = {
-        kind: optional_estimate(float(pooled[f"{name}_{kind}"]), getattr(drawn.pooled, f"{name}_{kind}")[:, number, place])
+        kind: optional_estimate(float(pooled[f"{name}_{kind}"]), getattr(drawn.pooled, f"{name}_{kind}")[number, :, place])
         for kind in ("macro", "weighted")
     }
     left_out = [name for name, value in zip(table.classes, of_classes, strict=True) if not np.isfinite(value)]
     return Measure(macro=found["macro"], weighted=found["weighted"], left_out=left_out)
 
 
-def _classes(table: Table, counts: Floats, draws: Floats, rows: Indices) -> list[ClassMeasures]:
+def _classes(table: Table, counts: Floats, drawn: Drawn, which: tuple[int, int], rows: Indices) -> list[ClassMeasures]:
     informed, marked = measures.informedness(counts), measures.markedness(counts)
-    informed_draws, marked_draws = measures.informedness(draws), measures.markedness(draws)
+    number, place = which
+    informed_draws, marked_draws = drawn.informedness[number, :, place], drawn.markedness[number, :, place]
     recordings, predicted = table.recording[rows], table.predicted[rows]
     return [
         ClassMeasures(

@@ -137,4 +137,4 @@ def _difference(table: Table, drawn: Drawn, which: tuple[int, int, int], name: s
         counts = measures.confusion(table.predicted[rows], table.answered[rows], len(table.classes))
         values.append(float(getattr(measures.pooled(counts), name)))
     draws = getattr(drawn.pooled, name)
-    return optional_estimate(values[0] - values[1], draws[:, first, place] - draws[:, second, place])
+    return optional_estimate(values[0] - values[1], draws[first, :, place] - draws[second, :, place])

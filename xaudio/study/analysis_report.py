@@ -20,6 +20,9 @@ COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#0
 MARKERS = "osD^vPX*"
 TITLES = {"wrong": "(a) wrongly predicted recordings", "right": "(b) rightly predicted recordings"}
 DPI = 120
+LONG = 45
+"""Characters of a condition from which on the legend has one column."""
+
 SHOWN = 8
 """Conditions in a panel of the figure; more could not be told apart."""
 
@@ -73,7 +76,10 @@ def figure_of(results: StudyResults) -> Figure:
         panel.set_title(TITLES[group], loc="left", fontsize="medium")
     handles = {label: handle for panel in panels for handle, label in zip(*panel.get_legend_handles_labels(), strict=True)}
     if handles:
-        figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=2, frameon=False, fontsize="small")
+        columns = 1 if max(map(len, handles)) > LONG else 2
+        figure.legend(
+            handles.values(), handles.keys(), loc="outside lower center", ncols=columns, frameon=False, fontsize="small"
+        )
     kept = f"{results.kept} participants" if not results.simulated else f"{results.kept} SIMULATED participants, not people"
     figure.suptitle(f"{results.title}: {kept}", fontsize="medium", parse_math=False)
     return figure

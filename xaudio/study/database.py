@@ -7,7 +7,7 @@ import secrets
 import sqlite3
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,10 @@ DATABASE = "answers.sqlite"
 
 WAIT = 10.0
 """Seconds to wait for another process that writes, such as an export or an invitation beside the server."""
+
+SETTINGS = ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "secure_delete=ON", "wal_autocheckpoint=100")
+"""FULL: a commit returns when the answer is on the disk, not only on its way. What is deleted is overwritten. The journal is
+emptied into the file every 100 pages, so that it stays small."""
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS study (digest TEXT NOT NULL);
@@ -95,9 +99,8 @@ class Database:
         with _clear(self.path):
             self._connection = sqlite3.connect(self.path, timeout=WAIT, isolation_level=None, check_same_thread=False)
             self._connection.row_factory = sqlite3.Row
-            # FULL: a commit returns when the answer is on the disk, not only on its way. What is deleted is overwritten.
-            for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "secure_delete=ON"):
-                self._connection.execute(f"PRAGMA {pragma}")
+            for setting in SETTINGS:
+                self._connection.execute(f"PRAGMA {setting}")
         if digest:
             self._claim(digest)
 
@@ -129,9 +132,11 @@ class Database:
             try:
                 yield lambda statement, *values: self._connection.execute(statement, values)
                 self._connection.execute("COMMIT")
-            except BaseException:
+            except BaseException as error:
                 if self._connection.in_transaction:
                     self._connection.execute("ROLLBACK")
+                if isinstance(error, sqlite3.OperationalError):
+                    self._empty_journal()  # which may make the room that was missing
                 raise
 
     @contextmanager
@@ -175,9 +180,12 @@ class Database:
                 " shown = NULL, shown_at = NULL WHERE participant = ?",
                 participant,
             )
-        with self._lock, _clear(self.path):  # so that nothing of it is left in the journal either
-            self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        self._empty_journal()  # so that nothing of it is left there either
         return int(deleted)
+
+    def _empty_journal(self) -> None:
+        with self._lock, suppress(sqlite3.OperationalError):
+            self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
 def now() -> str:

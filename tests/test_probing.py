@@ -624,7 +624,9 @@ def test_an_interrupted_probe_goes_on(tmp_path, monkeypatch):
     strip = {"rows": None}
     assert [change.model_copy(update=strip) for change in again.changes] == whole.changes
     other = [",".join(["index", "speaker", "label", *"abcdefghij"]), *(f"{index},s,0" + ",0" * 10 for index in range(40))]
-    for damaged in ("index\n1\n", "", "\n".join(other)):
+    header, *rows = (tmp_path / "rows-1-band.csv").read_text().splitlines()
+    wrong = [row.rpartition(",")[0] + ",nan" for row in rows]
+    for damaged in ("index\n1\n", "", "\n".join(other), "\n".join([header, *rows[::-1]]), "\n".join([header, *wrong])):
         (tmp_path / "rows-1-band.csv").write_text(damaged)  # made again
         assert xaudio.probe(classifier, data, np.arange(40), changes, draws=3, folder=tmp_path) == again
     with pytest.raises(ModelError, match="draws"):

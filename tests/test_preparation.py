@@ -160,6 +160,7 @@ def same(one: Any, other: Any) -> bool:
     return (
         np.array_equal(one.waveforms, other.waveforms)
         and np.array_equal(one.lengths, other.lengths)
+        and np.array_equal(one.starts, other.starts)
         and np.array_equal(one.checksums, other.checksums)
         and list(one.notes) == list(other.notes)
     )
@@ -210,6 +211,20 @@ def test_other_settings_are_another_cache(cache: Path, tmp_path: Path) -> None:
     assert [prepared.waveforms.shape[1] for prepared in found[:3]] == [SAMPLES, SAMPLES + 1, SAMPLES]
     assert found[2].lengths.tolist() == [50, 100, 150, 200]
     assert not np.array_equal(found[2].waveforms, found[4].waveforms)
+
+
+def test_the_cache_knows_where_recordings_were_cut(cache: Path, tmp_path: Path) -> None:
+    data, read = dataset(tmp_path / "data", (300, 400, 900, 2000))
+    expected = prepare_clips([data[index] for index in range(4)], RATE, SAMPLES, "loudest", "fft")
+    assert not expected.starts[:2].any()
+    assert expected.starts[2:].any()
+    for row, start in enumerate(expected.starts):
+        kept = data[row].waveform[start : start + SAMPLES]
+        assert np.array_equal(expected.waveforms[row, : len(kept)], kept)
+    assert same(prepare_dataset(data, READS, fit="loudest"), expected)
+    read.reads = 0
+    assert same(prepare_dataset(data, READS, fit="loudest"), expected)  # from the cache
+    assert read.reads == 0
 
 
 def test_another_content_is_another_cache(cache: Path, tmp_path: Path) -> None:

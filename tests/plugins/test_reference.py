@@ -95,3 +95,15 @@ def test_it_learns_a_task_and_its_relevance_finds_the_evidence(reads, tmp_path):
     }
     assert abs(scores["random"] - 0.5) < 0.05
     assert scores["input_x_gradient"] > 0.65
+
+
+def test_the_filters_start_as_bands_that_measure_a_tones_amplitude():
+    """Of a cosine of amplitude 1 at a band's centre, its pair of filters makes 10; of one four bands away, next to nothing."""
+    network = made("waveform")
+    filters = network.layers[0].weight.detach()[:, 0].double()
+    time = torch.arange(256, dtype=torch.float64) - 128
+    for band in (7, 30, 80):
+        tone = torch.cos(2 * torch.pi * (band + 0.5) / 192 * time + 0.7)
+        found = (filters @ tone).view(2, 96).square().sum(0).sqrt()
+        assert found[band].item() == pytest.approx(10, rel=1e-3)
+        assert found[[band - 4, band + 4]].max() < 0.05

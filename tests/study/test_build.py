@@ -5,6 +5,7 @@ import re
 import tomllib
 from collections import Counter
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -182,6 +183,8 @@ def test_settings_read_back_as_they_were_written(title, names, percentile):
 def test_the_template_explains_every_setting_and_reads_back(tmp_path):
     (tmp_path / "study.toml").write_text(to_toml(starting_point()))
     assert load_settings(tmp_path / "study.toml") == starting_point()
+    template = Path(__file__).parents[2] / "docs" / "guide" / "study.toml"
+    assert template.read_text(encoding="utf-8") == to_toml(starting_point()), "xaudio study build --init writes another"
     text = to_toml(StudySettings())
     for name in ("right", "explainers", "tell_mode", "catch_trials", "headphones", "failed_catch", "requests_per_second"):
         line = next(index for index, line in enumerate(text.splitlines()) if re.match(rf"{name} = ", line))

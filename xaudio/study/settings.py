@@ -50,8 +50,9 @@ class Explanations(Section):
         "", description='Domain of the relevance: "time", "frequency", "time-frequency", or "" for that of the model.'
     )
     sound: str = Field(
-        "audible:loudness=match,parts=original+positive",
-        description="Renderer of the sounds, with its options; it must write original.wav, the part and audible.json.",
+        "audible:domain=features,normalisation=maximum,smooth_ms=0,loudness=match,parts=original+positive",
+        description="Renderer of the sounds, with its options; it must write original.wav, the part and audible.json. This is "
+        "equation 4 of the paper, as loud as the recording; audible:loudness=match,parts=original+positive has fewer artefacts.",
     )
     part: str = Field("positive", description="Part of the sound that is the audible explanation.", pattern=r"^[a-z]+$")
 

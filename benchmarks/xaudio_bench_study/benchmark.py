@@ -199,14 +199,14 @@ class StudyProof:
         """A server whose files may not grow beyond a limit, then one that may."""
         shutil.rmtree(folder, ignore_errors=True)
         shutil.copytree(study, folder, ignore=shutil.ignore_patterns("answers.sqlite*"))
-        tokens = _tokens(folder, 8)
+        tokens = _tokens(folder, min(8, self.participants))
         server = Server(folder, ROOM)
         people = [Participant(server.port, token, place, patience=5) for place, token in enumerate(tokens)]
         logs = all_at_once(people)
         acknowledged = {
             (log.name, item, ack["position"], ack["answered"]) for log in logs for item, ack in log.acknowledged.items()
         }
-        message = next((body for log in logs for body in log.bodies if b'"full"' in body), b"").decode()
+        message = next((body for log in logs for body in log.bodies if body.startswith(b'{"error":"full"')), b"").decode()
         alive = Client(server.port).once("GET", "/api/study")[0] == 200
         server.stop()
         stored = {(name, item, position, answered) for name, item, position, _, answered in stored_answers(folder)}

@@ -1,0 +1,71 @@
+"""The proof itself, small: a real server process, killed, lied to and out of space; and that it can fail."""
+
+import json
+
+import pytest
+
+import xaudio
+
+
+@pytest.fixture(scope="module")
+def proof(run_folder, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("proof")
+    benchmark = xaudio.create(
+        "benchmark",
+        "study",
+        model=run_folder,
+        dataset="synthetic:speakers=8,repetitions=1",
+        participants=3,
+        right=1,
+        wrong=1,
+        kills=2,
+        requests=100,
+    )
+    benchmark(folder)
+    return folder, json.loads((folder / "results.json").read_text())
+
+
+def test_nothing_is_lost_and_nothing_is_stored_twice(proof):
+    _, results = proof
+    crashes = results["crashes"]
+    assert crashes["acknowledged"] == crashes["stored"] == 3 * 8
+    assert (crashes["lost"], crashes["twice"], crashes["unasked"], crashes["finished"]) == (0, 0, 0, 3)
+    assert len(crashes["seconds_down"]) == 2
+    assert crashes["broken_connections"] > 0
+    assert crashes["printed"] == []
+
+
+def test_forged_requests_change_nothing(proof):
+    _, results = proof
+    forgery = results["forgery"]
+    assert forgery["requests"] >= 100
+    assert len(forgery["kinds"]) == 26
+    assert forgery["surprises"] == []
+    assert forgery["unchanged"]
+    assert forgery["replays"] == forgery["replays_alike"] > 0
+
+
+def test_nobody_is_sent_anything_of_others(proof):
+    assert proof[1]["separation"]["data_of_others"] == 0
+    assert proof[1]["separation"]["responses"] > 80
+
+
+def test_a_full_disk_loses_nothing(proof):
+    full = proof[1]["full_disk"]
+    assert full["acknowledged"] == full["stored"]
+    assert full["lost"] == 0
+    assert full["refused"] > 0
+    assert "no room left; nothing was stored" in full["message"]
+    assert full["served_on"]
+    assert full["stored_in_the_end"] == full["expected_in_the_end"] == 3 * 8
+
+
+def test_the_report_shows_every_figure(proof):
+    folder, results = proof
+    page = xaudio.create("benchmark", "study").report(folder).read_text()
+    assert "24 stored, 24 acknowledged, 24 expected" in page
+    assert "simulated" in page
+    assert ">NO<" not in page
+    results["crashes"]["lost"] = 1
+    (folder / "results.json").write_text(json.dumps(results))
+    assert ">NO<" in xaudio.create("benchmark", "study").report(folder).read_text()

@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from .groups import group_relevance
     from .measuring import check_explanations
     from .notebook import Explanations
-    from .options import at_least, parse_spec, split_specs
-    from .pages import read_results, write_page
+    from .options import at_least, for_each, parse_spec, split_specs
+    from .pages import data_address, read_results, write_page
     from .parallel import run_experiments
     from .perturbation import flipped_logits, logits_without, scaled_frequencies
     from .pipeline import create, explain, load_model, names
@@ -60,6 +60,7 @@ _LAZY = {
     "TrainingResult": "results",
     "check_explanations": "measuring",
     "create": "pipeline",
+    "data_address": "pages",
     "evaluation_mode": "classifier",
     "cluster_explanations": "clusters",
     "concepts": "concept.finding",
@@ -91,6 +92,7 @@ _LAZY = {
     "probe": "probing",
     "open_dataset": "datasets",
     "at_least": "options",
+    "for_each": "options",
     "parse_spec": "options",
     "split_specs": "options",
     "truth_domain": "truth",
@@ -150,6 +152,7 @@ __all__ = [
     "concepts",
     "count_operations",
     "create",
+    "data_address",
     "diagnose",
     "evaluate",
     "evaluation_mode",
@@ -157,6 +160,7 @@ __all__ = [
     "explainer_of",
     "find_layer",
     "flipped_logits",
+    "for_each",
     "group_relevance",
     "held_out",
     "hookimpl",

@@ -166,9 +166,8 @@ def _refuse_other(explanation: Explanation, axes: tuple[Axis, ...]) -> None:
 def _heard(explanation: Explanation) -> tuple[float, float, float]:
     """Where the recording lies in the model's window, what was cut off before that, and how long it is, in seconds."""
     clip = explanation.clip
-    placement = {"offset": 0, "start": 0, "samples": len(clip.waveform), **explanation.provenance.get("placement", {})}
-    offset, start, samples = (placement[name] / clip.sample_rate for name in ("offset", "start", "samples"))
-    return offset, start, max(1 / clip.sample_rate, samples)
+    offset, start, samples = explanation.heard
+    return offset / clip.sample_rate, start / clip.sample_rate, max(1, samples) / clip.sample_rate
 
 
 def _frequency_first(explanation: Explanation) -> tuple[tuple[Axis, ...], FloatArray]:

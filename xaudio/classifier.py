@@ -99,6 +99,15 @@ class Classifier:
         """Where the network's weights are."""
         return next((tensor.device for tensor in self.network.parameters()), torch.device("cpu"))
 
+    def digest(self) -> str:
+        """A hash of what the model has learnt, so that kept numbers can name the model they came from."""
+        digest = hashlib.blake2b(digest_size=16)
+        mean = {} if self.mean is None else {"mean": self.mean}
+        for name, tensor in {**self.network.state_dict(), **mean}.items():
+            digest.update(name.encode())
+            digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
+        return digest.hexdigest()
+
     def features(self, waveforms: Tensor) -> Tensor:
         """What the network reads of placed waveforms (batch, samples): the representation less the training mean."""
         features = self.representation(waveforms)

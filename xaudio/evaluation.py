@@ -59,6 +59,13 @@ class Evaluation:
         """Share of the recordings whose highest logit is that of the label."""
         return float((self.labels == self.predicted).mean())
 
+    def examples(self, count: int) -> list[int]:
+        """Recordings to show, evenly spread: rightly predicted ones, if there are any, and at most so many."""
+        right = self.indices[self.labels == self.predicted]
+        among = right if len(right) else self.indices
+        chosen = np.linspace(0, len(among) - 1, min(count, len(among))).round().astype(int)
+        return [int(index) for index in among[chosen]]
+
     def explanation(self, explainer: str, index: int) -> Explanation:
         """The explanation of a recording, read from its file."""
         return Explanation.load(explanation_path(self.folders[explainer], index))

@@ -13,7 +13,7 @@ import numpy as np
 from .errors import ModelError
 from .options import format_spec
 from .runs import replaced
-from .types import Axis, Clip, FloatArray
+from .types import Axis, Clip, FloatArray, Heard
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -119,6 +119,44 @@ class Explanation:
         created = registry().create("representation", spec["name"], spec["options"])
         object.__setattr__(self, "_representation", created)
         return created
+
+    @property
+    def heard(self) -> Heard:
+        """Where what is heard of the recording lies; all of the waveform where nothing else is known."""
+        known = {"offset": 0, "start": 0, "samples": len(self.clip.waveform), **self.provenance.get("placement", {})}
+        return Heard(**known)
+
+    def levels(self) -> FloatArray:
+        """What a picture shows under the relevance: the features ``(*axes)`` of the first channel.
+
+        As the representation gives them: the training mean, which ``features`` are less, is not subtracted.
+
+        Raises
+        ------
+        ModelError
+            As `representation`.
+        """
+        import torch
+
+        with torch.no_grad():
+            features = self.representation(torch.from_numpy(self.clip.waveform)[None])
+        return np.asarray(features[0, 0].numpy())
+
+    @property
+    def positive_share(self) -> float:
+        """Share of all |relevance| that speaks for the class, 0 to 1; 0 if there is none."""
+        magnitude = np.abs(self.relevance.astype(np.float64))
+        total = float(magnitude.sum())
+        return float(magnitude[self.relevance > 0].sum() / total) if total else 0.0
+
+    @property
+    def strongest(self) -> tuple[float, ...] | None:
+        """Where the relevance of a channel is largest in magnitude, in the units of the axes; None if there is none."""
+        magnitude = np.abs(self.relevance.astype(np.float64))
+        if not magnitude.any():
+            return None
+        _, *place = np.unravel_index(int(magnitude.argmax()), magnitude.shape)
+        return tuple(float(axis.centres[cell]) for axis, cell in zip(self.axes, place, strict=True))
 
     @property
     def domain(self) -> str:

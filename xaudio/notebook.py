@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from base64 import b64encode
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from html import escape
@@ -13,14 +12,13 @@ from typing import TYPE_CHECKING, Any, SupportsIndex, overload
 import numpy as np
 
 from .errors import PluginError
+from .pages import SOUNDS, data_address
 from .registry import registry
 from .runs import read_json
 from .types import FloatArray
 
 if TYPE_CHECKING:
     from .explanation import Explanation
-
-SOUNDS = {".wav": "audio/wav", ".flac": "audio/flac"}
 
 FOR, AGAINST = "#cc001a", "#0040cc"
 """Red above the line, blue below it."""
@@ -41,16 +39,21 @@ class Player:
         What is heard.
     content : bytes
         The audio file; empty if the sound is silent.
-    kind : str
-        Its media type, such as "audio/wav".
+    suffix : str
+        Of its format, such as ".wav".
     reason : str
         Why it is silent, "" if it is not.
     """
 
     label: str
     content: bytes
-    kind: str
+    suffix: str
     reason: str = ""
+
+    @property
+    def kind(self) -> str:
+        """Its media type, such as "audio/wav"."""
+        return SOUNDS[self.suffix]
 
     def __repr__(self) -> str:
         content = f"silent, {self.reason}" if self.reason else f"{len(self.content)} bytes, {self.kind}"
@@ -59,7 +62,7 @@ class Player:
     def _repr_html_(self) -> str:
         if self.reason:
             return f"<p>{escape(self.label)}: silent, {escape(self.reason)}.</p>"
-        source = f"data:{self.kind};base64,{b64encode(self.content).decode('ascii')}"
+        source = data_address(self.content, self.suffix)
         return (
             f'<figure style="margin:0"><figcaption>{escape(self.label)}</figcaption>'
             f'<audio controls preload="metadata" aria-label="{escape(self.label)}" src="{source}"></audio></figure>'
@@ -76,7 +79,7 @@ def player(explanation: Explanation, part: str, options: Mapping[str, Any]) -> P
         path = written[part]
         facts = read_json(Path(folder) / "audible.json")["sounds"][path.name]
         content = b"" if facts["reason"] else path.read_bytes()
-        return Player(_label(explanation, part), content, SOUNDS[path.suffix], facts["reason"])
+        return Player(_label(explanation, part), content, path.suffix, facts["reason"])
 
 
 def _label(explanation: Explanation, part: str) -> str:
@@ -122,8 +125,6 @@ def _cells(explanation: Explanation) -> Iterable[str]:
     """Cells of one row, as HTML."""
     classes, probabilities = explanation.classes, explanation.probabilities
     relevance = explanation.relevance.astype(np.float64).sum(0)
-    total = float(np.abs(relevance).sum())
-    share = float(np.maximum(relevance, 0).sum() / total) if total else 0.0
     yield f'<th scope="row">{escape(Path(explanation.clip.source).name)}</th>'
     texts = [
         explanation.question,
@@ -133,17 +134,17 @@ def _cells(explanation: Explanation) -> Iterable[str]:
     ]
     yield from (f"<td>{escape(text)}</td>" for text in texts)
     yield f"<td>{_sparkline(explanation, relevance)}</td>"
-    against = 1 - share if total else 0.0
+    share = explanation.positive_share
+    against = 1 - share if relevance.any() else 0.0
     yield from (f"<td>{escape(text)}</td>" for text in (f"{share:.0%}", f"{against:.0%}", strongest_place(explanation)))
 
 
 def strongest_place(explanation: Explanation) -> str:
-    """Where the relevance, summed over the channels, is largest in magnitude, such as "0.31 s"; "nowhere" if there is none."""
-    magnitude = np.abs(explanation.relevance.astype(np.float64).sum(0))
-    if not magnitude.any():
+    """`Explanation.strongest` in words, such as "0.31 s"; "nowhere" if there is no relevance."""
+    place = explanation.strongest
+    if place is None:
         return "nowhere"
-    place = np.unravel_index(int(magnitude.argmax()), magnitude.shape)
-    return ", ".join(f"{axis.centres[cell]:.3g} {axis.unit}" for axis, cell in zip(explanation.axes, place, strict=True))
+    return ", ".join(f"{where:.3g} {axis.unit}" for axis, where in zip(explanation.axes, place, strict=True))
 
 
 def _sparkline(explanation: Explanation, relevance: FloatArray) -> str:

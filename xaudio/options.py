@@ -7,10 +7,10 @@ import math
 import re
 import types
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Any, TypeVar
 
 from .errors import PluginError, unknown
 
@@ -18,6 +18,7 @@ if typing.TYPE_CHECKING:
     from pydantic import ValidationError
 
 REQUIRED = inspect.Parameter.empty
+Item = TypeVar("Item")
 
 
 @dataclass(frozen=True)
@@ -224,6 +225,27 @@ def format_spec(name: str, options: Mapping[str, Any]) -> str:
     """The inverse of `parse_spec`, for titles and provenance."""
     shown = {key: "+".join(map(str, value)) if isinstance(value, tuple) else value for key, value in options.items()}
     return name + (":" + ",".join(f"{key}={value}" for key, value in shown.items()) if options else "")
+
+
+def for_each(option: str, given: Sequence[Item], count: int) -> list[Item | None]:
+    """One value for each model of a benchmark, from none, one for all or one for each.
+
+    Parameters
+    ----------
+    option : str
+        As the user knows it, for the message.
+    given : sequence
+    count : int
+        How many models there are.
+
+    Raises
+    ------
+    PluginError
+        If there is another number of them.
+    """
+    if len(given) not in (0, 1, count):
+        raise PluginError(f"{option} names {len(given)} for {count} models; give one for all, or one for each.")
+    return list(given) if len(given) == count else [given[0] if given else None] * count
 
 
 def at_least(minimum: float, method: str, **options: float | None) -> None:

@@ -6,6 +6,7 @@ import base64
 import io
 import json
 from collections.abc import Sequence
+from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, TypeVar
@@ -15,7 +16,10 @@ from pydantic import BaseModel, ValidationError
 from .errors import ModelError
 from .runs import read_json, write_text
 
-KINDS = {".png": "image/png", ".wav": "audio/wav", ".flac": "audio/flac"}
+PICTURES = {".png": "image/png", ".jpg": "image/jpeg", ".svg": "image/svg+xml"}
+SOUNDS = {".wav": "audio/wav", ".flac": "audio/flac", ".ogg": "audio/ogg"}
+"""Media types of the files that a page can hold, by suffix."""
+
 Schema = TypeVar("Schema", bound=BaseModel)
 
 
@@ -90,9 +94,11 @@ def write_page(
 
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters["embedded"] = lambda name, **options: _embedded(folder / name, **options)
-    renderer = registry().create("renderer", "html", {})
-    environment.filters["explained"] = lambda names, **options: _explained([folder / name for name in names], renderer, **options)
-    environment.globals["player"] = lambda: markupsafe.Markup(renderer.assets())  # noqa: S704 (style and script)
+    renderer = cache(lambda: registry().create("renderer", "html", {}))  # most reports play nothing
+    environment.filters["explained"] = lambda names, **options: _explained(
+        [folder / name for name in names], renderer(), **options
+    )
+    environment.globals["player"] = lambda: markupsafe.Markup(renderer().assets())  # noqa: S704 (style and script)
     page = environment.from_string(files(package).joinpath(template).read_text(encoding="utf-8"))
     run = json.dumps(read_json(folder / "run.json"), indent=2)
     return write_text(folder / "report.html", page.render(**content, run=run))
@@ -121,7 +127,20 @@ def _embedded(path: Path, *, colours: int | None = None, needed: bool = True) ->
     elif not path.exists():
         return ""  # such as a sound that would be silent
     content = path.read_bytes() if colours is None else _with_few_colours(path, colours)
-    return f"data:{KINDS[path.suffix]};base64,{base64.b64encode(content).decode()}"
+    return data_address(content, path.suffix)
+
+
+def data_address(content: bytes, suffix: str) -> str:
+    """The address under which a page holds a picture or sound itself.
+
+    Parameters
+    ----------
+    content : bytes
+        Of the file.
+    suffix : str
+        Of its name, such as ".png" or ".flac".
+    """
+    return f"data:{(PICTURES | SOUNDS)[suffix]};base64,{base64.b64encode(content).decode('ascii')}"
 
 
 def _with_few_colours(path: Path, colours: int) -> bytes:

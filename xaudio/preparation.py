@@ -248,8 +248,8 @@ def original_recording(explanation: Explanation) -> Original:
     """
     clip, facts = explanation.clip, explanation.provenance
     rate = facts.get("original_sample_rate", clip.sample_rate)
-    placed = facts.get("placement", {"offset": 0, "samples": len(clip.waveform), "start": 0})
-    heard = clip.waveform[placed["offset"] : placed["offset"] + placed["samples"]]
+    offset, start, samples = explanation.heard
+    heard = clip.waveform[offset : offset + samples]
     if rate == clip.sample_rate:
         return Original(heard, rate, 0, len(heard))
     if not Path(clip.source).is_file():
@@ -259,7 +259,6 @@ def original_recording(explanation: Explanation) -> Original:
         )
     found = read_audio(clip.source)
     resampled = at_rate(found, clip.sample_rate, facts["resampling"])
-    start = placed.get("start", 0)
     excerpt = resampled.waveform[start : start + len(heard)]
     if found.sample_rate != rate or len(excerpt) != len(heard) or not np.allclose(excerpt, heard, atol=1e-4):
         raise AudioError(f"{clip.source}: is not the recording that was explained; it has changed since. Explain it again.")

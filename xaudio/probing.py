@@ -6,7 +6,6 @@ manipulations of the same size elsewhere, or in another direction. See `xaudio.p
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -123,7 +122,7 @@ def probe(
             models[0].device,
             {
                 "models": names,
-                "weights": [_weights(model) for model in models],
+                "weights": [model.digest() for model in models],
                 "task": models[0].task,
                 "data": dataset.title,
                 "fingerprint": dataset.fingerprint(),
@@ -183,16 +182,6 @@ def _kind(model: Classifier) -> tuple[Any, ...]:
     read = model.representation
     axes = tuple((axis.name, len(axis.centres)) for axis in read.axes)
     return model.task, model.classes, model.facts.get("dataset"), read.sample_rate, read.samples, read.unit, axes
-
-
-def _weights(model: Classifier) -> str:
-    """A hash of what the model has learnt, so that the rows of an earlier training are not taken for its own."""
-    digest = hashlib.blake2b(digest_size=16)
-    mean = {} if model.mean is None else {"mean": model.mean}
-    for name, tensor in {**model.network.state_dict(), **mean}.items():
-        digest.update(name.encode())
-        digest.update(np.ascontiguousarray(tensor.detach().cpu().double().numpy()).tobytes())
-    return digest.hexdigest()
 
 
 def _labelled(classifier: Classifier, dataset: Dataset, indices: Any) -> IntArray:

@@ -107,9 +107,8 @@ def _boxes(explanation: Explanation, name: str) -> FloatArray:
 def _covers(explanation: Explanation, boxes: FloatArray) -> tuple[BoolArray, BoolArray]:
     """Whether each box covers all that is heard of the recording in time, and in frequency."""
     rate, facts = explanation.clip.sample_rate, explanation.provenance
-    placement = facts.get("placement", {})
-    start = placement.get("start", 0)
-    stop = start + placement.get("samples", len(explanation.clip.waveform))
+    _, start, samples = explanation.heard
+    stop = start + samples
     # Resampling rounds the length to whole samples; above the lower of the two rates' halves there is no sound.
     all_times = (boxes[:, 0] <= start / rate) & (boxes[:, 1] >= (stop - 1) / rate)
     all_frequencies = (boxes[:, 2] <= 0) & (boxes[:, 3] >= min(rate, facts.get("original_sample_rate", rate)) / 2)
@@ -122,7 +121,6 @@ def _inside(explanation: Explanation, axis: Axis, boxes: FloatArray) -> BoolArra
     if axis.name == "frequency":
         centres = np.round(axis.centres, DIGITS)
         return np.asarray((edges[:, 2, None] <= centres) & (centres <= edges[:, 3, None]))
-    placement = explanation.provenance.get("placement", {})
-    began = placement.get("offset", 0) - placement.get("start", 0)  # where time 0 of the recording lies, in samples
+    began = explanation.heard.offset - explanation.heard.start  # where time 0 of the recording lies, in samples
     centres = np.round(axis.centres - began / explanation.clip.sample_rate, DIGITS)
     return np.asarray((edges[:, 0, None] <= centres) & (centres < edges[:, 1, None]))

@@ -95,6 +95,32 @@ class Axis:
     unit: str
     centres: FloatArray
 
+    @property
+    def edges(self) -> FloatArray:
+        """Edges (n + 1,) of the cells: halfway between the centres, and as far out beyond the first and the last."""
+        if len(self.centres) < 2:
+            return np.array([self.centres[0] - 0.5, self.centres[0] + 0.5])
+        inner = (self.centres[1:] + self.centres[:-1]) / 2
+        return np.concatenate([[2 * self.centres[0] - inner[0]], inner, [2 * self.centres[-1] - inner[-1]]])
+
+
+class Heard(NamedTuple):
+    """Where what is heard of a recording lies, in samples at the model's rate.
+
+    Parameters
+    ----------
+    offset : int
+        Of its first sample within the zeros of the model's window.
+    start : int
+        What was cut off the recording before that sample.
+    samples : int
+        How many are heard.
+    """
+
+    offset: int
+    start: int
+    samples: int
+
 
 class Fold(NamedTuple):
     """Indices into a data set; no speaker is in two of them."""

@@ -66,8 +66,8 @@ class AudibleBenchmark:
             xaudio.create("explainer", name, **options)
         self.renderers = tuple(dict.fromkeys(xaudio.split_specs(choices.renderers))) or all_settings()
         self.made = {spec: _renderer(spec) for spec in self.renderers}
-        self.datasets = _for_each("--datasets", xaudio.split_specs(choices.datasets), len(choices.models))
-        self.data = _for_each("--data", choices.data, len(choices.models))
+        self.datasets = xaudio.for_each("--datasets", xaudio.split_specs(choices.datasets), len(choices.models))
+        self.data = xaudio.for_each("--data", choices.data, len(choices.models))
 
     def __call__(self, folder: Path) -> None:
         """Run, or continue, in a folder.
@@ -172,11 +172,8 @@ class AudibleBenchmark:
 
     def _examples(self, evaluation: Evaluation, explainer: str, whole: Path, folder: Path) -> Iterator[Example]:
         """Recordings to hear through every setting: rightly predicted ones, if there are any."""
-        right = evaluation.indices[evaluation.labels == evaluation.predicted]
-        among = right if len(right) else evaluation.indices
-        count = min(self.choices.examples, len(among))
-        for index in among[np.linspace(0, len(among) - 1, count).round().astype(int)]:
-            item = evaluation.explanation(explainer, int(index))
+        for index in evaluation.examples(self.choices.examples):
+            item = evaluation.explanation(explainer, index)
             sounds: dict[str, str] = {}
             original = ""
             for number, renderer in enumerate(self.renderers):
@@ -267,14 +264,14 @@ def evidence_of(dataset: Dataset, indices: IntArray, explanations: Sequence[Expl
             found.append(None)
             continue
         sound = np.asarray(source(int(index)), dtype=np.float64)
-        placed, rate = item.provenance["placement"], item.provenance["original_sample_rate"]
-        if rate != item.clip.sample_rate or placed["samples"] != len(sound):
+        (offset, _, heard), rate = item.heard, item.provenance["original_sample_rate"]
+        if rate != item.clip.sample_rate or heard != len(sound):
             raise DataError(
-                f"{item.clip.source}: it is heard at {item.clip.sample_rate} Hz, {placed['samples']} samples of it, but "
+                f"{item.clip.source}: it is heard at {item.clip.sample_rate} Hz, {heard} samples of it, but "
                 f"its evidence is known at {rate} Hz in all {len(sound)}; take a model that reads the data set as it is."
             )
         whole = np.zeros(len(item.clip.waveform))
-        whole[placed["offset"] : placed["offset"] + len(sound)] = sound
+        whole[offset : offset + len(sound)] = sound
         found.append(whole if whole.any() else None)
     return found
 
@@ -289,13 +286,6 @@ def _renderer(spec: str) -> Any:
     if refused:
         raise PluginError(f"--renderers sets {min(refused)} in {spec!r}; this benchmark chooses the files itself.")
     return xaudio.create("renderer", name, **{**options, "parts": "positive+complement", "format": "wav"})
-
-
-def _for_each(option: str, given: Sequence[Any], count: int) -> list[Any]:
-    """One value for each model, from none, one for all or one for each."""
-    if len(given) not in (0, 1, count):
-        raise PluginError(f"{option} names {len(given)} for {count} models; give one for all, or one for each.")
-    return list(given) if len(given) == count else [given[0] if given else None] * count
 
 
 def _read(path: Path, explainer: str, renderer: str, recordings: int) -> Values | None:

@@ -5,9 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
-
-import numpy as np
 
 import xaudio
 from xaudio import Classifier, Evaluation, Explanation, PluginError, XaudioError
@@ -20,8 +17,6 @@ from .table import table_text
 
 COMPOSITES = ("epsilon_plus", "epsilon_alpha2_beta1", "epsilon_gamma", "epsilon", "gamma")
 LEVEL = 0.95
-
-Item = TypeVar("Item")
 
 
 @dataclass(frozen=True)
@@ -58,8 +53,8 @@ class Leaderboard:
             raise PluginError(f"--min-accuracy {choices.min_accuracy:g} must lie between 0 and 1.")
         self.explainers = chosen("explainer", choices.explainers) or all_explainers()
         self.metrics = chosen("metric", choices.metrics) or tuple(xaudio.names("metric"))
-        self.datasets = for_each("--datasets", xaudio.split_specs(choices.datasets), len(choices.models))
-        self.data = for_each("--data", choices.data, len(choices.models))
+        self.datasets = xaudio.for_each("--datasets", xaudio.split_specs(choices.datasets), len(choices.models))
+        self.data = xaudio.for_each("--data", choices.data, len(choices.models))
 
     def __call__(self, folder: Path) -> None:
         """Run, or continue, in a folder.
@@ -177,19 +172,6 @@ def all_explainers() -> tuple[str, ...]:
     return (*(f"lrp:composite={composite}" for composite in COMPOSITES), *names)
 
 
-def for_each(option: str, given: Sequence[Item], count: int) -> list[Item | None]:
-    """One value for each model, from none, one for all or one for each.
-
-    Raises
-    ------
-    PluginError
-        If there is another number of them.
-    """
-    if len(given) not in (0, 1, count):
-        raise PluginError(f"{option} names {len(given)} for {count} models; give one for all, or one for each.")
-    return list(given) if len(given) == count else [given[0] if given else None] * count
-
-
 def _name(path: str, models: Sequence[str]) -> str:
     """The last part of a model's path, and as many before it as tell it from the others."""
     parts = Path(path).parts
@@ -202,9 +184,7 @@ def _name(path: str, models: Sequence[str]) -> str:
 
 def _examples(evaluation: Evaluation, folder: Path, count: int, name: str) -> list[Example]:
     """Recordings with picture and sounds by each explainer: rightly predicted ones, if there are any."""
-    right = evaluation.indices[evaluation.labels == evaluation.predicted]
-    among = right if len(right) else evaluation.indices
-    indices = [int(among[i]) for i in np.linspace(0, len(among) - 1, min(count, len(among))).round().astype(int)]
+    indices = evaluation.examples(count)
     explainers = [explainer for explainer in evaluation.folders if (explainer, "") not in evaluation.refused]
     found = []
     with xaudio.progress(f"{name}: drawing examples", len(indices) * len(explainers)) as advance:

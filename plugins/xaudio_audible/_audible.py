@@ -197,16 +197,16 @@ class Audible:
             cells = explanation.view("time-frequency")
             explanation = cells if cells.provenance["view"]["magnitude"] <= CANCELLING else explanation
         representation = explanation.representation
-        placed = explanation.provenance.get("placement", {"offset": 0, "samples": len(explanation.clip.waveform)})
-        inside = slice(placed["offset"], placed["offset"] + placed["samples"])
+        offset, _, samples = explanation.heard
+        inside = slice(offset, offset + samples)
         if self.domain != "waveform":
             return Seen(explanation.domain, explanation.relevance, explanation.axes, representation.masked_waveform, inside)
         recording = torch.from_numpy(explanation.clip.waveform)[None]
         relevance = torch.from_numpy(explanation.relevance.astype(np.float64))[None]
-        samples = representation.to_waveform_relevance(recording, relevance).numpy()
+        brought = representation.to_waveform_relevance(recording, relevance).numpy()
         rate = explanation.clip.sample_rate
         axis = Axis("time", "s", np.arange(recording.shape[1]) / rate)
-        return Seen("time", samples, (axis,), lambda waveforms, mask: waveforms * mask[:, 0], inside)
+        return Seen("time", brought, (axis,), lambda waveforms, mask: waveforms * mask[:, 0], inside)
 
     def _levelled(self, sounds: Mapping[str, FloatArray], shares: Mapping[str, float | None], rate: int) -> dict[str, Part]:
         """The sounds at the levels that the options ask for."""

@@ -111,8 +111,7 @@ def at_own_rate(explanation: Explanation) -> tuple[FloatArray, int, Callable[[Fl
         If the recording is not there at its own rate.
     """
     original = original_recording(explanation)
-    placed = explanation.provenance.get("placement", {"offset": 0, "samples": len(explanation.clip.waveform)})
-    offset, heard = placed["offset"], placed["samples"]
+    offset, _, heard = explanation.heard
     ratio = original.sample_rate / explanation.clip.sample_rate
     cut = slice(round(original.start * ratio), round((original.start + heard) * ratio))
     by_fft = explanation.provenance.get("resampling") == "fft"

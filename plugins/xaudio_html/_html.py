@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from base64 import b64encode
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from hashlib import sha256
@@ -16,7 +16,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
 
-from xaudio import Explanation, OutputError, PluginError, create, parse_spec, read_audio, write_text
+from xaudio import Explanation, OutputError, PluginError, create, data_address, parse_spec, read_audio, write_text
 
 from ._packing import Packed
 from ._picture import picture_of, waveform_of
@@ -33,8 +33,8 @@ from ._words import (
 )
 
 PARTS = ("original", "positive", "negative", "complement")
-PICTURES = {".png": "image/png", ".jpg": "image/jpeg", ".svg": "image/svg+xml"}
-SOUNDS = {".wav": "audio/wav", ".flac": "audio/flac", ".ogg": "audio/ogg"}
+PICTURES = (".png", ".jpg", ".svg")
+SOUNDS = (".wav", ".flac", ".ogg")
 SAME_LENGTH = 0.005
 """Seconds by which picture and sound may differ."""
 SCRIPTS = ("data.js", "sound.js", "plot.js", "controls.js", "playing.js", "steering.js", "player.js")
@@ -138,24 +138,24 @@ class Html:
     def _shown(self, explanation: Explanation, packed: Packed) -> dict[str, Any]:
         """What the template shows of an explanation, and under ``data`` what the component reads."""
         sounds = self._sounds(explanation, packed)
-        predicted = explanation.predicted
+        predicted, question, summary = explanation.predicted, quoted(explanation), relevance_in_words(explanation)
         return {
-            "question": quoted(explanation),
+            "question": question,
             "task": explanation.task,
             "predicted": explanation.classes[predicted],
             "probability": float(explanation.probabilities[predicted]),
             "truth": None if explanation.label is None else explanation.classes[explanation.label],
             "explainer": explanation.explainer,
             "view": view_name(explanation),
-            "relevance": relevance_in_words(explanation),
+            "relevance": summary,
             "sounds": sounds.values(),
             "classes": class_rows(explanation),
             "provenance": provenance_rows(explanation),
             "notes": explanation.clip.notes,
             "others": [_written(renderer, explanation) for renderer in self.renderers],
             "data": {
-                "question": quoted(explanation),
-                "summary": relevance_in_words(explanation),
+                "question": question,
+                "summary": summary,
                 "picture": picture_of(explanation, packed),
                 "sounds": sounds,
             },
@@ -284,10 +284,6 @@ def _written(renderer: str, explanation: Explanation) -> dict[str, Any]:
             )
         return {
             "name": name,
-            "pictures": [_data_uri(path, PICTURES) for path in written if path.suffix in PICTURES],
-            "players": {path.stem: _data_uri(path, SOUNDS) for path in written if path.suffix in SOUNDS},
+            "pictures": [data_address(path.read_bytes(), path.suffix) for path in written if path.suffix in PICTURES],
+            "players": {path.stem: data_address(path.read_bytes(), path.suffix) for path in written if path.suffix in SOUNDS},
         }
-
-
-def _data_uri(path: Path, kinds: Mapping[str, str]) -> str:
-    return f"data:{kinds[path.suffix]};base64,{b64encode(path.read_bytes()).decode('ascii')}"

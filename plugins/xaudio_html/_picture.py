@@ -60,12 +60,7 @@ def _level(explanation: Explanation) -> tuple[FloatArray, str]:
 
     As the representation gives them; where it cannot be made again, as the network read them, less the training mean.
     """
-    import torch
-
     try:
-        representation = explanation.representation
+        return explanation.levels(), explanation.representation.unit
     except ModelError:
         return explanation.features[0], ""
-    with torch.no_grad():
-        features = representation(torch.from_numpy(explanation.clip.waveform)[None])
-    return np.asarray(features[0, 0].numpy()), representation.unit

@@ -6,8 +6,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from xaudio import Explanation
 
 
@@ -49,14 +47,10 @@ def model_name(explanation: Explanation) -> str:
 
 def relevance_in_words(explanation: Explanation) -> str:
     """What the picture shows: the shares of both signs and the place of the strongest cell."""
-    magnitude = np.abs(explanation.relevance.astype(np.float64))
-    if not magnitude.any():
+    place, share = explanation.strongest, explanation.positive_share
+    if place is None:
         return "There is no relevance: it is zero everywhere."
-    share = magnitude[explanation.relevance > 0].sum() / magnitude.sum()
-    _, *place = np.unravel_index(int(magnitude.argmax()), magnitude.shape)
-    where = ", ".join(
-        f"{axis.name} {axis.centres[cell]:.4g} {axis.unit}" for axis, cell in zip(explanation.axes, place, strict=True)
-    )
+    where = ", ".join(f"{axis.name} {at:.4g} {axis.unit}" for axis, at in zip(explanation.axes, place, strict=True))
     channels = len(explanation.relevance)
     summed = f" The picture shows the sum of the relevance over {channels} channels." if channels > 1 else ""
     return (

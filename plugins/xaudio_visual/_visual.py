@@ -130,11 +130,11 @@ class Visual:
     def draw_spectrogram(self, axes: Axes, explanation: Explanation) -> dict[str, Any]:
         """The spectrogram in grey, as the representation gives it, under the relevance (as the paper's Figure 1)."""
         rows, columns = explanation.axes
-        level, relevance = _features(explanation), _per_cell(explanation)
+        level, relevance = explanation.levels(), _per_cell(explanation)
         if rows.name == "time":
             rows, columns, level, relevance = columns, rows, level.T, relevance.T
         limit = self.limit(explanation)
-        grid = (_edges(columns.centres), _edges(rows.centres))
+        grid = (columns.edges, rows.edges)
         spectrogram = axes.pcolorfast(*grid, level, cmap=GREYS)
         heat_map = axes.pcolorfast(*grid, relevance, cmap=RELEVANCE, vmin=-limit, vmax=limit)
         axes.set_xlabel(_axis_label(columns))
@@ -218,21 +218,12 @@ def _per_cell(explanation: Explanation) -> FloatArray:
     return np.asarray(explanation.relevance.astype(np.float64).sum(0))
 
 
-def _features(explanation: Explanation) -> FloatArray:
-    """Features (*axes) of the first channel, as the representation gives them: the training mean is not subtracted."""
-    import torch
-
-    with torch.no_grad():
-        features = explanation.representation(torch.from_numpy(explanation.clip.waveform)[None])
-    return np.asarray(features[0, 0].numpy())
-
-
 def _signal(explanation: Explanation) -> tuple[FloatArray, str]:
     """What is drawn along a single axis, and its label: the sound itself where the cells are its samples."""
     waveform, unit = explanation.clip.waveform, explanation.representation.unit
     if explanation.relevance.shape[1:] == waveform.shape:
         return waveform, "Amplitude"
-    return _features(explanation), f"{'Level' if unit == 'dB' else 'Features'} ({unit})"
+    return explanation.levels(), f"{'Level' if unit == 'dB' else 'Features'} ({unit})"
 
 
 def _cell(explanation: Explanation) -> str:
@@ -249,14 +240,6 @@ def _view(explanation: Explanation) -> str:
         return ""
     options = ", ".join(f"{name} {value}" for name, value in view["options"].items())
     return f" · {view['name']} view" + (f" ({options})" if options else "")
-
-
-def _edges(centres: FloatArray) -> FloatArray:
-    """Edges (n + 1,) of cells: halfway between the centres, and as far out beyond the first and the last."""
-    if len(centres) < 2:
-        return np.array([centres[0] - 0.5, centres[0] + 0.5])
-    inner = (centres[1:] + centres[:-1]) / 2
-    return np.concatenate([[2 * centres[0] - inner[0]], inner, [2 * centres[-1] - inner[-1]]])
 
 
 def _segment(centres: FloatArray, bounds: tuple[float, float]) -> slice:

@@ -21,7 +21,7 @@ from xaudio import DataError, Evaluation, ModelError, PluginError
 from xaudio.cli import app
 from xaudio.registry import registry
 from xaudio.scoring import Column
-from xaudio_bench_explainers.benchmark import _name, all_explainers, for_each
+from xaudio_bench_explainers.benchmark import _name, all_explainers
 from xaudio_bench_explainers.report import digest, drawing
 from xaudio_bench_explainers.results import Metric, Results, Score
 from xaudio_bench_explainers.scores import agreement, metrics_of
@@ -345,8 +345,8 @@ def test_wrong_choices_are_named_before_anything_runs(tmp_path, run_folder):
         leaderboard(())(tmp_path)
     with pytest.raises(ModelError, match="is not the run folder of a model"):
         leaderboard((str(tmp_path),))(tmp_path / "out")
-    assert for_each("--data", ["x"], 3) == ["x"] * 3
-    assert for_each("--data", ["x", "y"], 2) == ["x", "y"]
+    assert xaudio.for_each("--data", ["x"], 3) == ["x"] * 3
+    assert xaudio.for_each("--data", ["x", "y"], 2) == ["x", "y"]
 
 
 def test_everything_installed_is_measured_unless_some_is_named(run_folder):

@@ -260,10 +260,8 @@ def test_the_keyboard_alone_is_enough(serve, browser_page):
     assert [answer.value for answer in read_study(server.folder).answers] == ["two"] * 8
 
 
-def test_an_answer_waits_for_a_server_that_crashed(serve, browser_page):
-    server = serve(checks={"level": False})
-    _, address = server.invited()
-    page = browser_page(address, locale="en-GB")
+def begin(page):
+    """From the invitation to the first task, where there is no level check."""
     press(page, "Begin")
     page.check("input[name=agree]")
     press(page, "Agree and continue")
@@ -271,6 +269,13 @@ def test_an_answer_waits_for_a_server_that_crashed(serve, browser_page):
         page.check(f"input[name={name}] >> nth=0")
     press(page, "Next")
     press(page, "Start")
+
+
+def test_an_answer_waits_for_a_server_that_crashed(serve, browser_page):
+    server = serve(checks={"level": False})
+    _, address = server.invited()
+    page = browser_page(address, locale="en-GB")
+    begin(page)
     page.wait_for_selector("h1:has-text('Task 1 of 8')")
     if page.query_selector(".player"):
         page.click(".player")
@@ -311,13 +316,7 @@ def test_preferences_and_ratings(serve, browser_page):
     )
     _, address = server.invited()
     page = browser_page(address, locale="en-GB")
-    press(page, "Begin")
-    page.check("input[name=agree]")
-    press(page, "Agree and continue")
-    for name in ("gender", "experience", "hearing"):
-        page.check(f"input[name={name}] >> nth=0")
-    press(page, "Next")
-    press(page, "Start")
+    begin(page)
     for task in range(8):
         heading(page, f"Task {task + 1} of 8", checked=task % 4 == 0)
         players = page.query_selector_all(".player")

@@ -16,7 +16,7 @@ from xaudio.study.analysis_mixed import balanced_fit
 from xaudio.study.analysis_table import choice_table
 from xaudio.study.listener import heard, listen, load_listeners
 from xaudio.study.records import Question, StudyData
-from xaudio.study.simulation import MODES, Behaviour, plain_design, shifted, simulate, skills_of
+from xaudio.study.simulation import MODES, Behaviour, guesses, plain_design, shifted, simulate
 from xaudio.study.simulation_power import power
 
 CLASSES = tuple("0123456789")
@@ -28,6 +28,17 @@ def counts_of(data: StudyData, condition: str, group: str = "all"):
     number = [one.name for one in table.conditions].index(condition)
     rows = (table.condition == number) & table.group(group)
     return measures.confusion(table.predicted[rows], table.answered[rows], len(table.classes))
+
+
+def skills_of(classes, behaviour, condition):
+    """Expected accuracy and markedness of each class of people alike who do not hear the truth, of equally frequent classes."""
+    knows, bias = behaviour.knows.get(condition, 0.0), guesses(classes, behaviour)
+    count = len(bias)
+    answered = knows / count + (1 - knows) * bias
+    hit = (knows + (1 - knows) * bias) / count
+    with np.errstate(invalid="ignore"):  # a class that is never answered has none
+        marked = hit / answered - (1 / count - hit) / (1 - answered)
+    return float(hit.sum()), marked
 
 
 DESIGN = plain_design(CLASSES, 20, 20, [(mode, None) for mode in MODES])

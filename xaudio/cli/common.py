@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from ..errors import OutputError
 from ..registry import registry
 
 DeviceOption = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:N or mps.")]
@@ -17,6 +19,13 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for program
 DataOption = Annotated[Path | None, typer.Option("--data", help="Folder of the data set.")]
 OutOption = Annotated[Path, typer.Option("--out", help="Folder for the results.")]
 DatasetOption = Annotated[str, typer.Option("--dataset", help="Data set, with options as in synthetic:speakers=40.")]
+
+
+def refuse_inside(files: Sequence[Path], out: Path) -> None:
+    """Raise `OutputError` if a recording lies where the results go, which could overwrite it."""
+    for path in files:
+        if path.resolve().is_relative_to(out.resolve()):
+            raise OutputError(f"{path}: lies in --out {out}, where it could be overwritten. Choose another --out.")
 
 
 def print_json(content: Any) -> None:

@@ -7,7 +7,17 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from .common import DataOption, DeviceOption, JsonOption, OutOption, SeedOption, print_json, print_table, warn_about_plugins
+from .common import (
+    DataOption,
+    DeviceOption,
+    JsonOption,
+    OutOption,
+    SeedOption,
+    print_json,
+    print_table,
+    refuse_inside,
+    warn_about_plugins,
+)
 
 if TYPE_CHECKING:
     from ..concept.results import ConceptResults
@@ -53,16 +63,13 @@ def concepts(
     from ..concept.channels import conditional_explainer
     from ..concept.finding import concepts as find_concepts
     from ..concept.layers import find_layer
-    from ..errors import OutputError
     from ..experiment import held_out
     from ..options import split_specs
     from ..pipeline import load_model
 
     warn_about_plugins()
     keep_large_buffers()
-    inside = [path for path in files or [] if path.resolve().is_relative_to(out.resolve())]
-    if inside:
-        raise OutputError(f"{inside[0]}: lies in --out {out}, where it could be overwritten. Choose another --out.")
+    refuse_inside(files or (), out)
     classifier = load_model(model, device)
     find_layer(classifier.network, layer)  # what can be wrong is said before the data are opened
     conditional_explainer(explainer)

@@ -10,7 +10,7 @@ import typer
 
 from ..errors import OutputError
 from ..types import Fit, Resampling
-from .common import DeviceOption, JsonOption, print_json, warn_about_plugins
+from .common import DeviceOption, JsonOption, print_json, refuse_inside, warn_about_plugins
 
 
 def explain(
@@ -48,6 +48,7 @@ def explain(
 ) -> None:
     """Explain why a model classifies recordings as it does: pictures, sounds, and the relevance itself."""
     from ..allocator import keep_large_buffers
+    from ..audio import read_audio
     from ..devices import resolve_device
     from ..options import split_specs
     from ..pipeline import explain as explain_audio
@@ -64,13 +65,14 @@ def explain(
     refuse_to_overwrite(files, out)
     output_folder(out)
     classifier = load_model(model, device)
+    clips = [read_audio(path) for path in files]
     explanations = []
     targets: list[str | None] = list(target) if target else [None]
     views: list[str | None] = list(view) if view else [None]
     for spec, wanted, domain in product(explainer or ["lrp"], targets, views):
         found = explain_audio(
             classifier,
-            list(files),
+            clips,
             explainer=spec,
             target=wanted,
             device=device,
@@ -118,9 +120,7 @@ def _silent(paths: list[Path]) -> dict[str, str]:
 
 def refuse_to_overwrite(files: list[Path], out: Path) -> None:
     """Raise `OutputError` if the results could take the place of a recording or of a model's or benchmark's files."""
-    inside = [path for path in files if path.resolve().is_relative_to(out.resolve())]
-    if inside:
-        raise OutputError(f"{inside[0]}: lies in --out {out}, where it could be overwritten. Choose another --out.")
+    refuse_inside(files, out)
     kept = [name for name in ("model.safetensors", "results.json") if (out / name).exists()]
     if kept:
         raise OutputError(f"{out}: holds the results of another command ({kept[0]}). Choose another --out.")

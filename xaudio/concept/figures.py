@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,7 @@ import numpy as np
 from ..explanation import Explanation
 from ..pattern_figures import BLUE, RED
 from ..runs import replaced
-from ..types import FloatArray
+from ..types import Axis, FloatArray
 from .excerpts import Field
 from .results import Channel
 
@@ -46,14 +47,14 @@ def _draw_lines(panels: Sequence[Axes], explanation: Explanation, field: Field, 
     axis, above, below = explanation.axes[0], *panels
     places = axis.centres[first : last + 1]
     waveform = explanation.clip.waveform
-    whole = waveform if len(waveform) == len(axis.centres) else _level(explanation)
+    whole = waveform if len(waveform) == len(axis.centres) else explanation.levels()
     above.plot(places, whole[first : last + 1], color="0.25", linewidth=0.7)
     above.set_xticklabels([])
     below.axhline(0, color="0.6", linewidth=0.6)
     for part, colour in ((relevance > 0, RED), (relevance < 0, BLUE)):
         below.vlines(places[part], 0, relevance[part], color=colour, linewidth=0.7)
     below.set_ylim(-1.1 * limit if (relevance < 0).any() else 0, 1.1 * limit)
-    below.set_xlabel(f"{axis.name.capitalize()} ({axis.unit})", fontsize="small")
+    below.set_xlabel(_label(axis), fontsize="small")
     for panel, name in ((above, "sound"), (below, "relevance")):
         panel.set_xlim(places[0], places[-1] if len(places) > 1 else places[0] + 1e-6)
         panel.set_yticks([])
@@ -64,38 +65,26 @@ def _draw_map(panel: Axes, explanation: Explanation, field: Field, relevance: Fl
     from matplotlib.colors import LinearSegmentedColormap
 
     cells = tuple(slice(first, last + 1) for first, last in field)
-    level, axes = _level(explanation)[cells], [axis.centres[part] for axis, part in zip(explanation.axes, cells, strict=True)]
-    names = [f"{axis.name.capitalize()} ({axis.unit})" for axis in explanation.axes]
-    if explanation.axes[0].name == "time":
-        level, relevance, axes, names = level.T, relevance.T, axes[::-1], names[::-1]
-    edges = (_edges(axes[1]), _edges(axes[0]))
+    level = explanation.levels()[cells]
+    rows, columns = (replace(axis, centres=axis.centres[part]) for axis, part in zip(explanation.axes, cells, strict=True))
+    if rows.name == "time":
+        level, relevance, rows, columns = level.T, relevance.T, columns, rows
+    edges = (columns.edges, rows.edges)
     panel.pcolorfast(*edges, level, cmap=LinearSegmentedColormap.from_list("greys", ["white", "0.2"]))
     strength = np.linspace(-1, 1, 257)
     colours = np.array([[*_rgb(RED if one > 0 else BLUE), abs(one) ** 0.7] for one in strength])
     heat = colours[np.clip(np.round((relevance / (limit or 1.0) + 1) * 128), 0, 256).astype(int)]
     panel.pcolorfast(*edges, heat)
-    panel.set_xlabel(names[1], fontsize="small")
-    panel.set_ylabel(names[0], fontsize="small")
+    panel.set_xlabel(_label(columns), fontsize="small")
+    panel.set_ylabel(_label(rows), fontsize="small")
 
 
-def _level(explanation: Explanation) -> FloatArray:
-    """Features (*axes) of the first channel, as the representation gives them."""
-    import torch
-
-    with torch.no_grad():
-        features = explanation.representation(torch.from_numpy(explanation.clip.waveform)[None])
-    return np.asarray(features[0, 0].numpy())
+def _label(axis: Axis) -> str:
+    return f"{axis.name.capitalize()} ({axis.unit})"
 
 
 def _rgb(colour: str) -> tuple[float, float, float]:
     return tuple(int(colour[place : place + 2], 16) / 255 for place in (1, 3, 5))  # type: ignore[return-value]
-
-
-def _edges(centres: FloatArray) -> FloatArray:
-    if len(centres) < 2:
-        return np.array([centres[0] - 0.5, centres[0] + 0.5])
-    inner = (centres[1:] + centres[:-1]) / 2
-    return np.concatenate([[2 * centres[0] - inner[0]], inner, [2 * centres[-1] - inner[-1]]])
 
 
 def picture_of_shares(channels: Sequence[Channel], shares: Sequence[float], path: Path) -> Path:

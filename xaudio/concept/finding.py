@@ -25,7 +25,7 @@ from .layers import find_layer
 from .page import write_concepts_page
 from .references import Source, explained_clips, references_of
 from .results import By, Channel, ConceptResults
-from .scan import network_digest, scan
+from .scan import scan
 from .switching import switched_off
 
 RENDERERS = ("visual:dpi=80", "audible:format=flac")
@@ -125,7 +125,7 @@ def concepts(
     out = None if folder is None else output_folder(Path(folder))
     identity: dict[str, Any] = {
         "model": str(classifier.facts.get("run") or type(classifier.network).__name__),
-        "weights": network_digest(classifier.network),
+        "weights": classifier.digest(),
         "data": dataset.title,
         "fingerprint": dataset.fingerprint(),
         "recordings": len(indices),

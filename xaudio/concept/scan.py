@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
 
 from ..batching import in_batches
 from ..classifier import Classifier
@@ -104,12 +102,3 @@ def _read(path: Path | None, indices: IntArray, width: int) -> FloatArray | None
     if rows is None or recordings is None or rows.shape != (len(indices), width) or recordings.tolist() != indices.tolist():
         return None
     return np.asarray(rows.numpy())
-
-
-def network_digest(network: nn.Module) -> str:
-    """A hash of a network's weights, so that kept numbers can name the network they came from."""
-    digest = hashlib.blake2b(digest_size=16)
-    for name, tensor in network.state_dict().items():
-        digest.update(name.encode())
-        digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
-    return digest.hexdigest()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 
 from . import measures
@@ -174,8 +172,3 @@ def plain_cells(table: Table) -> list[WithoutExclusions]:
                 )
             )
     return found
-
-
-def names_of(cells: Sequence[Cell]) -> list[str]:
-    """The conditions in their order."""
-    return list(dict.fromkeys(cell.condition for cell in cells))

@@ -15,7 +15,7 @@ from ..errors import DataError
 from ..explanation import Explanation
 from ..options import parse_spec
 from ..pipeline import create
-from ..runs import read_json, replaced
+from ..runs import read_json, replaced, write_text
 from .links import SECRET, read_secret
 from .pictures import draw_picture
 from .plan import MEDIA, Medium, Trial
@@ -113,7 +113,6 @@ def _secret(out: Path) -> bytes:
     """The secret of a study, made once, which nobody else can read."""
     path = out / SECRET
     if not path.exists():
-        with replaced(path) as temporary:
-            temporary.write_text(secrets.token_hex(32), encoding="ascii")
+        write_text(path, secrets.token_hex(32))
         path.chmod(0o600)
     return read_secret(out)

@@ -64,7 +64,7 @@ def draw_picture(path: Path, explanation: Explanation, settings: Pictures, *, co
 def _draw_line(axes: Axes, explanation: Explanation, strength: FloatArray, coloured: bool) -> None:
     """The curve in grey; its segments in colour, the strongest drawn last, so that they are seen where many meet."""
     (axis,) = explanation.axes
-    signal = explanation.clip.waveform if strength.shape == explanation.clip.waveform.shape else _features(explanation)
+    signal = explanation.clip.waveform if strength.shape == explanation.clip.waveform.shape else explanation.levels()
     axes.plot(axis.centres, signal, color="0.62", linewidth=0.7)
     if coloured:
         points = np.stack([axis.centres, signal], axis=1)
@@ -81,7 +81,7 @@ def _draw_line(axes: Axes, explanation: Explanation, strength: FloatArray, colou
 def _draw_plane(axes: Axes, explanation: Explanation, strength: FloatArray, coloured: bool) -> None:
     """The spectrogram in grey, dark where it is loud, with the relevance over it."""
     rows, columns = explanation.axes
-    level = _features(explanation)
+    level = explanation.levels()
     if rows.name == "time":
         rows, columns, level, strength = columns, rows, level.T, strength.T
     extent = (columns.centres[0], columns.centres[-1], rows.centres[0], rows.centres[-1])
@@ -108,12 +108,3 @@ def _with_units(ticks: Any, axis: Axis) -> None:
     thousands = axis.unit == "Hz" and axis.centres[-1] >= 2000
     scale, unit = (1000, "kHz") if thousands else (1, axis.unit)
     ticks.set_major_formatter(FuncFormatter(lambda value, _: f"{value / scale:g} {unit}"))
-
-
-def _features(explanation: Explanation) -> FloatArray:
-    """Features (*axes) of the first channel, as the representation gives them."""
-    import torch
-
-    with torch.no_grad():
-        features = explanation.representation(torch.from_numpy(explanation.clip.waveform)[None])
-    return np.asarray(features[0, 0].numpy())

@@ -322,21 +322,3 @@ def _answer(name: str, item: str, position: int, value: str, milliseconds: float
         plays=plays,
         answered=clock.isoformat(),
     )
-
-
-def skills_of(classes: Sequence[str], behaviour: Behaviour, condition: str) -> tuple[float, Floats]:
-    """Expected accuracy of a condition without spread and without hearing the truth, if classes are equally often predicted.
-
-    Returns
-    -------
-    accuracy : float
-    markedness : ndarray, shape (classes,)
-        Expected of each class; the expected informedness of each is ``behaviour.knows``.
-    """
-    knows, bias = behaviour.knows.get(condition, 0.0), guesses(classes, behaviour)
-    count = len(bias)
-    answered = knows / count + (1 - knows) * bias
-    hit = (knows + (1 - knows) * bias) / count
-    with np.errstate(invalid="ignore"):  # a class that is never answered has none
-        marked = hit / answered - (1 / count - hit) / (1 - answered)
-    return float(hit.sum()), marked

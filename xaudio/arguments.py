@@ -112,6 +112,16 @@ def as_explainer(explainer: str | Explainer, options: dict[str, Any]) -> tuple[E
     return explainer, {"name": getattr(explainer, "__name__", type(explainer).__name__), "options": {}, "given": {}}
 
 
+def seeded(explainer: Any, seed: int | None) -> Any:
+    """The name of an explainer with a seed among its options, if it draws and has none of its own; anything else as it is."""
+    if seed is None or not isinstance(explainer, str):
+        return explainer
+    name, given = parse_spec(explainer)
+    if "seed" in given or "seed" not in options_of(registry().factory("explainer", name)):
+        return explainer
+    return f"{explainer}{',' if given else ':'}seed={seed}"
+
+
 def explainer_of(explanation: Explanation) -> Explainer:
     """The explainer that made an explanation, made anew with the same options.
 

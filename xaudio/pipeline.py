@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from .arguments import as_classifier, as_clip, as_explainer, target_indices
+from .arguments import as_classifier, as_clip, as_explainer, seeded, target_indices
 from .attribution import attribute
 from .classifier import Classifier
 from .devices import resolve_device
@@ -20,7 +20,7 @@ from .doctor.probe import warn_about
 from .errors import AudioError, DataError
 from .explanation import Explanation
 from .notebook import Explanations
-from .options import convert, options_of, parse_spec
+from .options import convert
 from .preparation import Prepared, place, prepare_clips
 from .registry import registry
 from .runs import versions
@@ -144,7 +144,7 @@ def explain(
     if not clips:
         raise AudioError("There is nothing to explain: the list of recordings is empty.")
     classifier = as_classifier(model, representation, classes).to(resolve_device(device))
-    method, spec = as_explainer(explainer, _with_seed(explainer, options, seed))
+    method, spec = as_explainer(seeded(explainer, seed), options)
     read = classifier.representation
     fit = fit or classifier.facts.get("fit", "error")
     seed = classifier.facts.get("seed", 0) if seed is None else seed
@@ -174,15 +174,6 @@ def provenance_of(classifier: Classifier, explainer: dict[str, Any], **rules: An
         "trained_on": classifier.facts.get("data", ""),
         **rules,
     }
-
-
-def _with_seed(explainer: Any, options: dict[str, Any], seed: int | None) -> dict[str, Any]:
-    """The options with a seed, where the explainer draws and has none of its own."""
-    if seed is None or not isinstance(explainer, str):
-        return options
-    name, given = parse_spec(explainer)
-    draws = "seed" in options_of(registry().factory("explainer", name)) and "seed" not in given
-    return {**options, "seed": seed} if draws else options
 
 
 def explain_prepared(

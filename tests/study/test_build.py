@@ -14,8 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import xaudio
-from xaudio import DataError, ModelError
-from xaudio.study.build import build_study
+from xaudio import DataError, ModelError, PluginError
+from xaudio.study import choose as choosing
+from xaudio.study.build import build_study, unjudged
 from xaudio.study.choose import choose
 from xaudio.study.order import headphone_order, latin_square, order_of, swapped
 from xaudio.study.plan import Key, media_of, read_key, read_public
@@ -127,6 +128,8 @@ def test_too_few_wrong_predictions_name_their_number_and_the_next_best():
     ) as error:
         choose(probabilities, labels, Recordings(), 0, "FSDD")
     assert "recordings.wrong = 3" in str(error.value)
+    with pytest.raises(DataError, match=r"asks for 60\. Set recordings.wrong = 3, or take other data\."):
+        choose(probabilities, labels, Recordings(wrong=60), 0, "FSDD")
     filled = choose(probabilities, labels, Recordings(fill=True), 0, "FSDD")
     certainty = probabilities.max(1)
     right = np.flatnonzero(probabilities.argmax(1) == labels)
@@ -199,7 +202,11 @@ def test_the_template_explains_every_setting_and_reads_back(tmp_path):
         ({"recordings": {"right": 0, "wrong": 0}}, "both 0"),
         ({"languages": ["en", "fr"]}, "'fr' is not built in"),
         ({"texts": {"en": {"weclome_text": "x"}}}, "Did you mean 'welcome_text'"),
-        ({"questions": [{"name": "a"}, {"name": "a"}]}, "same name"),
+        ({"questions": [{"name": "a"}, {"name": "a"}]}, "name of a question is given twice: 'a'"),
+        ({"questions": [{"name": "a", "modes": ["visual-signal"] * 2}]}, "modes of the question 'a' is given twice"),
+        ({"explanations": {"explainers": ["lrp", "gradient", "lrp"]}}, "explanations.explainers is given twice: 'lrp'"),
+        ({"languages": ["de", "de"]}, "languages is given twice: 'de'"),
+        ({"form": [{"name": "age", "text": {"en": "?", "de": "?"}, "answers": [{"value": "1"}] * 2}]}, "given twice: '1'"),
         ({"questions": [{"name": "a", "kind": "preference"}]}, "compares explainers"),
         ({"questions": [{"name": "a", "text": {"en": "?"}}]}, "no text in 'de'"),
         (
@@ -365,3 +372,63 @@ def test_a_build_that_was_stopped_goes_on_and_one_that_is_done_is_left_alone(bui
     assert (folder / "study.json").stat().st_mtime_ns == moment
     with pytest.raises(ModelError, match="other settings: study.seed was 0, now 1"):
         build_study(run_folder, folder, settings.model_copy(update={"seed": 1}), dataset="synthetic:speakers=8,repetitions=1")
+
+
+SPEECH = "synthetic:speakers=8,repetitions=1"
+
+
+def test_other_settings_may_be_tried_after_a_refusal_and_the_model_is_not_asked_again(run_folder, tmp_path, monkeypatch):
+    asked = []
+    predicting = choosing.placed_waveforms
+    monkeypatch.setattr(choosing, "placed_waveforms", lambda *given: asked.append(1) or predicting(*given))
+    wanted = StudySettings(recordings={"right": 1, "wrong": 500})
+    with pytest.raises(DataError, match="asks for 500"):
+        build_study(run_folder, tmp_path, wanted, dataset=SPEECH)
+    unknown = wanted.model_copy(update={"explanations": wanted.explanations.model_copy(update={"explainers": ("lpr",)})})
+    with pytest.raises(PluginError, match="lrp"):
+        build_study(run_folder, tmp_path, unknown, dataset=SPEECH)
+    build_study(run_folder, tmp_path, StudySettings(recordings={"right": 1, "wrong": 1}), dataset=SPEECH)
+    assert asked == [1]
+    assert read_key(tmp_path).items
+
+
+def test_predictions_of_another_model_or_of_other_data_are_not_taken_for_these(run_folder, tmp_path):
+    (tmp_path / "probabilities.csv").write_text("# of another model\n" + "1,0,0,0,0,0,0,0,0,0\n" * 20)
+    build_study(run_folder, tmp_path, StudySettings(recordings={"right": 1, "wrong": 1}), dataset=SPEECH)
+    origin, *rows = (tmp_path / "probabilities.csv").read_text().splitlines()
+    assert origin != "# of another model"
+    assert all(sum(map(float, row.split(","))) == pytest.approx(1) for row in rows)
+    assert rows[0] != "1,0,0,0,0,0,0,0,0,0"
+
+
+def test_the_seed_is_that_of_an_explainer_that_draws(run_folder, tmp_path, monkeypatch):
+    import xaudio.study.build as building
+
+    given = []
+    explaining = building.explain
+    monkeypatch.setattr(
+        building, "explain", lambda *a, explainer, **k: given.append(explainer) or explaining(*a, explainer=explainer, **k)
+    )
+    settings = StudySettings(
+        seed=7,
+        recordings={"right": 1, "wrong": 1},
+        explanations={"explainers": ["random", "random:seed=3", "lrp", "smooth_grad:samples=2"]},
+    )
+    build_study(run_folder, tmp_path, settings, dataset=SPEECH)
+    assert given == ["random:seed=7", "random:seed=3", "lrp", "smooth_grad:samples=2,seed=7"]
+    names = {item.explainer for item in read_key(tmp_path).items}
+    assert names == {None, *settings.explanations.explainers}
+
+
+def test_labels_of_unknown_classes_are_refused(make_study, tmp_path):
+    with pytest.raises(DataError, match=r"labels.de: .*'eins'"):
+        make_study(tmp_path / "study", labels={"de": {"eins": "eins"}})
+    assert not (tmp_path / "study" / "media").exists()
+
+
+def test_classes_that_are_never_predicted_are_named(make_study, tmp_path):
+    folder = make_study(tmp_path / "study", right=3, wrong=1)
+    wrong, right = unjudged(read_key(folder), ("zero", "one", "two", "three"))
+    assert wrong.startswith("of the wrongly predicted recordings none is predicted as zero, two, three;")
+    assert right.startswith("of the rightly predicted recordings none is predicted as three;")
+    assert unjudged(read_key(make_study(tmp_path / "other", right=3, wrong=3)), ("zero", "one", "two")) == []

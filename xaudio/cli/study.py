@@ -46,9 +46,12 @@ def build(
     settings = load_settings(config)
     if fill:
         settings = settings.model_copy(update={"recordings": settings.recordings.model_copy(update={"fill": True})})
-    from ..study.build import build_study
+    from ..study.build import build_study, unjudged
+    from ..study.plan import read_key
 
     study = build_study(model, out, settings, dataset=dataset, data=data, device=device)
+    for line in unjudged(read_key(out), study.classes):
+        print(f"note: {line}")
     if not settings.contact:
         print("xaudio: warning: the consent names nobody who answers questions; set contact in the settings.", file=sys.stderr)
     print(f"Study: {out}, {len(study.items)} items per participant. Look at it with: xaudio study serve {out} --open")

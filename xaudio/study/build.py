@@ -6,11 +6,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from ..arguments import seeded
 from ..classifier import Classifier, weights_digest
-from ..errors import DataError, ModelError
+from ..errors import DataError, ModelError, unknown
 from ..experiment import held_out
 from ..explanation import Explanation
-from ..pipeline import explain, load_model
+from ..options import parse_spec
+from ..pipeline import create, explain, load_model
 from ..runs import output_folder, refuse_other_settings, remove_leftovers, write_json, write_run, write_text
 from ..terminal import progress
 from .choose import choose, predictions
@@ -63,18 +65,28 @@ def build_study(
     if (out / PUBLIC).exists():
         return read_public(out)
     remove_leftovers(out)
-    write_run(out, settings=identity, device=str(classifier.device))
-    probabilities = predictions(classifier, found, test, out / "probabilities.csv")
+    _check_plugins(settings)
+    origin = f"{identity['weights']} on the test recordings of {identity['fingerprint']}"
+    probabilities = predictions(classifier, found, test, out / "probabilities.csv", origin)
     choice = choose(probabilities, found.labels(classifier.task)[test], settings.recordings, settings.seed, found.title)
+    write_run(out, settings=identity, device=str(classifier.device))  # until here other settings may still be tried
     clips = [found[int(test[index])] for index in choice.indices]
     explanations: dict[str, list[Explanation]] = {}
     for spec in settings.explanations.explainers:
-        explanations[spec] = _explained(classifier, clips, spec, settings.explanations.view, device)
+        explanations[spec] = _explained(classifier, clips, seeded(spec, settings.seed), settings.explanations.view, device)
         for explanation, index in zip(explanations[spec], choice.predicted, strict=True):
             if explanation.predicted != index:
                 source = explanation.clip.source
                 raise ModelError(f"{run}: predicts {source} differently when it is explained. Delete {out} and build again.")
     return write_study(out, settings, explanations)
+
+
+def _check_plugins(settings: StudySettings) -> None:
+    """Raise what creating the explainers or the renderer raises, before anything takes time."""
+    for kind, specs in (("explainer", settings.explanations.explainers), ("renderer", (settings.explanations.sound,))):
+        for spec in specs:
+            name, options = parse_spec(spec)
+            create(kind, name, **options)
 
 
 def _explained(classifier: Classifier, clips: Sequence[Any], spec: str, view: str, device: str) -> list[Explanation]:
@@ -97,15 +109,16 @@ def write_study(out: Path, settings: StudySettings, explanations: dict[str, list
     Raises
     ------
     DataError
-        If a sound or picture cannot be made.
+        If a sound or picture cannot be made, or ``labels`` names a class that there is not.
     OutputError
         If the folder cannot be written.
     """
+    first_of = next(iter(explanations.values()))[0]
+    _check_labels(settings, first_of.classes)
     media = Media(out, settings, explanations)
     names = _recording_names(explanations)
     items: list[Item] = []
     trials: list[Trial] = []
-    first_of = next(iter(explanations.values()))[0]
     questions = tuple(question_of(ask, settings, first_of.classes) for ask in settings.questions)
     conditions = [
         (ask, question, mode, pair)
@@ -154,6 +167,27 @@ def write_study(out: Path, settings: StudySettings, explanations: dict[str, list
     write_json(out / KEY, key.model_dump(mode="json"))
     write_json(out / PUBLIC, public.model_dump(mode="json"))
     return public
+
+
+def _check_labels(settings: StudySettings, classes: tuple[str, ...]) -> None:
+    for language, labels in settings.labels.items():
+        for name in labels:
+            if name not in classes:
+                raise DataError(f"labels.{language}: {unknown('class', name, classes)}")
+
+
+def unjudged(key: Key, classes: tuple[str, ...]) -> list[str]:
+    """Per kind of recording a line on the classes that were never predicted, of which nobody can tell how well they are known."""
+    found = []
+    for right, kind in ((False, "wrongly"), (True, "rightly")):
+        predicted = {item.predicted for item in key.items if item.catch is None and item.right == right}
+        missing = [name for name in classes if name not in predicted]
+        if predicted and missing:
+            found.append(
+                f"of the {kind} predicted recordings none is predicted as {', '.join(missing)}; these classes have no informedness "
+                'there. recordings.balance = "predicted" spreads the recordings over the classes, as far as there are any.'
+            )
+    return found
 
 
 def _texts(language: str, settings: StudySettings, items: int) -> dict[str, str]:

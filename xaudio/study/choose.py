@@ -24,12 +24,21 @@ class Choice(NamedTuple):
     predicted: IntArray
 
 
-def predictions(classifier: Classifier, dataset: Dataset, indices: IntArray, path: Path) -> FloatArray:
-    """Probabilities (recordings, classes) that the model gives, read from a file if it is there, else written to it."""
-    if path.exists():
-        found = np.loadtxt(path, delimiter=",", ndmin=2)
-        if found.shape == (len(indices), len(classifier.classes)):
-            return found
+def predictions(classifier: Classifier, dataset: Dataset, indices: IntArray, path: Path, origin: str) -> FloatArray:
+    """Probabilities (recordings, classes) that the model gives, read from a file if it holds them, else written to it.
+
+    Parameters
+    ----------
+    classifier : Classifier
+    dataset : Dataset
+    indices : ndarray of int, shape (recordings,)
+    path : Path
+        Of a CSV file.
+    origin : str
+        What tells this model and these data from others; the first line of the file.
+    """
+    if path.exists() and path.read_text(encoding="utf-8").partition("\n")[0] == f"# {origin}":
+        return np.loadtxt(path, delimiter=",", ndmin=2)
     found = np.zeros((len(indices), len(classifier.classes)))
     place = {int(index): row for row, index in enumerate(indices)}
     with torch.no_grad(), evaluation_mode(classifier.network), progress("Predicting", len(indices)) as advance:
@@ -38,7 +47,7 @@ def predictions(classifier: Classifier, dataset: Dataset, indices: IntArray, pat
             found[[place[int(index)] for index in chosen]] = values
             advance(len(chosen))
     with replaced(path) as temporary:
-        np.savetxt(temporary, found, delimiter=",", fmt="%.9g")
+        np.savetxt(temporary, found, delimiter=",", fmt="%.9g", header=origin)
     return found
 
 
@@ -85,12 +94,13 @@ def choose(probabilities: FloatArray, labels: IntArray, wanted: Recordings, seed
 
 
 def _too_few_wrong(where: str, total: int, found: int, wanted: Recordings, certainty: FloatArray) -> str:
-    missing = wanted.wrong - found
-    nearest = f" (its certainty there was {certainty.min():.0%} to {certainty.max():.0%})" if len(certainty) else ""
+    count = f"The model predicted {found} of {total} recordings of {where} wrongly; the study asks for {wanted.wrong}."
+    if len(certainty) < wanted.wrong - found:
+        return f"{count} Set recordings.wrong = {found}, or take other data."
     return (
-        f"The model predicted {found} of {total} recordings of {where} wrongly; the study asks for {wanted.wrong}. The next best "
-        f"are the {missing} rightly predicted ones of which it was least certain{nearest}: take them with --fill "
-        f"(recordings.fill = true). Or set recordings.wrong = {found}, or take the model of another fold."
+        f"{count} The next best are the {len(certainty)} rightly predicted ones of which it was least certain (its certainty "
+        f"there was {certainty.min():.0%} to {certainty.max():.0%}): take them with --fill (recordings.fill = true). Or set "
+        f"recordings.wrong = {found}, or take the model of another fold."
     )
 
 

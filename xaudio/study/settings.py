@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -140,9 +141,14 @@ class StudySettings(Section):
     @model_validator(mode="after")
     def _fits(self) -> StudySettings:
         """Everything has a text in every language, and no question gives away what another asks."""
-        names = [question.name for question in self.questions]
-        if len(set(names)) != len(names):
-            raise ValueError(f"two questions have the same name: {', '.join(names)}")
+        _refuse_twice("the name of a question", [question.name for question in self.questions])
+        _refuse_twice("explanations.explainers", self.explanations.explainers)
+        _refuse_twice("languages", self.languages)
+        _refuse_twice("the name of a question of the form", [field.name for field in self.form or ()])
+        for question in self.questions:
+            _refuse_twice(f"modes of the question {question.name!r}", question.modes)
+        for field in self.form or ():
+            _refuse_twice(f"an answer to the question {field.name!r} of the form", [answer.value for answer in field.answers])
         if self.recordings.right + self.recordings.wrong == 0:
             raise ValueError("recordings.right and recordings.wrong are both 0; a study needs recordings")
         asked = [question for question in self.questions if "{prediction}" in "".join(question.text.values())]
@@ -175,6 +181,12 @@ class StudySettings(Section):
         for field in self.form or ():
             if language not in field.text or any(answer.text and language not in answer.text for answer in field.answers):
                 raise ValueError(f"the question {field.name!r} of the form has no text in {language!r}")
+
+
+def _refuse_twice(what: str, values: Sequence[str]) -> None:
+    twice = next((value for place, value in enumerate(values) if value in values[:place]), None)
+    if twice is not None:
+        raise ValueError(f"{what} is given twice: {twice!r}")
 
 
 def load_settings(path: Path | None) -> StudySettings:

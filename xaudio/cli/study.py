@@ -50,7 +50,10 @@ def build(
     from ..study.plan import read_key
 
     study = build_study(model, out, settings, dataset=dataset, data=data, device=device)
-    for line in unjudged(read_key(out), study.classes):
+    lacking = unjudged(read_key(out), study.classes)
+    if lacking and settings.recordings.balance == "none":
+        lacking.append('recordings.balance = "predicted" spreads the recordings over the classes.')
+    for line in lacking:
         print(f"note: {line}")
     if not settings.contact:
         print("xaudio: warning: the consent names nobody who answers questions; set contact in the settings.", file=sys.stderr)

@@ -183,10 +183,7 @@ def unjudged(key: Key, classes: tuple[str, ...]) -> list[str]:
         predicted = {item.predicted for item in key.items if item.catch is None and item.right == right}
         missing = [name for name in classes if name not in predicted]
         if predicted and missing:
-            found.append(
-                f"of the {kind} predicted recordings none is predicted as {', '.join(missing)}; these classes have no informedness "
-                'there. recordings.balance = "predicted" spreads the recordings over the classes, as far as there are any.'
-            )
+            found.append(f"no {kind} predicted recording is predicted as {', '.join(missing)}: no informedness of these there.")
     return found
 
 

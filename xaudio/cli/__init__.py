@@ -93,9 +93,7 @@ def main() -> None:
         sys.exit(1)
     except SystemExit as end:  # typer turns Ctrl-C into this, without a word
         if end.code == INTERRUPTED:
-            print(
-                "xaudio: stopped; what is done is kept. The same command goes on with a training or benchmark.", file=sys.stderr
-            )
+            print("xaudio: stopped; what is done is kept. Give the same command again to go on.", file=sys.stderr)
         raise
     except BrokenPipeError:
         sys.stderr.close()

@@ -3,10 +3,12 @@
 import os
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
 import urllib.request
+from contextlib import closing
 
 import pytest
 
@@ -88,16 +90,16 @@ def press(page, name):
 
 
 def fits(page):
-    """Nothing is wider than the window."""
-    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+    """Nothing is wider than the screen (on a phone, window.innerWidth grows with what is too wide)."""
+    assert page.evaluate("document.documentElement.scrollWidth") <= page.viewport_size["width"]
 
 
-def heading(page, text, *, checked=True):
+def heading(page, text, *, checked=True, focused="H1"):
     page.wait_for_selector(f"h1:has-text('{text}')")
     if checked:
         accessible(page)
     fits(page)
-    assert page.evaluate("document.activeElement.tagName") == "H1", "keyboard and screen reader begin at the top"
+    assert page.evaluate("document.activeElement.tagName") == focused, "keyboard and screen reader begin at the top"
 
 
 def go_through(page, tasks, checks=6):
@@ -119,7 +121,7 @@ def go_through(page, tasks, checks=6):
     if checks:
         heading(page, "Set the volume")
         page.click("button[type=submit]", force=True)  # it is there, and says why it does not go on yet
-        page.wait_for_selector("text=You can answer when the sound has played")
+        page.wait_for_selector("text=Please play the sound to its end first")
         press(page, "Play the noise")
         page.wait_for_selector("button[type=submit]:not([aria-disabled])")
         press(page, "The volume is right")
@@ -140,7 +142,7 @@ def answer(page, value):
     if page.query_selector(".player"):
         assert page.is_disabled(f"input[value='{value}']"), "open only after the sound was heard"
         page.click("button[type=submit]")
-        page.wait_for_selector(".alert:has-text('You can answer when')")
+        page.wait_for_selector(".alert:has-text('Please play')")
         page.click(".player")
         page.wait_for_selector("fieldset:not([disabled])")
         assert page.inner_text("#spoken") == "Now you can answer."
@@ -184,11 +186,11 @@ def test_a_study_on_a_phone_in_open_enrolment_and_in_german(serve, browser_page)
     heading(page, "Was hat der Computer gehört?")
     assert page.evaluate("document.documentElement.lang") == "de"
     page.select_option("select", "en")
-    page.wait_for_selector("h1:has-text('What did the computer hear?')")
+    heading(page, "What did the computer hear?", focused="SELECT")  # the arrow keys go on from there
     press(page, "Begin")
     heading(page, "Your consent")
     page.select_option("select", "de")
-    heading(page, "Ihre Einwilligung")
+    heading(page, "Ihre Einwilligung", focused="SELECT")
     page.tap("input[name=agree]")
     press(page, "Einwilligen und weiter")
     heading(page, "Über Sie")
@@ -196,7 +198,7 @@ def test_a_study_on_a_phone_in_open_enrolment_and_in_german(serve, browser_page)
         page.tap(f"label:has(input[name={name}]) >> nth=1")
     press(page, "Weiter")
     heading(page, "Was Sie jetzt tun")
-    press(page, "Los geht's")
+    press(page, "Los geht’s")
     for task in range(8):
         heading(page, f"Aufgabe {task + 1} von 8", checked=task % 2 == 0)
         if page.query_selector(".player"):
@@ -260,14 +262,19 @@ def test_the_keyboard_alone_is_enough(serve, browser_page):
     assert [answer.value for answer in read_study(server.folder).answers] == ["two"] * 8
 
 
-def begin(page):
-    """From the invitation to the first task, where there is no level check."""
+def begin_form(page):
+    """From the invitation to what comes after the questions about the person."""
     press(page, "Begin")
     page.check("input[name=agree]")
     press(page, "Agree and continue")
     for name in ("gender", "experience", "hearing"):
         page.check(f"input[name={name}] >> nth=0")
     press(page, "Next")
+
+
+def begin(page):
+    """From the invitation to the first task, where there is no level check."""
+    begin_form(page)
     press(page, "Start")
 
 
@@ -331,3 +338,240 @@ def test_preferences_and_ratings(serve, browser_page):
     kinds = {item.item: item.question for item in data.items}
     assert sorted(answer.value for answer in data.answers if kinds[answer.item] == "fits") == ["2"] * 4
     assert {answer.value for answer in data.answers if kinds[answer.item] == "better"} <= {"A", "B"}
+
+
+HASTE = "const real = window.setTimeout; window.setTimeout = (act, milliseconds) => real(act, milliseconds / 10)"
+NOTES = ("Failed to load resource", "ERR_", "net::")  # the browser's own notes of what the tests break on purpose
+
+
+def forgive(browser_page):
+    browser_page.complaints[:] = [line for line in browser_page.complaints if not any(note in line for note in NOTES)]
+
+
+def listen(page):
+    """Hear all sounds of a task, if it has any."""
+    for player in page.query_selector_all(".player"):
+        player.click()
+        page.wait_for_function("player => !player.classList.contains('playing')", arg=player)
+    page.wait_for_selector("fieldset:not([disabled])")
+
+
+def at_first_task(serve, browser_page, *, init=None, **settings):
+    """The first task of a new participant, without level check."""
+    server = serve(**{"checks": {"level": False}, **settings})
+    name, address = server.invited()
+    page = browser_page(address, locale="en-GB")
+    if init:
+        page.add_init_script(init)
+        page.reload()
+    begin(page)
+    page.wait_for_selector("h1:has-text('Task 1 of')")
+    return server, name, page
+
+
+def test_an_answer_survives_all_that_a_network_does(serve, browser_page):
+    server, _, page = at_first_task(serve, browser_page, init=HASTE)
+    sent = []
+
+    def hinder(route):
+        sent.append(route.request.post_data)
+        number = len(sent)
+        if number == 1:
+            route.fulfill(status=507, json={"error": "full"})
+        elif number == 2:
+            route.fulfill(status=200, content_type="text/html", body="<p>Please log in</p>")  # of a hotel's network
+        elif number == 3:
+            route.fulfill(status=408, json={"error": "invalid"})
+        elif number == 4:
+            route.fetch()  # it is stored, but the page is not told
+            route.abort()
+        elif number == 5:
+            assert page.inner_text("#network").startswith("There is no connection. Your answer is kept")
+            route.fulfill(status=429, json={"error": "busy"})
+        else:
+            route.continue_()
+
+    page.route("**/api/answer", hinder)
+    listen(page)
+    page.check("input[value=two]")
+    page.dblclick("button[type=submit]")
+    page.wait_for_selector("#network:has-text('has no room to store your answer')")
+    asked = []
+    page.on("dialog", lambda dialog: (asked.append(dialog.type), dialog.dismiss()))
+    page.evaluate("location.reload()")
+    page.wait_for_selector("h1:has-text('Task 2 of 8')")
+    assert page.inner_text("#network") == ""
+    assert asked == ["beforeunload"], "whoever closes the page meanwhile is asked first"
+    assert len(sent) == 6
+    assert len(set(sent)) == 1, "the same answer each time"
+    assert [answer.value for answer in read_study(server.folder).answers] == ["two"]
+    page.evaluate("location.reload()")  # nothing is kept back now, so nobody is asked
+    page.wait_for_selector("h1:has-text('What you do now')")
+    assert asked == ["beforeunload"]
+    forgive(browser_page)
+
+
+def test_what_the_page_waits_for_is_told(serve, browser_page):
+    server, _, page = at_first_task(serve, browser_page, init=HASTE, questions=[{"name": "p", "modes": ["audible-signal"]}])
+    listen(page)
+    page.check("input[value=two]")
+    seen = []
+
+    def hinder(route):
+        if not seen:
+            seen.append("")
+            route.abort()
+        elif len(seen) == 1:
+            page.wait_for_selector("#network:has-text('The page goes on by itself')")
+            seen.append("")
+            time.sleep(0.3)
+            route.continue_()
+        else:
+            route.continue_()
+
+    page.route("**/media/*", hinder)
+    press(page, "Next")
+    page.wait_for_selector("h1:has-text('Task 2 of 2')")
+    assert len(seen) == 2
+    page.unroute("**/media/*")
+
+    def slowly(route):
+        page.wait_for_selector("main:has-text('Loading')")
+        route.continue_()
+
+    page.route("**/api/state", slowly)
+    page.reload()
+    page.wait_for_selector("h1:has-text('What you do now')")
+    page.unroute("**/api/state")
+    page.route("**/api/withdraw", lambda route: route.abort())
+    press(page, "Stop and delete my answers")
+    press(page, "Delete everything")
+    page.wait_for_selector("dialog .alert:has-text('There is no connection')")
+    accessible(page)
+    page.unroute("**/api/withdraw")
+    page.wait_for_selector("h1:has-text('Your answers are deleted')")
+    assert read_study(server.folder).answers == ()
+    forgive(browser_page)
+
+
+def test_a_sound_that_stops_or_fails_does_not_hold_up_the_task(serve, browser_page):
+    _, _, page = at_first_task(serve, browser_page, questions=[{"name": "p", "modes": ["audible-signal"]}], seconds=0.6)
+    page.click(".player")
+    page.wait_for_selector(".player.playing")
+    page.evaluate("document.querySelector('audio').pause()")  # as a call, or a key of the headphones
+    page.wait_for_selector(".player:not(.playing):has-text('Play')")
+    assert page.is_disabled("input[value=two]"), "not heard to its end"
+    page.click(".player")
+    page.wait_for_selector("fieldset:not([disabled])")
+    page.reload()
+    press(page, "Start")
+    page.wait_for_selector("h1:has-text('Task 1 of 2')")
+    assert page.is_disabled("input[value=two]"), "what was heard before is not known after a reload"
+    page.route("**/media/*", lambda route: route.fulfill(content_type="audio/wav", body="no sound"))
+    page.reload()
+    press(page, "Start")
+    page.click(".player")
+    page.wait_for_selector(".alert:has-text('The sound does not play')")
+    accessible(page)
+    assert page.inner_text(".player") == "Play"
+    assert page.is_disabled("input[value=two]")
+
+
+def test_two_windows_of_one_participant(serve, browser_page):
+    server, _, first = at_first_task(serve, browser_page)
+    second = browser_page(first.url, locale="en-GB")
+    press(second, "Start")
+    second.wait_for_selector("h1:has-text('Task 1 of 8')")
+    for page, value in ((first, "two"), (second, "one")):
+        listen(page)
+        page.check(f"input[value={value}]")
+        press(page, "Next")
+        page.wait_for_selector("h1:has-text('Task 2 of 8')")
+    assert first.inner_text("#alert") == ""
+    second.wait_for_selector(".alert:has-text('You have already answered this task')")  # not for screen readers alone
+    assert [answer.value for answer in read_study(server.folder).answers] == ["two"]
+    press(first, "Stop and delete my answers")
+    press(first, "Delete everything")
+    first.wait_for_selector("h1:has-text('Your answers are deleted')")
+    listen(second)
+    second.check("input[value=one]")
+    press(second, "Next")
+    second.wait_for_selector("h1:has-text('Your answers are deleted')")
+    forgive(browser_page)
+
+
+def test_open_enrolment_counts_a_double_click_once_and_goes_by_the_wishes_of_the_browser(serve, browser_page):
+    server = serve("--open", checks={"level": False})
+    page = browser_page(server.address, width=390, height=844, locale="de-DE")
+    page.add_init_script("Object.defineProperty(navigator, 'languages', { value: ['de-DE', 'de', 'en-US', 'en'] })")
+    page.reload()
+    page.wait_for_selector("h1:has-text('Was hat der Computer gehört?')")
+    page.focus("select")
+    page.select_option("select", "en")
+    page.wait_for_selector("h1:has-text('What did the computer hear?')")
+    assert page.evaluate("document.activeElement.tagName") == "SELECT", "the arrow keys go on to the next language"
+    addresses = []
+    page.on("request", lambda request: addresses.append(request.url))
+    page.dblclick("main button")
+    page.wait_for_selector("h1:has-text('Your consent')")
+    with closing(sqlite3.connect(server.folder / "answers.sqlite")) as database:
+        assert database.execute("SELECT COUNT(*) FROM participants").fetchone() == (1,)
+    page.check("input[name=agree]")
+    press(page, "Agree and continue")
+    page.wait_for_selector("h1:has-text('About you')")
+    page.check("input[name=gender] >> nth=0")
+    press(page, "Next")
+    page.wait_for_selector("fieldset:has(input[name=experience]) .alert:has-text('Please choose an answer to every question')")
+    top = page.evaluate("document.querySelector('fieldset .alert').getBoundingClientRect().top")
+    assert 0 <= top < 844, "in sight"
+    token = page.url.partition("#")[2]
+    assert addresses
+    assert not any(token in address.partition("#")[0] for address in addresses), "in no address that a server or proxy logs"
+    assert page.evaluate("localStorage.length + sessionStorage.length + document.cookie.length") == 0
+
+
+def test_numbers_of_a_scale_are_no_classes(serve, browser_page):
+    labels = {language: {"1": "wrong", "2": "wrong", "zero": "nought"} for language in ("en", "de")}
+    server = serve(
+        labels=labels,
+        checks={"level": False, "headphones": True},
+        questions=[{"name": "p", "modes": ["visual-signal"]}, {"name": "r", "kind": "rating", "scale": 11, "modes": ["visual-signal"]}],
+    )
+    page = browser_page(server.invited()[1], locale="en-GB")
+    begin_form(page)
+    for _ in range(6):
+        page.wait_for_selector("h1:has-text('Headphone check')")
+        title = page.inner_text("h1")
+        assert page.inner_text(".answers").split() == ["1", "2", "3"]
+        listen(page)
+        page.check("input[value='1']")
+        press(page, "Next")
+        page.wait_for_function("title => document.querySelector('h1').textContent !== title", arg=title)
+    press(page, "Start")
+    kinds = set()
+    for task in range(4):
+        heading(page, f"Task {task + 1} of 4", checked=False)
+        assert page.get_attribute("img", "alt") == "Picture of the sound over time"
+        if "How well" in page.inner_text("legend"):
+            names = [choice.get_attribute("value") for choice in page.query_selector_all("input")]
+            assert names == [str(number + 1) for number in range(11)]
+            page.get_by_role("radio", name="11 very well", exact=True).check()  # said with the number, not only shown below it
+            tops = {box.bounding_box()["y"] for box in page.query_selector_all(".choice")}
+            assert len(tops) == 1, "one row"
+            page.set_viewport_size({"width": 320, "height": 568})
+            fits(page)
+            assert all(box.bounding_box()["width"] > 200 for box in page.query_selector_all(".choice"))
+            page.set_viewport_size({"width": 1280, "height": 900})
+            kinds.add("rating")
+        else:
+            assert page.inner_text(".answers").split() == ["nought", "one", "two"]
+            page.check("input[value=zero]")
+            kinds.add("choice")
+        press(page, "Next")
+    heading(page, "Thank you!")
+    assert kinds == {"rating", "choice"}
+
+
+def test_without_javascript_the_page_says_so(serve, browser_page):
+    page = browser_page(serve().address, java_script_enabled=False)
+    assert page.locator("main:has-text('This study needs JavaScript')").is_visible()

@@ -62,6 +62,6 @@ def catch_trial(item: Item, question: Question, settings: StudySettings) -> Tria
     for language in settings.languages:
         texts = all_texts(language, settings.texts)
         shown = {"A": texts["first"], "B": texts["second"]}.get(asked, asked) if question.kind == "preference" else asked
-        label = settings.labels.get(language, {}).get(shown, shown)
+        label = settings.labels.get(language, {}).get(shown, shown) if question.kind == "choice" else shown
         hints[language] = texts["catch_text"].replace("{answer}", label)
     return Trial(item=item.item, question=question.name, text=dict(question.text), hint=hints, answers=answers)

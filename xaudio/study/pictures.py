@@ -23,7 +23,7 @@ RED, BLUE = (0.80, 0.00, 0.10), (0.00, 0.25, 0.80)
 """For and against; they differ in lightness too, and are told apart with any common colour blindness."""
 
 DPI = 100
-LABELS = 15
+LABELS = 20
 """Size of the numbers at the axes in points, so that they can still be read on a phone."""
 
 
@@ -103,7 +103,7 @@ def _colours(strength: FloatArray) -> FloatArray:
 
 def _with_units(ticks: Any, axis: Axis) -> None:
     """Numbers with units instead of labels, which every language understands."""
-    ticks.set_major_locator(MaxNLocator(6))
+    ticks.set_major_locator(MaxNLocator(5))
     ticks.set_tick_params(labelsize=LABELS)
     thousands = axis.unit == "Hz" and axis.centres[-1] >= 2000
     scale, unit = (1000, "kHz") if thousands else (1, axis.unit)

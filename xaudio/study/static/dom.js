@@ -37,13 +37,41 @@ export function speak(text) {
   document.getElementById("spoken").textContent = text;
 }
 
+// What is wrong ("alert"), or keeps the page waiting ("network"): shown and said, at the end of the page if nowhere else.
+export function tell(id, text, after = null) {
+  const told = document.getElementById(id);
+  if (!told) return;
+  if (after) after.after(told);
+  else (document.querySelector("dialog[open]") || document.querySelector("main")).append(told);
+  told.textContent = text;
+}
+
+// What a form or button does, never twice at the same time.
+export function alone(act) {
+  let busy = false;
+  return async (event) => {
+    event.preventDefault();
+    if (busy) return;
+    busy = true;
+    try {
+      await act();
+    } finally {
+      busy = false;
+    }
+  };
+}
+
+const RIGHT_TO_LEFT = ["ar", "dv", "fa", "he", "ps", "ur", "yi"];
+
 // One page: a heading that gets the focus, so that keyboard and screen reader begin at its top.
 export function show(view, title, ...content) {
   const heading = element("h1", { tabindex: "-1" }, title);
+  const told = ["alert", "network"].map((id) => element("p", { id, class: "alert", role: "alert" }));
   const page = document.getElementById("page");
-  page.replaceChildren(...[view.header, element("main", {}, heading, ...content), view.footer].filter(Boolean));
+  page.replaceChildren(...[view.header, element("main", {}, heading, ...content, ...told), view.footer].filter(Boolean));
   document.documentElement.lang = view.language;
-  document.title = `${title} – ${view.title}`;
+  document.documentElement.dir = RIGHT_TO_LEFT.includes(view.language.split("-")[0]) ? "rtl" : "ltr";
+  document.title = title === view.title ? title : `${title} – ${view.title}`;
   window.scrollTo(0, 0);
   heading.focus({ preventScroll: true });
 }
@@ -51,9 +79,23 @@ export function show(view, title, ...content) {
 export function choices(name, answers, { column = false } = {}) {
   const short = answers.every(({ text }) => text.length <= 2);
   const style = `answers${column ? " column" : short ? " short" : ""}`;
-  return element("div", { class: style }, ...answers.map(({ value, text }) => (
-    element("label", { class: "choice" }, element("input", { type: "radio", name, value }), element("span", {}, text))
-  )));
+  return element("div", { class: style }, ...answers.map(({ value, text }) => choice(name, value, text)));
+}
+
+// Numbers in one row, with what the ends of the scale mean; below each other where they do not fit.
+export function scale(name, values, ends) {
+  const end = (index) => (index === 0 ? ends[0] : index === values.length - 1 ? ends[1] : null);
+  const numbers = values.map((value, index) => (
+    choice(name, value, value, end(index) && element("span", { class: "end" }, end(index)))
+  ));
+  const words = element("p", { class: "ends", "aria-hidden": "true" }, ...ends.map((text) => element("span", {}, text)));
+  const made = element("div", { class: `scale${values.length > 5 ? " long" : ""}` }, element("div", { class: "answers" }, ...numbers), words);
+  made.style.setProperty("--count", values.length);
+  return made;
+}
+
+function choice(name, value, text, more = null) {
+  return element("label", { class: "choice" }, element("input", { type: "radio", name, value }), element("span", {}, text), more);
 }
 
 export function chosen(form, name) {

@@ -1,6 +1,7 @@
 // Which page comes next: the server says where the participant is, also after a crash or on another device.
 
-import { Refused, get, post, token } from "./api.js";
+import { Refused, SLOW, get, post, token } from "./api.js";
+import { tell } from "./dom.js";
 import * as pages from "./pages.js";
 import { trialPage } from "./trial.js";
 
@@ -8,7 +9,6 @@ let study = null;
 let language = null;
 let welcomed = false;
 let instructed = false;
-let shown = null;
 
 function makeView(state) {
   if (state && state.language) ({ language } = state);
@@ -16,30 +16,48 @@ function makeView(state) {
   const view = { language, texts, title: study.title[language], label: (value) => (study.labels[language] || {})[value] || value };
   const free = !state || state.stage === "consent";
   const languages = free ? study.languages.map((code) => ({ code, name: study.texts[code].language_name })) : [];
-  view.header = pages.header(view, state, languages, (code) => { language = code; guarded(state ? next : start); });
+  view.header = pages.header(view, state, languages, async (code) => {
+    language = code;
+    await guarded(state ? next : start);
+    const select = document.querySelector("select");
+    if (select) select.focus(); // so that the arrow keys go through all languages
+  });
   view.footer = pages.footer(view, state, next);
-  view.told = (error) => {
-    const text = error === null ? "" : error instanceof Refused && error.code === "full" ? texts.full : texts.offline;
-    if (view.alert && (text || [texts.full, texts.offline].includes(view.alert.textContent))) view.alert.textContent = text;
+  // What keeps the page waiting: on whatever page is there, else on one of its own.
+  view.told = (trouble, sending = false) => {
+    const full = trouble instanceof Refused && trouble.code === "full";
+    const words = trouble === SLOW ? texts.loading : full ? texts.full : sending ? texts.offline : texts.waiting;
+    if (document.querySelector("main")) tell("network", trouble === null ? "" : words);
+    else if (trouble !== null) pages.messagePage(view, words);
+  };
+  // Resolves when it is stored, or to what is to be told if the server holds another answer already.
+  view.send = async (path, content) => {
+    try {
+      await post(path, content, view.told);
+      return "";
+    } catch (error) {
+      if (error instanceof Refused && error.status === 409) return texts.elsewhere;
+      throw error;
+    }
   };
   return view;
 }
 
-async function next() {
+async function next(notice = "") {
   await guarded(async () => {
-    const state = await get("api/state", (error) => { if (shown) shown.told(error); });
+    const state = await get("api/state", makeView(null).told);
     const view = makeView(state);
-    shown = view;
     if (state.stage === "consent" && !welcomed) {
-      pages.welcomePage(view, () => { welcomed = true; next(); });
+      pages.welcomePage(view, async () => { welcomed = true; await next(); });
     } else if (state.stage === "consent") pages.consentPage(view, next);
     else if (state.stage === "form") pages.formPage(view, study.form, next);
     else if (state.stage === "level") await pages.levelPage(view, study.level, next);
     else if (state.stage === "headphones") await trialPage(view, state, next);
-    else if (state.stage === "items" && !instructed) pages.instructionsPage(view, () => { instructed = true; next(); });
+    else if (state.stage === "items" && !instructed) pages.instructionsPage(view, async () => { instructed = true; await next(); });
     else if (state.stage === "items") await trialPage(view, state, next);
     else if (state.stage === "done") pages.donePage(view);
     else pages.withdrawnPage(view);
+    if (notice) tell("alert", notice);
   });
 }
 
@@ -69,7 +87,8 @@ async function start() {
 }
 
 study = await get("api/study");
-language = study.languages.find((code) => navigator.languages.some((wish) => wish.split("-")[0] === code)) || study.languages[0];
+const wishes = navigator.languages.flatMap((wish) => [wish, wish.split("-")[0]]); // the one most wished for comes first
+language = wishes.find((wish) => study.languages.includes(wish)) || study.languages[0];
 window.addEventListener("hashchange", () => { welcomed = false; instructed = false; guarded(start); });
 window.addEventListener("unhandledrejection", (event) => {
   event.preventDefault();

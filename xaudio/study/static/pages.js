@@ -1,7 +1,7 @@
 // All pages but the tasks.
 
-import { load, post, token } from "./api.js";
-import { choices, chosen, element, fill, prose, show, speak } from "./dom.js";
+import { load, token } from "./api.js";
+import { alone, choices, chosen, element, fill, prose, show, speak, tell } from "./dom.js";
 import { Players } from "./player.js";
 
 export function messagePage(view, text) {
@@ -9,91 +9,79 @@ export function messagePage(view, text) {
 }
 
 export function welcomePage(view, begin) {
-  const note = element("p", { class: "alert", role: "alert" });
-  view.alert = note;
-  const button = element("button", { type: "button", onclick: () => begin(note) }, view.texts.begin);
-  show(view, view.title, prose(view.texts.welcome_text), button, note);
+  const button = element("button", { type: "button", onclick: alone(begin) }, view.texts.begin);
+  show(view, view.title, prose(view.texts.welcome_text), button);
 }
 
 export function consentPage(view, next) {
   const { texts } = view;
-  const alert = element("p", { class: "alert", role: "alert" });
-  view.alert = alert;
   const box = element("input", { type: "checkbox", name: "agree" });
   const form = element(
     "form",
     { novalidate: true },
     element("label", { class: "choice check" }, box, element("span", {}, texts.consent_check)),
     element("button", { type: "submit" }, texts.consent_agree),
-    alert,
   );
   const contact = texts.contact
     ? element("div", {}, element("p", {}, texts.consent_contact), element("p", { class: "contact" }, texts.contact))
     : null;
   show(view, texts.consent_title, prose(texts.consent_text), contact, form);
-  form.addEventListener("submit", async (event) => {
-    event.preventDefault();
+  form.addEventListener("submit", alone(async () => {
     if (!box.checked) {
-      alert.textContent = texts.agree_first;
+      tell("alert", texts.agree_first);
       box.focus();
       return;
     }
-    await post("api/consent", { agree: true, language: view.language }, view.told);
-    next();
-  });
+    await next(await view.send("api/consent", { agree: true, language: view.language }));
+  }));
 }
 
 export function formPage(view, fields, next) {
   const { texts, language } = view;
-  const alert = element("p", { class: "alert", role: "alert" });
-  view.alert = alert;
   const sets = fields.map((field) => {
     const answers = field.answers.map((answer) => ({ value: answer.value, text: answer.text[language] || answer.value }));
     return element("fieldset", {}, element("legend", {}, field.text[language]), choices(field.name, answers, { column: true }));
   });
-  const form = element("form", { novalidate: true }, ...sets, element("button", { type: "submit" }, texts.next), alert);
+  const form = element("form", { novalidate: true }, ...sets, element("button", { type: "submit" }, texts.next));
   show(view, texts.form_title, linkBox(texts), element("p", {}, texts.form_text), form);
-  form.addEventListener("submit", async (event) => {
-    event.preventDefault();
+  form.addEventListener("submit", alone(async () => {
     const answers = Object.fromEntries(fields.map((field) => [field.name, chosen(form, field.name)]));
     const missing = fields.findIndex((field) => answers[field.name] === null);
     if (missing >= 0) {
-      alert.textContent = texts.choose_all;
-      sets[missing].querySelector("input").focus();
+      tell("alert", texts.choose_all, sets[missing].querySelector("legend"));
+      sets[missing].querySelector("input").focus({ preventScroll: true });
+      sets[missing].scrollIntoView();
       return;
     }
-    await post("api/form", { answers }, view.told);
-    next();
-  });
+    tell("alert", "");
+    await next(await view.send("api/form", { answers }));
+  }));
 }
 
 export async function levelPage(view, medium, next) {
   const { texts } = view;
-  const alert = element("p", { class: "alert", role: "alert" });
-  view.alert = alert;
   let ready = false;
   const button = element("button", { type: "submit", "aria-disabled": "true" }, texts.level_done);
-  const form = element("form", {}, button, alert);
-  const players = new Players([await load(medium.name, view.told)], [], { ...texts, play: texts.level_play }, () => {
+  const form = element("form", {}, button);
+  const address = await load(medium.name, view.told);
+  const players = new Players([address], [], { ...texts, play: texts.level_play }, () => {
     ready = true;
     button.removeAttribute("aria-disabled");
-    alert.textContent = "";
+    tell("alert", "");
   });
   show(view, texts.level_title, prose(texts.level_text), players.element, form);
-  form.addEventListener("submit", async (event) => {
-    event.preventDefault();
+  form.addEventListener("submit", alone(async () => {
     if (!ready) {
-      alert.textContent = texts.hear_first;
+      tell("alert", texts.hear_first);
       return;
     }
-    await post("api/level", { heard: true }, view.told);
-    players.stop();
-    next();
-  });
+    await next(await view.send("api/level", { heard: true }));
+    URL.revokeObjectURL(address);
+  }));
 }
 
 export function instructionsPage(view, next) {
-  const button = element("button", { type: "button", onclick: next }, view.texts.instructions_start);
+  const button = element("button", { type: "button", onclick: alone(next) }, view.texts.instructions_start);
   show(view, view.texts.instructions_title, prose(view.texts.instructions_text), button);
 }
 
@@ -111,14 +99,15 @@ function linkBox(texts) {
 }
 
 function copyButton(texts) {
+  if (!navigator.clipboard) return null; // there is none without a secure connection; the address is in the address bar
   const button = element("button", { type: "button", class: "plain small" }, texts.copy);
   button.addEventListener("click", async () => {
     try {
       await navigator.clipboard.writeText(location.href);
       button.textContent = texts.copied;
       speak(texts.copied);
-    } catch { // without a secure connection browsers give no clipboard; the address is in the address bar
-      button.remove();
+    } catch {
+      button.remove(); // it was not allowed
     }
   });
   return button;
@@ -151,11 +140,10 @@ export function footer(view, state, next) {
       "div",
       { class: "row" },
       element("button", { type: "button", class: "plain", onclick: () => dialog.close() }, texts.withdraw_cancel),
-      element("button", { type: "button", class: "danger", onclick: async () => {
-        await post("api/withdraw", { delete: true }, view.told);
-        dialog.close();
-        next();
-      } }, texts.withdraw_confirm),
+      element("button", { type: "button", class: "danger", onclick: alone(async () => {
+        await view.send("api/withdraw", { delete: true });
+        await next();
+      }) }, texts.withdraw_confirm),
     ),
   );
   return element(

@@ -1,6 +1,6 @@
 // Buttons that play sounds to their end; they tell when all have been heard, and how often they were started.
 
-import { element } from "./dom.js";
+import { element, tell } from "./dom.js";
 
 export class Players {
   constructor(addresses, labels, texts, heard) {
@@ -9,9 +9,10 @@ export class Players {
     this.current = null;
     this.texts = texts;
     this.whenHeard = heard;
-    this.sounds = addresses.map((address) => { const sound = new Audio(address); sound.preload = "auto"; return sound; });
+    this.sounds = addresses.map((address) => element("audio", { src: address, preload: "auto" }));
     this.buttons = this.sounds.map((sound, index) => this.button(sound, index, labels[index]));
-    this.element = element("div", { class: "players" }, ...this.buttons);
+    // On the page, so that a sound ends with its page, whatever ends that.
+    this.element = element("div", { class: "players" }, ...this.buttons, ...this.sounds);
   }
 
   button(sound, index, label) {
@@ -22,6 +23,8 @@ export class Players {
       this.heard.add(index);
       if (this.heard.size === this.sounds.length) this.whenHeard();
     });
+    // A call, a key of the keyboard or headphones that are pulled out may pause it.
+    sound.addEventListener("pause", () => { if (!sound.ended) this.rest(button, name(this.texts.play)); });
     button.named = name;
     return button;
   }
@@ -33,12 +36,14 @@ export class Players {
     for (const other of this.buttons) other.setAttribute("aria-disabled", "true");
     button.classList.add("playing");
     button.textContent = button.named(this.texts.playing);
+    tell("alert", "");
     try {
       this.sounds[index].currentTime = 0;
       await this.sounds[index].play();
       this.plays += 1;
-    } catch {
+    } catch (error) {
       this.rest(button, button.named(this.texts.play));
+      if (error.name !== "AbortError") tell("alert", this.texts.no_sound); // else it was paused
     }
   }
 
@@ -47,12 +52,5 @@ export class Players {
     for (const other of this.buttons) other.removeAttribute("aria-disabled");
     button.classList.remove("playing");
     button.textContent = text;
-  }
-
-  stop() {
-    for (const sound of this.sounds) {
-      sound.pause();
-      URL.revokeObjectURL(sound.src);
-    }
   }
 }

@@ -1,7 +1,7 @@
 // One task, or one trial of the headphone check: hear or see, then choose.
 
-import { Refused, load, post } from "./api.js";
-import { choices, chosen, element, fill, show, speak } from "./dom.js";
+import { Refused, load } from "./api.js";
+import { alone, choices, chosen, element, fill, scale, show, speak, tell } from "./dom.js";
 import { Players } from "./player.js";
 
 export async function trialPage(view, state, next) {
@@ -11,18 +11,21 @@ export async function trialPage(view, state, next) {
   const addresses = await Promise.all(trial.media.map((medium) => load(medium.name, view.told)));
   const sounds = trial.media.filter((medium) => medium.kind === "sound").length;
   const names = trial.kind === "preference" ? [texts.first, texts.second] : [];
-  const note = element("p", { class: "note" });
-  const alert = element("p", { class: "alert", role: "alert" });
-  view.alert = alert;
+  const note = element("p", { class: "note", id: "note" });
 
-  const options = trial.answers.map((value, index) => ({ value, text: names[index] || view.label(value) }));
-  const field = element("fieldset", { disabled: sounds > 0 }, element("legend", {}, trial.text), choices("answer", options));
-  if (trial.kind === "rating") {
-    const ends = [texts.rating_low, texts.rating_high].map((text) => element("span", {}, text));
-    field.append(element("p", { class: "ends" }, ...ends));
-  }
+  const named = (value) => (headphones ? value : view.label(value)); // 1 to 3 are no classes there, nor are the numbers of a scale
+  const options = trial.answers.map((value, index) => ({ value, text: names[index] || named(value) }));
+  const answers = trial.kind === "rating"
+    ? scale("answer", trial.answers, [texts.rating_low, texts.rating_high])
+    : choices("answer", options);
+  const field = element(
+    "fieldset",
+    { disabled: sounds > 0, "aria-describedby": sounds ? "note" : undefined },
+    element("legend", {}, trial.text),
+    answers,
+  );
   const button = element("button", { type: "submit" }, texts.next);
-  const form = element("form", { novalidate: true }, field, button, alert);
+  const form = element("form", { novalidate: true }, field, button);
 
   let players = null;
   let media = null;
@@ -31,7 +34,7 @@ export async function trialPage(view, state, next) {
     players = new Players(addresses, names, texts, () => {
       if (!field.disabled) return;
       field.disabled = false;
-      alert.textContent = "";
+      tell("alert", "");
       note.textContent = texts.heard;
       speak(texts.heard);
     });
@@ -44,38 +47,30 @@ export async function trialPage(view, state, next) {
   const title = fill(headphones ? texts.headphones_title : texts.task_title, { done: state.done + 1, total: state.total });
   show(view, title, element("p", { class: "hint" }, trial.hint), media, form);
   const begun = performance.now();
-  let sending = false;
 
-  form.addEventListener("submit", async (event) => {
-    event.preventDefault();
-    if (sending) return;
+  form.addEventListener("submit", alone(async () => {
     const value = chosen(form, "answer");
     if (field.disabled || value === null) {
-      alert.textContent = field.disabled ? (sounds > 1 ? texts.hear_both : texts.hear_first) : texts.choose_first;
+      tell("alert", field.disabled ? (sounds > 1 ? texts.hear_both : texts.hear_first) : texts.choose_first);
       return;
     }
     const plays = players ? players.plays : 0;
     const content = { item: trial.item, value, response_ms: performance.now() - begun, plays };
-    sending = true;
+    tell("alert", "");
     button.setAttribute("aria-disabled", "true");
+    let notice;
     try {
-      await post("api/answer", content, view.told);
-      speak(texts.stored);
+      notice = await view.send("api/answer", content);
     } catch (error) {
-      if (!(error instanceof Refused)) throw error;
-      if (error.code === "early") {
-        sending = false;
-        button.removeAttribute("aria-disabled");
-        alert.textContent = texts.too_fast;
-        return;
-      }
-      if (error.status !== 409) throw error;
-      speak(texts.elsewhere);
+      if (!(error instanceof Refused && error.code === "early")) throw error;
+      button.removeAttribute("aria-disabled");
+      tell("alert", texts.too_fast);
+      return;
     }
-    if (players) players.stop();
-    else addresses.forEach((address) => URL.revokeObjectURL(address));
-    next();
-  });
+    speak(notice ? "" : texts.stored);
+    await next(notice);
+    addresses.forEach((address) => URL.revokeObjectURL(address));
+  }));
 }
 
 async function picture(address, medium, name, texts) {

@@ -531,45 +531,47 @@ def test_open_enrolment_counts_a_double_click_once_and_goes_by_the_wishes_of_the
 
 
 def test_numbers_of_a_scale_are_no_classes(serve, browser_page):
-    labels = {language: {"1": "wrong", "2": "wrong", "zero": "nought"} for language in ("en", "de")}
+    classes = {"zero": "nought", **{str(number): "a class" for number in range(1, 12)}}
     server = serve(
-        labels=labels,
-        checks={"level": False, "headphones": True},
-        questions=[{"name": "p", "modes": ["visual-signal"]}, {"name": "r", "kind": "rating", "scale": 11, "modes": ["visual-signal"]}],
+        labels={"en": classes, "de": classes},
+        checks={"level": False, "headphones": True, "catch_trials": 1},
+        questions=[
+            {"name": "r", "kind": "rating", "scale": 11, "modes": ["visual-signal"]},
+            {"name": "p", "modes": ["visual-signal"]},
+        ],
     )
     page = browser_page(server.invited()[1], locale="en-GB")
     begin_form(page)
-    for _ in range(6):
-        page.wait_for_selector("h1:has-text('Headphone check')")
-        title = page.inner_text("h1")
+    for check in range(6):
+        page.wait_for_selector(f"h1:has-text('Headphone check {check + 1}')")
         assert page.inner_text(".answers").split() == ["1", "2", "3"]
         listen(page)
         page.check("input[value='1']")
         press(page, "Next")
-        page.wait_for_function("title => document.querySelector('h1').textContent !== title", arg=title)
     press(page, "Start")
-    kinds = set()
-    for task in range(4):
-        heading(page, f"Task {task + 1} of 4", checked=False)
-        assert page.get_attribute("img", "alt") == "Picture of the sound over time"
+    seen = set()
+    for task in range(5):
+        heading(page, f"Task {task + 1} of 5", checked=False)
+        assert "a class" not in page.inner_text("main")
+        picture = page.query_selector("img")
+        assert not picture or picture.get_attribute("alt") == "Picture of the sound over time"
         if "How well" in page.inner_text("legend"):
-            names = [choice.get_attribute("value") for choice in page.query_selector_all("input")]
-            assert names == [str(number + 1) for number in range(11)]
             page.get_by_role("radio", name="11 very well", exact=True).check()  # said with the number, not only shown below it
-            tops = {box.bounding_box()["y"] for box in page.query_selector_all(".choice")}
-            assert len(tops) == 1, "one row"
+            boxes = page.query_selector_all(".choice")
+            assert len(boxes) == 11
+            assert len({box.bounding_box()["y"] for box in boxes}) == 1, "one row"
             page.set_viewport_size({"width": 320, "height": 568})
             fits(page)
-            assert all(box.bounding_box()["width"] > 200 for box in page.query_selector_all(".choice"))
+            assert all(box.bounding_box()["width"] > 200 for box in boxes), "one column"
             page.set_viewport_size({"width": 1280, "height": 900})
-            kinds.add("rating")
+            seen.add("rating" if picture else "catch")
         else:
             assert page.inner_text(".answers").split() == ["nought", "one", "two"]
             page.check("input[value=zero]")
-            kinds.add("choice")
+            seen.add("choice")
         press(page, "Next")
     heading(page, "Thank you!")
-    assert kinds == {"rating", "choice"}
+    assert seen == {"rating", "catch", "choice"}
 
 
 def test_without_javascript_the_page_says_so(serve, browser_page):

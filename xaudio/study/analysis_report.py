@@ -28,19 +28,25 @@ SHOWN = 8
 
 
 def write_results(folder: Path, results: StudyResults) -> Path:
-    """Write ``results.json``, ``measures.csv``, ``figure5.png`` and, with ``run.json`` there, ``report.html``; the page."""
+    """Write ``results.json``, ``measures.csv``, ``figure5.png`` and, with ``run.json`` there, ``report.html``; the page.
+
+    There is no figure if no class of any condition has a place in it.
+    """
     write_json(folder / "results.json", results.model_dump(mode="json"))
     write_rows(folder / "measures.csv", *_rows(results))
-    if results.cells:
+    drawn = any(item.informedness and item.markedness for cell in results.cells for item in cell.classes)
+    if drawn:
         figure = figure_of(results)
         with replaced(folder / "figure5.png") as temporary:
             figure.savefig(temporary, dpi=DPI, format="png")
+    else:
+        (folder / "figure5.png").unlink(missing_ok=True)  # of an earlier analysis in the same folder
     return write_page(
         folder,
         __package__,
         template="analysis.html.j2",
         results=results,
-        figure="figure5.png" if results.cells else "",
+        figure="figure5.png" if drawn else "",
         ranks={group: ranking(results, group) for group in ("wrong", "right")},
         estimate=in_words,
         percent=in_percent,

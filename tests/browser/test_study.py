@@ -14,6 +14,7 @@ import pytest
 
 from xaudio.study.links import Links
 from xaudio.study.store import open_database, read_study
+from xaudio.study.texts import read_texts
 
 
 class Serving:
@@ -455,13 +456,17 @@ def test_what_the_page_waits_for_is_told(serve, browser_page):
 
 
 def test_a_sound_that_stops_or_fails_does_not_hold_up_the_task(serve, browser_page):
-    _, _, page = at_first_task(serve, browser_page, questions=[{"name": "p", "modes": ["audible-signal"]}], seconds=0.6)
+    _, _, page = at_first_task(serve, browser_page, questions=[{"name": "p", "modes": ["audible-signal"]}], seconds=4)
     page.click(".player")
     page.wait_for_selector(".player.playing")
     page.evaluate("document.querySelector('audio').pause()")  # as a call, or a key of the headphones
     page.wait_for_selector(".player:not(.playing):has-text('Play')")
     assert page.is_disabled("input[value=two]"), "not heard to its end"
+    page.reload()
+    press(page, "Start")
     page.click(".player")
+    page.wait_for_selector(".player.playing")
+    page.evaluate("document.querySelector('audio').playbackRate = 16")  # as an extension of the browser
     page.wait_for_selector("fieldset:not([disabled])")
     page.reload()
     press(page, "Start")
@@ -475,6 +480,28 @@ def test_a_sound_that_stops_or_fails_does_not_hold_up_the_task(serve, browser_pa
     accessible(page)
     assert page.inner_text(".player") == "Play"
     assert page.is_disabled("input[value=two]")
+
+
+def test_a_sound_has_its_time_and_ends_with_its_page(serve, browser_page):
+    server, _, page = at_first_task(serve, browser_page, questions=[{"name": "p", "modes": ["audible-signal"]}], seconds=4)
+    page.evaluate("document.querySelector('audio').playbackRate = 16")
+    listen(page)
+    page.check("input[value=two]")
+    press(page, "Next")
+    page.wait_for_selector(".alert:has-text('That was quicker than the sound lasts')")
+    page.wait_for_timeout(4000)
+    press(page, "Next")
+    page.wait_for_selector("h1:has-text('Task 2 of 2')")
+    (stored,) = read_study(server.folder).answers
+    assert stored.response_ms >= 4000, "until it was accepted"
+    page.evaluate("window.sound = document.querySelector('audio')")
+    page.click(".player")
+    page.wait_for_function("!window.sound.paused")
+    press(page, "Stop and delete my answers")
+    press(page, "Delete everything")
+    page.wait_for_selector("h1:has-text('Your answers are deleted')")
+    page.wait_for_function("window.sound.paused")
+    forgive(browser_page)
 
 
 def test_two_windows_of_one_participant(serve, browser_page):
@@ -501,7 +528,7 @@ def test_two_windows_of_one_participant(serve, browser_page):
 
 
 def test_open_enrolment_counts_a_double_click_once_and_goes_by_the_wishes_of_the_browser(serve, browser_page):
-    server = serve("--open", checks={"level": False})
+    server = serve("--open", checks={"level": False}, serving={"max_participants": 1})
     page = browser_page(server.address, width=390, height=844, locale="de-DE")
     page.add_init_script("Object.defineProperty(navigator, 'languages', { value: ['de-DE', 'de', 'en-US', 'en'] })")
     page.reload()
@@ -516,6 +543,10 @@ def test_open_enrolment_counts_a_double_click_once_and_goes_by_the_wishes_of_the
     page.wait_for_selector("h1:has-text('Your consent')")
     with closing(sqlite3.connect(server.folder / "answers.sqlite")) as database:
         assert database.execute("SELECT COUNT(*) FROM participants").fetchone() == (1,)
+    late = browser_page(server.address, locale="en-GB")
+    press(late, "Begin")
+    late.wait_for_selector("text=No more participants are needed")
+    forgive(browser_page)
     page.check("input[name=agree]")
     press(page, "Agree and continue")
     page.wait_for_selector("h1:has-text('About you')")
@@ -577,3 +608,20 @@ def test_numbers_of_a_scale_are_no_classes(serve, browser_page):
 def test_without_javascript_the_page_says_so(serve, browser_page):
     page = browser_page(serve().address, java_script_enabled=False)
     assert page.locator("main:has-text('This study needs JavaScript')").is_visible()
+
+
+def test_a_language_that_is_written_from_the_right(serve, browser_page):
+    words = {language: language for language in ("en", "ar")}
+    server = serve(
+        "--open",
+        languages=["en", "ar"],
+        title=words,
+        texts={"ar": read_texts("en")},
+        form=[{"name": "hand", "text": words, "answers": [{"value": "left"}, {"value": "right"}]}],
+    )
+    page = browser_page(server.address, locale="ar-EG")
+    page.wait_for_selector("h1:has-text('ar')")
+    assert page.evaluate("[document.documentElement.lang, document.documentElement.dir, document.title]") == ["ar", "rtl", "ar"]
+    page.select_option("select", "en")
+    page.wait_for_selector("h1:has-text('en')")
+    assert page.evaluate("[document.documentElement.lang, document.documentElement.dir, document.title]") == ["en", "ltr", "en"]

@@ -330,7 +330,9 @@ def test_preferences_and_ratings(serve, browser_page):
         players = page.query_selector_all(".player")
         for place, player in enumerate(players):
             assert page.query_selector("fieldset[disabled]"), "both must be heard"
-            player.click()
+            others = "[player, ...document.querySelectorAll('.player')].forEach((one) => one.click())"
+            player.evaluate(f"player => {others}")
+            assert page.locator(".playing").count() <= 1, "never two sounds at once"
             page.wait_for_selector(f".player:has-text('Play again') >> nth={place}")
         page.check("input[name=answer] >> nth=1")
         press(page, "Next")
@@ -402,6 +404,7 @@ def test_an_answer_survives_all_that_a_network_does(serve, browser_page):
     page.evaluate("location.reload()")
     page.wait_for_selector("h1:has-text('Task 2 of 8')")
     assert page.inner_text("#network") == ""
+    assert page.inner_text("#spoken") == "Your answer is stored."
     assert asked == ["beforeunload"], "whoever closes the page meanwhile is asked first"
     assert len(sent) == 6
     assert len(set(sent)) == 1, "the same answer each time"
@@ -556,9 +559,12 @@ def test_open_enrolment_counts_a_double_click_once_and_goes_by_the_wishes_of_the
     top = page.evaluate("document.querySelector('fieldset .alert').getBoundingClientRect().top")
     assert 0 <= top < 844, "in sight"
     token = page.url.partition("#")[2]
+    assert page.url == f"{server.address}#{token}"
     assert addresses
     assert not any(token in address.partition("#")[0] for address in addresses), "in no address that a server or proxy logs"
     assert page.evaluate("localStorage.length + sessionStorage.length + document.cookie.length") == 0
+    page.reload()
+    page.wait_for_selector("h1:has-text('Über Sie'), h1:has-text('About you')")  # goes on, and does not begin anew
 
 
 def test_numbers_of_a_scale_are_no_classes(serve, browser_page):

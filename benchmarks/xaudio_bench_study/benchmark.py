@@ -6,6 +6,7 @@ import json
 import random
 import shutil
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -138,9 +139,9 @@ class StudyProof:
                 count += 1
                 advance()
 
-            def kill_now_and_then() -> None:
+            def kill_now_and_then(going: Callable[[], bool]) -> None:
                 for moment in moments:
-                    while count < moment:
+                    while count < moment and going():
                         time.sleep(0.01)
                     time.sleep(draw.uniform(0, 0.05))
                     start = time.monotonic()
@@ -207,6 +208,7 @@ class StudyProof:
             (log.name, item, ack["position"], ack["answered"]) for log in logs for item, ack in log.acknowledged.items()
         }
         message = next((body for log in logs for body in log.bodies if body.startswith(b'{"error":"full"')), b"").decode()
+        asked_again = sum(log.asked_again for log in logs)
         alive = Client(server.port).once("GET", "/api/study")[0] == 200
         server.stop()
         stored = {(name, item, position, answered) for name, item, position, _, answered in stored_answers(folder)}
@@ -217,7 +219,7 @@ class StudyProof:
         return FullDisk(
             acknowledged=len(acknowledged),
             stored=len(stored),
-            lost=len(acknowledged - stored),
+            lost=len(acknowledged - stored) + asked_again,
             refused=sum(person.log.refused for person in people),
             message=message,
             served_on=alive,
@@ -247,7 +249,7 @@ def _compared(study: Path, logs: list[Log], items: int, kills: int, seconds: flo
         kills=kills,
         acknowledged=len(told),
         stored=len(rows),
-        lost=len(set(told.items()) - set(stored.items())),
+        lost=len(set(told.items()) - set(stored.items())) + sum(log.asked_again for log in logs),
         twice=len(rows) - len(stored),
         unasked=len(set(stored) - set(told)),
         finished=sum(log.finished for log in logs),

@@ -22,7 +22,7 @@ class Crashes(_Part):
     kills: int = Field(description="SIGKILL, at random moments.")
     acknowledged: int = Field(description="Answers that the participants were told are stored.")
     stored: int = Field(description="Answers in the database.")
-    lost: int = Field(description="Acknowledged answers that the database does not hold, or holds otherwise.")
+    lost: int = Field(description="Acknowledged answers that the database does not hold or holds otherwise, or asked for again.")
     twice: int = Field(description="Answers beyond one per participant and item.")
     unasked: int = Field(description="Answers in the database that nobody was told of.")
     finished: int = Field(description="Participants who came to the end.")

@@ -35,9 +35,9 @@ class Log:
         What was answered, by item.
     bodies : list of bytes
         Everything that the server sent.
-    repeats, repeats_alike, broken, refused : int
-        Answers sent once more, those of them that got the same acknowledgement, connections that broke, and answers that
-        were refused for want of space.
+    repeats, repeats_alike, asked_again, broken, refused : int
+        Answers sent once more, those of them that got the same acknowledgement, items that were given out again although
+        their answer was acknowledged, connections that broke, and answers that were refused for want of space.
     """
 
     name: str = ""
@@ -48,6 +48,7 @@ class Log:
     bodies: list[bytes] = field(default_factory=list)
     repeats: int = 0
     repeats_alike: int = 0
+    asked_again: int = 0
     broken: int = 0
     refused: int = 0
     finished: bool = False
@@ -132,6 +133,7 @@ class Participant:
         time.sleep(max(0.0, begun + seconds + AHEAD - time.monotonic()))
         sounds = sum(medium["kind"] == "sound" for medium in trial["media"])
         value, item = self.draw.choice(trial["answers"]), trial["item"]
+        self.log.asked_again += item in self.log.acknowledged
         content = {"item": item, "value": value, "response_ms": 1000 * (time.monotonic() - begun), "plays": sounds}
         status, answer = self.send("POST", "/api/answer", content)
         while status == 507:
@@ -149,8 +151,10 @@ class Participant:
         return True
 
 
-def all_at_once(participants: list[Participant], meanwhile: Callable[[], None] = lambda: None) -> list[Log]:
-    """Let all take part at the same time, while something else is done.
+def all_at_once(
+    participants: list[Participant], meanwhile: Callable[[Callable[[], bool]], None] = lambda going: None
+) -> list[Log]:
+    """Let all take part at the same time, while something else is done, which is told whether anybody still takes part.
 
     Raises
     ------
@@ -168,7 +172,7 @@ def all_at_once(participants: list[Participant], meanwhile: Callable[[], None] =
     threads = [threading.Thread(target=go, args=(participant,), daemon=True) for participant in participants]
     for thread in threads:
         thread.start()
-    meanwhile()
+    meanwhile(lambda: any(thread.is_alive() for thread in threads))
     for thread in threads:
         thread.join()
     if faults:

@@ -5,6 +5,7 @@ import json
 import pytest
 
 import xaudio
+from xaudio_bench_study.taking_part import Participant
 
 
 @pytest.fixture(scope="module")
@@ -69,3 +70,29 @@ def test_the_report_shows_every_figure(proof):
     results["crashes"]["lost"] = 1
     (folder / "results.json").write_text(json.dumps(results))
     assert ">NO<" in xaudio.create("benchmark", "study").report(folder).read_text()
+
+
+class Forgetful:
+    """A server that acknowledges two answers to an item of which it has forgotten the first."""
+
+    broken = 0
+
+    def __init__(self):
+        self.left = ["aaaa", "aaaa", "bbbb"]
+
+    def until_answered(self, method, path, body=None):
+        if path == "/api/study":
+            return 200, b'{"form": []}'
+        if path == "/api/answer":
+            self.left = [item for place, item in enumerate(self.left) if place or item != json.loads(body)["item"]]
+            return 200, b'{"stored": true}'
+        trial = {"item": self.left[0], "answers": ["x"], "media": []} if self.left else None
+        return 200, json.dumps({"stage": "items" if trial else "done", "code": "me", "trial": trial}).encode()
+
+
+def test_an_answer_that_is_asked_for_again_counts_as_lost():
+    person = Participant(0, "token", 0)
+    person.draw.random = lambda: 1.0  # so that nothing is sent once more
+    person.client = Forgetful()
+    log = person.take_part()
+    assert (log.finished, len(log.acknowledged), log.asked_again) == (True, 2, 1)

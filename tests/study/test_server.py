@@ -1,23 +1,29 @@
 """The server: who is who, what is handed out, what is refused, and that the key stays at home."""
 
+import http.client
 import json
 import re
+import socket
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 
 import pytest
+import uvicorn
 from itsdangerous import URLSafeSerializer
 from starlette.testclient import TestClient
 
 from xaudio.study.app import Server
-from xaudio.study.limits import HEADERS, Gate
+from xaudio.study.limits import HEADERS, Gate, Impatient
 from xaudio.study.links import Links, link
 from xaudio.study.plan import read_key, read_public
 from xaudio.study.records import StudyData
 from xaudio.study.serve import is_loopback
 from xaudio.study.settings import MODES, Serving
 from xaudio.study.store import open_database, read_study, status
+from xaudio.study.visits import RefusedError, Visits
 
 FORM = {"gender": "diverse", "experience": "zero", "hearing": "very good"}
 
@@ -156,6 +162,37 @@ def test_an_answer_before_the_sound_could_end_is_refused(served):
     served.clock.now += 2
     assert person.post("answer", sent | {"response_ms": 60_000.0}).status_code == 422  # longer than it was there
     assert person.post("answer", sent).status_code == 200
+
+
+def test_a_clock_that_is_set_back_locks_nobody_out(served):
+    person, _ = served.invited()
+    person.enter()
+    person.post("level", {"heard": True})
+    sent = person.trial()
+    served.clock.now -= 3600
+    refused = person.post("answer", sent)
+    assert (refused.status_code, refused.json()["error"]) == (409, "order")
+    assert person.state()["trial"]["item"] == sent["item"]  # as the page asks then
+    assert person.post("answer", sent).json()["error"] == "early"
+    assert person.post("answer", person.trial()).status_code == 200
+
+
+def test_when_the_file_of_the_answers_is_gone_nothing_is_acknowledged(served):
+    person, _ = served.invited()
+    person.enter()
+    person.post("level", {"heard": True})
+    sent = person.trial()
+    path, moved = served.folder / "answers.sqlite", served.folder / "moved.sqlite"
+    path.rename(moved)
+    failed = person.post("answer", sent)
+    assert (failed.status_code, failed.json()["error"]) == (500, "failed")
+    moved.rename(path)
+    assert person.post("answer", sent).status_code == 200
+    for left in served.folder.glob("answers.sqlite*"):
+        left.unlink()
+    assert person.get("/api/state").status_code == 500
+    open_database(served.folder).close()  # another file under the same name
+    assert person.get("/api/state").status_code == 500
 
 
 def test_repeated_and_different_answers(served):
@@ -300,6 +337,7 @@ def test_only_this_studys_secret_makes_links(served, make_study, tmp_path):
         Links(served.folder).token(""),
     ):
         assert served.client.get("/api/state", headers={"Authorization": f"Bearer {token}"}).status_code == 401
+    assert served.client.get("/api/state/", headers=person.headers, follow_redirects=False).status_code == 404
     for scheme in ("Basic", "bearer", ""):
         assert served.client.get("/api/state", headers={"Authorization": f"{scheme} {person.token}"}).status_code == 401
     assert served.client.get(f"/api/state?token={person.token}").status_code == 401
@@ -339,6 +377,66 @@ def test_open_enrolment(folder):
     refused = [opened.client.post("/api/enrol", content=b"{}", headers={"Content-Type": "application/json"}) for _ in "12"]
     assert [response.status_code for response in refused] == [403, 429]
     assert refused[0].json()["error"] == "closed"
+
+
+def test_open_enrolment_ends_in_time_when_many_come_at_once(folder):
+    for path in folder.glob("answers.sqlite*"):
+        path.unlink()
+    visits = Visits(folder, Serving(open_enrolment=True, max_participants=5))
+    start, found = threading.Barrier(20), []
+
+    def enrol():
+        start.wait()
+        try:
+            found.append(visits.enrol())
+        except RefusedError as refused:
+            found.append(refused.code)
+
+    threads = [threading.Thread(target=enrol) for _ in range(20)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert found.count("closed") == 15
+    assert status(folder)["invited"] == 5
+
+
+@pytest.fixture
+def address(monkeypatch):
+    """Of a server that waits for a request for a second."""
+
+    async def app(scope, receive, send):
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]})
+        await send({"type": "http.response.body", "body": b"ok"})
+
+    monkeypatch.setattr("xaudio.study.limits.HEAD_SECONDS", 1.0)
+    server = uvicorn.Server(uvicorn.Config(app, http=Impatient, lifespan="off", log_level="error"))
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
+        thread.start()
+        yield listening.getsockname()
+        server.should_exit = True
+        thread.join()
+
+
+@pytest.mark.parametrize("beginning", [b"", b"GET / HTTP/1.1\r\nHost: x\r\n", b"GET / HTTP/1.1\r\nHost: x\r\n\r\nGET"])
+def test_a_connection_without_a_request_is_closed(address, beginning):
+    """Each counts towards the limit, so that those who send nothing would shut the others out."""
+    with socket.create_connection(address, timeout=10) as idle:
+        idle.sendall(beginning)
+        while idle.recv(4096):
+            pass
+
+
+def test_a_connection_in_use_is_kept(address):
+    used = http.client.HTTPConnection(*address, timeout=10)
+    used.connect()
+    used.auto_open = 0  # fails if it was closed
+    for _ in range(25):
+        used.request("GET", "/")
+        assert used.getresponse().read() == b"ok"
+        time.sleep(0.1)
+    used.close()
 
 
 def test_too_many_requests_of_one_do_not_hold_up_another(folder):

@@ -122,6 +122,29 @@ def test_answers_in_parallel_are_stored_once(study):
     assert len(read_study(folder).answers) == 1
 
 
+def test_two_windows_of_one_participant_do_not_take_the_item_from_each_other(study):
+    """One asks where it is while the other answers: what comes next must stay the next."""
+    folder, visits, clock = study
+    person = begin(visits)
+    over = threading.Event()
+
+    def ask():
+        while not over.is_set():
+            visits.state(person)
+
+    threads = [threading.Thread(target=ask) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    try:
+        for _ in read_key(folder).items:
+            answer(visits, clock, person)
+    finally:
+        over.set()
+        for thread in threads:
+            thread.join()
+    assert visits.state(person)["stage"] == "done"
+
+
 def test_what_was_stored_survives_a_new_start(study):
     folder, visits, clock = study
     person = begin(visits)
@@ -203,6 +226,7 @@ def test_what_is_deleted_is_gone_from_the_disk(study):
         assert b"very good" not in content
         assert sent.item.encode() not in content
     data = read_study(folder)
+    assert [one.enrolled for one in data.participants] == ["", ""]  # nor when they were there
     assert data.answers == ()
     assert [(one.withdrawn, one.form, one.finished) for one in data.participants] == [(True, {}, None)] * 2
     assert visits.state(person) == {"stage": "withdrawn"}

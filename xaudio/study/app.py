@@ -87,11 +87,13 @@ class Server:
             yield
             self.visits.database.close()
 
-        return Starlette(
+        app = Starlette(
             routes=routes,
             exception_handlers={RefusedError: _refused, HTTPException: _no_route, XaudioError: _failed},
             lifespan=lifespan,
         )
+        app.router.redirect_slashes = False  # a redirection would name the host that the request names
+        return app
 
     async def _page(self, request: Request) -> Response:
         return self.static["index.html"]

@@ -101,6 +101,7 @@ class Database:
             self._connection.row_factory = sqlite3.Row
             for setting in SETTINGS:
                 self._connection.execute(f"PRAGMA {setting}")
+            self._file = self._identity()
         if digest:
             self._claim(digest)
 
@@ -125,9 +126,10 @@ class Database:
         StorageFullError, StorageBusyError
             If nothing was stored because there is no room, or because another process held the database.
         DataError
-            If the file is damaged.
+            If the file is damaged, or no longer where it was.
         """
         with self._lock, _clear(self.path):
+            self._check_file()
             self._connection.execute("BEGIN IMMEDIATE")
             try:
                 yield lambda statement, *values: self._connection.execute(statement, values)
@@ -143,6 +145,7 @@ class Database:
     def snapshot(self) -> Iterator[Any]:
         """Read what held at one moment, while others write; yields ``run(statement, *values)``."""
         with self._lock, _clear(self.path):
+            self._check_file()
             self._connection.execute("BEGIN")
             try:
                 yield lambda statement, *values: self._connection.execute(statement, values)
@@ -154,10 +157,12 @@ class Database:
         with self._lock:
             self._connection.close()
 
-    def invite(self, count: int) -> list[str]:
-        """Random names of so many new participants, who have not begun."""
+    def invite(self, count: int, most: int | None = None) -> list[str]:
+        """Random names of so many new participants, who have not begun; of none if there were more than ``most`` in all then."""
         names = [secrets.token_hex(6) for _ in range(count)]
         with self.transaction() as run:
+            if most is not None and run("SELECT COUNT(*) FROM participants").fetchone()[0] + count > most:
+                return []
             for name in names:
                 run("INSERT INTO participants (participant, invited) VALUES (?, ?)", name, now())
         return names
@@ -176,12 +181,26 @@ class Database:
             run("DELETE FROM checks WHERE participant = ?", participant)
             deleted = run("DELETE FROM answers WHERE participant = ?", participant).rowcount
             run(
-                "UPDATE participants SET withdrawn = 1, form = NULL, language = NULL, level = 0, finished = NULL,"
-                " shown = NULL, shown_at = NULL WHERE participant = ?",
+                "UPDATE participants SET withdrawn = 1, form = NULL, language = NULL, level = 0, finished = NULL, shown = NULL,"
+                " shown_at = NULL, invited = '', enrolled = iif(enrolled IS NULL, NULL, '') WHERE participant = ?",
                 participant,
             )
         self._empty_journal()  # so that nothing of it is left there either
         return int(deleted)
+
+    def _identity(self) -> tuple[int, int] | None:
+        try:
+            found = self.path.stat()
+        except OSError:
+            return None
+        return found.st_dev, found.st_ino
+
+    def _check_file(self) -> None:
+        """Raise if the file is gone: SQLite would write on into what nobody finds any more."""
+        if self._identity() != self._file:
+            raise DataError(
+                f"{self.path}: was deleted or replaced while it was in use; nothing was stored. Put it back, or start anew."
+            )
 
     def _empty_journal(self) -> None:
         with self._lock, suppress(sqlite3.OperationalError):

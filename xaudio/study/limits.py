@@ -10,6 +10,7 @@ from starlette.datastructures import MutableHeaders
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from .visits import RefusedError
 
@@ -17,6 +18,7 @@ LARGEST_BODY = 16_384
 LARGEST_HEADERS = 8_192
 LONGEST_ADDRESS = 1_000
 BODY_SECONDS = 15.0
+HEAD_SECONDS = 10.0
 
 CONTENT_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; media-src blob:; connect-src 'self'; "
@@ -59,6 +61,22 @@ class Gate:
         fault = 414 if address > LONGEST_ADDRESS else 431 if headers > LARGEST_HEADERS else 0
         refusal = JSONResponse({"error": "invalid", "message": "The address or the headers are too long."}, fault or 200)
         await (refusal if fault else self.app)(scope, receive, with_headers)
+
+
+class Impatient(H11Protocol):
+    """Closes a connection when its next request is not there in time: all that are open count towards the limit."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as H11Protocol has it
+        """Begin to wait for the first request."""
+        super().connection_made(transport)
+        self.loop.call_later(HEAD_SECONDS, self._look, None)
+
+    def _look(self, before: object) -> None:
+        """Close if no request was begun since the last look, and none is being answered."""
+        if self.cycle is before and (self.cycle is None or self.cycle.response_complete):
+            self.transport.close()
+        elif not self.transport.is_closing():
+            self.loop.call_later(HEAD_SECONDS, self._look, self.cycle)
 
 
 class Allowance:

@@ -85,7 +85,7 @@ class Participant(Record):
     participant : str
     language : str
     enrolled : str
-        ISO 8601, UTC; ``finished`` as well, None until the last answer.
+        ISO 8601, UTC, "" of one who withdrew; ``finished`` as well, None until the last answer.
     form : mapping of str to str
         Demographics and experience, as asked in the form.
     headphones : float or None

@@ -10,8 +10,8 @@ from pathlib import Path
 from ..errors import OutputError, PluginError
 from .settings import load_settings
 
-LIMIT = 256
-"""Requests at a time; more get status 503."""
+LIMIT = 512
+"""Connections at a time, a browser has up to six; requests on more get status 503."""
 
 
 def serve_study(folder: Path, host: str, port: int, *, open_enrolment: bool | None, started: Callable[[str], None]) -> None:
@@ -42,6 +42,7 @@ def serve_study(folder: Path, host: str, port: int, *, open_enrolment: bool | No
         import uvicorn
 
         from .app import make_app
+        from .limits import Impatient
     except ImportError as error:
         raise PluginError(f"Serving needs {error.name}. Install it: pip install 'xaudio[study]'.") from None
     serving = load_settings(folder / "study.toml").serving
@@ -50,7 +51,7 @@ def serve_study(folder: Path, host: str, port: int, *, open_enrolment: bool | No
     app = make_app(folder, serving)
     config = uvicorn.Config(
         app,
-        http="h11",
+        http=Impatient,
         ws="none",
         access_log=False,
         log_level="warning",
@@ -58,7 +59,7 @@ def serve_study(folder: Path, host: str, port: int, *, open_enrolment: bool | No
         proxy_headers=False,
         limit_concurrency=LIMIT,
         h11_max_incomplete_event_size=16_384,
-        timeout_keep_alive=15,
+        timeout_keep_alive=5,
         timeout_graceful_shutdown=5,
     )
     listening = _listen(host, port)

@@ -106,23 +106,19 @@ class Visits:
         """A new participant of a study that is open to all."""
         if not self.serving.open_enrolment:
             raise RefusedError(403, "invitation", "A personal link is needed.")
-        with self.database.snapshot() as run:
-            count = run("SELECT COUNT(*) FROM participants").fetchone()[0]
-        if count >= self.serving.max_participants:
+        found = self.database.invite(1, self.serving.max_participants)
+        if not found:
             raise RefusedError(403, "closed", "No more participants are needed.")
-        return self.database.invite(1)[0]
+        return found[0]
 
     def state(self, participant: str) -> dict[str, Any]:
         """Where a participant is, and what comes next; marks the moment at which an item is first given out."""
-        with self.database.snapshot() as run:
+        with self.database.transaction() as run:
             person = self._person(run, participant)
             stage, done, trial = self._stage(run, person)
-        if trial is not None and person["shown"] != trial.item:
-            with self.database.transaction() as run:
-                run(
-                    "UPDATE participants SET shown = ?, shown_at = ? WHERE participant = ? AND shown IS NOT ?",
-                    *(trial.item, self._clock(), participant, trial.item),
-                )
+            moment = self._clock()
+            if trial is not None and (person["shown"] != trial.item or person["shown_at"] > moment):  # the clock was set back
+                run("UPDATE participants SET shown = ?, shown_at = ? WHERE participant = ?", trial.item, moment, participant)
         if stage == "withdrawn":
             return {"stage": stage}
         total = len(self.public.headphones if stage == "headphones" else self.public.items)
@@ -257,6 +253,8 @@ class Visits:
         if request.value not in trial.answers:
             raise RefusedError(422, "invalid", "This is none of the answers.")
         passed = (self._clock() - person["shown_at"]) * 1000
+        if passed < 0:
+            raise RefusedError(409, "order", "The server's clock was set back; the item is given out again.")
         least = trial.seconds * 1000 - EARLY_MS
         if trial.sounds and (request.plays < trial.sounds or request.response_ms < least or passed < least):
             raise RefusedError(422, "early", "The sound cannot have been heard to its end yet.")

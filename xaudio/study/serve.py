@@ -60,7 +60,7 @@ def serve_study(folder: Path, host: str, port: int, *, open_enrolment: bool | No
         limit_concurrency=LIMIT,
         h11_max_incomplete_event_size=16_384,
         timeout_keep_alive=5,
-        timeout_graceful_shutdown=5,
+        timeout_graceful_shutdown=20,  # longer than a body may take, so that nothing has to be cut off
     )
     listening = _listen(host, port)
     shown = f"[{host}]" if ":" in host else host

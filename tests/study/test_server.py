@@ -15,6 +15,7 @@ import uvicorn
 from itsdangerous import URLSafeSerializer
 from starlette.testclient import TestClient
 
+from xaudio import DataError
 from xaudio.study.app import Server
 from xaudio.study.limits import HEADERS, Gate, Impatient
 from xaudio.study.links import Links, link
@@ -344,6 +345,13 @@ def test_only_this_studys_secret_makes_links(served, make_study, tmp_path):
     assert link("https://x.org/study", person.token) == f"https://x.org/study/#{person.token}"
 
 
+@pytest.mark.parametrize("content", ["", "00" * 31, "zz" * 32])
+def test_a_damaged_secret_signs_nothing(tmp_path, content):
+    (tmp_path / "secret.key").write_text(content)
+    with pytest.raises(DataError, match=r"secret\.key: is missing or damaged"):
+        Links(tmp_path)
+
+
 def test_participants_never_see_each_other(served):
     (one, first), (two, second) = served.invited(), served.invited()
     one.enter("de")
@@ -596,7 +604,10 @@ def test_commands(served, tmp_path):
     assert person.state() == {"stage": "withdrawn"}
     missing = xaudio("withdraw", folder, "nobody", "--yes")
     assert (missing.returncode, missing.stderr.count("\n")) == (1, 1)
-    assert xaudio("serve", tmp_path).stderr.startswith("xaudio: error:")
+    for command in (["serve"], ["invite"], ["status"], ["export", "--out", tmp_path / "x"], ["withdraw", "--yes", "code"]):
+        failed = xaudio(command[0], tmp_path / "none", *command[1:])
+        assert (failed.returncode, failed.stderr.count("\n")) == (1, 1)
+        assert "holds no study" in failed.stderr
     settings = tmp_path / "study.toml"
     assert xaudio("build", "--init", settings).returncode == 0
     assert "consent_text" in settings.read_text()

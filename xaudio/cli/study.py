@@ -70,7 +70,7 @@ def invite(
     from ..study.links import Links, link
     from ..study.store import open_database
 
-    links, database = Links(study), open_database(study)
+    database, links = open_database(study), Links(study)
     for participant in database.invite(count):
         print(link(address, links.token(participant)))
     database.close()
@@ -143,11 +143,11 @@ def withdraw(
     from ..study.links import Links
     from ..study.store import open_database
 
+    database = open_database(study)
     token = participant.rpartition("#")[2]
     code = Links(study).participant(token) or participant
     if not yes:
         typer.confirm(f"Delete everything that participant {code} gave, for good?", abort=True)
-    database = open_database(study)
     deleted = database.forget(code)
     database.close()
     print(f"Participant {code}: {deleted} answers deleted. Delete them from your exports and copies as well.")

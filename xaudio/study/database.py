@@ -115,7 +115,9 @@ class Database:
             with self.transaction() as run:
                 run("INSERT INTO study SELECT ? WHERE NOT EXISTS (SELECT 1 FROM study)", digest)
         elif found["digest"] != digest:
-            raise DataError(f"{self.path}: holds the answers to another study. Build the study into a folder of its own.")
+            raise DataError(
+                f"{self.path}: holds the answers to another study, or key.json was changed. Build each study into its own folder."
+            )
 
     @contextmanager
     def transaction(self) -> Iterator[Any]:
@@ -227,7 +229,7 @@ def _clear(path: Path) -> Iterator[None]:
         if "locked" in text or "busy" in text:
             raise StorageBusyError(f"{path}: another process held it for {WAIT:g} s; nothing was stored. Try again.") from None
         raise StorageFullError(
-            f"{path}: cannot be written ({text}); nothing was stored. Make room on the disk, then try again."
+            f"{path}: cannot be written ({text}); nothing was stored. Make room, or the file writable, then try again."
         ) from None
     except sqlite3.DatabaseError as error:
         raise DataError(f"{path}: cannot be read as a database ({error}). Restore it from a copy.") from None

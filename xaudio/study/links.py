@@ -9,6 +9,9 @@ from ..errors import DataError, PluginError
 SECRET = "secret.key"  # noqa: S105 (the name of a file)
 """What signs the links and hides the names: whoever has it can take part as anybody."""
 
+SHORTEST = 32
+"""Bytes of a secret."""
+
 LONGEST = 200
 """Characters of a token; longer ones are not even looked at."""
 
@@ -23,9 +26,12 @@ def read_secret(folder: Path) -> bytes:
     """
     path = folder / SECRET
     try:
-        return bytes.fromhex(path.read_text(encoding="ascii"))
+        secret = bytes.fromhex(path.read_text(encoding="ascii"))
     except (OSError, ValueError):
-        raise DataError(f"{path}: is missing or damaged, so no link can be checked. Restore it from a copy.") from None
+        secret = b""
+    if len(secret) < SHORTEST:  # with an empty one, which a copy cut off may leave, anybody could make links
+        raise DataError(f"{path}: is missing or damaged, so no link can be checked. Restore it from a copy.")
+    return secret
 
 
 class Links:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ..errors import OutputError, PluginError
+from .plan import read_public
 from .settings import load_settings
 
 LIMIT = 512
@@ -45,6 +46,7 @@ def serve_study(folder: Path, host: str, port: int, *, open_enrolment: bool | No
         from .limits import Impatient
     except ImportError as error:
         raise PluginError(f"Serving needs {error.name}. Install it: pip install 'xaudio[study]'.") from None
+    read_public(folder)
     serving = load_settings(folder / "study.toml").serving
     if open_enrolment is not None:
         serving = serving.model_copy(update={"open_enrolment": open_enrolment})

@@ -19,6 +19,7 @@ from xaudio import DataError
 from xaudio.study.app import Server
 from xaudio.study.limits import HEADERS, Gate, Impatient
 from xaudio.study.links import Links, link
+from xaudio.study.order import headphone_order
 from xaudio.study.plan import read_key, read_public
 from xaudio.study.records import StudyData
 from xaudio.study.serve import is_loopback
@@ -239,6 +240,21 @@ def test_media_are_handed_out_in_their_turn_only(served):
     for name in ("../key.json", "..%2fkey.json", "key.json", "", "secret.key", "%2e%2e/secret.key"):
         assert person.get(f"/media/{name}").status_code == 404
     assert served.client.get(f"/media/{level}").status_code == 401
+
+
+def test_an_item_begins_when_it_is_given_out(served):
+    """Whoever knew what comes next could otherwise hear it before the time runs, or answer it without any."""
+    person, _ = served.invited()
+    person.enter()
+    person.post("level", {"heard": True})
+    coming = headphone_order(read_key(served.folder), 0)[0]
+    (trial,) = (trial for trial in read_public(served.folder).headphones if trial.item == coming)
+    served.clock.now += 100
+    assert person.get(f"/media/{trial.media[0].name}").status_code == 404
+    sent = {"item": coming, "value": "1", "response_ms": 9000.0, "plays": 1}
+    assert person.post("answer", sent).status_code == 409
+    assert person.state()["trial"]["item"] == coming
+    assert person.get(f"/media/{trial.media[0].name}").status_code == 200
 
 
 def test_the_key_never_reaches_the_browser(served, folder):

@@ -2,7 +2,9 @@
 
 Conditions (question, mode, explainer) follow a balanced Latin square: every condition stands at every place equally
 often, and every condition follows every other equally often (Williams 1949, Aust. J. Sci. Res. A 2, 149). With an even
-number C of conditions that takes C participants, with an odd number 2 C. All shuffling is by digests rather than by a
+number C of conditions that takes C participants, with an odd number 2 C, none of whom withdraws. In mixed orders that holds
+within each round; from one round to the next, some conditions follow others more often, of two or three conditions
+also each itself. All shuffling is by digests rather than by a
 random generator, so that an order is the same with every version of every package, on every day of a study.
 """
 
@@ -42,7 +44,7 @@ def order_of(key: Key, number: int) -> list[str]:
     ----------
     key : Key
         With order "blocks", the conditions come one after another, in each the recordings shuffled anew; with "mixed",
-        every round holds each condition once, each with another recording.
+        every round holds each condition once, each with another recording where there are enough.
     number : int
         Of the participant, from 0.
     """

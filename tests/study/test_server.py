@@ -4,6 +4,7 @@ import http.client
 import json
 import re
 import socket
+import string
 import subprocess
 import sys
 import threading
@@ -355,6 +356,9 @@ def test_only_this_studys_secret_makes_links(served, make_study, tmp_path):
     ):
         assert served.client.get("/api/state", headers={"Authorization": f"Bearer {token}"}).status_code == 401
     assert served.client.get("/api/state/", headers=person.headers, follow_redirects=False).status_code == 404
+    links = Links(served.folder)
+    letters = string.ascii_letters + string.digits + "-_"  # of which four mean the same at the end, since bits are left over
+    assert [letter for letter in letters if links.participant(person.token[:-1] + letter)] == [person.token[-1]]
     for scheme in ("Basic", "bearer", ""):
         assert served.client.get("/api/state", headers={"Authorization": f"{scheme} {person.token}"}).status_code == 401
     assert served.client.get(f"/api/state?token={person.token}").status_code == 401

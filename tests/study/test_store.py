@@ -234,6 +234,29 @@ def test_what_is_deleted_is_gone_from_the_disk(study):
         visits.database.forget("nobody")
 
 
+def test_what_was_deleted_while_others_read_is_gone_when_they_have_ended(study, monkeypatch):
+    folder, visits, clock = study
+    person, other = begin(visits), begin(visits)
+    sent, _ = answer(visits, clock, person)
+
+    def found():
+        return any(sent.item.encode() in path.read_bytes() for path in folder.glob("answers.sqlite*"))
+
+    monkeypatch.setattr("xaudio.study.database.WAIT", 0.05)
+    reader = sqlite3.connect(folder / "answers.sqlite", isolation_level=None)
+    reader.execute("BEGIN")
+    reader.execute("SELECT * FROM answers").fetchall()
+    visits.database.forget(person)
+    assert found()
+    assert visits.database.left_in_file
+    visits.state(other)
+    assert found()
+    reader.close()
+    visits.state(other)
+    assert not found()
+    assert not visits.database.left_in_file
+
+
 def test_a_study_is_read_while_it_is_written(study):
     folder, visits, clock = study
     person = begin(visits)

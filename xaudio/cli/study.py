@@ -149,6 +149,12 @@ def withdraw(
     if not yes:
         typer.confirm(f"Delete everything that participant {code} gave, for good?", abort=True)
     deleted = database.forget(code)
+    if database.left_in_file:
+        print(
+            f"xaudio: warning: another program is reading {database.path}, so that traces are left in it. Give this command "
+            "again when it has ended.",
+            file=sys.stderr,
+        )
     database.close()
     print(f"Participant {code}: {deleted} answers deleted. Delete them from your exports and copies as well.")
 

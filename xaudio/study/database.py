@@ -94,6 +94,8 @@ class Database:
     def __init__(self, folder: Path, digest: str = "") -> None:
         self.path = folder / DATABASE
         self._lock = threading.RLock()
+        self.left_in_file = False
+        """Whether what was deleted can still be found in the file, since others were reading it."""
         if not digest and not self.path.exists():
             raise DataError(f"{self.path}: there is no such file, so nobody was invited or answered yet.")
         with _clear(self.path):
@@ -136,6 +138,8 @@ class Database:
             try:
                 yield lambda statement, *values: self._connection.execute(statement, values)
                 self._connection.execute("COMMIT")
+                if self.left_in_file:
+                    self._empty_journal(wait=0)
             except BaseException as error:
                 if self._connection.in_transaction:
                     self._connection.execute("ROLLBACK")
@@ -187,7 +191,8 @@ class Database:
                 " shown_at = NULL, invited = '', enrolled = iif(enrolled IS NULL, NULL, '') WHERE participant = ?",
                 participant,
             )
-        self._empty_journal()  # so that nothing of it is left there either
+        self.left_in_file = True
+        self._empty_journal()
         return int(deleted)
 
     def _identity(self) -> tuple[int, int] | None:
@@ -204,9 +209,15 @@ class Database:
                 f"{self.path}: was deleted or replaced while it was in use; nothing was stored. Put it back, or start anew."
             )
 
-    def _empty_journal(self) -> None:
+    def _empty_journal(self, wait: float | None = None) -> None:
+        """Bring all changes into the file, also what is overwritten there, and cut the journal off, unless others read it."""
         with self._lock, suppress(sqlite3.OperationalError):
-            self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            self._connection.execute(f"PRAGMA busy_timeout = {1000 * (WAIT if wait is None else wait):.0f}")
+            try:
+                busy = self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+                self.left_in_file = self.left_in_file and bool(busy)
+            finally:
+                self._connection.execute(f"PRAGMA busy_timeout = {1000 * WAIT:.0f}")
 
 
 def now() -> str:

@@ -1,9 +1,11 @@
 """The server: who is who, what is handed out, what is refused, and that the key stays at home."""
 
+import asyncio
 import http.client
 import json
 import re
 import socket
+import sqlite3
 import string
 import subprocess
 import sys
@@ -14,11 +16,12 @@ from pathlib import Path
 import pytest
 import uvicorn
 from itsdangerous import URLSafeSerializer
+from starlette.requests import Request
 from starlette.testclient import TestClient
 
 from xaudio import DataError
 from xaudio.study.app import Server
-from xaudio.study.limits import HEADERS, Gate, Impatient
+from xaudio.study.limits import HEADERS, Gate, Impatient, read_body
 from xaudio.study.links import Links, link
 from xaudio.study.order import headphone_order
 from xaudio.study.plan import read_key, read_public
@@ -496,6 +499,38 @@ def test_large_and_strange_bodies_are_refused(served):
     assert served.client.get("/", headers={"X-Long": "x" * 9000}).status_code == 431
     assert person.state()["stage"] == "consent"
     assert send(b'{"agree": true, "language": "en"}') == 200
+
+
+def test_a_body_that_does_not_come_is_not_waited_for(monkeypatch):
+    monkeypatch.setattr("xaudio.study.limits.BODY_SECONDS", 0.05)
+    scope = {"type": "http", "method": "POST", "headers": [(b"content-type", b"application/json")]}
+
+    async def receive():
+        await asyncio.sleep(10)
+
+    with pytest.raises(RefusedError) as refused:
+        asyncio.run(read_body(Request(scope, receive)))
+    assert refused.value.status == 408
+
+
+def test_strangers_wear_out_their_own_allowance_alone(folder, monkeypatch):
+    monkeypatch.setattr("xaudio.study.app.REFUSED_PER_MINUTE", 3)
+    one = Served(folder)
+    person, _ = one.invited()
+    assert [one.client.get("/api/state").status_code for _ in range(5)] == [401] * 3 + [429] * 2
+    assert person.get("/api/state").status_code == 200
+
+
+def test_what_another_process_holds_up_is_not_acknowledged(served):
+    person, _ = served.invited()
+    served.database._connection.execute("PRAGMA busy_timeout = 50")
+    other = sqlite3.connect(served.folder / "answers.sqlite", isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    busy = person.post("consent", {"agree": True, "language": "en"})
+    assert (busy.status_code, busy.json()["error"]) == (503, "busy")
+    assert busy.headers["Retry-After"]
+    other.close()
+    assert person.post("consent", {"agree": True, "language": "en"}).status_code == 200
 
 
 def test_withdrawal_by_the_participant(served):

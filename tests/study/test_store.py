@@ -98,6 +98,16 @@ def test_an_answer_is_stored_once(study):
     assert dump(folder) == before
 
 
+def test_statements_count_together_or_not_at_all(study):
+    folder, visits, _ = study
+    begin(visits)
+    before = dump(folder)
+    with pytest.raises(RefusedError), visits.database.transaction() as run:
+        run("UPDATE participants SET level = 1")
+        raise RefusedError(409, "order", "")
+    assert dump(folder) == before
+
+
 def test_answers_in_parallel_are_stored_once(study):
     folder, visits, clock = study
     person = begin(visits)

@@ -172,6 +172,10 @@ def test_the_numbers_that_decide_the_order_are_given_out_to_those_who_begin(stud
     with visits.database.snapshot() as run:
         numbers = {row["participant"]: row["number"] for row in run("SELECT participant, number FROM participants")}
     assert [numbers[person] for person in begun] == [0, 1]
+    visits.withdraw(begun[0], Withdrawal(delete=True))
+    visits.consent(invited[1], Consent(agree=True, language="en"))
+    with visits.database.snapshot() as run:
+        assert run("SELECT number FROM participants WHERE participant = ?", invited[1]).fetchone()[0] == 2  # each only once
     assert [numbers[person] for person in invited if person not in begun] == [None] * 3
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import hashlib
 import http.client
 import os
@@ -50,6 +51,7 @@ class Server:
             free.bind(("127.0.0.1", 0))
             self.port = int(free.getsockname()[1])
         self.output: list[str] = []
+        atexit.register(lambda: self.process.kill())  # when the proof fails in between
         self.start()
 
     def start(self) -> None:

@@ -105,7 +105,7 @@ class Serving(Section):
     open_enrolment: bool = Field(False, description="Whether anybody who knows the address may take part, without an invitation.")
     max_participants: PositiveInt = Field(1000, description="Of open enrolment.")
     enrolments_per_minute: PositiveInt = Field(30, description="Of open enrolment, from all addresses together.")
-    requests_per_second: Annotated[float, Field(gt=0)] = Field(10, description="Of one participant; bursts of ten times as many.")
+    requests_per_second: Annotated[float, Field(ge=0.1)] = Field(10, description="Of one participant; bursts of ten times as many.")
 
 
 class StudySettings(Section):
@@ -118,8 +118,8 @@ class StudySettings(Section):
     seed: NonNegativeInt = Field(0, description="Of the choice of recordings, the orders, and what an explainer draws.")
     order: Literal["blocks", "mixed"] = Field(
         "blocks",
-        description='"blocks": one mode after another; "mixed": all modes in turns. Either way in balanced Latin squares over '
-        "the participants, and the recordings shuffled.",
+        description='"blocks": one mode after another, in balanced Latin squares over the participants; "mixed": all modes in '
+        "turns, balanced within each turn alone. Either way the recordings are shuffled.",
     )
     tell_mode: bool = Field(
         False, description="Whether each task says if it shows an explanation or the plain recording; in the paper it did not."

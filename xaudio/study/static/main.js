@@ -43,22 +43,30 @@ function makeView(state) {
   return view;
 }
 
-async function next(notice = "") {
+async function next(notice = "", moved = false) {
   await guarded(async () => {
     const state = await get("api/state", makeView(null).told);
-    const view = makeView(state);
-    if (state.stage === "consent" && !welcomed) {
-      pages.welcomePage(view, async () => { welcomed = true; await next(); });
-    } else if (state.stage === "consent") pages.consentPage(view, next);
-    else if (state.stage === "form") pages.formPage(view, study.form, next);
-    else if (state.stage === "level") await pages.levelPage(view, study.level, next);
-    else if (state.stage === "headphones") await trialPage(view, state, next);
-    else if (state.stage === "items" && !instructed) pages.instructionsPage(view, async () => { instructed = true; await next(); });
-    else if (state.stage === "items") await trialPage(view, state, next);
-    else if (state.stage === "done") pages.donePage(view);
-    else pages.withdrawnPage(view);
+    try {
+      await page(state);
+    } catch (error) { // another device has moved on in between, so that what this one asks for is no longer handed out
+      if (moved || !(error instanceof Refused && error.status === 404)) throw error;
+      await next(notice, true);
+      return;
+    }
     if (notice) tell("alert", notice);
   });
+}
+
+async function page(state) {
+  const view = makeView(state);
+  if (state.stage === "consent" && !welcomed) pages.welcomePage(view, async () => { welcomed = true; await next(); });
+  else if (state.stage === "consent") pages.consentPage(view, next);
+  else if (state.stage === "form") pages.formPage(view, study.form, next);
+  else if (state.stage === "level") await pages.levelPage(view, study.level, next);
+  else if (state.stage === "items" && !instructed) pages.instructionsPage(view, async () => { instructed = true; await next(); });
+  else if (["headphones", "items"].includes(state.stage)) await trialPage(view, state, next);
+  else if (state.stage === "done") pages.donePage(view);
+  else pages.withdrawnPage(view);
 }
 
 // A refusal that no page deals with is told in words, never left silent.

@@ -42,8 +42,6 @@ def analyze(data: StudyData, rules: ExclusionRules | None = None, *, draws: int 
     ------
     DataError
         If there are no answers or too few participants, or the data contradict themselves.
-    PluginError
-        If statsmodels is not installed.
     """
     rules = rules or ExclusionRules()
     _check(data)

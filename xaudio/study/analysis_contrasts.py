@@ -19,6 +19,9 @@ MOST = 8
 LEAST_PAIRS = 2
 """Participants, and recordings, of a test; of fewer there is no variance."""
 
+FIXED = 2
+"""Fixed effects of the test without pairs; no more answers than these leave no residual."""
+
 
 def contrasts_of(table: Table, drawn: Drawn) -> list[Contrast]:
     """Pairs of conditions in each group, with the chances corrected for all pairs of the group; see `pairs_of`."""
@@ -77,17 +80,24 @@ def _tested(table: Table, first: int, second: int, group: Group) -> tuple[Fit, d
             return reason
         if np.ptp(difference[known]) == 0:
             return f"the difference is {difference[known][0]:g} for every participant and recording: there is no variance"
-        return paired_fit(difference), {"pairs": int(known.sum()), "participants": people, "recordings": sounds}
+        return _unless_saturated(paired_fit(difference), int(known.sum()), people, sounds)
     rows = np.flatnonzero(np.isin(table.condition, (first, second)) & table.group(group))
     people, sounds = len(np.unique(table.participant[rows])), len(np.unique(table.recording[rows]))
     if reason := _too_few(people, sounds):
         return reason
+    if len(rows) <= FIXED:
+        return f"{len(rows)} answers are too few for a test; expected {FIXED + 1} or more"
     right = table.correct[rows].astype(np.float64)
     if np.ptp(right) == 0:
         return f"all answers are {'right' if right[0] else 'wrong'}: there is no variance"
     is_first = (table.condition[rows] == first).astype(np.int64)
-    fit = unpaired_fit(right, is_first, table.participant[rows], table.recording[rows])
-    return fit, {"pairs": 0, "participants": people, "recordings": sounds}
+    return _unless_saturated(unpaired_fit(right, is_first, table.participant[rows], table.recording[rows]), 0, people, sounds)
+
+
+def _unless_saturated(fit: Fit, pairs: int, people: int, sounds: int) -> tuple[Fit, dict[str, int]] | str:
+    if fit.saturated:
+        return "participants or recordings explain every answer: there is no residual variance"
+    return fit, {"pairs": pairs, "participants": people, "recordings": sounds}
 
 
 def _too_few(people: int, sounds: int) -> str:
@@ -123,7 +133,7 @@ def _test(fit: Fit, basis: dict[str, int], corrected: float) -> Test:
         p=chance,
         p_holm=corrected,
         variances=dict(fit.variances),
-        notes=[f"the fit did not converge with the random effect {name!r}, which was dropped" for name in fit.dropped],
+        notes=[f"no variance between {name}s beyond the residual's" for name, value in fit.variances.items() if value == 0],
         **basis,
     )
 

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
-from ..errors import PluginError
 from ..statistics import LEVEL
 from .analysis_table import Floats, Indices
 
-FITTERS = ("lbfgs", "powell", "nm")
-"""Optimisers, tried in this order."""
+STARTS = (0.5, 0.05)
+"""Variances of the random effects, each as a share of its sum with the residual's, where the search for the likeliest begins."""
+
+LARGEST = 1 - 1e-4
+"""Of these shares; who comes near it is left without a residual, and the likelihood without a bound. See `Fit.saturated`."""
 
 NEGLIGIBLE = 0.01
-"""By how much a mean square must exceed the residual's, as a share of it, to count: an optimiser stops near 0, not at it."""
+"""By how much a mean square must exceed the residual's, as a share of it, to count."""
 
 PAIRED = "difference = mean + participant + recording + residual"
 UNPAIRED = "right = mean + condition + participant + recording + item + residual"
@@ -30,9 +31,7 @@ class Fit(NamedTuple):
     model : str
     effect, error, df : float
     variances : dict of str to float
-        "participant", "recording" and so on, and "residual".
-    dropped : tuple of str
-        Random effects left out since the fit did not converge with them.
+        "participant", "recording" and so on, and "residual"; 0 where the data show none.
     """
 
     model: str
@@ -40,7 +39,12 @@ class Fit(NamedTuple):
     error: float
     df: float
     variances: Mapping[str, float]
-    dropped: tuple[str, ...] = ()
+
+    @property
+    def saturated(self) -> bool:
+        """Whether participants or recordings explain all: then neither error nor test mean anything."""
+        others = [value for name, value in self.variances.items() if name != "residual"]
+        return self.variances["residual"] < 2 * (1 - LARGEST) * max(others)
 
     def test(self) -> tuple[float, float]:
         """T statistic and two-sided p; without any variance these are 0 and 1, or infinite and 0."""
@@ -60,7 +64,7 @@ class Fit(NamedTuple):
 
 
 def paired_fit(difference: Floats) -> Fit:
-    """The model of differences by statsmodels: restricted maximum likelihood, participants and recordings crossed.
+    """The model of differences by restricted maximum likelihood, participants and recordings crossed.
 
     Each participant answered about each recording in both conditions: the difference of the two answers (1 right, 0 wrong)
     is in {-1, 0, 1}. A participant's random effect is how much more than others that person gains from the first
@@ -81,7 +85,7 @@ def paired_fit(difference: Floats) -> Fit:
     values = difference[participant, recording]
     people, sounds = _dense(participant), _dense(recording)
     design = np.ones((len(values), 1))
-    fit = _reml(values, design, {"participant": people, "recording": sounds}, _moments(difference))
+    fit = _reml(values, design, {"participant": people, "recording": sounds})
     df = _satterthwaite(fit.variances, len(values), people.max() + 1, sounds.max() + 1)
     return fit._replace(model=PAIRED, df=df)
 
@@ -111,7 +115,7 @@ def balanced_fit(difference: Floats) -> Fit:
 
 
 def unpaired_fit(right: Floats, first: Indices, participant: Indices, recording: Indices) -> Fit:
-    """For conditions that no participant answered about the same recordings: all answers, by statsmodels.
+    """For conditions that no participant answered about the same recordings: all answers.
 
     Parameters
     ----------
@@ -129,8 +133,7 @@ def unpaired_fit(right: Floats, first: Indices, participant: Indices, recording:
     people, sounds = _dense(participant), _dense(recording)
     items = _dense(recording * 2 + first)
     design = np.column_stack([np.ones(len(right)), first])
-    factors = {"participant": people, "recording": sounds, "item": items}
-    fit = _reml(right, design, factors, dict.fromkeys(factors, 0.05) | {"residual": 0.2})
+    fit = _reml(right, design, {"participant": people, "recording": sounds, "item": items})
     return fit._replace(model=UNPAIRED, df=float(max(1, min(people.max(), sounds.max()) - 1)))
 
 
@@ -143,67 +146,43 @@ def holm(chances: Sequence[float]) -> list[float]:
     return [float(value) for value in corrected]
 
 
-def _reml(values: Floats, design: Floats, factors: Mapping[str, Indices], start: Mapping[str, float]) -> Fit:
-    """The last fixed effect, by the first optimiser that converges, with the last random effects dropped if none does."""
-    names = list(factors)
-    for count in range(len(names), -1, -1):
-        used = names[:count]
-        for method in FITTERS:
-            fit = _fitted(values, design, {name: factors[name] for name in used}, start, method)
-            if fit is not None:
-                return fit._replace(dropped=tuple(names[count:]))
-    raise AssertionError  # without random effects the fit is a mean
+def _reml(values: Floats, design: Floats, factors: Mapping[str, Indices]) -> Fit:
+    """The last fixed effect by restricted maximum likelihood, with the residual's variance and the fixed effects profiled out.
 
+    The likelihood is that of Bates et al. (2015), https://doi.org/10.18637/jss.v067.i01. It needs only products of the
+    indicators of the random effects' levels, so that thousands of answers take no longer than hundreds. A variance may be
+    exactly 0: the search is bounded there, in the variance and not in its root, whose slope at 0 says nothing.
+    """
+    from scipy.optimize import minimize
 
-def _fitted(
-    values: Floats, design: Floats, factors: Mapping[str, Indices], start: Mapping[str, float], method: str
-) -> Fit | None:
-    """One attempt, or None if it does not converge."""
-    if not factors:
-        fixed, *_ = np.linalg.lstsq(design, values, rcond=None)
-        scale = float(np.square(values - design @ fixed).sum() / max(1, len(values) - design.shape[1]))
-        error = float(np.sqrt(scale * np.linalg.inv(design.T @ design)[-1, -1]))
-        return Fit("", float(fixed[-1]), error, 1.0, {"residual": scale})
-    try:
-        from statsmodels.regression.mixed_linear_model import MixedLM, MixedLMParams, VCSpec
-    except ImportError:
-        raise PluginError("The mixed-effects test needs statsmodels. Install it with: pip install 'xaudio[study]'.") from None
-    columns = [[f"{name}{level}" for level in range(levels.max() + 1)] for name, levels in factors.items()]
-    spec = VCSpec(list(factors), [[names] for names in columns], [[_indicators(levels)] for levels in factors.values()])
-    fixed, *_ = np.linalg.lstsq(design, values, rcond=None)
-    ratios = np.array([max(start[name] / max(start["residual"], 1e-9), 1e-4) for name in factors])
-    begin = MixedLMParams.from_components(fe_params=fixed, cov_re=np.zeros((0, 0)), vcomp=ratios)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # what they say is in ``converged``, or is that a variance is near 0
-        try:
-            model = MixedLM(values, design, groups=np.zeros(len(values)), exog_vc=spec)
-            found = model.fit(reml=True, method=[method], start_params=begin)
-        except (np.linalg.LinAlgError, ValueError):
-            return None
-    error = float(found.bse_fe[-1])
-    if not found.converged or not np.isfinite(error):
-        return None
-    variances = dict(zip(factors, map(float, found.vcomp), strict=True)) | {"residual": float(found.scale)}
-    return Fit("", float(found.fe_params[-1]), error, 1.0, variances)
+    indicators = [np.eye(levels.max() + 1)[levels] for levels in factors.values()]
+    sizes = [each.shape[1] for each in indicators]
+    random, fixed = np.concatenate(indicators, 1), np.column_stack([design, values])
+    within, across, whole = random.T @ random, random.T @ fixed, fixed.T @ fixed
+    freedom, known = len(values) - design.shape[1], slice(design.shape[1])
 
+    def solved(shares: Floats) -> tuple[Floats, Floats, Floats, float]:
+        """Triangle of the random effects' part; information about the fixed effects, these, and the residual's squares."""
+        roots = np.repeat(np.sqrt(shares / (1 - shares)), sizes)
+        triangle: Floats = np.linalg.cholesky(np.eye(len(roots)) + roots[:, None] * within * roots)
+        explained = np.linalg.solve(triangle, roots[:, None] * across)
+        left = whole - explained.T @ explained
+        found = np.asarray(np.linalg.solve(left[known, known], left[known, -1]), np.float64)
+        return triangle, left[known, known], found, float(left[-1, -1] - left[known, -1] @ found)
 
-def _moments(difference: Floats) -> dict[str, float]:
-    """Variances to begin with: those of the analysis of variance, missing values filled with what rows and columns tell."""
-    missing = ~np.isfinite(difference)
-    if missing.any():
-        rows, columns = (np.nan_to_num(_nanmean(difference, axis), nan=0.0) for axis in (1, 0))
-        filled = np.where(missing, rows[:, None] + columns[None] - np.nanmean(difference), difference)
-    else:
-        filled = difference
-    if min(filled.shape) < 2:
-        return {"participant": 0.0, "recording": 0.0, "residual": float(filled.var()) or 1.0}
-    squares, freedom = _sums_of_squares(filled)
-    residual = squares["residual"] / freedom["residual"]
-    return {
-        "participant": max(0.0, (squares["participant"] / freedom["participant"] - residual) / filled.shape[1]),
-        "recording": max(0.0, (squares["recording"] / freedom["recording"] - residual) / filled.shape[0]),
-        "residual": residual,
-    }
+    def deviance(shares: Floats) -> float:
+        triangle, information, _, squares = solved(shares)
+        logarithms = 2 * np.log(np.diag(triangle)).sum() + np.linalg.slogdet(information)[1]
+        return float(freedom * np.log(squares) + logarithms)
+
+    bounds = [(0, LARGEST)] * len(factors)
+    searches = [minimize(deviance, np.full(len(factors), start), method="L-BFGS-B", bounds=bounds) for start in STARTS]
+    shares = min(searches, key=lambda search: float(search.fun)).x
+    _, information, found, squares = solved(shares)
+    residual = squares / freedom
+    variances = {name: float(share / (1 - share) * residual) for name, share in zip(factors, shares, strict=True)}
+    error = float(np.sqrt(residual * np.linalg.inv(information)[-1, -1]))
+    return Fit("", float(found[-1]), error, 1.0, variances | {"residual": residual})
 
 
 def _sums_of_squares(table: Floats) -> tuple[dict[str, float], dict[str, int]]:
@@ -237,13 +216,3 @@ def _satterthwaite(variances: Mapping[str, float], count: int, people: int, soun
 
 def _dense(levels: Indices) -> Indices:
     return np.unique(levels, return_inverse=True)[1].astype(np.int64)
-
-
-def _indicators(levels: Indices) -> Floats:
-    return np.eye(levels.max() + 1)[levels]
-
-
-def _nanmean(table: Floats, axis: int) -> Floats:
-    known = np.isfinite(table)
-    count = known.sum(axis)
-    return np.where(count > 0, np.where(known, table, 0).sum(axis) / np.maximum(count, 1), np.nan)

@@ -165,7 +165,7 @@ class Test(Section):
     pairs, participants, recordings : int
         What it rests on.
     notes : list of str
-        Such as what was dropped since the fit did not converge.
+        Random effects of which the data show no variance.
     """
 
     model: str

@@ -1,5 +1,6 @@
 """The analysis against tables worked out by hand, independent tests, and simulated participants of known behaviour."""
 
+import csv
 import json
 from collections import Counter
 from pathlib import Path
@@ -201,6 +202,32 @@ def test_a_withdrawn_participant_is_only_a_count():
     results = analyze(data, EVERYBODY, draws=100)
     assert results.exclusions[0].participants == 1
     assert (results.enrolled, results.kept) == (3, 2)
+
+
+def test_who_never_answered_is_neither_analysed_nor_drawn():
+    """Two people answered and nine only began: no interval may pass for one over eleven people."""
+    items = [item(str(number), CLASSES[number % 3]) for number in range(9)]
+    answers = [(person, one.item, "a") for person in "pq" for one in items]
+    data = study(answers, [*items, item("unheard", truth="b")])
+    began = tuple(Participant(participant=f"began{number}", enrolled="t") for number in range(9))
+    gone = Participant(participant="gone", enrolled="t", withdrawn=True)
+    leftover = data.answers[0].model_copy(update={"participant": "gone"})  # which a withdrawal would have deleted
+    data = data.model_copy(update={"participants": (*data.participants, *began, gone), "answers": (*data.answers, leftover)})
+    results = analyze(data, ExclusionRules(finished=False), draws=100)
+    assert (results.enrolled, results.kept) == (12, 2)
+    assert results.drawn == ["recordings"]  # nor is the wrongly predicted one, which nobody heard, a stratum of one
+    assert {one.rule: one.participants for one in results.exclusions}["answered nothing"] == 9
+    assert any(note.startswith("2 participants are fewer than 8") for note in results.notes)
+    assert {one.participants for one in results.without_exclusions} == {2}
+    only = data.model_copy(update={"answers": data.answers[:3]})
+    with pytest.raises(DataError, match=r"1 of 12 participants are left \(withdrew: 1; answered nothing: 10\)"):
+        analyze(only, ExclusionRules(finished=False))
+
+
+def test_default_rules_are_named_as_such():
+    note = "Without settings of the study, the default rules say who is left out"
+    assert any(note in one for one in analyze(BY_HAND, draws=100).notes)
+    assert not any(note in one for one in analyze(BY_HAND, ExclusionRules(), draws=100).notes)
 
 
 # The mixed-effects test
@@ -433,6 +460,9 @@ def test_ratings_and_preferences():
         ({"participants": BY_HAND.participants[:1]}, "belongs to no participant"),
         ({"answers": (*BY_HAND.answers, BY_HAND.answers[0])}, "answered 1 twice"),
         ({"classes": ("a", "b", "d")}, "prediction 'c', which is none"),
+        ({"participants": (*BY_HAND.participants, BY_HAND.participants[1])}, "2 participants have the name q"),
+        ({"items": (*BY_HAND.items, BY_HAND.items[2])}, "2 items have the name 3"),
+        ({"items": (*BY_HAND.items[:3], BY_HAND.items[3].model_copy(update={"question": "x"}))}, "item 4 asks 'x', which is no"),
         ({"items": (*BY_HAND.items, item("5", "a", truth="c", recording="1"))}, "two different predictions"),
     ],
 )
@@ -448,6 +478,13 @@ def test_too_few_participants_say_why():
     )
     with pytest.raises(DataError, match=r"0 of 2 participants are left \(did not finish: 2\); expected 2 or more"):
         analyze(data)
+
+
+def test_the_condition_of_a_rating_does_not_depend_on_what_was_answered():
+    rating = Question(name="clear", kind="rating", text={"en": "?"}, answers=("1", "2", "3"))
+    items = [item(f"{name}1", question="clear", explainer=name, recording="1") for name in ("lrp", "random")]
+    results = analyze(study([("p", "lrp1", "2"), ("q", "lrp1", "3")], items, questions=(rating,)), EVERYBODY, draws=100)
+    assert {one.condition for one in results.ratings} == {"audible-explanation, lrp"}
 
 
 # The page
@@ -474,6 +511,48 @@ def test_the_report_says_on_every_page_that_it_is_simulated(simulated, tmp_path)
     assert len(table) == 1 + 4 * 3 * (3 + 2)
     people = results.model_copy(update={"simulated": "", "notes": []})
     assert "SIMULATED" not in write_results(tmp_path, people).read_text()
+
+
+def test_the_figure_stands_odd_names_and_says_where_nothing_is_to_be_seen(tmp_path):
+    odd = ("$x_{1}^$", 'a,"b"', "n" * 300)
+    items = [item(str(number), odd[number % 3]) for number in range(9)]
+    results = analyze(
+        study([(p, one.item, one.predicted) for p in "pq" for one in items], items, classes=odd), EVERYBODY, draws=100
+    )
+    write_run(tmp_path, settings={})
+    write_results(tmp_path, results)
+    shown = [[text.get_text() for text in panel.texts] for panel in figure_of(results).axes]
+    assert shown == [["no recordings"], [odd[0], odd[1], "n" * 15 + "…"]]
+    with (tmp_path / "measures.csv").open(newline="") as file:
+        assert [row["class"] for row in csv.DictReader(file)][:3] == list(odd)
+    one = analyze(
+        study([(p, str(n), "a") for p in "pq" for n in range(2)], [item(str(n)) for n in range(2)]), EVERYBODY, draws=100
+    )
+    assert [text.get_text() for text in figure_of(one).axes[1].texts] == ["no class has a value; the report says why"]
+    write_results(tmp_path, results.model_copy(update={"cells": []}))  # the figure of an earlier analysis must not stay
+    assert not (tmp_path / "figure5.png").exists()
+
+
+def test_the_figure_shows_the_numbers(simulated):
+    results = analyze(simulated, draws=200)
+    wrong, right = figure_of(results).axes
+    for panel, group in ((wrong, "wrong"), (right, "right")):
+        handles, labels = panel.get_legend_handles_labels()
+        assert labels == [mode for mode in MODES if cell_of(results, mode, group).markedness.macro]
+        for handle, label in zip(handles, labels, strict=True):
+            cell = cell_of(results, label, group)
+            place = (cell.informedness.macro.value, cell.markedness.macro.value)
+            assert handle[0].get_xydata() == pytest.approx(np.array([place]))
+            bars = [bar.get_segments()[0] for bar in handle[2]]
+            assert bars[0][:, 0] == pytest.approx([cell.informedness.macro.low, cell.informedness.macro.high])
+            assert bars[1][:, 1] == pytest.approx([cell.markedness.macro.low, cell.markedness.macro.high])
+        classes = [
+            (one.name, one.informedness.value, one.markedness.value)
+            for mode in MODES
+            for one in cell_of(results, mode, group).classes
+            if one.informedness and one.markedness
+        ]
+        assert [(text.get_text(), *text.get_position()) for text in panel.texts] == classes
 
 
 def test_the_schema_of_results_is_kept():

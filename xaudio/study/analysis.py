@@ -43,7 +43,7 @@ def analyze(data: StudyData, rules: ExclusionRules | None = None, *, draws: int 
     DataError
         If there are no answers or too few participants, or the data contradict themselves.
     """
-    rules = rules or ExclusionRules()
+    given, rules = rules, rules or ExclusionRules()
     _check(data)
     kept = apply_rules(data, rules)
     if not data.answers:
@@ -62,7 +62,7 @@ def analyze(data: StudyData, rules: ExclusionRules | None = None, *, draws: int 
     weights = None if table is None else crossed_draws(len(table.participants), strata_of(table), draws=draws, seed=seed)
     drawn = None if table is None else Drawn(table, weights)
     cells = cells_of(table, drawn) if table and drawn else []
-    everybody = choice_table(data.model_copy(update={"participants": tuple(p for p in data.participants if not p.withdrawn)}))
+    everybody = choice_table(apply_rules(data, None).data)
     redrawn = drawn_anew(len(table.participants), strata_of(table)) if table else []
     return StudyResults(
         title=data.title,
@@ -82,7 +82,7 @@ def analyze(data: StudyData, rules: ExclusionRules | None = None, *, draws: int 
         ratings=ratings,
         preferences=preferences,
         without_exclusions=plain_cells(everybody) if everybody else [],
-        notes=_notes(kept.data, table, cells, redrawn),
+        notes=_notes(kept.data, table, cells, redrawn, given is not None),
     )
 
 
@@ -100,7 +100,18 @@ def rules_of(path: Path) -> ExclusionRules:
 
 
 def _check(data: StudyData) -> None:
-    """Refuse answers to unknown items or by unknown participants, and two answers to the same item."""
+    """Refuse answers to unknown items or by unknown participants, two answers to the same item, and names given twice."""
+    asked = {question.name for question in data.questions}
+    for what, names in (
+        ("participants", [person.participant for person in data.participants]),
+        ("items", [item.item for item in data.items]),
+    ):
+        name, count = Counter(names).most_common(1)[0] if names else ("", 1)
+        if count > 1:
+            raise DataError(f"{data.title}: {count} {what} have the name {name}; expected one.")
+    for item in data.items:
+        if item.question not in asked:
+            raise DataError(f"{data.title}: item {item.item} asks {item.question!r}, which is no question of the study.")
     items, people = {item.item for item in data.items}, {person.participant for person in data.participants}
     seen: set[tuple[str, str]] = set()
     for answer in data.answers:
@@ -120,10 +131,12 @@ def _form(data: StudyData) -> dict[str, dict[str, int]]:
     }
 
 
-def _notes(data: StudyData, table: Table | None, cells: list[Cell], drawn: list[str]) -> list[str]:
+def _notes(data: StudyData, table: Table | None, cells: list[Cell], drawn: list[str], stated: bool) -> list[str]:
     notes = []
     if data.simulated:
         notes.append(f"Simulated, not answered by people: {data.simulated} Nothing here is a finding about people.")
+    if not stated:
+        notes.append("Without settings of the study, the default rules say who is left out, which may not be those of the study.")
     if table is None:
         return notes
     if "participants" not in drawn:

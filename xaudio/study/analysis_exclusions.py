@@ -49,10 +49,10 @@ class Kept(NamedTuple):
     counts: list[ExclusionCount]
 
 
-def apply_rules(data: StudyData, rules: ExclusionRules) -> Kept:
-    """Leave participants out by the rules; one may fall under several.
+def apply_rules(data: StudyData, rules: ExclusionRules | None) -> Kept:
+    """Leave participants out by the rules, or by none; one may fall under several.
 
-    Who withdrew has no answers, and is counted by a line of their own.
+    Who withdrew or never answered has no answers, and is left out without a rule.
     """
     items = {item.item: item for item in data.items}
     present = [person for person in data.participants if not person.withdrawn]
@@ -71,10 +71,14 @@ def apply_rules(data: StudyData, rules: ExclusionRules) -> Kept:
     return Kept(data.model_copy(update={"participants": people, "answers": answers}), counts)
 
 
-def _tests(rules: ExclusionRules, items: dict[str, Item]) -> dict[str, Callable[[Participant, list[Answer]], bool]]:
+def _tests(rules: ExclusionRules | None, items: dict[str, Item]) -> dict[str, Callable[[Participant, list[Answer]], bool]]:
     """The rules that leave somebody out, in words; those that are off, or have nothing to look at, are not among them."""
     catches = {name: item.catch for name, item in items.items() if item.catch is not None}
     tests: dict[str, Callable[[Participant, list[Answer]], bool]] = {}
+    if rules is None or not rules.finished:
+        tests["answered nothing"] = lambda _, found: not found
+    if rules is None:
+        return tests
     if rules.finished:
         tests["did not finish"] = lambda person, _: person.finished is None
     if rules.failed_catch < len(catches):

@@ -22,7 +22,7 @@ def ratings_of(data: StudyData, draws: int, seed: int) -> list[Rating]:
     """Mean rating of each condition and group, for each question that asks for one."""
     found = []
     for question, judged in _questions(data, "rating"):
-        named = conditions_of([item for _, item in judged])
+        named = conditions_of([item for item in data.items if item.question == question.name and item.catch is None])
         for condition in dict.fromkeys(named[item.item].name for _, item in judged):
             own = [(answer, item) for answer, item in judged if named[item.item].name == condition]
             for group in GROUPS:

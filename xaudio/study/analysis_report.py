@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..pages import write_page
 from ..runs import replaced, write_json, write_rows
@@ -22,6 +22,9 @@ TITLES = {"wrong": "(a) wrongly predicted recordings", "right": "(b) rightly pre
 DPI = 120
 LONG = 45
 """Characters of a condition from which on the legend has one column."""
+
+LETTERS = 16
+"""Of a class's name that the figure shows."""
 
 SHOWN = 8
 """Conditions in a panel of the figure; more could not be told apart."""
@@ -100,7 +103,9 @@ def _draw_panel(panel: Axes, cells: list[Cell], names: list[str]) -> None:
         for item in cell.classes:
             if item.informedness and item.markedness:
                 place = (item.informedness.value, item.markedness.value)
-                panel.text(*place, item.name, color=colour, fontsize=7, alpha=0.75, ha="center", va="center", clip_on=True)
+                name = item.name if len(item.name) <= LETTERS else f"{item.name[: LETTERS - 1]}…"
+                centred: dict[str, Any] = {"ha": "center", "va": "center", "clip_on": True, "parse_math": False}
+                panel.text(*place, name, color=colour, fontsize=7, alpha=0.75, **centred)
         across, up = cell.informedness.macro, cell.markedness.macro
         if across and up:
             panel.errorbar(
@@ -117,6 +122,9 @@ def _draw_panel(panel: Axes, cells: list[Cell], names: list[str]) -> None:
                 zorder=3,
                 label=cell.condition,
             )
+    if not panel.get_legend_handles_labels()[0]:
+        why = "no recordings" if not cells else "no class has a value; the report says why"
+        panel.text(0, 0, why, ha="center", va="center", color="0.4")
     panel.set_xlim(-1.05, 1.05)
     panel.set_ylim(-1.05, 1.05)
     panel.set_xlabel("informedness")
@@ -169,7 +177,8 @@ def _value(found: Estimate | None) -> float:
 def _rows(results: StudyResults) -> tuple[list[str], list[list[object]]]:
     """The measures of each condition, group and class as a table."""
     names = ["informedness", "informedness_low", "informedness_high", "markedness", "markedness_low", "markedness_high"]
-    columns = ["condition", "group", "class", "recordings", "predicted", "answered", "right", *names, "undefined"]
+    columns = ["condition", "group", "class", "recordings", "predicted", "answered", "right", *names, "undefined", "simulated"]
+    simulated = "simulated" if results.simulated else ""
     rows: list[list[object]] = []
     for cell in results.cells:
         for item in cell.classes:
@@ -183,12 +192,13 @@ def _rows(results: StudyResults) -> tuple[list[str], list[list[object]]]:
                     *_flat(item.informedness),
                     *_flat(item.markedness),
                     item.undefined,
+                    simulated,
                 ]
             )
         total: list[object] = [cell.recordings, cell.answers, cell.answers, sum(row[i] for i, row in enumerate(cell.confusion))]
         for kind in ("macro", "weighted"):
             pooled = [*_flat(getattr(cell.informedness, kind)), *_flat(getattr(cell.markedness, kind))]
-            rows.append([cell.condition, cell.group, f"({kind})", *total, *pooled, ""])
+            rows.append([cell.condition, cell.group, f"({kind})", *total, *pooled, "", simulated])
     return columns, rows
 
 

@@ -38,7 +38,9 @@ class Table:
 
     Parameters
     ----------
-    classes, participants, recordings : sequence of str
+    classes : sequence of str
+    participants, recordings : sequence of str
+        Those with answers, of which alone something can be said.
     conditions : sequence of Condition
     participant, recording, condition, predicted, answered, truth : ndarray of int, shape (answers,)
         Indices into these; ``truth`` is -1 where it is no class or not known.
@@ -117,11 +119,12 @@ def choice_table(data: StudyData) -> Table | None:
     named = conditions_of(list(items.values()))
     conditions = list({named[item].name: named[item] for item in items}.values())
     places = {condition.name: index for index, condition in enumerate(conditions)}
-    recordings = list(dict.fromkeys(recording_of(item) for item in items.values()))
-    positions = {name: index for index, name in enumerate(recordings)}
-    people = [person.participant for person in data.participants]
-    numbers = {name: index for index, name in enumerate(people)}
     found = [items[answer.item] for answer in rows]
+    heard, answering = {recording_of(item) for item in found}, {answer.participant for answer in rows}
+    recordings = [name for name in dict.fromkeys(map(recording_of, items.values())) if name in heard]
+    positions = {name: index for index, name in enumerate(recordings)}
+    people = [person.participant for person in data.participants if person.participant in answering]
+    numbers = {name: index for index, name in enumerate(people)}
     return Table(
         classes=data.classes,
         participants=people,

@@ -16,7 +16,7 @@ QuestionKind = Literal["choice", "rating", "preference"]
 class Record(BaseModel):
     """Base of the records: fixed, and without unknown fields."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class Question(Record):

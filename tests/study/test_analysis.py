@@ -560,7 +560,8 @@ def test_the_schema_of_results_is_kept():
     assert json.loads(schema.read_text()) == StudyResults.model_json_schema(mode="serialization")
     kept = schema.parent / "study-simulated-fsdd/results.json"
     assert StudyResults.model_validate_json(kept.read_text()).simulated
-    PowerResults.model_validate_json((kept.parent / "power.json").read_text())
+    for name in ("power", "power-dropout"):
+        assert PowerResults.model_validate_json((kept.parent / f"{name}.json").read_text()).simulated
 
 
 def test_the_analysis_is_the_same_again(simulated):

@@ -142,6 +142,28 @@ def test_kappa_is_that_of_statsmodels():
     assert measures.fleiss_kappa(votes) == pytest.approx(fleiss_kappa(votes))
 
 
+def test_agreement_in_tables_of_the_literature():
+    # Krippendorff (2011), Computing Krippendorff's alpha-reliability, C and D: four observers, twelve units, missing values.
+    observers = "123321412***", "1233224125*3", "*3332342251*", "12332441251*"
+    values = [[None if row[unit] == "*" else int(row[unit]) - 1 for row in observers] for unit in range(12)]
+    votes = votes_of(values, 5)
+    assert measures.krippendorff_alpha(votes) == pytest.approx(0.743, abs=5e-4)
+    assert measures.krippendorff_alpha(votes, "interval") == pytest.approx(0.849, abs=5e-4)
+    # Fourteen raters and ten subjects, the usual example of Fleiss' kappa.
+    votes = [[0, 0, 0, 0, 14], [0, 2, 6, 4, 2], [0, 0, 3, 5, 6], [0, 3, 9, 2, 0], [2, 2, 8, 1, 1]]
+    votes += [[7, 7, 0, 0, 0], [3, 2, 6, 3, 0], [2, 5, 3, 2, 2], [6, 5, 2, 1, 0], [0, 2, 2, 3, 7]]
+    assert measures.fleiss_kappa(votes) == pytest.approx(0.210, abs=5e-4)
+
+
+def test_both_measures_are_the_two_sides_of_the_correlation():
+    """With two classes the product of both measures is the square of the correlation phi (Powers 2011)."""
+    for seed in range(20):
+        table = np.random.default_rng(seed).integers(1, 20, (2, 2))
+        pooled, (tp, fn, fp, tn) = measures.pooled(table), table.ravel()
+        phi = (tp * tn - fp * fn) / np.sqrt(float((tp + fp) * (tp + fn) * (tn + fp) * (tn + fn)))
+        assert pooled.informedness_weighted * pooled.markedness_weighted == pytest.approx(phi**2)
+
+
 def test_agreement_is_1_if_all_agree_and_near_0_by_chance():
     assert measures.fleiss_kappa([[5, 0], [0, 5]]) == measures.krippendorff_alpha([[5, 0], [0, 5]]) == 1
     votes = np.random.default_rng(1).multinomial(30, [0.25] * 4, size=300)

@@ -1,23 +1,28 @@
 """Simulated participants do what they are told: measured against what must come out."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 from typer.testing import CliRunner
 
 import xaudio
+from xaudio.classifier import weights_digest
 from xaudio.cli import app
 from xaudio.errors import DataError, ModelError
 from xaudio.runs import write_json
 from xaudio.study import measures
 from xaudio.study.analysis import analyze
+from xaudio.study.analysis_exclusions import ExclusionRules
 from xaudio.study.analysis_mixed import balanced_fit
 from xaudio.study.analysis_table import choice_table
-from xaudio.study.listener import heard, listen, load_listeners
+from xaudio.study.build import build_study
+from xaudio.study.listener import Explained, heard, listen, load_listeners
 from xaudio.study.records import Question, StudyData
+from xaudio.study.settings import StudySettings
 from xaudio.study.simulation import MODES, Behaviour, guesses, plain_design, shifted, simulate
-from xaudio.study.simulation_power import power
+from xaudio.study.simulation_power import _analysed, power
 
 CLASSES = tuple("0123456789")
 TWO = [("audible-explanation", None), ("visual-explanation", None)]
@@ -199,6 +204,75 @@ def test_power_is_that_of_the_test_of_the_analysis():
     assert contrast.test.p == pytest.approx(closed.test()[1], rel=0.05)
 
 
+PAIR = ("audible-explanation", "visual-explanation")
+KNOWS = {"audible-explanation": 0.5, "visual-explanation": 0.25}
+
+
+def test_power_without_drop_outs_is_what_it_was():
+    kept = Path(__file__).parents[2] / "benchmarks/results/study-simulated-fsdd/power.json"
+    known = json.loads(kept.read_text())
+    behaviour = Behaviour.model_validate(known["behaviour"])
+    found = power(behaviour, PAIR, participants=(10,), recordings=(10,), simulations=known["simulations"])
+    assert found.cells[0].model_dump() == known["cells"][0]
+    # Nobody drops out in the one either, but it makes all records and applies the rules to them.
+    nobody, never = (
+        power(Behaviour(knows=KNOWS, dropout=share), PAIR, participants=(6,), recordings=(8,), simulations=40, group="all")
+        for share in (0, 1e-12)
+    )
+    assert nobody.cells == never.cells
+
+
+@pytest.mark.parametrize("finished", [True, False])
+@pytest.mark.parametrize("pair", [PAIR, ("audible-explanation, lrp", "audible-explanation, random")])
+def test_power_with_drop_outs_is_that_of_the_analysis(finished, pair):
+    """One simulated study with people who stop and people who click at random gives the p and the people of its analysis."""
+    rules = ExclusionRules(finished=finished)
+    design = plain_design(CLASSES, 0, 10, [tuple(name.split(", ")) if "," in name else (name, None) for name in pair])
+    behaviour = Behaviour(knows=dict(zip(pair, (0.6, 0.1), strict=True)), dropout=0.4, careless=0.2, item_spread=0.5)
+    data = simulate(design, behaviour, 16, seed=3)
+    results = analyze(data, rules, draws=100)
+    contrast = next(one for one in results.contrasts if one.group == "wrong")
+    fit, left = _analysed(design, behaviour, 16, "wrong", rules, np.random.default_rng(3))
+    answering = {answer.participant for answer in data.answers}
+    careful = [one for one in data.participants if one.headphones == 1 and one.participant in answering]
+    assert left == results.kept == sum(one.finished is not None or not finished for one in careful)
+    assert fit.effect == pytest.approx(contrast.test.difference.value, abs=1e-6)
+    assert fit.test()[1] == pytest.approx(contrast.test.p, rel=1e-3)
+
+
+def test_who_drops_out_or_clicks_at_random_costs_as_much_power_as_staying_away():
+    def found(people, rules=None, compare=PAIR, **more):
+        knows = dict(zip(compare, (0.5, 0.25), strict=True))
+        behaviour = Behaviour(knows=knows, item_spread=0.5, person_spread=0.5, **more)
+        results = power(behaviour, compare, participants=(people,), recordings=(12,), simulations=150, rules=rules, seed=5)
+        return results.cells[0]
+
+    few, many, half = found(8), found(16), found(16, dropout=0.5)
+    assert (few.analysed, many.analysed) == (8, 16)
+    assert half.participants == 16
+    assert half.analysed == pytest.approx(8, abs=0.7)  # four standard deviations of the mean
+    # The same power but for what 150 studies each leave open: a standard deviation of 0.057.
+    assert half.power.value == pytest.approx(few.power.value, abs=0.17)
+    assert half.power.value < many.power.value - 0.15
+    explainers = ("audible-explanation:lrp", "audible-explanation:random")
+    careless = found(16, careless=0.5, compare=explainers)
+    assert careless.analysed == pytest.approx(8, abs=0.7)
+    assert careless.power.value == pytest.approx(few.power.value, abs=0.17)
+    partial = found(16, ExclusionRules(finished=False), dropout=0.5)
+    assert partial.analysed > 14  # all but those who stopped before their first answer
+    assert half.power.value < partial.power.value + 0.1
+    for cell in (half, careless, partial):
+        assert cell.false_alarms.low <= 0.05  # at a level of 0.05, 17 or more of 150 have a probability of 0.001
+        assert cell.false_alarms.value < 17 / 150
+        assert cell.mean_difference == pytest.approx(0.9 * 0.25, abs=0.05)
+
+
+def test_a_study_of_which_too_few_are_left_finds_nothing():
+    behaviour = Behaviour(knows={"audible-explanation": 0.9}, dropout=0.8)
+    cell = power(behaviour, PAIR, participants=(3,), recordings=(12,), simulations=60).cells[0]
+    assert 0 < cell.power.value < 0.3  # two or three of three finish in 10 % of the studies
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [
@@ -207,12 +281,20 @@ def test_power_is_that_of_the_test_of_the_analysis():
         ({"participants": (1,)}, "each 2 or more"),
         ({"simulations": 5}, "too few"),
         ({"group": "both"}, "Unknown group"),
+        ({"behaviour": Behaviour(knows={"visual-signal": 0.4})}, "Unknown condition 'visual-signal'"),
+        ({"behaviour": Behaviour(dropout=1)}, "Of 4 participants too few are left for a test in every simulated study"),
     ],
 )
 def test_power_refuses_what_makes_no_sense(change, said):
-    options = {"compare": ("audible-signal", "audible-explanation"), "participants": (4,), "recordings": (4,), "simulations": 20}
+    options = {
+        "behaviour": Behaviour(),
+        "compare": ("audible-signal", "audible-explanation"),
+        "participants": (4,),
+        "recordings": (4,),
+        "simulations": 20,
+    }
     with pytest.raises(DataError, match=said):
-        power(Behaviour(), **{**options, **change})
+        power(**{**options, **change})
 
 
 # The commands
@@ -235,8 +317,32 @@ def test_simulate_and_analyze_from_the_command_line(answered):
     assert done.exit_code == 0, done.output
     assert done.stdout.startswith("SIMULATED")
     assert json.loads((answered / "s/run.json").read_text())["simulated"]
+    rows = (answered / "s/measures.csv").read_text().splitlines()
+    assert {row.rpartition(",")[2] for row in rows} == {"simulated"}  # the head and each row
     again = run("analyze", answered / "s/study-data.json", "--out", answered / "a", "--draws", 100, "--json")
     assert json.loads(again.stdout) == json.loads((answered / "s/results.json").read_text())
+
+
+@pytest.mark.parametrize("words", [("analyze", "design.json"), ("simulate", "design.json"), ("simulate", "--power")])
+def test_results_never_go_into_the_folder_of_a_study(answered, monkeypatch, make_study, tmp_path, words):
+    monkeypatch.chdir(answered)
+    folder = make_study(tmp_path / "study")
+    before = sorted(folder.iterdir())
+    done = run(*words, "--out", folder)
+    assert done.exit_code == 1
+    assert "is the folder of a study" in str(done.exception)
+    assert sorted(folder.iterdir()) == before
+
+
+@pytest.mark.parametrize("answers", ["one", "many"])
+def test_an_export_that_is_not_one_gets_one_line(answered, answers):
+    data = simulate(StudyData.model_validate_json((answered / "design.json").read_text()), Behaviour(), 2)
+    wrong = data.model_dump(mode="json")
+    wrong["answers"][0]["response_ms"] = float("inf") if answers == "one" else -1
+    (answered / "wrong.json").write_text(json.dumps(wrong))
+    done = run("analyze", answered / "wrong.json", "--out", answered / "y")
+    assert done.exit_code == 1
+    assert "answers.0.response_ms" in str(done.exception)
 
 
 def test_power_from_the_command_line(answered):
@@ -266,7 +372,10 @@ def test_power_from_the_command_line(answered):
         (("simulate", "design.json", "--knows", "audible-explanation=2"), "expected a probability"),
         (("simulate", "design.json", "--bias", "ten=1"), "Unknown class 'ten'"),
         (("simulate", "design.json", "--participants", "many"), "expected whole numbers"),
+        (("simulate", "design.json", "--participants", "10,20"), "several are for --power"),
+        (("simulate", "design.json", "--bias", "5=nan"), "should be a finite number"),
         (("simulate", "--power", "--compare", "audible-explanation"), "expected two"),
+        (("simulate", "--power", "--knows", "audibel-explanation=0.4"), "Did you mean 'audible-explanation'"),
     ],
 )
 def test_wrong_use_gets_one_line(answered, monkeypatch, words, said):
@@ -275,6 +384,32 @@ def test_wrong_use_gets_one_line(answered, monkeypatch, words, said):
     assert done.exit_code == 1
     assert said in str(done.exception)
     assert "\n" not in str(done.exception)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("design.json", "--recordings", "20"), "--recordings has no effect beside a STUDY"),
+        (("design.json", "--compare", "a,b"), "--compare has no effect beside a STUDY"),
+        (("design.json", "--device", "cpu"), "--device has no effect beside a STUDY"),
+        (("--power", "--seconds", "2"), "--seconds has no effect beside --power"),
+        (("--power", "--draws", "200"), "--draws has no effect beside --power"),
+        (("--power", "--listener", "l"), "--listener has no effect beside --power"),
+        (("design.json", "--listener", "l", "--dropout", "0.1"), "--dropout has no effect beside a STUDY and --listener"),
+        (("design.json", "--listener", "l", "--explainer", "lrp"), "--explainer has no effect beside a STUDY and --listener"),
+        (("design.json", "--listener", "l", "--model", "m"), "a STUDY has no effect beside --model and --listener"),
+        (("--listener", "l", "--model", "m", "--participants", "3"), "--participants has no effect beside --model"),
+        (("--model", "m"), "--model needs a --listener"),
+        (("--listener", "l"), "--listener needs a STUDY to answer"),
+        ((), "give the STUDY"),
+    ],
+)
+def test_an_option_without_effect_is_refused(answered, monkeypatch, words, said):
+    monkeypatch.chdir(answered)
+    done = run("simulate", *words, "--out", "x")
+    assert done.exit_code == 2
+    assert said in " ".join(done.stderr.split())
+    assert not (answered / "x").exists()
 
 
 # Recognisers as listeners
@@ -320,17 +455,40 @@ def test_a_study_is_answered_where_there_is_something_to_hear(spectrogram_run_fo
 
 
 def test_a_recogniser_must_be_independent_of_the_model(run_folder, spectrogram_run_folder, tmp_path):
-    classes = xaudio.load_model(run_folder, "cpu").classes
-    assert list(load_listeners([spectrogram_run_folder], run_folder, classes, "cpu")) == ["listener-1"]
+    model = xaudio.load_model(run_folder, "cpu")
+    explained = Explained(weights_digest(run_folder), model.facts["data"], frozenset(model.facts["test_speakers"]))
+    assert list(load_listeners([spectrogram_run_folder], explained, model.classes, "cpu")) == ["listener-1"]
     with pytest.raises(ModelError, match="is the explained model itself"):
-        load_listeners([run_folder], run_folder, classes, "cpu")
+        load_listeners([run_folder], explained, model.classes, "cpu")
     with pytest.raises(ModelError, match="the study asks for a, b"):
-        load_listeners([spectrogram_run_folder], None, ("a", "b"), "cpu")
+        load_listeners([spectrogram_run_folder], explained, ("a", "b"), "cpu")
     other = xaudio.load_model(spectrogram_run_folder, "cpu")
     other.facts = {**other.facts, "test_speakers": ["somebody else"]}
     other.save(tmp_path)
-    with pytest.raises(ModelError, match="was trained on speakers whose recordings are explained"):
-        load_listeners([tmp_path], run_folder, classes, "cpu")
+    for known in (explained, explained._replace(data="")):  # where the data are not known they may be the same
+        with pytest.raises(ModelError, match="was trained on speakers whose recordings are explained"):
+            load_listeners([tmp_path], known, model.classes, "cpu")
+    assert load_listeners([tmp_path], explained._replace(data="Other data"), model.classes, "cpu")
+
+
+def test_a_study_knows_which_recognisers_may_answer_it(run_folder, spectrogram_run_folder, tmp_path):
+    """Without being told of the explained model."""
+    folder, other = tmp_path / "study", tmp_path / "other"
+    settings = StudySettings(recordings={"right": 0, "wrong": 1}, questions=[{"name": "prediction", "modes": ["audible-signal"]}])
+    build_study(run_folder, folder, settings, dataset="synthetic:speakers=8,repetitions=1", device="cpu")
+    done = run("simulate", folder, "--listener", run_folder, "--out", tmp_path / "x")
+    assert "is the explained model itself" in str(done.exception)
+    listener = xaudio.load_model(spectrogram_run_folder, "cpu")
+    listener.facts = {**listener.facts, "test_speakers": ["somebody else"]}
+    listener.save(other)
+    for _ in range(2):
+        done = run("simulate", folder, "--listener", other, "--out", tmp_path / "x")
+        assert "was trained on speakers whose recordings are explained" in str(done.exception)
+        (folder / "run.json").unlink(missing_ok=True)  # then the data may be the same
+    done = run("simulate", folder, "--listener", spectrogram_run_folder, "--out", tmp_path / "x", "--draws", 100)
+    assert done.exit_code == 0, done.output
+    assert done.stdout.startswith("SIMULATED")
+    assert json.loads((tmp_path / "x/run.json").read_text())["simulated"].startswith("1 recognisers")
 
 
 def test_renderers_are_ranked_by_recognisers_from_the_command_line(run_folder, spectrogram_run_folder, tmp_path):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from ..errors import DataError
+from ..errors import DataError, OutputError
 from .common import DataOption, DeviceOption, JsonOption, OutOption, SeedOption, print_json, print_table, warn_about_plugins
 
 if TYPE_CHECKING:
@@ -15,6 +15,17 @@ if TYPE_CHECKING:
     from ..study.records import StudyData
     from ..study.simulation import Behaviour
     from ..study.simulation_power import PowerResults
+
+PEOPLE = ("participants", "knows", "hears", "bias", "person_spread", "item_spread", "dropout", "careless")
+USED = {
+    "a STUDY": ("study", "draws", "seconds", *PEOPLE),
+    "--power": ("power", "study", "compare", "recordings", "group", "simulations", *PEOPLE),
+    "a STUDY and --listener": ("study", "listener", "draws", "device"),
+    "--model and --listener": (
+        *("model", "listener", "explainer", "renderer", "recordings", "view", "dataset", "data", "draws", "device"),
+    ),
+}
+"""What `xaudio study simulate` uses to answer, and beside it; another option is refused."""
 
 DrawsOption = Annotated[int, typer.Option("--draws", min=100, help="Of the bootstrap.")]
 
@@ -26,7 +37,9 @@ def analyze(
     out: OutOption,
     settings: Annotated[
         Path | None,
-        typer.Option(help="TOML file with the exclusion rules. [default: study.toml of the folder; none for a JSON file]"),
+        typer.Option(
+            help="TOML file with the exclusion rules. [default: study.toml of the folder; the default rules for a JSON file]"
+        ),
     ] = None,
     draws: DrawsOption = 2000,
     seed: SeedOption = 0,
@@ -44,10 +57,13 @@ def analyze(
 
 
 def simulate(
+    context: typer.Context,
     out: OutOption,
     study: Annotated[
         Path | None,
-        typer.Argument(metavar="STUDY", help="Folder or JSON of a study to be answered; not needed with --power or --model."),
+        typer.Argument(
+            metavar="STUDY", help="Folder or JSON of a study to be answered; with --power its classes and exclusion rules count."
+        ),
     ] = None,
     participants: Annotated[str, typer.Option(help="How many; with --power several, as in 10,20,40.")] = "40",
     knows: Annotated[
@@ -60,7 +76,7 @@ def simulate(
     bias: Annotated[list[str] | None, typer.Option(help="Weight of a class in guessing, as in 5=3. [default: 1]")] = None,
     person_spread: Annotated[float, typer.Option(help="Standard deviation of the logit of knowing over participants.")] = 0.5,
     item_spread: Annotated[float, typer.Option(help="The same over items.")] = 0.5,
-    dropout: Annotated[float, typer.Option(help="Share of participants who stop.")] = 0.0,
+    dropout: Annotated[float, typer.Option(help="Share of participants who stop anywhere.")] = 0.0,
     careless: Annotated[float, typer.Option(help="Share of participants who click at random.")] = 0.0,
     seconds: Annotated[float, typer.Option(help="Median response time.")] = 5.0,
     power: Annotated[bool, typer.Option("--power", help="Simulate many studies: how often is the difference found?")] = False,
@@ -76,7 +92,7 @@ def simulate(
     ] = None,
     model: Annotated[
         Path | None,
-        typer.Option(help="With --listener: run folder of the explained model, instead of a STUDY or beside it."),
+        typer.Option(help="With --listener, instead of a STUDY: run folder of the explained model."),
     ] = None,
     explainer: Annotated[list[str] | None, typer.Option(help="With --model: what explains; may be repeated.")] = None,
     renderer: Annotated[list[str] | None, typer.Option(help="With --model: what makes the sounds; may be repeated.")] = None,
@@ -95,17 +111,14 @@ def simulate(
     from ..study.analysis_exclusions import ExclusionRules
 
     warn_about_plugins()
+    _refuse_unused(context)
     if listener:
         answered = _listened(study, model, listener, explainer, renderer, recordings, view, dataset, data, device, seed)
-        results = _analysed(
-            answered,
-            out,
-            {"listeners": [path.name for path in listener], "model": model and model.name, "recordings": recordings},
-            ExclusionRules(finished=False, headphones=0, fastest_ms=0),
-            draws,
-            seed,
-        )
-        _show(results, out, as_json)
+        facts: dict[str, Any] = {"listeners": [path.name for path in listener]}
+        if model is not None:
+            facts |= {"model": model.name, "recordings": _one("recordings", recordings)}
+        everybody = ExclusionRules(finished=False, headphones=0, fastest_ms=0)
+        _show(_analysed(answered, out, facts, everybody, draws, seed), out, as_json)
         return
     behaviour = _behaviour(
         knows=_numbers("knows", knows),
@@ -126,7 +139,7 @@ def simulate(
     from ..study.simulation import simulate as run_simulation
     from ..study.store import read_study
 
-    answered = run_simulation(read_study(study), behaviour, _whole("participants", participants)[0], seed)
+    answered = run_simulation(read_study(study), behaviour, _one("participants", participants), seed)
     rules = rules_of(study) if study.is_dir() else None
     results = _analysed(answered, out, {"study": study.name, "behaviour": behaviour.model_dump()}, rules, draws, seed)
     _show(results, out, as_json)
@@ -134,17 +147,27 @@ def simulate(
 
 def _analysed(data: StudyData, out: Path, settings: dict[str, Any], rules: Any, draws: int, seed: int) -> StudyResults:
     """Analyse, and write what `xaudio study analyze` writes; simulated answers as well."""
-    from ..runs import output_folder, write_json, write_run
+    from ..runs import write_json, write_run
     from ..study.analysis import analyze as run_analysis
     from ..study.analysis_report import write_results
 
-    output_folder(out)
+    _results_folder(out)
     results = run_analysis(data, rules, draws=draws, seed=seed)
     write_run(out, settings={**settings, "rules": results.rules, "draws": draws, "seed": seed}, simulated=data.simulated)
     if data.simulated:
         write_json(out / "study-data.json", data.model_dump(mode="json"))
     write_results(out, results)
     return results
+
+
+def _results_folder(out: Path) -> Path:
+    """The folder for results, which must not be that of a study: its run.json says how the study was built."""
+    from ..runs import output_folder
+    from ..study.plan import PUBLIC
+
+    if (out / PUBLIC).exists():
+        raise OutputError(f"{out}: is the folder of a study. Choose another --out.")
+    return output_folder(out)
 
 
 def _show(results: StudyResults, out: Path, as_json: bool) -> None:
@@ -176,6 +199,20 @@ def _show(results: StudyResults, out: Path, as_json: bool) -> None:
     print(f"Report: {out / 'report.html'}")
 
 
+def _refuse_unused(context: typer.Context) -> None:
+    """Refuse options that would have no effect, so that nobody takes them for used."""
+    given = context.params
+    listens = "--model and --listener" if given["model"] else "a STUDY and --listener"
+    way = "--power" if given["power"] else listens if given["model"] or given["listener"] else "a STUDY"
+    if given["model"] and not given["listener"]:
+        raise typer.BadParameter("--model needs a --listener, which hears its explanations.")
+    for option in context.command.params:
+        source = context.get_parameter_source(option.name or "")
+        if source and source.name == "COMMANDLINE" and option.name not in (*USED[way], "out", "seed", "as_json"):
+            name = "a STUDY" if option.name == "study" else option.opts[0]
+            raise typer.BadParameter(f"{name} has no effect beside {way}; leave it out.")
+
+
 def _listened(
     study: Path | None,
     model: Path | None,
@@ -193,18 +230,16 @@ def _listened(
     from ..study.listener import listen_to_model, listen_to_study
 
     keep_large_buffers()
-    if study is not None:
-        if explainers or renderers:
-            raise typer.BadParameter("a STUDY has its own sounds; give --explainer and --renderer with --model alone.")
-        return listen_to_study(study, listeners, model, device)
     if model is None:
-        raise typer.BadParameter("--listener needs a STUDY to answer, or --model with the run folder of the explained model.")
+        if study is None:
+            raise typer.BadParameter("--listener needs a STUDY to answer, or --model with the run folder of the explained model.")
+        return listen_to_study(study, listeners, device)
     return listen_to_model(
         model,
         listeners,
         explainers or ["lrp"],
         renderers or ["audible"],
-        recordings=_whole("recordings", recordings)[0],
+        recordings=_one("recordings", recordings),
         dataset=dataset,
         data=data,
         view=view,
@@ -225,12 +260,14 @@ def _power(
     seed: int,
     as_json: bool,
 ) -> None:
-    from ..runs import output_folder, write_json, write_run
+    from ..runs import write_json, write_run
+    from ..study.analysis import rules_of
     from ..study.simulation_power import conditions_in, power
     from ..study.store import read_study
 
     pair = conditions_in(compare)
     classes = read_study(study).classes if study else tuple("0123456789")
+    rules = rules_of(study) if study and study.is_dir() else None
     results = power(
         behaviour,
         pair,
@@ -238,10 +275,11 @@ def _power(
         recordings=_whole("recordings", recordings),
         classes=classes,
         group=group,
+        rules=rules,
         simulations=simulations,
         seed=seed,
     )
-    write_run(output_folder(out), settings=results.model_dump(exclude={"cells"}), simulated=results.simulated)
+    write_run(_results_folder(out), settings=results.model_dump(exclude={"cells"}), simulated=results.simulated)
     write_json(out / "power.json", results.model_dump(mode="json"))
     if as_json:
         print_json(results.model_dump(mode="json"))
@@ -256,6 +294,7 @@ def _show_power(results: PowerResults, out: Path) -> None:
     rows = [
         [
             str(cell.participants),
+            f"{cell.analysed:.1f}",
             str(cell.recordings),
             f"{100 * cell.mean_difference:.1f}",
             in_percent(cell.power),
@@ -263,7 +302,9 @@ def _show_power(results: PowerResults, out: Path) -> None:
         ]
         for cell in results.cells
     ]
-    print_table(["participants", "recordings", "difference (points)", "found (%)", "found without difference (%)"], rows)
+    print_table(
+        ["participants", "analysed", "recordings", "difference (points)", "found (%)", "found without difference (%)"], rows
+    )
     print(f"Numbers: {out / 'power.json'}")
 
 
@@ -293,6 +334,14 @@ def _numbers(option: str, given: list[str] | None) -> dict[str, float]:
         if not equals:
             raise DataError(f"Cannot read --{option} {item!r}: expected name=number, such as audible-explanation=0.4.")
     return found
+
+
+def _one(option: str, given: str) -> int:
+    """One whole number."""
+    found = _whole(option, given)
+    if len(found) > 1:
+        raise DataError(f"Cannot use --{option} {given!r}: expected one number; several are for --power.")
+    return found[0]
 
 
 def _whole(option: str, given: str) -> list[int]:

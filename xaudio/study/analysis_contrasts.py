@@ -32,7 +32,7 @@ def contrasts_of(table: Table, drawn: Drawn) -> list[Contrast]:
             fits: list[tuple[int, int, tuple[Fit, dict[str, int]] | str]] = []
             for first, second in pairs:
                 if _answered(table, first, group) and _answered(table, second, group):
-                    fits.append((first, second, _tested(table, first, second, group)))
+                    fits.append((first, second, tested(table, first, second, group)))
                 advance()
             chances = [outcome[0].test()[1] for _, _, outcome in fits if not isinstance(outcome, str)]
             corrected = iter(holm(chances))
@@ -70,7 +70,7 @@ def _answered(table: Table, condition: int, group: Group) -> bool:
     return bool(((table.condition == condition) & table.group(group)).any())
 
 
-def _tested(table: Table, first: int, second: int, group: Group) -> tuple[Fit, dict[str, int]] | str:
+def tested(table: Table, first: int, second: int, group: Group) -> tuple[Fit, dict[str, int]] | str:
     """The fit and what it rests on, or why there is none."""
     difference = differences(table, first, second, group)
     known = np.isfinite(difference)

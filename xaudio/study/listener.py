@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -68,15 +69,32 @@ def heard(listener: Classifier, clips: Sequence[Clip], seed: int = 0) -> Indices
     return np.where(silent, guesses, np.concatenate(found)).astype(np.int64)
 
 
-def load_listeners(folders: Sequence[Path], explained: Path | None, classes: Sequence[str], device: str) -> dict[str, Classifier]:
+class Explained(NamedTuple):
+    """What a recogniser must not have learned from, and must not be.
+
+    Parameters
+    ----------
+    weights : str
+        Digest of the explained model's weights; see `xaudio.classifier.weights_digest`.
+    data : str
+        Title of the data set that is explained; "" if it is not known, and is then taken for the listener's.
+    speakers : frozenset of str
+        Who speaks in the recordings that are explained.
+    """
+
+    weights: str
+    data: str
+    speakers: frozenset[str]
+
+
+def load_listeners(folders: Sequence[Path], explained: Explained, classes: Sequence[str], device: str) -> dict[str, Classifier]:
     """The recognisers of run folders, after a look at whether they may listen.
 
     Parameters
     ----------
     folders : sequence of Path
         Run folders of `xaudio train`.
-    explained : Path or None
-        Run folder of the explained model; None if it is not known.
+    explained : Explained
     classes : sequence of str
         Of the study.
     device : str
@@ -84,7 +102,7 @@ def load_listeners(folders: Sequence[Path], explained: Path | None, classes: Seq
     Raises
     ------
     ModelError
-        If one is the explained model, has other classes, or was trained on speakers that the explained model never heard.
+        If one is the explained model, has other classes, or was trained on speakers whose recordings are explained.
     """
     found: dict[str, Classifier] = {}
     for number, folder in enumerate(folders):
@@ -93,8 +111,7 @@ def load_listeners(folders: Sequence[Path], explained: Path | None, classes: Seq
             raise ModelError(
                 f"{folder}: tells the classes {', '.join(listener.classes)}; the study asks for {', '.join(classes)}."
             )
-        if explained is not None:
-            _check_independent(folder, listener, explained)
+        _check_independent(folder, listener, explained)
         found[f"listener-{number + 1}"] = listener
     return found
 
@@ -157,15 +174,22 @@ def listen(design: StudyData, media: Mapping[str, Path], listeners: Mapping[str,
     )
 
 
-def listen_to_study(folder: Path, listeners: Sequence[Path], explained: Path | None = None, device: str = "auto") -> StudyData:
+def listen_to_study(folder: Path, listeners: Sequence[Path], device: str = "auto") -> StudyData:
     """A built study as recognisers answer it; see `listen` and `load_listeners`."""
     from .plan import media_of
     from .store import read_study
 
-    design = read_study(folder)
-    found = load_listeners(listeners, explained, design.classes, device)
     media = {name: paths[0] for name, paths in media_of(folder).items() if paths}
+    design = read_study(folder)
+    found = load_listeners(listeners, _explained_in(folder, design), design.classes, device)
     return listen(design, media, found, describe(found, listeners))
+
+
+def _explained_in(folder: Path, design: StudyData) -> Explained:
+    """What a study explains, by the record of how it was built."""
+    built = read_json(folder / "run.json")["settings"] if (folder / "run.json").exists() else {}
+    speakers = frozenset(item.speaker for item in design.items if item.catch is None)
+    return Explained(built.get("weights", ""), built.get("data", ""), speakers)
 
 
 def listen_to_model(
@@ -208,10 +232,11 @@ def listen_to_model(
         If anything does not fit, or too few recordings are predicted wrongly.
     """
     classifier = load_model(run, device)
-    found = load_listeners(listeners, run, classifier.classes, device)
     drawn = {name: registry().create("renderer", *parse_spec(name)) for name in renderers}  # before anything takes time
     plain = registry().create("renderer", "audible", {"parts": ("original",)})
     held, test = held_out(classifier, dataset, data, seed=seed)
+    speakers = frozenset(held.speakers[index] for index in test)
+    found = load_listeners(listeners, Explained(weights_digest(run), held.title, speakers), classifier.classes, device)
     wanted = Recordings(right=recordings, wrong=recordings, fill=False, balance="predicted")
     with TemporaryDirectory(prefix="xaudio-") as temporary:
         folder = Path(temporary)
@@ -278,15 +303,13 @@ def _sound(written: Sequence[Path], part: str, label: str) -> Path:
     )
 
 
-def _check_independent(folder: Path, listener: Classifier, explained: Path) -> None:
+def _check_independent(folder: Path, listener: Classifier, explained: Explained) -> None:
     """Refuse the explained model itself, and a recogniser that was trained on the speakers that are explained."""
-    model = load_model(explained, "cpu")
-    if weights_digest(folder) == weights_digest(explained):
+    if weights_digest(folder) == explained.weights:
         raise ModelError(f"{folder}: is the explained model itself; expected a recogniser that was trained apart from it.")
-    same = listener.facts.get("dataset") == model.facts.get("dataset")
-    unheard, own = (set(one.facts.get("test_speakers", ())) for one in (listener, model))
-    if same and not own <= unheard:
+    known = explained.speakers - set(listener.facts.get("test_speakers", ()))
+    if known and (explained.data or listener.facts.get("data")) == listener.facts.get("data"):
         raise ModelError(
-            f"{folder}: was trained on speakers whose recordings are explained ({', '.join(sorted(own - unheard))}). "
-            f"Train it on the same fold as the explained model: --fold {model.facts.get('fold')}."
+            f"{folder}: was trained on speakers whose recordings are explained ({', '.join(sorted(known))}). "
+            "Train it with the --fold of the explained model, which tests on them."
         )

@@ -52,7 +52,7 @@ class Behaviour(BaseModel):
         Median response time, and the standard deviation of its logarithm, half of it between participants.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     knows: dict[str, float] = Field(default_factory=dict)
     hears: dict[str, float] = Field(default_factory=dict)
@@ -123,8 +123,16 @@ def simulate(design: StudyData, behaviour: Behaviour, participants: int, seed: i
         If the behaviour names a condition or class that the study does not have.
     """
     check_behaviour(design, behaviour)
-    rng = np.random.default_rng(seed)
-    items, named = design.items, _named(design)
+    people, answers = answers_of(design, behaviour, participants, np.random.default_rng(seed))
+    update = {"participants": people, "answers": answers, "simulated": behaviour.described(participants, seed)}
+    return design.model_copy(update=update)
+
+
+def answers_of(
+    design: StudyData, behaviour: Behaviour, participants: int, rng: np.random.Generator
+) -> tuple[tuple[Participant, ...], tuple[Answer, ...]]:
+    """Simulated participants and their answers; see `simulate`."""
+    items, named = design.items, named_conditions(design)
     names = [named.get(item.item, "") for item in items]
     outcome = choices(design.classes, items, names, behaviour, participants, rng)
     careless = rng.random(participants) < behaviour.careless
@@ -151,27 +159,21 @@ def simulate(design: StudyData, behaviour: Behaviour, participants: int, seed: i
                 headphones=0.5 if careless[number] else 1.0,
             )
         )
-    return design.model_copy(
-        update={
-            "participants": tuple(people),
-            "answers": tuple(answers),
-            "simulated": behaviour.described(participants, seed),
-        }
-    )
+    return tuple(people), tuple(answers)
 
 
 def check_behaviour(design: StudyData, behaviour: Behaviour) -> None:
     """Raise `DataError` if the behaviour names a condition or class that the study does not have."""
     compared = [item for item in design.items if item.against is not None]
     pairs = {f"{item.mode}, {name}" for item in compared for name in (item.explainer, item.against)}
-    known = {*_named(design).values(), *pairs}
+    known = {*named_conditions(design).values(), *pairs}
     for name in (*behaviour.knows, *behaviour.hears):
         if name not in known:
             raise DataError(unknown("condition", name, known))
     check_bias(design.classes, behaviour)
 
 
-def _named(design: StudyData) -> dict[str, str]:
+def named_conditions(design: StudyData) -> dict[str, str]:
     """The condition of each item, whatever is asked about it."""
     found = {}
     for question in design.questions:

@@ -11,11 +11,13 @@ from pydantic import BaseModel, ConfigDict
 from ..errors import DataError, unknown
 from ..statistics import LEVEL
 from ..terminal import progress
-from .analysis_mixed import PAIRED, balanced_fit
+from .analysis_contrasts import LEAST_PAIRS, differences, tested
+from .analysis_exclusions import ExclusionRules, apply_rules
+from .analysis_mixed import PAIRED, Fit, balanced_fit
 from .analysis_results import Estimate, Group
-from .analysis_table import GROUPS
+from .analysis_table import GROUPS, choice_table
 from .records import Mode, StudyData
-from .simulation import MODES, Behaviour, check_bias, choices, plain_design
+from .simulation import MODES, Behaviour, answers_of, check_bias, choices, named_conditions, plain_design
 
 LEAST_SIMULATIONS = 20
 """Of fewer, a share says nothing."""
@@ -27,19 +29,22 @@ class PowerCell(BaseModel):
     Parameters
     ----------
     participants, recordings : int
-        Recordings of the group that is tested.
+        Participants who begin; recordings of the group that is tested.
+    analysed : float
+        Participants who are left by the rules of exclusion, in the mean of the simulated studies.
     power : Estimate
         Share of the simulated studies in which the test finds the difference, with the exact interval.
     false_alarms : Estimate
         The same where both conditions have the mean of their skills: it should be near the level.
     mean_difference : float
-        In the share of right answers.
+        In the share of right answers, over the studies that could be tested.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     participants: int
     recordings: int
+    analysed: float
     power: Estimate
     false_alarms: Estimate
     mean_difference: float
@@ -61,6 +66,8 @@ class PowerResults(BaseModel):
     simulations : int
         Of each size, with and without the difference.
     behaviour : dict
+    rules : dict
+        Who is left out, as in ``[exclusion]`` of a study's settings.
     classes, seed : int
     cells : list of PowerCell
     """
@@ -76,6 +83,7 @@ class PowerResults(BaseModel):
     alpha: float
     simulations: int
     behaviour: dict[str, object]
+    rules: dict[str, object]
     classes: int
     seed: int
     cells: list[PowerCell]
@@ -89,14 +97,16 @@ def power(
     recordings: Sequence[int],
     classes: Sequence[str] = tuple("0123456789"),
     group: Group = "wrong",
+    rules: ExclusionRules | None = None,
     simulations: int = 200,
     alpha: float = 1 - LEVEL,
     seed: int = 0,
 ) -> PowerResults:
     """Simulate many studies of each size and count in how many the test finds the difference.
 
-    The test is that of the analysis (`xaudio.study.analysis_mixed.paired_fit`), in its closed form: all participants
-    answer all items, those who drop out or are careless are left out by the rules beforehand. So plan for more people.
+    The test is that of the analysis (`xaudio.study.analysis_mixed.paired_fit`), in its closed form where no answer is
+    missing. Who drops out or is careless is left out by the rules as in an analysis, so the number of participants who are
+    analysed varies from study to study; one in which too few are left for a test does not find the difference.
 
     Parameters
     ----------
@@ -108,6 +118,8 @@ def power(
         The grid; 2 or more each. Of ``group`` "all", half of the recordings are predicted wrongly.
     classes : sequence of str
     group : {"wrong", "right", "all"}
+    rules : ExclusionRules, optional
+        By default those that settings have by default.
     simulations : int
         Of each size.
     alpha : float
@@ -117,9 +129,11 @@ def power(
     Raises
     ------
     DataError
-        If a number does not fit, or the conditions are not two different ones.
+        If a number does not fit, the conditions are not two different ones, the behaviour names another condition, or
+        in every study too few participants are left.
     """
-    _check(compare, group, participants, recordings, simulations)
+    _check(behaviour, compare, group, participants, recordings, simulations)
+    rules = rules or ExclusionRules()
     null = _without_difference(behaviour, compare)
     check_bias(classes, behaviour)
     cells = []
@@ -128,19 +142,23 @@ def power(
         for place, (people, sounds) in enumerate(sizes):
             found = {}
             for number, assumed in enumerate((behaviour, null)):
-                outcomes = np.empty((simulations, 2))
+                outcomes = np.empty((simulations, 3))
                 for repeat in range(simulations):
                     rng = np.random.default_rng([seed, place, number, repeat])
-                    outcomes[repeat] = _simulated(assumed, compare, classes, people, sounds, group, rng)
+                    outcomes[repeat] = _simulated(assumed, compare, classes, (people, sounds), group, rules, rng)
                     advance()
                 found[number] = outcomes
+            effects = found[0][np.isfinite(found[0][:, 1]), 1]
+            if not len(effects):
+                raise DataError(f"Of {people} participants too few are left for a test in every simulated study; expected more.")
             cells.append(
                 PowerCell(
                     participants=people,
                     recordings=sounds,
+                    analysed=float(found[0][:, 2].mean()),
                     power=share(found[0][:, 0] < alpha),
                     false_alarms=share(found[1][:, 0] < alpha),
-                    mean_difference=float(found[0][:, 1].mean()),
+                    mean_difference=float(effects.mean()),
                 )
             )
     return PowerResults(
@@ -152,6 +170,7 @@ def power(
         alpha=alpha,
         simulations=simulations,
         behaviour=behaviour.model_dump(),
+        rules=rules.model_dump(),
         classes=len(classes),
         seed=seed,
         cells=cells,
@@ -169,10 +188,18 @@ def share(found: object) -> Estimate:
 
 
 def _check(
-    compare: tuple[str, str], group: str, participants: Sequence[int], recordings: Sequence[int], simulations: int
+    behaviour: Behaviour,
+    compare: tuple[str, str],
+    group: str,
+    participants: Sequence[int],
+    recordings: Sequence[int],
+    simulations: int,
 ) -> None:
     if compare[0] == compare[1]:
         raise DataError(f"Both conditions are {compare[0]!r}; expected two different ones.")
+    for name in (*behaviour.knows, *behaviour.hears):
+        if name not in compare:
+            raise DataError(unknown("condition", name, compare))
     if group not in GROUPS:
         raise DataError(unknown("group of recordings", group, GROUPS))
     for name, numbers in (("participants", participants), ("recordings", recordings)):
@@ -210,19 +237,47 @@ def _simulated(
     behaviour: Behaviour,
     compare: tuple[str, str],
     classes: Sequence[str],
-    people: int,
-    sounds: int,
-    group: str,
+    size: tuple[int, int],
+    group: Group,
+    rules: ExclusionRules,
     rng: np.random.Generator,
-) -> tuple[float, float]:
-    """P of the test, and the difference, of one simulated study."""
+) -> tuple[float, float, float]:
+    """P of the test, the difference (NaN without a test), and how many participants are left, of one simulated study."""
+    people, sounds = size
     design = _design(classes, sounds, group, compare)
-    names = [compare[0]] * sounds + [compare[1]] * sounds
-    answered = choices(classes, design.items, names, behaviour, people, rng).answered
-    predicted = np.array([list(classes).index(item.predicted) for item in design.items])
-    correct = (answered == predicted).astype(np.float64)
-    fit = balanced_fit(correct[:, :sounds] - correct[:, sounds:])
-    return fit.test()[1], fit.effect
+    if not behaviour.dropout and not behaviour.careless:  # the same without all the records: ten times as fast
+        names = [compare[0]] * sounds + [compare[1]] * sounds
+        answered = choices(classes, design.items, names, behaviour, people, rng).answered
+        predicted = np.array([list(classes).index(item.predicted) for item in design.items])
+        correct = (answered == predicted).astype(np.float64)
+        whole = balanced_fit(correct[:, :sounds] - correct[:, sounds:])
+        return whole.test()[1], whole.effect, people
+    fit, left = _analysed(design, _renamed(behaviour, compare, design), people, group, rules, rng)
+    return (1.0, np.nan, left) if fit is None else (fit.test()[1], fit.effect, left)
+
+
+def _analysed(
+    design: StudyData, behaviour: Behaviour, people: int, group: Group, rules: ExclusionRules, rng: np.random.Generator
+) -> tuple[Fit | None, int]:
+    """The test as `xaudio.study.analysis.analyze` makes it, None if there is none, and how many participants are left."""
+    participants, answers = answers_of(design, behaviour, people, rng)
+    kept = apply_rules(design.model_copy(update={"participants": participants, "answers": answers}), rules).data
+    table = choice_table(kept)
+    if table is None:
+        return None, 0
+    difference, left = differences(table, 0, 1, group), len(table.participants)
+    if min(difference.shape) >= LEAST_PAIRS and np.isfinite(difference).all():
+        return balanced_fit(difference), left
+    outcome = tested(table, 0, 1, group)
+    return (None if isinstance(outcome, str) else outcome[0]), left
+
+
+def _renamed(behaviour: Behaviour, compare: tuple[str, str], design: StudyData) -> Behaviour:
+    """The same with the names that the conditions have in the design."""
+    named = named_conditions(design)
+    names = dict(zip(compare, (named[design.items[0].item], named[design.items[-1].item]), strict=True))
+    changed = {kind: {names[name]: value for name, value in getattr(behaviour, kind).items()} for kind in ("knows", "hears")}
+    return behaviour.model_copy(update=changed)
 
 
 def conditions_in(text: str) -> tuple[str, str]:

@@ -14,7 +14,7 @@ from scipy import stats
 from xaudio.errors import DataError
 from xaudio.runs import write_run
 from xaudio.study.analysis import analyze, rules_of
-from xaudio.study.analysis_bootstrap import bounds, crossed_draws
+from xaudio.study.analysis_bootstrap import bounds, centred, crossed_draws
 from xaudio.study.analysis_contrasts import differences
 from xaudio.study.analysis_exclusions import ExclusionRules, apply_rules
 from xaudio.study.analysis_mixed import balanced_fit, holm, paired_fit, unpaired_fit
@@ -417,6 +417,16 @@ def test_the_interval_is_the_percentile_interval_where_the_draws_are_not_biased(
     low, high = bounds(0.0, drawn + 0.5)  # drawn too high by half a standard deviation: corrected to both sides
     assert (low, high) == pytest.approx((0.5 - 1.0 - 1.96, 0.5 - 1.0 + 1.96), abs=0.1)
     assert bounds(0.0, np.full(10, np.nan)) is None
+
+
+def test_the_interval_of_markedness_lies_around_the_value_whatever_the_draws_lack():
+    drawn = np.random.default_rng(0).normal(0.5, 0.1, 20_000)
+    drawn[::3] = np.nan
+    assert centred(0.2, drawn) == pytest.approx((0.2 - 0.196, 0.2 + 0.196), abs=0.01)
+    assert centred(0.95, drawn)[1] == 1
+    assert centred(-0.95, drawn)[0] == -1
+    drawn[1::3] = np.nan
+    assert centred(0.2, drawn) is bounds(0.2, drawn) is None  # undefined in most draws
 
 
 # Ratings and preferences

@@ -105,9 +105,6 @@ def drawn_means(table: Table, condition: int, values: Floats, weights: Weights) 
 def bounds(value: float, drawn: Floats, level: float = LEVEL) -> tuple[float, float] | None:
     """Bias-corrected percentile interval (Efron 1981) of a value from what was drawn (draws,).
 
-    The correction matters for measures over classes: a draw may lack a class, and those that are left are then more often
-    predicted than in the study, which raises markedness.
-
     Returns
     -------
     (float, float) or None
@@ -115,14 +112,39 @@ def bounds(value: float, drawn: Floats, level: float = LEVEL) -> tuple[float, fl
     """
     from scipy.special import ndtr, ndtri
 
-    known = drawn[np.isfinite(drawn)]
-    if len(known) < DEFINED * len(drawn) or not len(known):
+    known = _known(drawn)
+    if known is None:
         return None
     below = (np.count_nonzero(known < value) + np.count_nonzero(known == value) / 2) / len(known)
     shift = ndtri(np.clip(below, 0.5 / len(known), 1 - 0.5 / len(known)))
     reach = ndtri((1 + level) / 2)
     low, high = np.quantile(known, ndtr([2 * shift - reach, 2 * shift + reach]))
     return float(low), float(high)
+
+
+def centred(value: float, drawn: Floats, level: float = LEVEL) -> tuple[float, float] | None:
+    """Percentile interval of what was drawn (draws,), moved so that its median is the value; in [-1, 1].
+
+    For markedness over classes. With few recordings of each class a draw lacks some, those that are left are then more
+    often predicted than in the study, and nearly all draws lie above the value. `bounds` would then look for the interval
+    in their thin tail, where it is far too narrow.
+
+    Returns
+    -------
+    (float, float) or None
+        As `bounds`.
+    """
+    known = _known(drawn)
+    if known is None:
+        return None
+    low, middle, high = np.quantile(known, [(1 - level) / 2, 0.5, (1 + level) / 2])
+    return float(max(-1.0, value + low - middle)), float(min(1.0, value + high - middle))
+
+
+def _known(drawn: Floats) -> Floats | None:
+    """The draws in which the value is defined, None if these are too few."""
+    known = drawn[np.isfinite(drawn)]
+    return known if len(known) and len(known) >= DEFINED * len(drawn) else None
 
 
 def _counts(rng: np.random.Generator, count: int, draws: int, least: int) -> Floats:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from . import measures
-from .analysis_bootstrap import Weights, bounds, drawn_means, drawn_tables
+from .analysis_bootstrap import Weights, bounds, centred, drawn_means, drawn_tables
 from .analysis_results import Cell, ClassMeasures, Estimate, Measure, WithoutExclusions
 from .analysis_table import GROUPS, Floats, Indices, Table
 
@@ -86,8 +88,11 @@ def _cell(table: Table, drawn: Drawn, number: int, place: int, rows: Indices) ->
 
 def _measure(table: Table, counts: Floats, drawn: Drawn, number: int, place: int, name: str) -> Measure:
     of_classes, pooled = getattr(measures, name)(counts), measures.pooled(counts)._asdict()
+    interval = centred if name == "markedness" else bounds
     found = {
-        kind: optional_estimate(float(pooled[f"{name}_{kind}"]), getattr(drawn.pooled, f"{name}_{kind}")[number, :, place])
+        kind: optional_estimate(
+            float(pooled[f"{name}_{kind}"]), getattr(drawn.pooled, f"{name}_{kind}")[number, :, place], interval
+        )
         for kind in ("macro", "weighted")
     }
     left_out = [name for name, value in zip(table.classes, of_classes, strict=True) if not np.isfinite(value)]
@@ -132,17 +137,20 @@ def votes_of(unit: Indices, answered: Indices, values: int) -> Floats:
     return counted.reshape(-1, values).astype(np.float64)
 
 
-def estimate(value: float, draws: Floats) -> Estimate:
+Interval = Callable[[float, Floats], tuple[float, float] | None]
+
+
+def estimate(value: float, draws: Floats, interval: Interval = bounds) -> Estimate:
     """A value with the interval of its draws (draws,), if there is one."""
-    found = bounds(value, draws)
+    found = interval(value, draws)
     if found is None:
         return Estimate(value=value)
     return Estimate(value=value, low=found[0], high=found[1])
 
 
-def optional_estimate(value: float, draws: Floats) -> Estimate | None:
+def optional_estimate(value: float, draws: Floats, interval: Interval = bounds) -> Estimate | None:
     """As `estimate`, or None if the value is undefined."""
-    return estimate(value, draws) if np.isfinite(value) else None
+    return estimate(value, draws, interval) if np.isfinite(value) else None
 
 
 def number_or_none(value: float) -> float | None:

@@ -142,6 +142,12 @@ def test_kappa_is_that_of_statsmodels():
     assert measures.fleiss_kappa(votes) == pytest.approx(fleiss_kappa(votes))
 
 
+def test_kappa_of_unequal_numbers_of_answers():
+    # Item 1: both agree; item 2: one pair of three; item 3 has one answer and does not count. Answers: 3 and 2 of 5.
+    expected = 9 / 25 + 4 / 25
+    assert measures.fleiss_kappa([[2, 0], [1, 2], [0, 1]]) == pytest.approx((2 / 3 - expected) / (1 - expected))
+
+
 def test_agreement_in_tables_of_the_literature():
     # Krippendorff (2011), Computing Krippendorff's alpha-reliability, C and D: four observers, twelve units, missing values.
     observers = "123321412***", "1233224125*3", "*3332342251*", "12332441251*"

@@ -359,6 +359,20 @@ def test_an_export_that_is_not_one_gets_one_line(answered, answers):
     assert "answers.0.response_ms" in str(done.exception)
 
 
+def test_rules_that_the_study_did_not_state_are_named(answered, make_study, tmp_path, monkeypatch):
+    folder = make_study(tmp_path / "study")
+    design = plain_design(CLASSES, 8, 8, TWO)
+    data = simulate(design, Behaviour(), 4).model_copy(update={"simulated": ""})
+    monkeypatch.setattr("xaudio.study.store.read_study", lambda _: data)
+    other = tmp_path / "other.toml"
+    for text, named in (("[exclusion]\nfinished = false\n", True), ("[exclusion]\nfinished = true\n", False)):
+        other.write_text(text)
+        done = run("analyze", folder, "--settings", other, "--out", tmp_path / "a", "--draws", 100)
+        assert done.exit_code == 0, done.output
+        note = "follows the rules of other.toml, not those that the study stated"
+        assert (note in (tmp_path / "a/report.html").read_text()) == named
+
+
 def test_power_from_the_command_line(answered):
     options = (
         "--power",

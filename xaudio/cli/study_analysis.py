@@ -11,6 +11,7 @@ from ..errors import DataError, OutputError
 from .common import DataOption, DeviceOption, JsonOption, OutOption, SeedOption, print_json, print_table, warn_about_plugins
 
 if TYPE_CHECKING:
+    from ..study.analysis_exclusions import ExclusionRules
     from ..study.analysis_results import StudyResults
     from ..study.records import StudyData
     from ..study.simulation import Behaviour
@@ -52,7 +53,10 @@ def analyze(
     data = read_study(study)
     place = settings or (study if study.is_dir() else None)
     rules = rules_of(place) if place else None
-    results = _analysed(data, out, {"study": study.name, "settings": settings and settings.name}, rules, draws, seed)
+    note = ""
+    if settings and study.is_dir() and rules != rules_of(study):
+        note = f"Who is left out follows the rules of {settings.name}, not those that the study stated before anybody answered."
+    results = _analysed(data, out, {"study": study.name, "settings": settings and settings.name}, rules, draws, seed, note)
     _show(results, out, as_json)
 
 
@@ -145,7 +149,9 @@ def simulate(
     _show(results, out, as_json)
 
 
-def _analysed(data: StudyData, out: Path, settings: dict[str, Any], rules: Any, draws: int, seed: int) -> StudyResults:
+def _analysed(
+    data: StudyData, out: Path, settings: dict[str, Any], rules: ExclusionRules | None, draws: int, seed: int, note: str = ""
+) -> StudyResults:
     """Analyse, and write what `xaudio study analyze` writes; simulated answers as well."""
     from ..runs import write_json, write_run
     from ..study.analysis import analyze as run_analysis
@@ -153,6 +159,8 @@ def _analysed(data: StudyData, out: Path, settings: dict[str, Any], rules: Any, 
 
     _results_folder(out)
     results = run_analysis(data, rules, draws=draws, seed=seed)
+    if note:
+        results = results.model_copy(update={"notes": [*results.notes, note]})
     write_run(out, settings={**settings, "rules": results.rules, "draws": draws, "seed": seed}, simulated=data.simulated)
     if data.simulated:
         write_json(out / "study-data.json", data.model_dump(mode="json"))

@@ -13,8 +13,18 @@ from scipy import stats
 
 from xaudio.errors import DataError
 from xaudio.runs import write_run
+from xaudio.study import measures
 from xaudio.study.analysis import analyze, rules_of
-from xaudio.study.analysis_bootstrap import bounds, centred, crossed_draws
+from xaudio.study.analysis_bootstrap import (
+    Weights,
+    bounds,
+    centred,
+    crossed_draws,
+    drawn_anew,
+    drawn_means,
+    drawn_tables,
+    strata_of,
+)
 from xaudio.study.analysis_contrasts import differences
 from xaudio.study.analysis_exclusions import ExclusionRules, apply_rules
 from xaudio.study.analysis_mixed import balanced_fit, holm, paired_fit, unpaired_fit
@@ -382,6 +392,37 @@ def test_two_answers_of_different_people_are_no_test_and_no_variance_is_named():
     assert test.notes == [f"no variance between {name}s beyond the residual's" for name in ("participant", "recording")]
 
 
+def test_the_analysis_of_conditions_of_different_people():
+    items = [item(f"{number}{mode}", mode=mode, recording=str(number)) for number in range(6) for mode in MODES[:2]]
+
+    def compared(*wrong):
+        answers = [
+            (person, one.item, "b" if (person, one.recording) in wrong else "a")
+            for person in "pqrs"
+            for one in items
+            if one.mode == MODES[person in "rs"]
+        ]
+        return next(one for one in analyze(study(answers, items), EVERYBODY, draws=100).contrasts if one.group == "right")
+
+    found = compared(("p", "0"), ("r", "1"), ("r", "2"), ("s", "1"), ("s", "4"))
+    assert (found.first, found.second) == tuple(MODES[:2])
+    assert found.test.difference.value == pytest.approx(11 / 12 - 8 / 12, abs=0.05)
+    assert (found.test.pairs, found.test.participants, found.test.recordings) == (0, 4, 6)
+    assert found.test.model.startswith("right = mean + condition")
+    assert found.test.df == 2
+    assert compared().untested == "all answers are right: there is no variance"
+
+
+def test_the_same_difference_everywhere_is_no_test():
+    items = [item(f"{number}{mode}", mode=mode, recording=str(number)) for number in range(3) for mode in MODES[:2]]
+    answers = [(person, one.item, "a" if one.mode == MODES[0] else "b") for person in "pq" for one in items]
+    found = analyze(study(answers, items), EVERYBODY, draws=100).contrasts[0]
+    assert found.untested == "the difference is 1 for every participant and recording: there is no variance"
+    answers = [("p", one.item, "ab"[number % 2]) for number, one in enumerate(items)] + [("q", items[0].item, "a")]
+    found = analyze(study(answers, items), EVERYBODY, draws=100).contrasts[0]
+    assert found.untested == "1 participants and 3 recordings are too few for a test; expected 2 of each or more"
+
+
 def test_holm_is_that_of_statsmodels():
     from statsmodels.stats.multitest import multipletests
 
@@ -409,6 +450,71 @@ def test_the_bootstrap_draws_whole_people_and_recordings_within_their_kind():
     assert (few.participants == 1).all()  # three people cannot be drawn anew
     assert not (few.recordings == 1).all()
     assert crossed_draws(3, strata[:5], draws=50) is None
+    assert drawn_anew(8, strata) == ["participants", "recordings"]
+    assert drawn_anew(7, strata[:-1]) == []  # of one kind there are seven recordings only
+
+
+def test_a_draw_counts_each_answer_as_often_as_its_person_and_its_recording():
+    table = choice_table(BY_HAND)  # p answered a, b, b, a and q a, a, c, b; predicted were a, b, c and (wrongly) b
+    weights = Weights(np.array([[2.0, 0], [1, 1]]), np.array([[1.0, 0, 3, 1], [1, 1, 1, 1]]))
+    wrong, right, both = drawn_tables(table, 0, weights)[0]
+    assert right.tolist() == [[2, 0, 0], [0, 0, 0], [0, 6, 0]]
+    assert wrong.tolist() == [[0, 0, 0], [2, 0, 0], [0, 0, 0]]
+    assert (both == wrong + right).all()
+    assert drawn_tables(table, 0, weights)[1, 2].tolist() == [[2, 0, 0], [2, 2, 0], [0, 1, 1]]
+    assert drawn_means(table, 0, table.milliseconds, weights)[0] == pytest.approx([8000, (2 * 1000 + 6 * 4000) / 8, 42000 / 10])
+    assert strata_of(table).tolist() == [1, 1, 1, 0]
+
+
+def test_a_cell_is_made_of_its_own_answers_and_draws(simulated):
+    answers = tuple(one.model_copy(update={"plays": 1 + place % 4}) for place, one in enumerate(simulated.answers))
+    data = simulated.model_copy(update={"answers": answers})
+    results, table = analyze(data, EVERYBODY, draws=150, seed=2), choice_table(data)
+    weights = crossed_draws(len(table.participants), strata_of(table), draws=150, seed=2)
+    for cell in results.cells:
+        number, place = MODES.index(cell.condition), ("wrong", "right", "all").index(cell.group)
+        rows = (table.condition == number) & table.group(cell.group)
+        pairs = list(zip(table.predicted[rows], table.answered[rows], table.recording[rows], strict=True))
+        drawn = drawn_tables(table, number, weights)[:, place]
+        pooled, times = measures.pooled(drawn), drawn_means(table, number, np.log(table.milliseconds), weights)[:, place]
+        for found, values, interval in (
+            (cell.accuracy, measures.accuracy(drawn), bounds),
+            (cell.geometric_mean_ms, np.exp(times), bounds),
+            (cell.informedness.macro, pooled.informedness_macro, bounds),
+            (cell.informedness.weighted, pooled.informedness_weighted, bounds),
+            (cell.markedness.macro, pooled.markedness_macro, centred),
+            (cell.markedness.weighted, pooled.markedness_weighted, centred),
+        ):
+            assert (found.low, found.high) == interval(found.value, values)
+        assert cell.above_chance == (cell.accuracy.low > 1 / 3)
+        for index, one in enumerate(cell.classes):
+            for found, values in ((one.informedness, measures.informedness(drawn)), (one.markedness, measures.markedness(drawn))):
+                assert (found.low, found.high) == bounds(found.value, values[:, index])
+            assert one.recordings == len({sound for predicted, _, sound in pairs if predicted == index})
+            assert one.answered == sum(answer == index for _, answer, _ in pairs)
+            assert one.predicted == sum(predicted == index for predicted, _, _ in pairs)
+            assert one.right == sum(predicted == answer == index for predicted, answer, _ in pairs)
+        assert cell.commonest == max(one.predicted for one in cell.classes) / len(pairs)
+        assert cell.plays == pytest.approx(table.plays[rows].mean())
+        votes = [[sum((answer, sound) == (index, one) for _, answer, sound in pairs) for index in range(3)] for one in range(18)]
+        assert cell.fleiss_kappa == pytest.approx(measures.fleiss_kappa(votes))
+        assert cell.krippendorff_alpha == pytest.approx(measures.krippendorff_alpha(votes))
+    for contrast in results.contrasts:
+        first, second = (MODES.index(name) for name in (contrast.first, contrast.second))
+        place = ("wrong", "right", "all").index(contrast.group)
+        for found, name in ((contrast.informedness_macro, "macro"), (contrast.informedness_weighted, "weighted")):
+            sides = [
+                getattr(measures.pooled(drawn_tables(table, one, weights)), f"informedness_{name}") for one in (first, second)
+            ]
+            assert (found.low, found.high) == bounds(found.value, (sides[0] - sides[1])[:, place])
+    for group in ("wrong", "right", "all"):
+        tests = [one.test for one in results.contrasts if one.group == group]
+        assert [test.p_holm for test in tests] == holm([test.p for test in tests])
+
+
+def test_draws_that_equal_the_value_count_half():
+    drawn = np.repeat([-1.0, 0.0, 1.0], [250, 500, 250])
+    assert bounds(0.0, drawn) == (-1, 1)
 
 
 def test_the_interval_is_the_percentile_interval_where_the_draws_are_not_biased():

@@ -234,6 +234,25 @@ def test_who_never_answered_is_neither_analysed_nor_drawn():
         analyze(only, ExclusionRules(finished=False))
 
 
+@pytest.mark.parametrize(
+    ("milliseconds", "catch", "headphones", "kept"),
+    [(500, 500, 0.8, 3), (499, 9000, 0.8, 2), (600, 100, 0.8, 3), (500, 500, 0.79, 2), (500, 500, None, 3)],
+)
+def test_rules_leave_out_who_is_beyond_the_limit_and_not_who_is_at_it(milliseconds, catch, headphones, kept):
+    items = [item("1"), item("catch", catch="c")]
+    answers = [(person, *rest) for person in "qr" for rest in (("1", "a"), ("catch", "c"))]
+    answers += [("p", "1", "a", milliseconds), ("p", "catch", "c", catch)]
+    found = analyze(study(answers, items, p={"headphones": headphones, "form": {"gender": "x"}}), draws=100)
+    assert found.kept == kept
+    assert sum(found.form.get("gender", {}).values()) == (3 if kept == 3 else 0)  # of those who are kept
+
+
+def test_what_was_said_is_not_known_for_a_class_that_is_none():
+    items = [item("1", "a", truth="another word"), item("2", "a", truth="b")]
+    found = analyze(study([(p, one.item, "a") for p in "pq" for one in items], items), EVERYBODY, draws=100)
+    assert cell_of(found, "audible-explanation", "wrong").truth is None
+
+
 def test_default_rules_are_named_as_such():
     note = "Without settings of the study, the default rules say who is left out"
     assert any(note in one for one in analyze(BY_HAND, draws=100).notes)
@@ -275,6 +294,7 @@ OF_LME4 = {
         (0.208333, 0.066809, 11.0, 0.009779),
         (0.001801, 0, 0.517593),
     ),
+    "no variance but the residual's": ("-+-0 +0+0 +0-0 +00-", (0.0625, 0.192976, 15.000, 0.750504), (0, 0, 0.595833)),
     "both variances": ("-000- -+0+- +000- -0000 0+++0", (0, 0.24495, 5.225, 1), (0.080001, 0.160001, 0.299999)),
     "drop-outs, recordings differ": (
         "0+0-+ ..0.- 0+.0+ 000-+ ..... ++-+0",
@@ -428,6 +448,7 @@ def test_holm_is_that_of_statsmodels():
 
     chances = [0.04, 0.001, 0.3, 0.02, 0.9]
     assert holm(chances) == pytest.approx(list(multipletests(chances, method="holm")[1]))
+    assert holm([0.04, 0.03]) == [0.06, 0.06]  # never below that of a smaller one
     assert holm([]) == []
 
 
@@ -594,6 +615,25 @@ def test_too_few_participants_say_why():
     )
     with pytest.raises(DataError, match=r"0 of 2 participants are left \(did not finish: 2\); expected 2 or more"):
         analyze(data)
+
+
+def test_ratings_of_right_and_wrong_recordings_and_undecided_people():
+    rating = Question(name="clear", kind="rating", text={"en": "?"}, answers=("1", "2", "3"))
+    better = Question(name="better", kind="preference", text={"en": "?"}, answers=("A", "B"))
+    items = [item(f"r{number}", "a", truth="ab"[number < 8], question="clear") for number in range(16)]
+    items += [item(f"c{number}", question="better", explainer="lrp", against="random") for number in range(2)]
+    answers = [(p, f"r{number}", "1" if number < 8 else "23"[p == "p"]) for p in "pq" for number in range(16)]
+    answers += [("p", "c0", "A"), ("p", "c1", "B"), ("q", "c0", "A"), ("q", "c1", "A")]
+    results = analyze(study(answers, items, questions=(rating, better)), EVERYBODY, draws=200)
+    means = {one.group: (one.mean.value, one.mean.low, one.mean.high) for one in results.ratings}
+    # Drawn within their kind, eight recordings rated 1 and eight rated 2.5 in the mean are never more or fewer.
+    assert means == {"wrong": (1, 1, 1), "right": (2.5, 2.5, 2.5), "all": (1.75, 1.75, 1.75)}
+    alpha = next(one.krippendorff_alpha for one in results.ratings if one.group == "all")
+    votes = [[2, 0, 0]] * 8 + [[0, 1, 1]] * 8
+    assert alpha == pytest.approx(measures.krippendorff_alpha(votes, "interval"))
+    assert alpha != pytest.approx(measures.krippendorff_alpha(votes))
+    (preference,) = results.preferences
+    assert (preference.prefer_first, preference.prefer_second, preference.undecided) == (1, 0, 1)
 
 
 def test_the_condition_of_a_rating_does_not_depend_on_what_was_answered():

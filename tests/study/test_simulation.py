@@ -140,6 +140,15 @@ def test_careless_participants_and_those_who_drop_out_fall_under_the_rules():
     assert with_them.accuracy < without.accuracy.value
 
 
+def test_attention_is_the_chance_of_passing_a_catch_trial():
+    design = plain_design(CLASSES, 1, 0, TWO[:1], catches=10)
+    data = simulate(design, Behaviour(attention=0.5), 60, seed=1)
+    catches = {item.item: item.catch for item in design.items if item.catch}
+    passed = [answer.value == catches[answer.item] for answer in data.answers if answer.item in catches]
+    # Half, and a tenth of the guesses of the others; the standard deviation is 0.02.
+    assert np.mean(passed) == pytest.approx(0.55, abs=0.08)
+
+
 def test_ratings_and_preferences_follow_the_skill():
     design = plain_design(CLASSES, 10, 0, [("audible-explanation", "lrp"), ("audible-explanation", "random")])
     rating = Question(name="clear", kind="rating", text={"en": "?"}, answers=tuple("12345"))
@@ -285,6 +294,7 @@ def test_a_study_of_which_too_few_are_left_finds_nothing():
     behaviour = Behaviour(knows={"audible-explanation": 0.9}, dropout=0.8)
     cell = power(behaviour, PAIR, participants=(3,), recordings=(12,), simulations=60).cells[0]
     assert 0 < cell.power.value < 0.3  # two or three of three finish in 10 % of the studies
+    assert cell.analysed == pytest.approx(0.6, abs=0.35)  # nobody in half of them
 
 
 @pytest.mark.parametrize(

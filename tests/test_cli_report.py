@@ -31,7 +31,7 @@ def test_neither_a_training_nor_a_missing_folder_has_a_report(run_folder, tmp_pa
         assert "holds no results that have a report" in str(done.exception)
 
 
-@pytest.mark.parametrize("kind", ["groups", "clusters", "probe"])
+@pytest.mark.parametrize("kind", ["groups", "clusters", "probe", "study"])
 @pytest.mark.parametrize(
     ("change", "message"),
     [

@@ -326,6 +326,30 @@ def test_the_mixed_model_is_that_of_lme4(name):
         assert fit.test()[1] == pytest.approx(chance, rel=1e-3)
 
 
+@pytest.mark.filterwarnings("ignore")  # what statsmodels says of its derivatives at the largest likelihood
+@pytest.mark.parametrize("seed", range(4))
+def test_the_mixed_model_is_that_of_statsmodels_where_that_finds_the_largest_likelihood(seed):
+    """By Powell's search: its searches along the slope stop beside it where a variance is small."""
+    from statsmodels.regression.mixed_linear_model import MixedLM, MixedLMParams, VCSpec
+
+    table = layout(seed, person=0.5, sound=0.4)
+    table[np.random.default_rng(seed).random(table.shape) < 0.15] = np.nan
+    places = dict(zip(("participant", "recording"), np.nonzero(np.isfinite(table)), strict=True))
+    values = table[np.isfinite(table)]
+    spec = VCSpec(
+        list(places),
+        [[[f"{name}{level}" for level in range(size)]] for name, size in zip(places, table.shape, strict=True)],
+        [[np.eye(size)[levels]] for levels, size in zip(places.values(), table.shape, strict=True)],
+    )
+    begin = MixedLMParams.from_components(fe_params=np.zeros(1), cov_re=np.zeros((0, 0)), vcomp=np.array([0.7, 0.3]))
+    model = MixedLM(values, np.ones((len(values), 1)), groups=np.zeros(len(values)), exog_vc=spec)
+    found = model.fit(reml=True, method=["powell"], start_params=begin, xtol=1e-9, ftol=1e-12)
+    fit = paired_fit(table)
+    assert min(fit.variances.values()) > 0.01
+    assert fit.effect == pytest.approx(float(found.fe_params[0]), abs=1e-5)
+    assert dict(fit.variances) == pytest.approx(dict(zip(fit.variances, (*found.vcomp, found.scale), strict=True)), abs=1e-5)
+
+
 def test_the_mixed_model_without_pairs_is_that_of_lme4():
     # y or n: right or wrong in the second condition, Y or N in the first, . no answer. As above, with
     #     lmer(y ~ c + (1 | p) + (1 | r) + (1 | i), data = x) where i is the item, paste(r, c).
@@ -667,6 +691,21 @@ def test_the_report_says_on_every_page_that_it_is_simulated(simulated, tmp_path)
     assert len(table) == 1 + 4 * 3 * (3 + 2)
     people = results.model_copy(update={"simulated": "", "notes": []})
     assert "SIMULATED" not in write_results(tmp_path, people).read_text()
+
+
+def test_the_report_command_writes_the_page_anew(simulated, tmp_path):
+    from typer.testing import CliRunner
+
+    from xaudio.cli import app
+
+    write_run(tmp_path, settings={})
+    page = write_results(tmp_path, analyze(simulated, draws=100))
+    before = page.read_text()
+    for name in ("report.html", "figure5.png", "measures.csv"):
+        (tmp_path / name).unlink()
+    assert CliRunner().invoke(app, ["report", str(tmp_path)]).exit_code == 0
+    assert page.read_text() == before
+    assert (tmp_path / "figure5.png").exists()
 
 
 def test_the_figure_stands_odd_names_and_says_where_nothing_is_to_be_seen(tmp_path):

@@ -14,7 +14,9 @@ from ..runs import read_json
 
 
 def report(
-    folder: Annotated[Path, typer.Argument(help="--out of xaudio bench, evaluate, probe, groups, cluster or concepts.")],
+    folder: Annotated[
+        Path, typer.Argument(help="--out of xaudio bench, evaluate, probe, groups, cluster, concepts or study analyze.")
+    ],
 ) -> None:
     """Write the report of a folder anew from its results."""
     path = folder / "results.json"
@@ -27,7 +29,7 @@ def report(
     else:
         raise ModelError(
             f"{folder}: holds no results that have a report. Give the --out folder of xaudio bench, evaluate, probe, groups, "
-            "cluster or concepts."
+            "cluster, concepts or study analyze."
         )
     print(f"Report: {page}")
 
@@ -56,10 +58,19 @@ def _of_concepts(folder: Path) -> Path:
     return report_concepts(folder)
 
 
+def _of_study(folder: Path) -> Path:
+    from ..pages import read_results
+    from ..study.analysis_report import write_results
+    from ..study.analysis_results import StudyResults
+
+    return write_results(folder, read_results(folder / "results.json", StudyResults))
+
+
 REPORTS: Mapping[str, Callable[[Path], Path]] = {
     "groups": _of_groups,
     "clusters": _of_clusters,
     "probe": _of_probe,
     "concepts": _of_concepts,
+    "study": _of_study,
 }
 """What writes the page, by what ``results.json`` says that it holds under "result"."""

@@ -202,8 +202,8 @@ def _show(results: StudyResults, out: Path, as_json: bool) -> None:
     if rows:
         header = ["condition", "recordings", "answers", "right (%)", "informedness, macro", "weighted", "markedness, macro"]
         print_table(header, rows)
-    left_out = {item.rule: item.participants for item in results.exclusions if item.participants}
-    print(f"{results.kept} of {results.enrolled} participants; left out: {left_out or 'nobody'}")
+    left_out = [f"{item.rule} ({item.participants})" for item in results.exclusions if item.participants]
+    print(f"{results.kept} of {results.enrolled} participants; left out: {', '.join(left_out) or 'nobody'}")
     print(f"Report: {out / 'report.html'}")
 
 

@@ -281,6 +281,8 @@ class StudyResults(Section):
     Parameters
     ----------
     format : int
+    result : {"study"}
+        What ``xaudio report`` knows the folder by.
     title : str
     simulated : str
         How the participants were simulated; "" for people. Results of a simulation are no findings about people.
@@ -308,6 +310,7 @@ class StudyResults(Section):
     """
 
     format: Literal[1] = 1
+    result: Literal["study"] = "study"
     title: str
     simulated: str
     classes: list[str]

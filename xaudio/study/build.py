@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from ..arguments import seeded
 from ..classifier import Classifier, weights_digest
@@ -15,6 +14,7 @@ from ..options import parse_spec
 from ..pipeline import create, explain, load_model
 from ..runs import output_folder, refuse_other_settings, remove_leftovers, write_json, write_run, write_text
 from ..terminal import progress
+from ..types import Clip
 from .choose import choose, predictions
 from .items import catch_items, catch_trial, explainers_of, question_of, trial_of
 from .media import Media
@@ -73,7 +73,7 @@ def build_study(
     clips = [found[int(test[index])] for index in choice.indices]
     explanations: dict[str, list[Explanation]] = {}
     for spec in settings.explanations.explainers:
-        explanations[spec] = _explained(classifier, clips, seeded(spec, settings.seed), settings.explanations.view, device)
+        explanations[spec] = explain_clips(classifier, clips, spec, settings.seed, settings.explanations.view, device)
         for explanation, index in zip(explanations[spec], choice.predicted, strict=True):
             if explanation.predicted != index:
                 source = explanation.clip.source
@@ -89,9 +89,14 @@ def _check_plugins(settings: StudySettings) -> None:
             create(kind, name, **options)
 
 
-def _explained(classifier: Classifier, clips: Sequence[Any], spec: str, view: str, device: str) -> list[Explanation]:
+def explain_clips(
+    classifier: Classifier, clips: Sequence[Clip], explainer: str, seed: int, view: str, device: str
+) -> list[Explanation]:
+    """Explanations as a study shows them: recordings placed as in the training, the seed for what an explainer draws."""
     resampling = classifier.facts.get("resampling", "soxr")
-    found = explain(classifier, list(clips), explainer=spec, device=device, view=view or None, resampling=resampling)
+    found = explain(
+        classifier, list(clips), explainer=seeded(explainer, seed), device=device, view=view or None, resampling=resampling
+    )
     return found if isinstance(found, list) else [found]
 
 

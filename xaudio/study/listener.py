@@ -16,13 +16,14 @@ from ..errors import DataError, ModelError
 from ..experiment import held_out
 from ..explanation import Explanation
 from ..options import parse_spec
-from ..pipeline import explain, load_model
+from ..pipeline import load_model
 from ..preparation import place, prepare_clips
 from ..registry import registry
 from ..runs import read_json
 from ..terminal import progress
 from ..types import Clip
 from .analysis_table import Indices
+from .build import explain_clips
 from .choose import choose, predictions
 from .records import Answer, Item, Participant, Question, StudyData
 from .settings import Recordings
@@ -247,15 +248,7 @@ def listen_to_model(
         media: dict[str, Path] = {}
         with progress("Explaining and rendering", len(explainers) * len(clips)) as advance:
             for number, explainer in enumerate(explainers):
-                explained = explain(
-                    classifier,
-                    clips,
-                    explainer=explainer,
-                    view=view,
-                    device=device,
-                    resampling=classifier.facts.get("resampling", "soxr"),
-                )
-                for place, explanation in enumerate(explained if isinstance(explained, list) else [explained]):
+                for place, explanation in enumerate(explain_clips(classifier, clips, explainer, seed, view or "", device)):
                     methods = {f"{explainer} {name}": renderer for name, renderer in drawn.items()}
                     for label, renderer in ({"": plain} if number == 0 else {}).items() | methods.items():
                         item = _item(explanation, label, place)

@@ -105,7 +105,9 @@ class Serving(Section):
     open_enrolment: bool = Field(False, description="Whether anybody who knows the address may take part, without an invitation.")
     max_participants: PositiveInt = Field(1000, description="Of open enrolment.")
     enrolments_per_minute: PositiveInt = Field(30, description="Of open enrolment, from all addresses together.")
-    requests_per_second: Annotated[float, Field(ge=0.1)] = Field(10, description="Of one participant; bursts of ten times as many.")
+    requests_per_second: Annotated[float, Field(ge=0.1)] = Field(
+        10, description="Of one participant; bursts of ten times as many."
+    )
 
 
 class StudySettings(Section):

@@ -532,6 +532,32 @@ def test_two_windows_of_one_participant(serve, browser_page):
     forgive(browser_page)
 
 
+def test_a_device_goes_on_when_another_moved_on_while_it_was_loading(serve, browser_page):
+    _, _, page = at_first_task(serve, browser_page)
+    asked = []
+
+    def refuse_at_first(route):  # as the server does for what is no longer its turn
+        asked.append(route.request.url)
+        if len(asked) == 1:
+            route.fulfill(status=404, json={"error": "unknown", "message": ""})
+        else:
+            route.continue_()
+
+    page.route("**/media/*", refuse_at_first)
+    listen(page)
+    page.check("input[value=one]")
+    press(page, "Next")
+    page.wait_for_selector("h1:has-text('Task 2 of 8')")
+    assert len(asked) == 2
+    page.unroute("**/media/*")
+    page.route("**/media/*", lambda route: route.fulfill(status=404, json={"error": "unknown", "message": ""}))
+    listen(page)
+    page.check("input[value=one]")
+    press(page, "Next")
+    page.wait_for_selector("main:has-text('Something went wrong')")  # and does not ask for ever
+    forgive(browser_page)
+
+
 def test_open_enrolment_counts_a_double_click_once_and_goes_by_the_wishes_of_the_browser(serve, browser_page):
     server = serve("--open", checks={"level": False}, serving={"max_participants": 1})
     page = browser_page(server.address, width=390, height=844, locale="de-DE")

@@ -320,6 +320,7 @@ def test_preferences_and_ratings(make_study, tmp_path):
     for item in key.items:
         trial = trials[item.item]
         assert len(trial.media) == (2 if item.question == "better" else 1)
+        assert trial.hint["en"] == ("Listen to both sounds." if item.question == "better" else "Look at this picture.")
         if item.question == "fits":
             assert trial.answers == tuple("1234567")
             assert trial.text["de"] == f"Es sagte {'eins' if item.predicted == 'one' else item.predicted}?"

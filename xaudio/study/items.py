@@ -32,8 +32,9 @@ def trial_of(item: Item, question: Question, media: tuple[Medium, ...], settings
     hints, texts = {}, {}
     for language in settings.languages:
         found = all_texts(language, settings.texts)
-        plain = "hint_sound" if item.mode.startswith("audible") else "hint_picture"
-        hints[language] = found[f"hint_{item.mode.replace('-', '_')}" if settings.tell_mode else plain]
+        medium = "sound" if item.mode.startswith("audible") else "picture"
+        mode = item.mode.replace("-", "_") if settings.tell_mode else medium
+        hints[language] = found[f"hint_{medium}s" if question.kind == "preference" else f"hint_{mode}"]
         prediction = settings.labels.get(language, {}).get(item.predicted, item.predicted)
         texts[language] = question.text[language].replace("{prediction}", prediction)
     answers = ("1", "2") if question.kind == "preference" else question.answers

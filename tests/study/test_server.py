@@ -667,3 +667,24 @@ def test_commands(served, tmp_path):
     assert xaudio("build", "--init", settings).returncode == 0
     assert "consent_text" in settings.read_text()
     assert xaudio("build", "--init", settings).returncode == 1
+
+
+def test_a_link_whose_hash_was_encoded_leads_to_the_page(served):
+    person, _ = served.invited()
+    found = served.client.get(f"/%23{person.token}", follow_redirects=False)
+    assert (found.status_code, found.headers["location"]) == (303, f"./#{person.token}")
+    assert found.headers["content-security-policy"]
+    for path in ("/else", "/api", "/a%23b", "/%23a/b"):
+        assert served.client.get(path, follow_redirects=False).status_code == 404
+
+
+def test_a_study_without_one_of_its_files_is_not_served(make_study, tmp_path):
+    folder = make_study(tmp_path / "study", right=1, wrong=1)
+    for path in sorted((folder / "media").iterdir()):
+        content = path.read_bytes()
+        path.unlink()
+        with pytest.raises(DataError, match=rf"{path.name}: is missing. Restore it from a copy, or build the study again"):
+            Visits(folder, Serving())
+        path.write_bytes(content)
+    assert not (folder / "answers.sqlite").exists()
+    Visits(folder, Serving()).database.close()

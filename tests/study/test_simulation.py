@@ -526,7 +526,7 @@ def test_a_study_knows_which_recognisers_may_answer_it(run_folder, spectrogram_r
     done = run("simulate", folder, "--listener", spectrogram_run_folder, "--out", tmp_path / "x", "--draws", 100)
     assert done.exit_code == 0, done.output
     assert done.stdout.startswith("SIMULATED")
-    assert json.loads((tmp_path / "x/run.json").read_text())["simulated"].startswith("1 recognisers")
+    assert json.loads((tmp_path / "x/run.json").read_text())["simulated"].startswith("1 recogniser trained")
 
 
 def test_renderers_are_ranked_by_recognisers_from_the_command_line(run_folder, spectrogram_run_folder, tmp_path):
@@ -537,7 +537,7 @@ def test_renderers_are_ranked_by_recognisers_from_the_command_line(run_folder, s
     )
     assert done.exit_code == 0, done.output
     data = StudyData.model_validate_json((tmp_path / "study-data.json").read_text())
-    assert data.simulated.startswith("1 recognisers trained on plain recordings only")
+    assert data.simulated.startswith("1 recogniser trained on plain recordings only, as proxy listener (")
     assert [item.explainer for item in data.items if item.right] == [
         None,
         "amplitude audible:domain=waveform",

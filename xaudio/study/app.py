@@ -14,7 +14,7 @@ from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
@@ -80,6 +80,7 @@ class Server:
             Route("/api/state", self._state),
             Route("/api/enrol", self._enrol, methods=["POST"]),
             *(Route(f"/api/{name}", self._step(*step), methods=["POST"]) for name, step in steps.items()),
+            Route("/{link}", self._mangled),
         ]
 
         @asynccontextmanager
@@ -97,6 +98,13 @@ class Server:
 
     async def _page(self, request: Request) -> Response:
         return self.static["index.html"]
+
+    async def _mangled(self, request: Request) -> Response:
+        """A personal link whose # became %23, as some mail programs make it: back to what was meant."""
+        found = request.path_params["link"]
+        if not found.startswith("#"):
+            raise HTTPException(404)
+        return RedirectResponse(f"./{found}", 303)
 
     async def _static(self, request: Request) -> Response:
         found = self.static.get(request.path_params["name"])

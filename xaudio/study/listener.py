@@ -124,7 +124,8 @@ def describe(listeners: Mapping[str, Classifier], folders: Sequence[Path]) -> st
         accuracy = read_json(folder / "results.json").get("accuracy") if (folder / "results.json").exists() else None
         known = "accuracy not known" if accuracy is None else f"accuracy {accuracy:.1%} on plain recordings of its test"
         parts.append(f"{name}: {listener.model_spec.get('name', '?')}, seed {listener.facts.get('seed', '?')}, {known}")
-    return f"{len(listeners)} recognisers trained on plain recordings only, as proxy listeners ({'; '.join(parts)})."
+    count = "1 recogniser" if len(listeners) == 1 else f"{len(listeners)} recognisers"
+    return f"{count} trained on plain recordings only, as proxy listener{'s' * (len(listeners) > 1)} ({'; '.join(parts)})."
 
 
 def listen(design: StudyData, media: Mapping[str, Path], listeners: Mapping[str, Classifier], simulated: str) -> StudyData:

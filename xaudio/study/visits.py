@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from pydantic import ConfigDict, Field
 
+from ..errors import DataError
 from .database import canonical, now
 from .order import headphone_order, order_of, swapped
 from .plan import MEDIA, Stage, Trial, read_key, read_public
@@ -98,8 +99,12 @@ class Visits:
     def __init__(self, folder: Path, serving: Serving, clock: Callable[[], float] = time.time) -> None:
         self.public, self.key = read_public(folder), read_key(folder)
         self.folder, self.serving, self._clock = folder / MEDIA, serving, clock
-        self.database = open_database(folder)
         self._trials = {trial.item: trial for trial in (*self.public.items, *self.public.headphones)}
+        shown = [medium for trial in self._trials.values() for medium in trial.media]
+        for medium in [*shown, self.public.level] if self.public.level else shown:
+            if not (self.folder / medium.name).exists():
+                raise DataError(f"{self.folder / medium.name}: is missing. Restore it from a copy, or build the study again.")
+        self.database = open_database(folder)
         self._kinds = {question.name: question.kind for question in self.public.questions}
 
     def enrol(self) -> str:

@@ -10,3 +10,4 @@ napoleon_google_docstring = False
 autodoc_typehints = "none"
 autodoc_member_order = "bysource"
 default_role = "literal"
+suppress_warnings = ["ref.python"]  # shapes such as (samples,) in docstrings are words, not references

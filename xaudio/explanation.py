@@ -144,7 +144,7 @@ class Explanation:
 
     @property
     def positive_share(self) -> float:
-        """Share of all |relevance| that speaks for the class, 0 to 1; 0 if there is none."""
+        """Share of the magnitude of all relevance that speaks for the class, 0 to 1; 0 if there is none."""
         magnitude = np.abs(self.relevance.astype(np.float64))
         total = float(magnitude.sum())
         return float(magnitude[self.relevance > 0].sum() / total) if total else 0.0

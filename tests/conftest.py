@@ -61,7 +61,10 @@ def recording(tmp_path: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def make_study() -> Callable[..., Path]:
-    """Writes a small study of made-up explanations: ``make_study(folder, right=3, wrong=2, seconds=0.2, **settings)``."""
+    """Writes a small study of made-up explanations: ``make_study(folder, right=3, wrong=2, seconds=0.2, **settings)``.
+
+    Of three ``classes``, by default "zero", "one" and "two".
+    """
     import numpy as np
 
     from xaudio import Clip, Explanation
@@ -69,7 +72,7 @@ def make_study() -> Callable[..., Path]:
     from xaudio.study.settings import settings_from
     from xaudio.types import Axis
 
-    def explained(place: int, explainer: str, right: bool, samples: int, sign: float) -> Explanation:
+    def explained(place: int, explainer: str, right: bool, samples: int, sign: float, classes: tuple[str, ...]) -> Explanation:
         relevance = np.random.default_rng([place, len(explainer)]).normal(size=(1, samples))
         waveform = (0.3 * np.hanning(samples) * np.random.default_rng(place).uniform(-1, 1, samples)).astype(np.float32)
         truth = place % 3
@@ -79,7 +82,7 @@ def make_study() -> Callable[..., Path]:
             relevance=(sign * np.abs(relevance) if sign else relevance).astype(np.float32),
             axes=(Axis("time", "s", np.arange(samples) / 8000),),
             logits=4 * np.eye(3, dtype=np.float32)[truth if right else (truth + 1) % 3],
-            classes=("zero", "one", "two"),
+            classes=classes,
             target=truth if right else (truth + 1) % 3,
             task="digit",
             provenance={
@@ -88,14 +91,23 @@ def make_study() -> Callable[..., Path]:
             },
         )
 
-    def make(folder: Path, *, right: int = 3, wrong: int = 2, seconds: float = 0.2, sign: float = 0, **settings: Any) -> Path:
+    def make(
+        folder: Path,
+        *,
+        right: int = 3,
+        wrong: int = 2,
+        seconds: float = 0.2,
+        sign: float = 0,
+        classes: tuple[str, ...] = ("zero", "one", "two"),
+        **settings: Any,
+    ) -> Path:
         chosen = settings_from({"contact": "Ada", **settings}, "test")
         samples = round(8000 * seconds)
         write_study(
             folder,
             chosen,
             {
-                spec: [explained(place, spec, place >= wrong, samples, sign) for place in range(wrong + right)]
+                spec: [explained(place, spec, place >= wrong, samples, sign, classes) for place in range(wrong + right)]
                 for spec in chosen.explanations.explainers
             },
         )

@@ -86,12 +86,6 @@ class Disk:
     waiting: list[list[tuple[int, bytes | None]]] = field(default_factory=list)
     confirmed: int = 0
 
-    def load(self, path: Path) -> None:
-        """A file that was there before, for certain."""
-        self.names[path.name] = self.certain_names[path.name] = len(self.certain)
-        self.certain.append(path.read_bytes())
-        self.waiting.append([])
-
     def replay(self, call: Call) -> bool:
         """Do what a call did; whether it concerned this disk."""
         folder, _, name = call.path.rpartition("/")

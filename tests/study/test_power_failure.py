@@ -5,7 +5,6 @@ import random
 import re
 import shutil
 import signal
-import socket
 import sqlite3
 import subprocess
 import sys
@@ -27,12 +26,6 @@ def traced(trace, *arguments):
     return [*STRACE, "-o", str(trace), *COMMAND, *map(str, arguments)]
 
 
-def free_port():
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])
-
-
 @pytest.fixture(scope="module")
 def recorded(make_study, tmp_path_factory):
     """Traces of inviting and of serving a study that three people take part in; one has all deleted again."""
@@ -43,10 +36,9 @@ def recorded(make_study, tmp_path_factory):
     inviting, serving = folder / "inviting", folder / "serving"
     done = subprocess.run(traced(inviting, "invite", study, "--count", "3"), capture_output=True, text=True, check=True)
     links = done.stdout.split()
-    port = free_port()
-    server = subprocess.Popen(traced(serving, "serve", study, "--port", port), stdout=subprocess.PIPE, start_new_session=True)
+    server = subprocess.Popen(traced(serving, "serve", study, "--port", 0), stdout=subprocess.PIPE, start_new_session=True)
     try:
-        assert server.stdout.readline().startswith(b"Serving")
+        port = int(re.fullmatch(rb"Serving http://127.0.0.1:(\d+)/\n", server.stdout.readline())[1])
         people = [Participant(port, link.partition("#")[2], place) for place, link in enumerate(links)]
         logs = all_at_once(people)
         assert Client(port, logs[1].token).once("POST", "/api/withdraw", b'{"delete": true}')[0] == 200

@@ -11,11 +11,12 @@ from ..errors import DataError, ModelError, unknown
 from ..experiment import held_out
 from ..explanation import Explanation
 from ..options import parse_spec
-from ..pipeline import create, explain, load_model
+from ..pipeline import explain, load_model
+from ..registry import registry
 from ..runs import output_folder, refuse_other_settings, remove_leftovers, write_json, write_run, write_text
 from ..terminal import progress
 from ..types import Clip
-from .choose import choose, predictions
+from .choose import choose, kept_predictions
 from .items import catch_items, catch_trial, explainers_of, question_of, trial_of
 from .media import Media
 from .plan import KEY, PUBLIC, Key, PublicStudy, Trial, read_public
@@ -67,7 +68,7 @@ def build_study(
     remove_leftovers(out)
     _check_plugins(settings)
     origin = f"{identity['weights']} on the test recordings of {identity['fingerprint']}"
-    probabilities = predictions(classifier, found, test, out / "probabilities.csv", origin)
+    probabilities = kept_predictions(classifier, found, test, out / "probabilities.csv", origin)
     choice = choose(probabilities, found.labels(classifier.task)[test], settings.recordings, settings.seed, found.title)
     write_run(out, settings=identity, device=str(classifier.device))  # until here other settings may still be tried
     clips = [found[int(test[index])] for index in choice.indices]
@@ -85,8 +86,7 @@ def _check_plugins(settings: StudySettings) -> None:
     """Raise what creating the explainers or the renderer raises, before anything takes time."""
     for kind, specs in (("explainer", settings.explanations.explainers), ("renderer", (settings.explanations.sound,))):
         for spec in specs:
-            name, options = parse_spec(spec)
-            create(kind, name, **options)
+            registry().create(kind, *parse_spec(spec))
 
 
 def explain_clips(

@@ -24,8 +24,20 @@ class Choice(NamedTuple):
     predicted: IntArray
 
 
-def predictions(classifier: Classifier, dataset: Dataset, indices: IntArray, path: Path, origin: str) -> FloatArray:
-    """Probabilities (recordings, classes) that the model gives, read from a file if it holds them, else written to it.
+def predictions(classifier: Classifier, dataset: Dataset, indices: IntArray) -> FloatArray:
+    """Probabilities (recordings, classes) that the model gives."""
+    found = np.zeros((len(indices), len(classifier.classes)))
+    place = {int(index): row for row, index in enumerate(indices)}
+    with torch.no_grad(), evaluation_mode(classifier.network), progress("Predicting", len(indices)) as advance:
+        for chosen, waveforms in placed_waveforms(classifier, dataset, indices):
+            values = classifier.logits(classifier.features(waveforms)).double().softmax(1).cpu().numpy()
+            found[[place[int(index)] for index in chosen]] = values
+            advance(len(chosen))
+    return found
+
+
+def kept_predictions(classifier: Classifier, dataset: Dataset, indices: IntArray, path: Path, origin: str) -> FloatArray:
+    """The same, read from a file if it holds them, else written to it.
 
     Parameters
     ----------
@@ -39,13 +51,7 @@ def predictions(classifier: Classifier, dataset: Dataset, indices: IntArray, pat
     """
     if path.exists() and path.read_text(encoding="utf-8").partition("\n")[0] == f"# {origin}":
         return np.loadtxt(path, delimiter=",", ndmin=2)
-    found = np.zeros((len(indices), len(classifier.classes)))
-    place = {int(index): row for row, index in enumerate(indices)}
-    with torch.no_grad(), evaluation_mode(classifier.network), progress("Predicting", len(indices)) as advance:
-        for chosen, waveforms in placed_waveforms(classifier, dataset, indices):
-            values = classifier.logits(classifier.features(waveforms)).double().softmax(1).cpu().numpy()
-            found[[place[int(index)] for index in chosen]] = values
-            advance(len(chosen))
+    found = predictions(classifier, dataset, indices)
     with replaced(path) as temporary:
         np.savetxt(temporary, found, delimiter=",", fmt="%.9g", header=origin)
     return found

@@ -242,7 +242,7 @@ def listen_to_model(
     wanted = Recordings(right=recordings, wrong=recordings, fill=False, balance="predicted")
     with TemporaryDirectory(prefix="xaudio-") as temporary:
         folder = Path(temporary)
-        known = predictions(classifier, held, test, folder / "probabilities.csv", "")
+        known = predictions(classifier, held, test)
         choice = choose(known, held.labels(classifier.task)[test], wanted, seed, held.title)
         clips = [held[int(test[index])] for index in choice.indices]
         items: list[Item] = []

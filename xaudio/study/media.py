@@ -14,7 +14,7 @@ from ..audio import read_audio, write_audio
 from ..errors import DataError
 from ..explanation import Explanation
 from ..options import parse_spec
-from ..pipeline import create
+from ..registry import registry
 from ..runs import read_json, replaced, write_text
 from .links import SECRET, read_secret
 from .pictures import draw_picture
@@ -30,8 +30,7 @@ class Media:
 
     def __init__(self, out: Path, settings: StudySettings, explanations: dict[str, list[Explanation]]) -> None:
         self.folder, self.settings, self.explanations = out / MEDIA, settings, explanations
-        name, options = parse_spec(settings.explanations.sound)
-        self.renderer = create("renderer", name, **options)
+        self.renderer = registry().create("renderer", *parse_spec(settings.explanations.sound))
         self.secret = _secret(out)
         self.rms: list[float] = []
 

@@ -173,6 +173,10 @@ def first_fault(error: ValidationError) -> str:
     """The first thing that pydantic found wrong, as "'steps' is -1: input should be greater than 0"."""
     first = error.errors()[0]
     where = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "value_error":  # of our own
+        return str(first["ctx"]["error"])
+    if first["type"] in ("extra_forbidden", "missing"):
+        return f"{where!r} is {'unknown' if first['type'] == 'extra_forbidden' else 'missing'}"
     shown = repr(first["input"])
     return f"{where!r} is {shown if len(shown) < 80 else type(first['input']).__name__}: {first['msg'].lower()}"
 

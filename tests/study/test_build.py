@@ -200,7 +200,9 @@ def test_the_template_explains_every_setting_and_reads_back(tmp_path):
 @pytest.mark.parametrize(
     ("content", "expected"),
     [
-        ({"sed": 1}, "sed"),
+        ({"sed": 1}, "'sed' is unknown. Did you mean 'seed'?"),
+        ({"serving": {"open_enrollment": True}}, "'serving.open_enrollment' is unknown. Did you mean 'open_enrolment'?"),
+        ({"questions": [{"kind": "rating"}]}, "'questions.0.name' is missing"),
         ({"recordings": {"right": -1}}, "recordings.right"),
         ({"recordings": {"right": 0, "wrong": 0}}, "both 0"),
         ({"languages": ["en", "fr"]}, "'fr' is not built in"),

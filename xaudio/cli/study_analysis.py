@@ -325,9 +325,7 @@ def _behaviour(**values: Any) -> Behaviour:
     try:
         return Behaviour(**values)
     except ValidationError as error:
-        fault = error.errors()[0]
-        why = str(fault["ctx"]["error"]) if fault["type"] == "value_error" else first_fault(error)
-        raise DataError(f"The simulated behaviour: {why}.") from None
+        raise DataError(f"The simulated behaviour: {first_fault(error)}.") from None
 
 
 def _numbers(option: str, given: list[str] | None) -> dict[str, float]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Sequence
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -213,7 +214,15 @@ def settings_from(content: object, name: str) -> StudySettings:
     try:
         return StudySettings.model_validate(content)
     except ValidationError as error:
-        fault = error.errors()[0]
-        why = fault["ctx"]["error"] if fault["type"] == "value_error" else first_fault(error)
-        todo = "" if fault["type"] == "value_error" else " xaudio study build --init FILE writes all settings."
-        raise DataError(f"{name}: {why}.{todo}") from None
+        first = error.errors()[0]
+        near = _nearest(str(first["loc"][-1])) if first["type"] == "extra_forbidden" else ""
+        todo = "" if first["type"] == "value_error" else f"{near} xaudio study build --init FILE writes all settings."
+        raise DataError(f"{name}: {first_fault(error)}.{todo}") from None
+
+
+def _nearest(name: str) -> str:
+    """The setting or section of the most similar name, as a question."""
+    schema = StudySettings.model_json_schema()
+    known = {found for part in (schema, *schema["$defs"].values()) for found in part.get("properties", ())}
+    near = get_close_matches(name, sorted(known), n=1, cutoff=0.5)
+    return f" Did you mean {near[0]!r}?" if near else ""

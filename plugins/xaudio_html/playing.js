@@ -17,16 +17,21 @@ const Playing = (Base) => class extends Base {
   }
 
   async toggle() {
-    return this.deck?.playing ? this.pause() : this.from(this.paused);
+    return this.deck?.playing || this.starting ? this.pause() : this.from(this.paused);
   }
 
-  /** Play from a position in seconds. */
+  /** Play from a position in seconds; until a device is ready, which may take seconds, it can be paused as if it played. */
   async from(position) {
+    const turn = Symbol("turn");
     try {
       this.problem.hidden = true;
-      for (const other of everyone()) if (other !== this && other.deck?.playing) other.pause();
+      for (const other of everyone()) if (other !== this) other.pause();
+      this.starting = turn;
+      this.state();
       await this.supply();
       await this.deck.context.resume();
+      if (this.starting !== turn) return; // paused, or begun anew, in the meantime
+      this.starting = null;
       this.deck.loop = this.looping ? this.region ?? [0, this.duration] : null;
       this.deck.start(position >= this.duration ? 0 : position);
       this.started = true;
@@ -34,14 +39,17 @@ const Playing = (Base) => class extends Base {
       this.say(`Playing ${this.explanation.sounds[this.voice].label} from ${position.toFixed(2)} seconds.`);
       this.follow();
     } catch (error) {
+      this.starting = null;
+      this.state();
       this.complain(error);
     }
   }
 
   pause() {
-    if (!this.deck?.playing) return;
-    this.paused = this.deck.position();
-    this.deck.stop();
+    if (!this.deck?.playing && !this.starting) return;
+    this.paused = this.position();
+    this.starting = null;
+    this.deck?.stop();
     this.state();
     this.say(`Paused at ${this.paused.toFixed(2)} seconds.`);
   }
@@ -101,7 +109,7 @@ const Playing = (Base) => class extends Base {
   }
 
   state() {
-    const playing = !!this.deck?.playing;
+    const playing = !!(this.deck?.playing || this.starting);
     this.play.replaceChildren(icon(playing ? "pause" : "play"), make("span", { class: "xa-label" }, playing ? "Pause" : "Play"));
     this.looper.setAttribute("aria-pressed", this.looping);
     this.swap.setAttribute("aria-pressed", this.voice !== "original");

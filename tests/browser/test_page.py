@@ -443,6 +443,36 @@ def test_only_one_component_plays(show):
     assert state(page, "p.deck.playing") is False
 
 
+SLOW = """() => {
+  const resume = AudioContext.prototype.resume;
+  AudioContext.prototype.resume = function () { return new Promise((done) => { window.ready = done; }).then(() => resume.call(this)); };
+}"""
+
+
+def test_while_a_slow_device_starts_it_can_be_paused_and_another_chosen(show):
+    page = show("two")
+    page.evaluate(SLOW)
+    first, second = page.locator(".xa-play").nth(0), page.locator(".xa-play").nth(1)
+    first.click()
+    page.wait_for_function("() => window.ready")
+    assert first.inner_text() == "Pause"
+    first.click()
+    assert first.inner_text() == "Play"
+    page.evaluate("window.ready()")
+    page.wait_for_function("() => document.querySelector('xaudio-player').deck.context.state === 'running'")
+    assert state(page, "p.deck.playing") is False, "it was paused before it began"
+    page.evaluate("window.ready = null")
+    first.click()
+    page.wait_for_function("() => window.ready")
+    page.evaluate("window.former = window.ready; window.ready = null")
+    second.click()
+    page.wait_for_function("() => window.ready")
+    page.evaluate("window.ready(); window.former()")
+    page.wait_for_function("() => document.querySelectorAll('xaudio-player')[1].deck?.playing")
+    assert state(page, "p.deck.playing") is False
+    assert (first.inner_text(), second.inner_text()) == ("Play", "Pause")
+
+
 def test_a_tap_plays_and_a_finger_chooses_a_region(show):
     page = show("clicks", width=320, height=700, has_touch=True, is_mobile=True)
     page.locator(".xa-plot").scroll_into_view_if_needed()

@@ -63,6 +63,8 @@ export function alone(act) {
 
 const RIGHT_TO_LEFT = ["ar", "dv", "fa", "he", "ps", "ur", "yi"];
 
+const SETTLED = 100; // milliseconds until a screen reader knows a new page: a focus before that is not read out (Orca with Firefox)
+
 // One page: a heading that gets the focus, so that keyboard and screen reader begin at its top.
 export function show(view, title, ...content) {
   const heading = element("h1", { tabindex: "-1" }, title);
@@ -73,7 +75,9 @@ export function show(view, title, ...content) {
   document.documentElement.dir = RIGHT_TO_LEFT.includes(view.language.split("-")[0]) ? "rtl" : "ltr";
   document.title = title === view.title ? title : `${title} – ${view.title}`;
   window.scrollTo(0, 0);
-  heading.focus({ preventScroll: true });
+  setTimeout(() => {
+    if (document.activeElement === document.body) heading.focus({ preventScroll: true });
+  }, SETTLED);
 }
 
 export function choices(name, answers, { column = false } = {}) {

@@ -10,9 +10,9 @@ import numpy as np
 
 from .classifier import Classifier
 from .explanation import Explanation
-from .scoring import REFERENCE, Column, Work, explanation_path
+from .scoring import Column, Work, explanation_path
 from .statistics import above_chance, guessing, require_enough
-from .types import Dataset, FloatArray, IntArray
+from .types import CONTROLS, Dataset, FloatArray, IntArray
 
 SIGNIFICANCE = 0.05
 
@@ -140,7 +140,7 @@ def evaluate(
 
 def with_controls(explainers: Sequence[str]) -> list[str]:
     """The explainers, each once, and the controls `random` and `amplitude` after them unless they are among them."""
-    return list(dict.fromkeys([*explainers, REFERENCE, "random"]))
+    return list(dict.fromkeys([*explainers, *CONTROLS]))
 
 
 def spread(indices: IntArray, count: int, seed: int) -> IntArray:

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 FloatArray = NDArray[np.floating[Any]]
 IntArray = NDArray[np.integer[Any]]
 
+CONTROLS = ("amplitude", "random")
+"""Explainers that know nothing of the model, which every comparison of explanations holds beside it."""
+
 Fit = Literal["error", "trim", "loudest"]
 """What happens to a recording longer than the representation takes.
 

@@ -15,12 +15,12 @@ import torch
 
 import xaudio
 from xaudio import Classifier, DataError, Evaluation, Explanation, ModelError, PluginError
-from xaudio.types import Dataset, FloatArray, IntArray
+from xaudio.types import CONTROLS, Dataset, FloatArray, IntArray
 
 from .measures import MEASURES, artefact_measures, evidence_measures
 from .report import table_text, write_report
 from .results import Example, Model, Results
-from .table import CONTROLS, cells_of, columns, overall
+from .table import cells_of, columns, overall
 
 LEVEL = 0.95
 DOMAINS = ("waveform", "time-frequency")

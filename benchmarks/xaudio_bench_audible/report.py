@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import xaudio
+from xaudio.types import CONTROLS
 
 from .results import Cell, Column, Model, Results, Score
-from .table import CONTROLS
 
 
 def write_report(folder: Path) -> Path:

@@ -9,13 +9,11 @@ import numpy as np
 
 import xaudio
 from xaudio import DataError
-from xaudio.types import FloatArray
+from xaudio.types import CONTROLS, FloatArray
 
 from .measures import MEASURES
 from .results import Cell, Column, Row, Score
 
-CONTROLS = ("amplitude", "random")
-"""Explainers that do not know the model; they are in the table, but not in the means over explainers."""
 DIGITS = 4
 
 Values = Mapping[str, Sequence[float | None]]

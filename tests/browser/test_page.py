@@ -445,7 +445,9 @@ def test_only_one_component_plays(show):
 
 SLOW = """() => {
   const resume = AudioContext.prototype.resume;
-  AudioContext.prototype.resume = function () { return new Promise((done) => { window.ready = done; }).then(() => resume.call(this)); };
+  AudioContext.prototype.resume = function () {
+    return new Promise((done) => { window.ready = done; }).then(() => resume.call(this));
+  };
 }"""
 
 

@@ -771,3 +771,19 @@ def test_of_many_conditions_each_is_compared_with_the_plain_signal():
     assert any("compared with the plain signal" in note for note in results.notes)
     assert ranking(results, "wrong")[0][1].condition == "audible-explanation, e3"
     assert ranking(results, "wrong")[0][0] == 1
+
+
+def test_of_many_conditions_each_is_compared_with_the_controls_of_its_kind():
+    methods, controls = ("lrp:epsilon=1", "amplitude", "random"), ("amplitude", "random")
+    conditions = [("audible-signal", None), ("visual-explanation", "random")]
+    conditions += [("audible-explanation", f"{method} {sound}") for method in methods for sound in "abc"]
+    design = plain_design(CLASSES, 4, 4, conditions)
+    results = analyze(simulate(design, Behaviour(), 3), draws=100)
+    found = {(one.first, one.second) for one in results.contrasts if one.group == "wrong"}
+    heard = "audible-explanation, {}".format
+    with_plain = {(heard(f"{method} {sound}"), "audible-signal") for method in methods for sound in "abc"}
+    with_controls = {(heard(f"lrp:epsilon=1 {sound}"), heard(f"{control} {sound}")) for control in controls for sound in "abc"}
+    assert found == with_plain | with_controls
+    contrast = next(one for one in results.contrasts if one.second == heard("random b"))
+    right = {one.condition: one.accuracy.value for one in results.cells if one.group == contrast.group}
+    assert contrast.test.difference.value == pytest.approx(right[contrast.first] - right[contrast.second])

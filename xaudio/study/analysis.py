@@ -151,7 +151,8 @@ def _notes(data: StudyData, table: Table | None, cells: list[Cell], drawn: list[
         )
     if len(table.conditions) > MOST:
         notes.append(
-            f"Of more than {MOST} conditions, each explanation is compared with the plain signal of the same sense alone."
+            f"Of more than {MOST} conditions, each explanation is compared with the plain signal of the same sense and with "
+            "the controls amplitude and random, made to sound or look as it is."
         )
     return notes + _left_out(cells)
 

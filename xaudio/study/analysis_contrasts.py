@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from itertools import combinations
+from itertools import combinations, permutations
 
 import numpy as np
 
 from ..terminal import progress
+from ..types import CONTROLS
 from . import measures
 from .analysis_cells import Drawn, optional_estimate
 from .analysis_mixed import Fit, holm, paired_fit, unpaired_fit
 from .analysis_results import Contrast, Estimate, Group, Test
-from .analysis_table import GROUPS, Floats, Table
+from .analysis_table import GROUPS, Condition, Floats, Table
 
 MOST = 8
-"""Conditions of which all pairs are compared; of more, each with the plain signal alone."""
+"""Conditions of which all pairs are compared; of more, those of `pairs_of`."""
 
 LEAST_PAIRS = 2
 """Participants, and recordings, of a test; of fewer there is no variance."""
@@ -44,13 +45,27 @@ def contrasts_of(table: Table, drawn: Drawn) -> list[Contrast]:
 
 
 def pairs_of(table: Table) -> list[tuple[int, int]]:
-    """All pairs of conditions; of more than 8, each explanation with the plain signal of the same sense."""
-    modes = [condition.mode for condition in table.conditions]
-    if len(modes) <= MOST:
-        return list(combinations(range(len(modes)), 2))
-    plain = {mode: number for number, mode in enumerate(modes) if mode.endswith("signal")}
-    partners = [plain.get(mode.replace("explanation", "signal")) for mode in modes]
-    return [(number, other) for number, other in enumerate(partners) if other is not None and other != number]
+    """All pairs of conditions; of more than 8, each explanation with the plain signal of the same sense and with the controls."""
+    numbers = range(len(table.conditions))
+    if len(numbers) <= MOST:
+        return list(combinations(numbers, 2))
+    return [pair for pair in permutations(numbers, 2) if _is_yardstick(*(table.conditions[number] for number in pair))]
+
+
+def _is_yardstick(explained: Condition, one: Condition) -> bool:
+    """Whether one is the plain signal of the same sense, or a control that is shown or sounds as the explanation does."""
+    if explained.explainer is None:
+        return False
+    if one.explainer is None:
+        return one.mode == explained.mode.replace("explanation", "signal")
+    (control, sound), (method, other) = (_parted(name) for name in (one.explainer, explained.explainer))
+    return control in CONTROLS and method not in CONTROLS and (one.mode, sound) == (explained.mode, other)
+
+
+def _parted(explainer: str) -> tuple[str, str]:
+    """Name of an explainer without its options, and the renderer after it, which only simulated listeners compare."""
+    method, _, sound = explainer.partition(" ")
+    return method.partition(":")[0], sound
 
 
 def differences(table: Table, first: int, second: int, group: Group) -> Floats:

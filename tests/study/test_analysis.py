@@ -773,6 +773,23 @@ def test_of_many_conditions_each_is_compared_with_the_plain_signal():
     assert ranking(results, "wrong")[0][0] == 1
 
 
+def test_of_many_conditions_unanswered_classes_are_counted():
+    conditions = [("audible-explanation", f"e{number}") for number in range(10)]
+    data = simulate(
+        plain_design(CLASSES, 8, 8, conditions),
+        Behaviour(knows={f"audible-explanation, e{number}": 1.0 for number in range(10)}),
+        3,
+    )
+    never = {item.item for item in data.items if item.explainer != "e0"}
+    first = data.classes[0]
+    answers = [
+        one.model_copy(update={"value": data.classes[1] if one.item in never and one.value == first else one.value})
+        for one in data.answers
+    ]
+    results = analyze(data.model_copy(update={"answers": answers}), draws=100)
+    assert any(f"nobody answered ({first} in 9 of 10 conditions)." in note for note in results.notes)
+
+
 def test_of_many_conditions_each_is_compared_with_the_controls_of_its_kind():
     methods, controls = ("lrp:epsilon=1", "amplitude", "random"), ("amplitude", "random")
     conditions = [("audible-signal", None), ("visual-explanation", "random")]

@@ -173,5 +173,8 @@ def _left_out(cells: list[Cell]) -> list[str]:
         }
         if unnamed:
             named = "; ".join(f"{condition}: {', '.join(names)}" for condition, names in unnamed.items())
+            if len(unnamed) > MOST:
+                counts = Counter(name for names in unnamed.values() for name in names)
+                named = f"{', '.join(f'{name} in {counts[name]}' for name in sorted(counts))} of {len(chosen)} conditions"
             notes.append(f"On {group}ly predicted recordings, markedness is without classes that nobody answered ({named}).")
     return notes

@@ -57,6 +57,10 @@ def unknown(what: str, name: str, known: Iterable[str]) -> str:
         One line.
     """
     names = sorted(set(known))
-    near = get_close_matches(str(name), names, n=3, cutoff=0.5)
-    hint = f" Did you mean {' or '.join(repr(n) for n in near)}?" if near else ""
-    return f"Unknown {what} {name!r}.{hint} Known: {', '.join(names) or 'none'}."
+    return f"Unknown {what} {name!r}.{nearest(name, names)} Known: {', '.join(names) or 'none'}."
+
+
+def nearest(name: str, known: Iterable[str], count: int = 3) -> str:
+    """The most similar names as a question, " Did you mean 'lrp'?"; nothing where none is similar."""
+    near = get_close_matches(str(name), sorted(set(known)), n=count, cutoff=0.5)
+    return f" Did you mean {' or '.join(repr(one) for one in near)}?" if near else ""

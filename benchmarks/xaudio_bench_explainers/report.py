@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import xaudio
+from xaudio.types import CONTROLS
 
 from .results import Metric, Model, Results, Score
 from .table import headline, refusals
@@ -29,7 +30,7 @@ def write_report(folder: Path) -> Path:
     results = xaudio.read_results(folder / "results.json", Results)
     models = [shown(model, results) for model in results.models]
     over = overall(results) if len(models) > 1 else []
-    return xaudio.write_page(folder, __package__, results=results, models=models, overall=over)
+    return xaudio.write_page(folder, __package__, results=results, models=models, overall=over, controls=CONTROLS)
 
 
 def shown(model: Model, results: Results) -> dict[str, Any]:

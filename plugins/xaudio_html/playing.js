@@ -16,8 +16,13 @@ const Playing = (Base) => class extends Base {
     this.deck.part = this.voice;
   }
 
+  /** Whether it plays, or will as soon as the device is ready. */
+  get underway() {
+    return !!(this.deck?.playing || this.starting);
+  }
+
   async toggle() {
-    return this.deck?.playing || this.starting ? this.pause() : this.from(this.paused);
+    return this.underway ? this.pause() : this.from(this.paused);
   }
 
   /** Play from a position in seconds; until a device is ready, which may take seconds, it can be paused as if it played. */
@@ -46,7 +51,7 @@ const Playing = (Base) => class extends Base {
   }
 
   pause() {
-    if (!this.deck?.playing && !this.starting) return;
+    if (!this.underway) return;
     this.paused = this.position();
     this.starting = null;
     this.deck?.stop();
@@ -109,8 +114,8 @@ const Playing = (Base) => class extends Base {
   }
 
   state() {
-    const playing = !!(this.deck?.playing || this.starting);
-    this.play.replaceChildren(icon(playing ? "pause" : "play"), make("span", { class: "xa-label" }, playing ? "Pause" : "Play"));
+    const [name, label] = this.underway ? ["pause", "Pause"] : ["play", "Play"];
+    this.play.replaceChildren(icon(name), make("span", { class: "xa-label" }, label));
     this.looper.setAttribute("aria-pressed", this.looping);
     this.swap.setAttribute("aria-pressed", this.voice !== "original");
     this.place();

@@ -172,9 +172,10 @@ def _left_out(cells: list[Cell]) -> list[str]:
             if set(cell.markedness.left_out) - set(unfit)
         }
         if unnamed:
-            named = "; ".join(f"{condition}: {', '.join(names)}" for condition, names in unnamed.items())
             if len(unnamed) > MOST:
                 counts = Counter(name for names in unnamed.values() for name in names)
                 named = f"{', '.join(f'{name} in {counts[name]}' for name in sorted(counts))} of {len(chosen)} conditions"
+            else:
+                named = "; ".join(f"{condition}: {', '.join(names)}" for condition, names in unnamed.items())
             notes.append(f"On {group}ly predicted recordings, markedness is without classes that nobody answered ({named}).")
     return notes

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Sequence
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt, ValidationError, model_validator
 
-from ..errors import DataError, unknown
+from ..errors import DataError, nearest, unknown
 from ..options import first_fault
 from .analysis_exclusions import ExclusionRules
 from .plan import FormField
@@ -215,14 +214,12 @@ def settings_from(content: object, name: str) -> StudySettings:
         return StudySettings.model_validate(content)
     except ValidationError as error:
         first = error.errors()[0]
-        near = _nearest(str(first["loc"][-1])) if first["type"] == "extra_forbidden" else ""
+        near = nearest(str(first["loc"][-1]), _names(), 1) if first["type"] == "extra_forbidden" else ""
         todo = "" if first["type"] == "value_error" else f"{near} xaudio study build --init FILE writes all settings."
         raise DataError(f"{name}: {first_fault(error)}.{todo}") from None
 
 
-def _nearest(name: str) -> str:
-    """The setting or section of the most similar name, as a question."""
+def _names() -> set[str]:
+    """Of all settings and sections."""
     schema = StudySettings.model_json_schema()
-    known = {found for part in (schema, *schema["$defs"].values()) for found in part.get("properties", ())}
-    near = get_close_matches(name, sorted(known), n=1, cutoff=0.5)
-    return f" Did you mean {near[0]!r}?" if near else ""
+    return {name for part in (schema, *schema["$defs"].values()) for name in part.get("properties", ())}

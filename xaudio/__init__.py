@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from .results import TrainingResult
     from .runs import cache_folder, read_json, refuse_other_settings, replaced, write_json, write_rows, write_run, write_text
     from .statistics import bootstrap_interval, ranks_with_ties
+    from .sums import completeness, difference_from_baseline
     from .terminal import progress
     from .truth import truth_domain, truth_mask
 
@@ -78,7 +79,9 @@ _LAZY = {
     "baseline_waveforms": "baselines",
     "bootstrap_interval": "statistics",
     "cache_folder": "runs",
+    "completeness": "sums",
     "count_operations": "precision",
+    "difference_from_baseline": "sums",
     "evaluate": "evaluation",
     "flipped_logits": "perturbation",
     "in_batches": "batching",
@@ -149,11 +152,13 @@ __all__ = [
     "cache_folder",
     "check_explanations",
     "cluster_explanations",
+    "completeness",
     "concepts",
     "count_operations",
     "create",
     "data_address",
     "diagnose",
+    "difference_from_baseline",
     "evaluate",
     "evaluation_mode",
     "explain",

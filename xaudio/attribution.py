@@ -10,7 +10,10 @@ from torch import Tensor
 
 from .classifier import Classifier, evaluation_mode
 from .errors import PluginError
+from .sums import Completeness, completeness
 from .types import Explainer, Sound
+
+Attributed = tuple[Tensor, Tensor, Tensor, Tensor]
 
 
 def attribute(
@@ -56,6 +59,33 @@ def attribute(
     if not torch.isfinite(relevance).all():
         raise PluginError(f"The explainer {name!r} returned relevance that is NaN or infinite: {_cause(classifier, features)}.")
     return features, relevance.detach(), logits, logits.argmax(1) if target is None else target
+
+
+def expected_sums(classifier: Classifier, explainer: Explainer, waveforms: Tensor, attributed: Attributed) -> Completeness | None:
+    """What relevance sums to beside what it should; None where the explainer does not say what it sums to.
+
+    Parameters
+    ----------
+    classifier : Classifier
+    explainer : callable
+        Says so by a method ``expected_sum``; see `xaudio.types.Explainer`.
+    waveforms : Tensor, shape (batch, samples)
+    attributed : tuple
+        What `attribute` returned.
+
+    Raises
+    ------
+    ModelError
+        If the model is not finite for what the explainer compares with.
+    """
+    method = getattr(explainer, "expected_sum", None)
+    if method is None:
+        return None
+    features, relevance, logits, target = attributed
+    sound = Sound(waveforms, classifier.representation, classifier.features)
+    with torch.inference_mode(False), evaluation_mode(classifier.network), torch.no_grad():
+        expected = method(classifier.network, features.clone(), target, logits, **heard(method, sound))
+    return completeness(relevance, expected, logits)
 
 
 def _cause(classifier: Classifier, features: Tensor) -> str:

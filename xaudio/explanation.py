@@ -121,6 +121,17 @@ class Explanation:
         return created
 
     @property
+    def shortfall(self) -> str:
+        """What the relevance misses of what it should sum to, in words; "" if nothing, or if the method claims no sum.
+
+        The numbers are in ``provenance["completeness"]``.
+        """
+        sums = self.provenance.get("completeness")
+        if sums is None or sums["holds"]:
+            return ""
+        return f"relevance sums to {sums['sum']:.3g} where it should sum to {sums['expected']:.3g}"
+
+    @property
     def heard(self) -> Heard:
         """Where what is heard of the recording lies; all of the waveform where nothing else is known."""
         known = {"offset": 0, "start": 0, "samples": len(self.clip.waveform), **self.provenance.get("placement", {})}
@@ -225,6 +236,8 @@ class Explanation:
                 f"{self.clip.source}: {self.classes[self.target]!r} cannot be contrasted with itself; choose another class."
             )
         provenance = {**self.provenance, "contrast": other.classes[other.target]}
+        if "completeness" in provenance:
+            provenance["completeness"] = _difference(provenance["completeness"], other.provenance["completeness"])
         return replace(self, relevance=self.relevance - other.relevance, provenance=provenance)
 
     def plot(self, **options: Any) -> Figure:
@@ -268,7 +281,8 @@ class Explanation:
         explained = repr(self.classes[self.target])
         if self.contrast_class is not None:
             explained += f" rather than {self.contrast_class!r}"
-        return f"{task}{explained} explained; {predicted}; {method}; {Path(self.clip.source).name}"
+        missed = f"; {self.shortfall}" if self.shortfall else ""
+        return f"{task}{explained} explained; {predicted}; {method}{missed}; {Path(self.clip.source).name}"
 
     @property
     def outcome(self) -> str:
@@ -371,6 +385,17 @@ class Explanation:
         from .notebook import framed_page
 
         return framed_page(self)
+
+
+def _difference(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, Any]:
+    """What the difference of two explanations sums to beside what it should; right where both are."""
+    found = {key: first[key] - second[key] for key in ("sum", "expected")}
+    miss = abs(found["sum"] - found["expected"])
+    return {
+        **found,
+        "miss": miss / abs(found["expected"]) if found["expected"] else 0.0,
+        "holds": first["holds"] and second["holds"],
+    }
 
 
 def _domain_spec(explanation: Explanation) -> tuple[Any, ...]:

@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from .arguments import as_classifier, as_clip, as_explainer, seeded, target_indices
-from .attribution import attribute
+from .attribution import attribute, expected_sums
 from .classifier import Classifier
 from .devices import resolve_device
 from .doctor.probe import warn_about
@@ -220,7 +220,8 @@ def explain_prepared(
             torch.from_numpy(offsets[chosen]).to(classifier.device),
         )
         wanted = None if targets is None else torch.tensor(targets[chosen], device=classifier.device)
-        features, relevance, logits, explained = attribute(classifier, explainer, waveforms, wanted)
+        attributed = features, relevance, logits, explained = attribute(classifier, explainer, waveforms, wanted)
+        sums = expected_sums(classifier, explainer, waveforms, attributed)
         for row, index in enumerate(range(chosen.start, chosen.stop)):
             clip = replace(
                 clips[index],
@@ -243,7 +244,12 @@ def explain_prepared(
                     classes=classifier.classes,
                     target=int(explained[row]),
                     task=classifier.task,
-                    provenance={**facts, "placement": placed, "original_sample_rate": clips[index].sample_rate},
+                    provenance={
+                        **facts,
+                        "placement": placed,
+                        "original_sample_rate": clips[index].sample_rate,
+                        **({} if sums is None else {"completeness": sums.record(row)}),
+                    },
                     _representation=own,
                 )
             )

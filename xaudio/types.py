@@ -243,6 +243,11 @@ class Explainer(Protocol):
     save a forward pass by a method ``with_logits(model, features, target)`` that returns relevance and the model's
     logits (batch, classes), where a target of None means the class with the largest logit. One that can tell what flows
     through each channel of a layer may say so by a method ``conditional`` (see `ConditionalExplainer`).
+
+    One whose relevance sums to something says to what by a method ``expected_sum(model, features, target, logits)`` that
+    returns a tensor (batch,) and may declare ``sound`` as well: every explanation then tells what it misses, and
+    `xaudio.diagnose` measures it. A method ``alternatives()`` may return other explainers, by the options that make them,
+    which `xaudio.diagnose` tries where the sum is missed.
     """
 
     def __call__(self, model: nn.Module, features: Tensor, target: Tensor) -> Tensor:

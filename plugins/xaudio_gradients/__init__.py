@@ -47,9 +47,16 @@ def input_x_gradient(*, internal_batch_size: int | None = 64) -> Explainer:
 
 
 def integrated_gradients(
-    *, baseline: Baseline = "zero", steps: int = 50, seed: int = 0, internal_batch_size: int | None = 64
+    *,
+    baseline: Baseline = "zero",
+    steps: int = 50,
+    spacing: Literal["uniform", "geometric"] = "uniform",
+    seed: int = 0,
+    internal_batch_size: int | None = 64,
 ) -> Explainer:
     """Integrated gradients from a baseline; they sum to the difference of the target's logits there and here.
+
+    How far the sum misses the difference every explanation tells (``provenance["completeness"]``).
 
     Parameters
     ----------
@@ -58,6 +65,9 @@ def integrated_gradients(
         where none is subtracted); the others are sounds, see ``xaudio.baseline_features``.
     steps : int
         Points of the Gauss-Legendre quadrature along the way; each costs a forward and a backward pass.
+    spacing : {"uniform", "geometric"}
+        Of the points. "geometric" spaces them evenly in the logarithm of the amplitude, from 1e-6 to 1: for models that
+        normalise their input or take its logarithm, whose answer changes most close to silence.
     seed : int
         Of a baseline with noise.
     internal_batch_size : int or None
@@ -65,7 +75,7 @@ def integrated_gradients(
     """
     from ._gradients import IntegratedGradients
 
-    return IntegratedGradients(baseline, steps, seed, internal_batch_size)
+    return IntegratedGradients(baseline, steps, seed, internal_batch_size, spacing)
 
 
 def gradient_shap(

@@ -7,14 +7,14 @@ all recordings, on the CPU, so that a result depends neither on the batch nor on
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from xaudio import ModelError, Sound, at_least, baseline_features
+from xaudio import ModelError, Sound, at_least, baseline_features, difference_from_baseline
 from xaudio.types import Baseline
 
 
@@ -123,6 +123,23 @@ class InputTimesGradient:
         return features.detach() * found, logits
 
 
+SMALLEST = 1e-6
+"""Share of the way at which geometric spacing begins."""
+
+
+def quadrature(steps: int, spacing: str) -> tuple[Tensor, Tensor]:
+    """Places on the way, between 0 and 1, and their weights, which sum to 1; both (steps,) and in float64.
+
+    Gauss and Legendre's, for "geometric" in the logarithm of the place: each weighs as much as it stands for of the way.
+    """
+    nodes, weights = (torch.from_numpy(values) for values in np.polynomial.legendre.leggauss(steps))
+    if spacing == "uniform":
+        return (nodes + 1) / 2, weights / 2
+    places = SMALLEST ** ((1 - nodes) / 2)
+    lengths = weights * places
+    return places, lengths / lengths.sum()
+
+
 @dataclass(frozen=True)
 class IntegratedGradients:
     """Gradients along the way from a baseline; see `xaudio_gradients.integrated_gradients`."""
@@ -131,6 +148,7 @@ class IntegratedGradients:
     steps: int
     seed: int
     internal_batch_size: int | None
+    spacing: str = "uniform"
 
     def __post_init__(self) -> None:
         at_least(1, "integrated_gradients", steps=self.steps, internal_batch_size=self.internal_batch_size)
@@ -140,14 +158,29 @@ class IntegratedGradients:
         features = features.detach()
         baseline = baseline_features(self.baseline, features, sound, seed=self.seed)
         way = features - baseline
-        nodes, weights = (beside(torch.from_numpy(found), features) for found in np.polynomial.legendre.leggauss(self.steps))
+        places, weights = (beside(values, features) for values in quadrature(self.steps, self.spacing))
         mean = torch.zeros_like(features)
         rows_at_once, steps_at_once = tile(len(features), self.steps, self.internal_batch_size)
         for steps in blocks(self.steps, steps_at_once):
             for rows in blocks(len(features), rows_at_once):
-                points = baseline[rows, None] + (nodes[steps] + 1) / 2 * way[rows, None]
-                mean[rows] += (weights[steps] / 2 * gradients_at(model, points, target[rows])).sum(1)
+                points = baseline[rows, None] + places[steps] * way[rows, None]
+                mean[rows] += (weights[steps] * gradients_at(model, points, target[rows])).sum(1)
         return way * mean
+
+    def expected_sum(
+        self, model: nn.Module, features: Tensor, target: Tensor, logits: Tensor, *, sound: Sound | None = None
+    ) -> Tensor:
+        """The difference of the targets' logits from the baseline's, shape (batch,); see `xaudio.types.Explainer`."""
+        at_once = self.internal_batch_size
+        return difference_from_baseline(self.baseline, model, features, target, logits, sound, seeds=[self.seed], at_once=at_once)
+
+    def alternatives(self) -> dict[str, "IntegratedGradients"]:
+        """What may miss less, by the options that make it."""
+        other = "geometric" if self.spacing == "uniform" else "uniform"
+        steps, more = 4 * self.steps, {f"spacing={other}": replace(self, spacing=other)}
+        more[f"steps={steps}"] = replace(self, steps=steps)
+        more[f"steps={steps},spacing={other}"] = replace(self, steps=steps, spacing=other)
+        return more | ({} if self.baseline == "noise_floor" else {"baseline=noise_floor": replace(self, baseline="noise_floor")})
 
 
 @dataclass(frozen=True)
@@ -165,9 +198,8 @@ class GradientShap:
     def __call__(self, model: nn.Module, features: Tensor, target: Tensor, *, sound: Sound | None = None) -> Tensor:
         """Relevance shaped like features (Lundberg & Lee 2017, arXiv 1705.07874; Erion et al. 2021, arXiv 1906.10670)."""
         features = features.detach()
-        generator = torch.Generator().manual_seed(self.seed)
-        places = beside(torch.rand(self.samples, generator=generator, dtype=torch.float64), features)
-        seeds = torch.randint(2**31, (self.samples,), generator=generator).tolist()
+        drawn_places, seeds = self._draws()
+        places = beside(drawn_places, features)
         total = torch.zeros_like(features)
         rows_at_once, draws_at_once = tile(len(features), self.samples, self.internal_batch_size)
         for draws in blocks(self.samples, draws_at_once):
@@ -178,6 +210,23 @@ class GradientShap:
                 points = baselines[rows] + places[draws] * way
                 total[rows] += (way * gradients_at(model, points, target[rows])).sum(1)
         return total / self.samples
+
+    def expected_sum(
+        self, model: nn.Module, features: Tensor, target: Tensor, logits: Tensor, *, sound: Sound | None = None
+    ) -> Tensor:
+        """Mean difference of the targets' logits from the baselines', shape (batch,); see `xaudio.types.Explainer`."""
+        seeds, at_once = self._draws()[1], self.internal_batch_size
+        return difference_from_baseline(self.baseline, model, features, target, logits, sound, seeds=seeds, at_once=at_once)
+
+    def alternatives(self) -> dict[str, "GradientShap"]:
+        """What may miss less, by the options that make it."""
+        return {f"samples={samples}": replace(self, samples=samples) for samples in (4 * self.samples, 16 * self.samples)}
+
+    def _draws(self) -> tuple[Tensor, list[int]]:
+        """Places on the way (samples,), and the seed of the baseline at each."""
+        generator = torch.Generator().manual_seed(self.seed)
+        places = torch.rand(self.samples, generator=generator, dtype=torch.float64)
+        return places, torch.randint(2**31, (self.samples,), generator=generator).tolist()
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from xaudio import ModelError, Sound, at_least, baseline_features
+from xaudio import ModelError, Sound, at_least, baseline_features, completeness, difference_from_baseline
 from xaudio.types import Baseline
 
 from ._gradients import blocks, differentiate
@@ -34,9 +34,6 @@ MAXIMUM = frozenset(f"{kind}max_pool{axes}d" for kind in ("", "adaptive_") for a
 
 NEAR = 1e-6
 """Differences of activations smaller than this share of them are replaced by the derivative: their quotient is rounding."""
-
-GAP = 0.01
-"""Share of the relevance that may be missing or too much before DeepLIFT is refused."""
 
 
 class _Replacing(TorchFunctionMode):
@@ -175,12 +172,19 @@ class DeepLift:
         chunks = blocks(len(features), self.internal_batch_size)
         return torch.cat([_deep_lift(model, features[rows], baseline[rows], target[rows]) for rows in chunks])
 
+    def expected_sum(
+        self, model: nn.Module, features: Tensor, target: Tensor, logits: Tensor, *, sound: Sound | None = None
+    ) -> Tensor:
+        """The difference of the targets' logits from the baseline's, shape (batch,); see `xaudio.types.Explainer`."""
+        at_once = self.internal_batch_size
+        return difference_from_baseline(self.baseline, model, features, target, logits, sound, seeds=[self.seed], at_once=at_once)
+
 
 def _deep_lift(model: nn.Module, features: Tensor, baseline: Tensor, target: Tensor) -> Tensor:
-    references: list[Tensor] = []
+    references: list[tuple[str, Tensor]] = []
 
     def record(name: str, function: Function, value: Tensor) -> Tensor:
-        references.append(value.clone())
+        references.append((name, value.clone()))
         return function(value)
 
     with torch.no_grad(), _Replacing(ELEMENTWISE | MAXIMUM, record):
@@ -188,19 +192,27 @@ def _deep_lift(model: nn.Module, features: Tensor, baseline: Tensor, target: Ten
     recorded = iter(references)
 
     def rescale(name: str, function: Function, value: Tensor) -> Tensor:
+        there, other = next(recorded, ("", value))
+        if there != name or other.shape != value.shape:
+            raise _refusal(model, "it computes other operations for the baseline than for the recording")
         kind = _RescaledMaximum if name in MAXIMUM else _Rescaled
-        result: Tensor = kind.apply(value, next(recorded), function)  # type: ignore[no-untyped-call]
+        result: Tensor = kind.apply(value, other, function)  # type: ignore[no-untyped-call]
         return result
 
     slope, logits = differentiate(model, features, target, _Replacing(ELEMENTWISE | MAXIMUM, rescale))
     relevance = slope * (features - baseline)
-    total = relevance.flatten(1).abs().sum(1)
-    gap = (relevance.flatten(1).sum(1) - (logits.gather(1, target[:, None])[:, 0] - reference)).abs()
-    rounding = 1e-5 * logits.abs().amax(1)
-    if (gap > GAP * total + rounding).any():
-        raise ModelError(
-            f"deep_lift: the relevance misses the logits' difference from the baseline by {gap.max():.2g}, because "
-            f"{type(model).__name__} has a non-linear operation that the rescale rule is not defined for (softmax, layer "
-            "normalisation, attention, recurrence, scripted code): use integrated_gradients."
+    difference = logits.gather(1, target[:, None])[:, 0] - reference
+    sums = completeness(relevance, difference, logits)
+    if bool((~sums.holds & sums.total.isfinite() & sums.expected.isfinite()).any()):
+        row = int(sums.miss.nan_to_num().argmax())
+        raise _refusal(
+            model,
+            f"its relevance would sum to {sums.total[row]:.3g} where the logits differ by {sums.expected[row]:.3g}, since it has "
+            "a non-linear operation that the rescale rule is not defined for (softmax, layer normalisation, attention, "
+            "recurrence, a product, scripted code)",
         )
     return relevance
+
+
+def _refusal(model: nn.Module, reason: str) -> ModelError:
+    return ModelError(f"deep_lift cannot explain {type(model).__name__}: {reason}: use integrated_gradients.")

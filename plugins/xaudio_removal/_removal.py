@@ -11,7 +11,7 @@ from math import comb, prod
 import torch
 from torch import Tensor, nn
 
-from xaudio import PluginError, Sound, at_least, baseline_features
+from xaudio import PluginError, Sound, at_least, baseline_features, difference_from_baseline
 from xaudio.types import Baseline
 
 from ._values import Removal, grid, parts_of
@@ -90,7 +90,19 @@ def _windows(parts: tuple[int, ...], span: int) -> Tensor:
 
 
 @dataclass(frozen=True)
-class ShapleyValueSampling(ByRemoval):
+class ShapleyValues(ByRemoval):
+    """What the methods that share out the whole difference from the baseline have in common."""
+
+    def expected_sum(
+        self, model: nn.Module, features: Tensor, target: Tensor, logits: Tensor, *, sound: Sound | None = None
+    ) -> Tensor:
+        """The difference of the targets' logits from the baseline's, shape (batch,); see `xaudio.types.Explainer`."""
+        at_once = self.internal_batch_size
+        return difference_from_baseline(self.baseline, model, features, target, logits, sound, seeds=[self.seed], at_once=at_once)
+
+
+@dataclass(frozen=True)
+class ShapleyValueSampling(ShapleyValues):
     """Mean of what each group adds to those before it, over random orders; see `xaudio_removal.shapley_value_sampling`."""
 
     permutations: int
@@ -114,7 +126,7 @@ class ShapleyValueSampling(ByRemoval):
 
 
 @dataclass(frozen=True)
-class KernelShap(ByRemoval):
+class KernelShap(ShapleyValues):
     """Shapley values as a weighted regression; see `xaudio_removal.kernel_shap`."""
 
     samples: int

@@ -281,3 +281,40 @@ def test_the_seed_of_an_explainer(run_folder):
     assert np.array_equal(other, relevance("random", seed=7))
     assert np.array_equal(other, relevance("random:seed=7", seed=3))
     assert np.array_equal(other, relevance("Random:seed=7"))
+
+
+def burst(seconds: float, at: float, rate: int = 8000) -> Clip:
+    """Silence with 50 ms of noise at a time."""
+    waveform = np.zeros(round(seconds * rate), np.float32)
+    start = round(at * rate)
+    waveform[start : start + rate // 20] = np.random.default_rng(0).uniform(-0.5, 0.5, rate // 20)
+    return Clip(waveform, rate, source=f"burst at {at} s")
+
+
+@pytest.mark.parametrize(("seconds", "at"), [(70.0, 57.61), (0.4, 0.1), (1.0, 0.5)])
+def test_times_are_those_of_the_recording(run_folder, seconds, at):
+    """Wherever the model's window was cut out of a recording, or a recording lies within the zeros."""
+    found = xaudio.explain(run_folder, burst(seconds, at), explainer="amplitude", fit="loudest")
+    assert found.strongest[0] == pytest.approx(at + 0.025, abs=0.026)
+    (axis,) = found.recording_axes
+    loud = np.flatnonzero(found.clip.waveform)
+    assert axis.centres[loud[0]] == pytest.approx(at, abs=0.001)
+    start, stop = found.recording_span
+    assert start <= at < stop <= seconds + 1e-9
+    assert sum(high - low for low, high in found.padding) == pytest.approx(max(0, 1 - seconds))
+    (cells,) = found.view("time-frequency").recording_axes[1:]
+    assert cells.centres[0] == pytest.approx(found.window_start)
+
+
+def test_recordings_of_the_user_are_centred_alone_and_together(run_folder):
+    """And drawn as in training where a seed asks for it."""
+    clips = [burst(0.4, 0.1), burst(0.5, 0.2), burst(1.0, 0.2)]
+    together = xaudio.explain(run_folder, clips, explainer="amplitude")
+    assert [item.heard.offset for item in together] == [2400, 2000, 0]
+    assert [item.provenance["placed_by"] for item in together] == ["centre"] * 3
+    for item, clip in zip(together, clips, strict=True):
+        alone = xaudio.explain(run_folder, clip, explainer="amplitude")
+        assert np.array_equal(alone.clip.waveform, item.clip.waveform)
+    drawn = xaudio.explain(run_folder, clips, explainer="amplitude", seed=0)
+    trained = xaudio.explain(run_folder, clips, explainer="amplitude", placement="file")
+    assert [item.heard for item in drawn] == [item.heard for item in trained] != [item.heard for item in together]

@@ -133,7 +133,7 @@ def relevance_cells(
     wanted = dict(zip([axis for axis in ("frequency", "time") if axis in name], BINS[name], strict=True))
     given = {"frequency": frequency_bins, "time": time_bins}
     wanted = {axis: convert(f"{axis}_bins", PositiveInt, given[axis] or bins) for axis, bins in wanted.items()}
-    longest = max(sum(_heard(explanation)[1:]) for explanation in explanations)
+    longest = max(explanation.recording_span[1] for explanation in explanations)
     model_axes = explanations[0].axes
     axes: tuple[CellAxis, ...] = ()
     values, outside = [], []
@@ -161,13 +161,6 @@ def _refuse_other(explanation: Explanation, axes: tuple[Axis, ...]) -> None:
         raise ModelError(
             f"The relevance of {explanation.clip.source} by {explanation.explainer} holds NaN or infinity; check the explainer."
         )
-
-
-def _heard(explanation: Explanation) -> tuple[float, float, float]:
-    """Where the recording lies in the model's window, what was cut off before that, and how long it is, in seconds."""
-    clip = explanation.clip
-    offset, start, samples = explanation.heard
-    return offset / clip.sample_rate, start / clip.sample_rate, max(1, samples) / clip.sample_rate
 
 
 def _frequency_first(explanation: Explanation) -> tuple[tuple[Axis, ...], FloatArray]:
@@ -210,9 +203,11 @@ def _positions(explanation: Explanation, axis: Axis, align: Align) -> FloatArray
     """Centres of the view's cells in the unit of the bins."""
     if axis.name != "time" or align == "window":
         return axis.centres
-    offset, start, duration = _heard(explanation)
-    since = axis.centres - offset
-    return np.asarray(since / duration if align == "duration" else since + start)
+    times = axis.centres + explanation.window_start
+    if align != "duration":
+        return np.asarray(times)
+    start, stop = explanation.recording_span
+    return np.asarray((times - start) / max(stop - start, 1 / explanation.clip.sample_rate))
 
 
 def _bins_of(positions: FloatArray, cells: CellAxis) -> tuple[IntArray, BoolArray]:

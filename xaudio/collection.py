@@ -144,6 +144,7 @@ def kept_explanations(
                     explainer=name,
                     device=str(classifier.device),
                     resampling=classifier.facts.get("resampling", "soxr"),
+                    placement=classifier.representation.placement,
                     batch_size=BATCH,
                     **given,
                 )

@@ -37,7 +37,7 @@ class Explanation:
     relevance : ndarray, same shape
         Positive speaks for the target class, negative against it; the scale is the explainer's.
     axes : tuple of Axis
-        One per dimension after the channel.
+        One per dimension after the channel; times are seconds of the model's window (see `recording_axes`).
     logits : ndarray, shape (classes,)
     classes : tuple of str
     target : int
@@ -137,6 +137,31 @@ class Explanation:
         known = {"offset": 0, "start": 0, "samples": len(self.clip.waveform), **self.provenance.get("placement", {})}
         return Heard(**known)
 
+    @property
+    def window_start(self) -> float:
+        """Where in the recording the model's window begins, in seconds; below 0 where zeros come before the recording."""
+        offset, start, _ = self.heard
+        return (start - offset) / self.clip.sample_rate
+
+    @property
+    def recording_span(self) -> tuple[float, float]:
+        """Start and end, in seconds of the recording, of what the model heard of it."""
+        _, start, samples = self.heard
+        return start / self.clip.sample_rate, (start + samples) / self.clip.sample_rate
+
+    @property
+    def padding(self) -> tuple[tuple[float, float], ...]:
+        """Where the model's window holds zeros and not the recording: pairs of start and end in seconds of the recording."""
+        first, (start, stop) = self.window_start, self.recording_span
+        ends = ((first, start), (stop, first + self.clip.duration))
+        return tuple((low, high) for low, high in ends if high - low > 0.5 / self.clip.sample_rate)
+
+    @property
+    def recording_axes(self) -> tuple[Axis, ...]:
+        """The axes with times in seconds of the recording; those of ``axes`` are seconds of the model's window."""
+        shift = self.window_start
+        return tuple(replace(axis, centres=axis.centres + shift) if axis.name == "time" else axis for axis in self.axes)
+
     def levels(self) -> FloatArray:
         """What a picture shows under the relevance: the features ``(*axes)`` of the first channel.
 
@@ -162,12 +187,19 @@ class Explanation:
 
     @property
     def strongest(self) -> tuple[float, ...] | None:
-        """Where the relevance of a channel is largest in magnitude, in the units of the axes; None if there is none."""
+        """Where in the recording the relevance of a channel is largest in magnitude, in the axes' units; None if nowhere."""
         magnitude = np.abs(self.relevance.astype(np.float64))
         if not magnitude.any():
             return None
         _, *place = np.unravel_index(int(magnitude.argmax()), magnitude.shape)
-        return tuple(float(axis.centres[cell]) for axis, cell in zip(self.axes, place, strict=True))
+        return tuple(float(axis.centres[cell]) for axis, cell in zip(self.recording_axes, place, strict=True))
+
+    @property
+    def strongest_place(self) -> str:
+        """`strongest` in words, such as "2690 Hz, 57.610 s"; "nowhere" if there is no relevance."""
+        if self.strongest is None:
+            return "nowhere"
+        return ", ".join(_quantity(where, axis.unit) for axis, where in zip(self.axes, self.strongest, strict=True))
 
     @property
     def domain(self) -> str:
@@ -396,6 +428,11 @@ def _difference(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str
         "miss": miss / abs(found["expected"]) if found["expected"] else 0.0,
         "holds": first["holds"] and second["holds"],
     }
+
+
+def _quantity(value: float, unit: str) -> str:
+    """A place on an axis with its unit: times to the millisecond."""
+    return f"{value:.3f} s" if unit == "s" else f"{value:.4g} {unit}" if abs(value) < 1000 else f"{value:.0f} {unit}"
 
 
 def _domain_spec(explanation: Explanation) -> tuple[Any, ...]:

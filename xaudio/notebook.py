@@ -136,15 +136,7 @@ def _cells(explanation: Explanation) -> Iterable[str]:
     yield f"<td>{_sparkline(explanation, relevance)}</td>"
     share = explanation.positive_share
     against = 1 - share if relevance.any() else 0.0
-    yield from (f"<td>{escape(text)}</td>" for text in (f"{share:.0%}", f"{against:.0%}", strongest_place(explanation)))
-
-
-def strongest_place(explanation: Explanation) -> str:
-    """`Explanation.strongest` in words, such as "0.31 s"; "nowhere" if there is no relevance."""
-    place = explanation.strongest
-    if place is None:
-        return "nowhere"
-    return ", ".join(f"{where:.3g} {axis.unit}" for axis, where in zip(explanation.axes, place, strict=True))
+    yield from (f"<td>{escape(text)}</td>" for text in (f"{share:.0%}", f"{against:.0%}", explanation.strongest_place))
 
 
 def _sparkline(explanation: Explanation, relevance: FloatArray) -> str:
@@ -161,5 +153,5 @@ def _sparkline(explanation: Explanation, relevance: FloatArray) -> str:
         for colour, column in heights.items()
         for place, height in enumerate(scale * np.array(column))
     )
-    label = escape(f"relevance over time, strongest at {strongest_place(explanation)}")
+    label = escape(f"relevance over time, strongest at {explanation.strongest_place}")
     return f'<svg viewBox="0 0 {2 * BARS} 40" width="{2 * BARS}" height="40" role="img" aria-label="{label}">{drawn}</svg>'

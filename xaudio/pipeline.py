@@ -21,10 +21,10 @@ from .errors import AudioError, DataError
 from .explanation import Explanation
 from .notebook import Explanations
 from .options import convert
-from .preparation import Prepared, place, prepare_clips
+from .preparation import Prepared, place, placement_of_own, prepare_clips
 from .registry import registry
 from .runs import versions
-from .types import Clip, Explainer, Fit, Representation, Resampling
+from .types import Clip, Explainer, Fit, Placement, Representation, Resampling
 from .views import other_domain, parse_view, seen_in
 
 BATCH = 32
@@ -80,6 +80,7 @@ def explain(
     classes: Sequence[str] | None = None,
     fit: Fit | None = None,
     resampling: Resampling = "soxr",
+    placement: Placement | None = None,
     seed: int | None = None,
     batch_size: int = BATCH,
     view: str | None = None,
@@ -109,9 +110,13 @@ def explain(
     fit : {"error", "trim", "loudest"}, optional
         What to do with a recording that is too long; by default what the model was trained with, else "error".
     resampling : {"soxr", "fft"}
+    placement : {"centre", "start", "file", "step"}, optional
+        Where recordings shorter than the model's window lie within the zeros. By default in the middle, where training drew a
+        position ("file" or "step") and no seed is given, else as in training.
     seed : int, optional
-        Of all that is drawn: the placement of short recordings (by default that of the model's training, else 0), and what
-        the explainer draws, if it has an option of this name that ``explainer`` does not give (by default its own).
+        Of all that is drawn: the position of short recordings, drawn as in training (by default they are centred, and where
+        ``placement`` asks for a draw, it is that of the model's training, else of 0), and what the explainer draws, if it
+        has an option of this name that ``explainer`` does not give (by default its own).
     batch_size : int
     view : str, optional
         Domain to bring the relevance to: "time", "frequency" or "time-frequency", the last with options as in
@@ -139,6 +144,7 @@ def explain(
         parse_view(view)  # before anything takes time
     fit = convert("fit", Fit | None, fit)
     resampling = convert("resampling", Resampling, resampling)
+    placement = convert("placement", Placement | None, placement)
     single = not isinstance(audio, list | tuple)
     clips = [as_clip(item, sample_rate) for item in ([audio] if single else audio)]
     if not clips:
@@ -147,6 +153,7 @@ def explain(
     method, spec = as_explainer(seeded(explainer, seed), options)
     read = classifier.representation
     fit = fit or classifier.facts.get("fit", "error")
+    placement = placement or placement_of_own(read, seed)
     seed = classifier.facts.get("seed", 0) if seed is None else seed
     prepared = prepare_clips(clips, read.sample_rate, read.samples, fit, resampling)
     provenance = provenance_of(classifier, spec, seed=seed, fit=fit, resampling=resampling)
@@ -156,7 +163,16 @@ def explain(
 
     def explained(wanted: Sequence[int] | None) -> Explanations:
         return explain_prepared(
-            classifier, method, clips, prepared, wanted, provenance, seed=seed, batch_size=batch_size, view=view
+            classifier,
+            method,
+            clips,
+            prepared,
+            wanted,
+            provenance,
+            placement=placement,
+            seed=seed,
+            batch_size=batch_size,
+            view=view,
         )
 
     found = explained(targets)
@@ -184,6 +200,7 @@ def explain_prepared(
     targets: Sequence[int] | None,
     provenance: dict[str, Any],
     *,
+    placement: Placement | None = None,
     seed: int = 0,
     batch_size: int = BATCH,
     view: str | None = None,
@@ -200,6 +217,8 @@ def explain_prepared(
     targets : sequence of int or None
         The classes to explain; None for the predicted ones.
     provenance : dict
+    placement : {"centre", "start", "file", "step"}, optional
+        By default as in training.
     seed : int
         Of the placement.
     batch_size : int
@@ -207,8 +226,9 @@ def explain_prepared(
         See `explain`.
     """
     domain = other_domain(view, classifier.representation)
-    offsets = prepared.offsets(classifier.representation.placement, seed)
-    facts = provenance | {"device": str(classifier.device), "versions": versions()}
+    placement = placement or classifier.representation.placement
+    offsets = prepared.offsets(placement, seed)
+    facts = provenance | {"device": str(classifier.device), "versions": versions(), "placed_by": placement}
     # Renderers work on the CPU; a representation made by a plugin they make anew.
     own = None if classifier.representation_spec else _on_cpu(classifier.representation)
     found = Explanations()

@@ -121,6 +121,5 @@ def _inside(explanation: Explanation, axis: Axis, boxes: FloatArray) -> BoolArra
     if axis.name == "frequency":
         centres = np.round(axis.centres, DIGITS)
         return np.asarray((edges[:, 2, None] <= centres) & (centres <= edges[:, 3, None]))
-    began = explanation.heard.offset - explanation.heard.start  # where time 0 of the recording lies, in samples
-    centres = np.round(axis.centres - began / explanation.clip.sample_rate, DIGITS)
+    centres = np.round(axis.centres + explanation.window_start, DIGITS)
     return np.asarray((edges[:, 0, None] <= centres) & (centres < edges[:, 1, None]))

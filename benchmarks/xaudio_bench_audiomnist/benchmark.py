@@ -225,13 +225,15 @@ class AudioMnistBenchmark:
                 return []
             labels = dataset.labels(run.task)[indices]
             given: dict[str, Any] = {} if name else dict(options)
+            classifier = classifiers[run.folder]
             found = xaudio.explain(
-                classifiers[run.folder],
+                classifier,
                 [dataset[index] for index in indices],
                 explainer=name or explainer,
                 target=[int(label) for label in labels] if target == "true" else None,
                 device=self.choices.device,
                 resampling=dataset.resampling,
+                placement=classifier.representation.placement,
                 **given,
             )
             items = found if isinstance(found, list) else [found]

@@ -147,6 +147,7 @@ def masses(
                 target=one.labels[rows].tolist(),
                 device=str(one.classifier.device),
                 resampling=one.classifier.facts["resampling"],
+                placement=one.classifier.representation.placement,
                 **options,
             )
             seen = [_in_domain_of_truth(item) for item in explanations]  # type: ignore[union-attr]
@@ -176,7 +177,13 @@ def _share(explanation: Explanation, mask: FloatArray) -> float:
 def cells_in(one: Tested, rows: IntArray, truth: str) -> float:
     """Share of the cells that lie in the boxes, mean over recordings."""
     clips = [one.dataset[int(one.indices[row])] for row in rows]
-    explanations = xaudio.explain(one.classifier, clips, explainer="amplitude", resampling=one.classifier.facts["resampling"])
+    explanations = xaudio.explain(
+        one.classifier,
+        clips,
+        explainer="amplitude",
+        resampling=one.classifier.facts["resampling"],
+        placement=one.classifier.representation.placement,
+    )
     return float(np.mean([_mask(_in_domain_of_truth(item), truth, slice(None)).mean() for item in explanations]))  # type: ignore[union-attr]
 
 

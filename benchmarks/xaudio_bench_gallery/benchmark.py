@@ -119,7 +119,8 @@ class Gallery:
         paths = [folder / str(index) / "explanation.safetensors" for index in range(len(clips))]
         if all(path.exists() for path in paths):
             return [Explanation.load(path) for path in paths]
-        found = xaudio.explain(classifier, list(clips), explainer=method, device=self.device)
+        placement = classifier.representation.placement
+        found = xaudio.explain(classifier, list(clips), explainer=method, device=self.device, placement=placement)
         items = found if isinstance(found, list) else [found]
         for path, item in zip(paths, items, strict=True):
             path.parent.mkdir(parents=True, exist_ok=True)

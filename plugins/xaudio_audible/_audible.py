@@ -117,12 +117,19 @@ class Audible:
         facts = {
             "explained": explanation.question,
             "heard_in": seen.domain,
+            "seconds_of_recording": self._seconds(explanation),
             "sample_rate": rate,
             "model_sample_rate": explanation.clip.sample_rate,
             **self._options(seen),
             "sounds": sounds,
         }
         return [*written, write_json(folder / "audible.json", facts)]
+
+    def _seconds(self, explanation: Explanation) -> list[float]:
+        """Start and end of the sounds, in seconds of the recording; below 0 in zeros before it."""
+        if self.rate == "recording":
+            return list(explanation.recording_span)
+        return [explanation.window_start, explanation.window_start + explanation.clip.duration]
 
     def parts(self, explanation: Explanation) -> dict[str, Part]:
         """All four sounds of an explanation, by name, at their levels.

@@ -50,9 +50,10 @@ def picture_of(explanation: Explanation, packed: Packed) -> dict[str, Any]:
 
 
 def waveform_of(explanation: Explanation, packed: Packed) -> dict[str, Any]:
-    """The waveform as the model heard it, with its rate in Hz."""
+    """The waveform as the model heard it, with its rate in Hz, and where in the recording it begins and is only zeros, in s."""
     clip = explanation.clip
-    return {**packed.signed(clip.waveform, "int16"), "rate": clip.sample_rate, "count": len(clip.waveform)}
+    place = {"start": explanation.window_start, "padding": explanation.padding}
+    return {**packed.signed(clip.waveform, "int16"), "rate": clip.sample_rate, "count": len(clip.waveform), **place}
 
 
 def _level(explanation: Explanation) -> tuple[FloatArray, str]:

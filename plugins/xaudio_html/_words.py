@@ -47,15 +47,14 @@ def model_name(explanation: Explanation) -> str:
 
 def relevance_in_words(explanation: Explanation) -> str:
     """What the picture shows: the shares of both signs and the place of the strongest cell."""
-    place, share = explanation.strongest, explanation.positive_share
-    if place is None:
+    share = explanation.positive_share
+    if explanation.strongest is None:
         return "There is no relevance: it is zero everywhere."
-    where = ", ".join(f"{axis.name} {at:.4g} {axis.unit}" for axis, at in zip(explanation.axes, place, strict=True))
     channels = len(explanation.relevance)
     summed = f" The picture shows the sum of the relevance over {channels} channels." if channels > 1 else ""
     return (
         f"{share:.0%} of the relevance speaks for {quoted(explanation)}, {1 - share:.0%} against it; "
-        f"it is strongest at {where}.{summed}"
+        f"it is strongest at {explanation.strongest_place}.{summed}"
     )
 
 

@@ -68,6 +68,7 @@ async function pictureOf(elements, waveform, facts) {
       wave,
       samples,
       duration: waveform.count / waveform.rate,
+      padding: waveform.padding.map((ends) => ends.map((time) => time - waveform.start)),
       relevance,
       level,
       across,
@@ -101,8 +102,12 @@ function signed(value) {
 function quantity(value, unit) {
   if (unit === "Hz" && Math.abs(value) >= 10000) return `${(value / 1000).toFixed(1)} kHz`;
   if (unit === "Hz") return `${Math.round(value)} Hz`;
-  if (unit === "s") return `${value.toFixed(3)} s`;
+  if (unit === "s") return `${seconds(value, 3)} s`;
   return `${Number(value.toPrecision(4))} ${unit}`.trim();
+}
+
+function seconds(value, digits = 2) {
+  return value.toFixed(digits).replace(/^-(?=0\.?0*$)/, "").replace("-", MINUS);
 }
 
 /** Round places for about `count` ticks between two values, with their texts. */

@@ -6,7 +6,7 @@ const TURN = 1.5; // zoom of one press
 const ORDER = ["original", "positive", "negative", "complement"];
 const BRIEF = { original: "Recording", positive: "For", negative: "Against", complement: "Rest" };
 const SIGNS = [["both", "Both"], ["positive", "For"], ["negative", "Against"], ["none", "None"]];
-const COLOURS = ["for", "against", "paper", "quiet", "loud", "wave", "line", "frame", "text", "faint"];
+const COLOURS = ["for", "against", "paper", "quiet", "loud", "wave", "line", "frame", "text", "faint", "padding"];
 
 const calm = matchMedia("(prefers-reduced-motion: reduce)");
 const paper = matchMedia("print");
@@ -30,7 +30,7 @@ class XaudioPlayer extends Pressing(Pointing(Reading(Playing(HTMLElement)))) {
     this.elements = [...this.querySelectorAll('script[type="application/octet-stream"]')];
     this.facts = JSON.parse(this.querySelector('script[type="application/json"]').textContent);
     this.texts = [...this.querySelectorAll(".xa-facts")];
-    Object.assign(this, { index: 0, voice: "original", other: "positive", signs: "both", region: null, looping: false });
+    Object.assign(this, { index: 0, voice: "original", other: "positive", signs: "both", region: null, looping: false, times: "recording" });
     Object.assign(this, { paused: 0, deck: null, loaded: -1, picture: null, range: null, cursor: null, pointers: new Map() });
     this.stage = make("div", { class: "xa-stage" });
     this.texts[0].before(this.stage);
@@ -103,10 +103,29 @@ class XaudioPlayer extends Pressing(Pointing(Reading(Playing(HTMLElement)))) {
       choice("Hear", "part", parts, this.voice, (part) => this.hear(part)),
       choice("See", "signs", SIGNS.map(([value, label]) => ({ value, label, long: `See ${label.toLowerCase()}` })), this.signs,
         (signs) => this.see(signs)),
+      ...(this.facts.waveform.start ? [this.timing()] : []),
     );
     this.board.setAttribute("aria-label", `Relevance of ${this.facts.name} for ${question}. ${summary} Arrow keys move a cursor.`);
     this.tell();
     this.legend();
+  }
+
+  timing() {
+    const options = [["recording", "Recording", "Times of the recording"], ["model", "Model", "Times of what the model heard, from 0"]];
+    return choice("Times", "times", options.map(([value, label, long]) => ({ value, label, long })), this.times, (times) => {
+      this.times = times;
+      this.redraw();
+    });
+  }
+
+  /** What is added to a time of the model's window for the time that is shown. */
+  get shift() {
+    return this.times === "recording" ? this.facts.waveform.start : 0;
+  }
+
+  /** A time as it is shown. */
+  clock(time) {
+    return seconds(time + this.shift);
   }
 
   legend() {
@@ -117,6 +136,7 @@ class XaudioPlayer extends Pressing(Pointing(Reading(Playing(HTMLElement)))) {
       make("span", { class: "xa-end" }, make("i", { class: "xa-swatch xa-colour-against" }), `against ${question}`),
       make("span", { class: "xa-range" }, signed(-limit), this.scale, signed(limit)),
       make("span", { class: "xa-end" }, make("i", { class: "xa-swatch xa-colour-for" }), `for ${question}`),
+      ...(this.facts.waveform.padding.length ? [make("span", { class: "xa-end" }, make("i", { class: "xa-swatch xa-colour-padding" }), "no recording: zeros")] : []),
     );
   }
 
@@ -212,7 +232,9 @@ class XaudioPlayer extends Pressing(Pointing(Reading(Playing(HTMLElement)))) {
     );
     this.layout = layoutOf(this.picture, width);
     const sharp = Math.min(2, devicePixelRatio || 1);
-    this.plot.draw(this.picture, this.range, this.layout, this.signs, colours, paper.matches ? 2 : sharp);
+    this.plot.draw(this.picture, this.range, this.layout, {
+      signs: this.signs, colours, scale: paper.matches ? 2 : sharp, shift: this.shift,
+    });
     this.shade(colours);
     this.classList.add("xa-drawn");
     this.place();
@@ -259,7 +281,7 @@ class XaudioPlayer extends Pressing(Pointing(Reading(Playing(HTMLElement)))) {
         Object.assign(this.lineY.style, { transform: `translateY(${y}px)`, left: `${map.left}px`, width: `${map.width}px` });
       }
     }
-    this.time.textContent = `${position.toFixed(2)} / ${this.duration.toFixed(2)} s`;
+    this.time.textContent = `${this.clock(position)} / ${this.clock(this.duration)} s`;
     this.board.style.minHeight = `${height}px`;
   }
 
@@ -291,7 +313,7 @@ class XaudioPlayer extends Pressing(Pointing(Reading(Playing(HTMLElement)))) {
     const least = Math.min(whole[1] - whole[0], (8 * (cells.edges[cells.count] - cells.edges[0])) / cells.count);
     const width = Math.min(whole[1] - whole[0], Math.max(least, (high - low) / factor));
     this.show(axis, centre - ((centre - low) / (high - low)) * width, width);
-    this.say(`In view: ${this.range[axis].map((value) => quantity(value, this.unit(axis))).join(" to ")}`);
+    this.say(`In view: ${this.range[axis].map((value) => quantity(value + (axis === "time" ? this.shift : 0), this.unit(axis))).join(" to ")}`);
   }
 
   show(axis, low, width) {

@@ -41,7 +41,7 @@ const Playing = (Base) => class extends Base {
       this.deck.start(position >= this.duration ? 0 : position);
       this.started = true;
       this.state();
-      this.say(`Playing ${this.explanation.sounds[this.voice].label} from ${position.toFixed(2)} seconds.`);
+      this.say(`Playing ${this.explanation.sounds[this.voice].label} from ${this.clock(position)} seconds.`);
       this.follow();
     } catch (error) {
       this.starting = null;
@@ -56,7 +56,7 @@ const Playing = (Base) => class extends Base {
     this.starting = null;
     this.deck?.stop();
     this.state();
-    this.say(`Paused at ${this.paused.toFixed(2)} seconds.`);
+    this.say(`Paused at ${this.clock(this.paused)} seconds.`);
   }
 
   finish() {
@@ -101,7 +101,7 @@ const Playing = (Base) => class extends Base {
     this.looping = on;
     if (this.deck?.playing) this.deck.resume(on ? this.region ?? [0, this.duration] : null);
     this.state();
-    const ends = (this.region ?? [0, this.duration]).map((time) => time.toFixed(2));
+    const ends = (this.region ?? [0, this.duration]).map((time) => this.clock(time));
     this.say(on ? `Loop from ${ends[0]} to ${ends[1]} seconds.` : "No loop.");
   }
 

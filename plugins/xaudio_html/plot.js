@@ -45,9 +45,9 @@ class Plot {
     this.canvas = canvas;
   }
 
-  /** Draw what is in view; `signs` says which relevance is shown, `colours` are [r, g, b] by name. */
-  draw(picture, range, layout, signs, colours, scale) {
-    Object.assign(this, { picture, range, signs, colours, scale });
+  /** Draw what is in view; `signs` says which relevance is shown, `colours` are [r, g, b] by name, `shift` is added to times. */
+  draw(picture, range, layout, { signs, colours, scale, shift }) {
+    Object.assign(this, { picture, range, signs, colours, scale, shift });
     const { canvas } = this;
     canvas.width = Math.round(layout.width * scale);
     canvas.height = Math.round(layout.height * scale);
@@ -56,7 +56,9 @@ class Plot {
     for (const lane of layout.lanes) {
       this.pen.setTransform(1, 0, 0, 1, 0, 0);
       this.fill(lane, colours.paper);
+      if (lane.kind !== "map") this.grey(lane, 1);
       this[lane.kind](lane);
+      if (lane.kind === "map") this.grey(lane, 0.5);
       this.pen.setTransform(scale, 0, 0, scale, 0, 0);
       this.write(lane);
     }
@@ -65,6 +67,20 @@ class Plot {
   fill(lane, colour) {
     this.pen.fillStyle = css(colour);
     this.pen.fillRect(...[lane.left, lane.top, lane.width, lane.height].map((value) => Math.round(value * this.scale)));
+  }
+
+  /** Mark where there are only zeros around the recording. */
+  grey(lane, opacity) {
+    if (lane.axis !== "time") return;
+    const [low, high] = this.range.time;
+    const { pen, scale } = this;
+    pen.fillStyle = css(this.colours.padding);
+    pen.globalAlpha = opacity;
+    for (const ends of this.picture.padding) {
+      const [from, to] = ends.map((time) => lane.left + Math.min(1, Math.max(0, (time - low) / (high - low))) * lane.width);
+      pen.fillRect(from * scale, lane.top * scale, (to - from) * scale, lane.height * scale);
+    }
+    pen.globalAlpha = 1;
   }
 
   /** For each pixel column of a lane the first and last cell of an axis in it, or -1 where there is none. */
@@ -264,7 +280,8 @@ class Plot {
       pen.fillRect(lane.left - 5, at - 0.5, 4, 1);
     }
     if (!lane.ticks) return;
-    const [low, high] = range[lane.axis];
+    const shift = lane.axis === "time" ? this.shift : 0;
+    const [low, high] = range[lane.axis].map((value) => value + shift);
     const unit = lane.axis === "time" ? "s" : this.picture.across.unit;
     pen.textAlign = "center";
     pen.textBaseline = "top";

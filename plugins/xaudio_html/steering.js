@@ -15,7 +15,7 @@ const Reading = (Base) => class extends Base {
     const { picture, cursor } = this;
     const { across, up, relevance, level, unit, sums, wave, samples, strongest } = picture;
     const found = [];
-    if (cursor.axis === "time") found.push(`time ${quantity(cursor.x, "s")}`);
+    if (cursor.axis === "time") found.push(`time ${quantity(cursor.x + this.shift, "s")}`);
     if (cursor.axis === "time" && cursor.y === undefined) {
       found.push(`amplitude ${signed(wave[cellAt(samples, cursor.x)])}`);
     }

@@ -10,6 +10,7 @@ def visual(
     dpi: int = 150,
     zoom: tuple[float, float] | None = None,
     percentile: float = 99.5,
+    times: Literal["recording", "model"] = "recording",
     format: Literal["png", "svg", "pdf"] = "png",  # noqa: A002 (it is the option's name)
 ) -> Any:
     """Picture of the sound with the relevance over it: red speaks for the explained class, blue against it.
@@ -17,6 +18,7 @@ def visual(
     Writes ``explanation.png`` (or ``.svg``, ``.pdf``). A model of spectrograms gives the spectrogram in grey under a
     heat map; a model of waveforms gives the waveform, its relevance, and a segment with every sample coloured. Views are
     drawn alike: time-frequency as the first, time and frequency as the second, with the sum of the relevance from 0 Hz up.
+    Zeros that the model heard around a shorter recording are hatched in grey.
 
     Parameters
     ----------
@@ -27,12 +29,14 @@ def visual(
         it); by default the 50 ms, or twentieth of the frequencies, with the most relevance, and the whole spectrogram.
     percentile : float
         Percentile, above 0 and up to 100, of the magnitudes of relevance that are not zero at which the colour saturates.
+    times : {"recording", "model"}
+        "recording": seconds of the recording, also where the model heard a part of it; "model": seconds of the model's window.
     format : {"png", "svg", "pdf"}
         Format of the file.
     """
     from ._visual import Visual
 
-    return Visual(dpi=dpi, zoom=zoom, percentile=percentile, format=format)
+    return Visual(dpi=dpi, zoom=zoom, percentile=percentile, times=times, format=format)
 
 
 @hookimpl

@@ -66,6 +66,7 @@ class Visual:
     dpi: int = 150
     zoom: tuple[float, float] | None = None
     percentile: float = 99.5
+    times: Literal["recording", "model"] = "recording"
     format: Literal["png", "svg", "pdf"] = "png"
 
     def __post_init__(self) -> None:
@@ -129,7 +130,7 @@ class Visual:
 
     def draw_spectrogram(self, axes: Axes, explanation: Explanation) -> dict[str, Any]:
         """The spectrogram in grey, as the representation gives it, under the relevance (as the paper's Figure 1)."""
-        rows, columns = explanation.axes
+        rows, columns = self._axes(explanation)
         level, relevance = explanation.levels(), _per_cell(explanation)
         if rows.name == "time":
             rows, columns, level, relevance = columns, rows, level.T, relevance.T
@@ -137,8 +138,10 @@ class Visual:
         grid = (columns.edges, rows.edges)
         spectrogram = axes.pcolorfast(*grid, level, cmap=GREYS)
         heat_map = axes.pcolorfast(*grid, relevance, cmap=RELEVANCE, vmin=-limit, vmax=limit)
-        axes.set_xlabel(_axis_label(columns))
-        axes.set_ylabel(_axis_label(rows))
+        axes.set_xlabel(self._label(columns))
+        axes.set_ylabel(self._label(rows))
+        if columns.name == "time":
+            self._mark_time(explanation, axes, zorder=1.5)
         if self.zoom is not None:
             _segment(columns.centres, self.zoom)
             axes.set_xlim(*self.zoom)
@@ -149,7 +152,7 @@ class Visual:
 
         A spectrum is drawn alike, with the sum of the relevance from 0 Hz up to each frequency as a line.
         """
-        (axis,) = explanation.axes
+        (axis,) = self._axes(explanation)
         signal, name = _signal(explanation)
         relevance, limit = _per_cell(explanation), self.limit(explanation)
         whole, below, detail = axes
@@ -192,9 +195,29 @@ class Visual:
             f"(c) the shaded segment, every {cell} in its relevance's colour",
         )
         for title, panel in zip(titles, axes, strict=True):
-            panel.set_xlabel(_axis_label(axis))
+            panel.set_xlabel(self._label(axis))
+            if axis.name == "time":
+                self._mark_time(explanation, panel, zorder=0.5)
             panel.set_title(title, loc="left", fontsize="small")
         return {"relevance": points}
+
+    def _axes(self, explanation: Explanation) -> tuple[Axis, ...]:
+        return explanation.recording_axes if self.times == "recording" else explanation.axes
+
+    def _label(self, axis: Axis) -> str:
+        if axis.name == "time" and self.times == "model":
+            return f"Time in the model's window ({axis.unit})"
+        return f"{axis.name.capitalize()} ({axis.unit})"
+
+    def _mark_time(self, explanation: Explanation, axes: Axes, zorder: float) -> None:
+        """Hatch the zeros around the recording, without changing what is in view, and write times in full."""
+        shift = 0.0 if self.times == "recording" else explanation.window_start
+        view = axes.get_xlim()
+        style = {"facecolor": "0.9", "edgecolor": "0.6", "alpha": 0.6, "hatch": "///", "linewidth": 0, "zorder": zorder}
+        for start, stop in explanation.padding:
+            axes.axvspan(start - shift, stop - shift, **style)
+        axes.set_xlim(view)
+        axes.ticklabel_format(axis="x", useOffset=False)
 
     def limit(self, explanation: Explanation) -> float:
         """Magnitude of relevance at which the colour saturates; 1 if there is no relevance.
@@ -268,10 +291,6 @@ def _over_white(colours: ListedColormap) -> ListedColormap:
     """The same colours without transparency, for markers that lie on a line."""
     table: NDArray[np.float64] = np.array(colours(np.arange(colours.N)))
     return ListedColormap(table[:, 3:] * table[:, :3] + 1 - table[:, 3:])
-
-
-def _axis_label(axis: Axis) -> str:
-    return f"{axis.name.capitalize()} ({axis.unit})"
 
 
 def _colour_label(explanation: Explanation, *, wrapped: bool) -> str:

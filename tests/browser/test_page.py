@@ -1,6 +1,7 @@
 """The page in a browser: what is drawn, what is played, and that all of it can be used by pointer, keys and touch."""
 
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -71,6 +72,13 @@ PIXEL = """([lane, x, y]) => {
 }"""
 
 
+def placed():
+    """Half a second from 57 s of a recording on, in the middle of the model's second."""
+    item = clicks()
+    place = {"offset": RATE // 4, "start": 57 * RATE, "samples": RATE // 2}
+    return replace(item, provenance={**item.provenance, "placement": place})
+
+
 @pytest.fixture(scope="session")
 def pages(tmp_path_factory):
     """Pages by the name of what they show."""
@@ -82,6 +90,7 @@ def pages(tmp_path_factory):
         "tone": even.page(tone()),
         "boxes": html.page(boxes()),
         "choices": create("renderer", "html", sounds="audible:domain=features").page(choices()),
+        "placed": html.page(placed()),
         "two": html.page([boxes(), renamed(clicks(), "/recordings/clicks.wav")]),
     }
     for name, text in texts.items():
@@ -244,6 +253,22 @@ def test_hover_reads_the_explanation(show):
     page.mouse.move(2, 2)
     assert page.inner_text(".xa-readout") == ""
     assert state(page, "p.lineX.hidden && p.lineY.hidden")
+
+
+def test_times_are_those_of_the_recording_or_of_what_the_model_heard(show):
+    """In readings, clock and what is said; what is only zeros around the recording is grey."""
+    page = show("placed")
+    assert page.inner_text(".xa-time") == "56.75 / 57.75 s"
+    page.mouse.move(*spot(page, "wave", 0.5))
+    assert re.match(r"time 57\.2[45]\d s", page.inner_text(".xa-readout"))
+    grey = state(page, "getComputedStyle(p.querySelector('.xa-colour-padding')).backgroundColor.match(/\\d+/g).map(Number)")
+    assert page.evaluate(PIXEL, ["bars", 0.05, 0.9]) == page.evaluate(PIXEL, ["bars", 0.95, 0.9]) == grey
+    assert page.evaluate(PIXEL, ["bars", 0.45, 0.9]) != grey
+    assert "no recording: zeros" in page.inner_text(".xa-legend")
+    page.get_by_label("Times of what the model heard, from 0").check(force=True)
+    page.mouse.move(*spot(page, "wave", 0.5))
+    assert re.match(r"time 0\.[45]\d+ s", page.inner_text(".xa-readout"))
+    assert page.inner_text(".xa-time") == "0.00 / 1.00 s"
 
 
 def test_cursor_by_keys_is_read_aloud(show):

@@ -412,3 +412,20 @@ def test_time_view_of_a_spectrogram_is_drawn_as_a_waveform(planted):
     assert figure.axes[0].get_ylabel() == "Amplitude"
     np.testing.assert_array_equal(figure.axes[0].lines[0].get_ydata(), sound)
     assert "every sample" in figure.axes[1].get_title(loc="left")
+
+
+def test_times_are_those_of_the_recording_and_zeros_are_hatched(planted, planted_samples):
+    """A quarter of a second from 57 s on, in the middle of the model's second; the model's own times are there on request."""
+    place = {"offset": 375, "start": 57_000, "samples": 250}
+    for item, panel in ((planted, 0), (planted_samples, 0), (planted_samples, 1)):
+        item = replace(item, provenance={**item.provenance, "placement": place})
+        for times, start, label in (("recording", 56.625, "Time (s)"), ("model", 0, "Time in the model's window (s)")):
+            axes = Visual(times=times).figure(item).axes[panel]
+            assert axes.get_xlim() == pytest.approx((start, start + 1), abs=0.02)
+            assert axes.get_xlabel() == label
+            hatched = [patch.get_extents().transformed(axes.transData.inverted()) for patch in axes.patches if patch.get_hatch()]
+            ends = [(box.x0 - start, box.x1 - start) for box in hatched]
+            assert ends == [pytest.approx((0, 0.375)), pytest.approx((0.625, 1))]
+    later = Visual(zoom=(57.0, 57.1)).figure(item).axes[2].collections[0].get_offsets()
+    assert later[0, 0] == pytest.approx(57.0)
+    assert not [patch for patch in Visual().figure(planted).axes[0].patches if patch.get_hatch()]

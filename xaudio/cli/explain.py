@@ -42,7 +42,7 @@ def explain(
     batch_size: Annotated[int, typer.Option(help="Recordings explained at once.", min=1)] = 32,
     device: DeviceOption = "auto",
     seed: Annotated[
-        int | None, typer.Option(min=0, help="Of the placement of short recordings; by default that of the training.")
+        int | None, typer.Option(min=0, help="Draws the place of short recordings, as in training; by default they are centred.")
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -101,6 +101,7 @@ def explain(
         return
     for item, paths in zip(explanations, written, strict=True):
         print(item.title())
+        print(f"  strongest at {item.strongest_place}")
         for note in item.clip.notes:
             print(f"  note: {note}")
         silent = _silent(paths)
@@ -137,6 +138,9 @@ def _record(item, paths) -> dict[str, object]:  # type: ignore[no-untyped-def]
         "logit": float(item.logits[item.target]),
         "explainer": item.explainer,
         "domain": item.domain,
+        "strongest": item.strongest and dict(zip((axis.name for axis in item.axes), item.strongest, strict=True)),
+        "recording_span": item.recording_span,
+        "window_start": item.window_start,
         "view": item.provenance.get("view"),
         "notes": list(item.clip.notes),
         "files": [str(path) for path in paths],

@@ -53,7 +53,7 @@ class Excerpt:
 
 
 def spans_of(explanation: Explanation, field: Field) -> list[Span]:
-    """A receptive field in the units of the axes."""
+    """A receptive field in the units of the axes, times in seconds of the recording."""
     return [
         Span(
             axis=axis.name,
@@ -63,7 +63,7 @@ def spans_of(explanation: Explanation, field: Field) -> list[Span]:
             low=float(axis.centres[first]),
             high=float(axis.centres[last]),
         )
-        for axis, (first, last) in zip(explanation.axes, field, strict=True)
+        for axis, (first, last) in zip(explanation.recording_axes, field, strict=True)
     ]
 
 

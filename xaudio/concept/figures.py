@@ -44,7 +44,7 @@ def picture_of(explanation: Explanation, field: Field, path: Path) -> Path:
 def _draw_lines(panels: Sequence[Axes], explanation: Explanation, field: Field, relevance: FloatArray, limit: float) -> None:
     """The waveform (or what else has one axis), and the relevance below it."""
     ((first, last),) = field
-    axis, above, below = explanation.axes[0], *panels
+    axis, above, below = explanation.recording_axes[0], *panels
     places = axis.centres[first : last + 1]
     waveform = explanation.clip.waveform
     whole = waveform if len(waveform) == len(axis.centres) else explanation.levels()
@@ -66,7 +66,8 @@ def _draw_map(panel: Axes, explanation: Explanation, field: Field, relevance: Fl
 
     cells = tuple(slice(first, last + 1) for first, last in field)
     level = explanation.levels()[cells]
-    rows, columns = (replace(axis, centres=axis.centres[part]) for axis, part in zip(explanation.axes, cells, strict=True))
+    axes = explanation.recording_axes
+    rows, columns = (replace(axis, centres=axis.centres[part]) for axis, part in zip(axes, cells, strict=True))
     if rows.name == "time":
         level, relevance, rows, columns = level.T, relevance.T, columns, rows
     edges = (columns.edges, rows.edges)

@@ -21,7 +21,7 @@ class Span(_Part):
     unit: str
     first: int = Field(description="Its first cell.")
     last: int = Field(description="Its last cell.")
-    low: float = Field(description="Centre of the first cell, in the unit; times count from the start of what the model hears.")
+    low: float = Field(description="Centre of the first cell, in the unit; times in seconds of the recording.")
     high: float = Field(description="Centre of the last cell.")
 
 
@@ -38,7 +38,7 @@ class Reference(_Part):
     )
     position: list[int] = Field(description="Of the layer, where relevance or activation is largest; empty without positions.")
     field: list[Span] = Field(description="What that position can depend on: its receptive field.")
-    start_s: float = Field(description="Start of the excerpt within what the model hears.")
+    start_s: float = Field(description="Start of the excerpt, in seconds of the recording.")
     stop_s: float
     gain_db: float | None = Field(description="By which the excerpt was made louder or softer; None if it is silent.")
     picture: str | None = Field(description="File with the excerpt and what flows through the channel; None if none was written.")

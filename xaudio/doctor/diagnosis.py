@@ -16,7 +16,7 @@ from ..classifier import Classifier
 from ..devices import resolve_device
 from ..errors import AudioError, PluginError
 from ..options import parse_spec
-from ..preparation import place, prepare_clips
+from ..preparation import place, placement_of_own, prepare_clips
 from ..registry import registry
 from ..types import Explainer, Representation
 from .checks import check_mode
@@ -133,5 +133,5 @@ def _waveforms(classifier: Classifier, audio: Any, sample_rate: int | None) -> T
         return probe_sound(read.samples, read.sample_rate)
     clips = [as_clip(audio, sample_rate)]
     prepared = prepare_clips(clips, read.sample_rate, read.samples, classifier.facts.get("fit", "error"), "soxr")
-    offsets = prepared.offsets(read.placement, classifier.facts.get("seed", 0))
+    offsets = prepared.offsets(placement_of_own(read), classifier.facts.get("seed", 0))
     return place(*(torch.from_numpy(np.array(part)) for part in (prepared.waveforms, prepared.lengths, offsets)))

@@ -95,7 +95,13 @@ def explain_clips(
     """Explanations as a study shows them: recordings placed as in the training, the seed for what an explainer draws."""
     resampling = classifier.facts.get("resampling", "soxr")
     found = explain(
-        classifier, list(clips), explainer=seeded(explainer, seed), device=device, view=view or None, resampling=resampling
+        classifier,
+        list(clips),
+        explainer=seeded(explainer, seed),
+        device=device,
+        view=view or None,
+        resampling=resampling,
+        placement=classifier.representation.placement,
     )
     return found if isinstance(found, list) else [found]
 

@@ -211,7 +211,7 @@ def test_a_full_disk_is_an_error_and_leaves_the_old_file(tmp_path: Path) -> None
     assert [file.name for file in tmp_path.iterdir()] == ["a.safetensors"]
 
 
-@given(st.lists(st.floats(-1000, 1000), min_size=1, max_size=10))
+@given(st.lists(st.floats(-1000, 1000), min_size=2, max_size=10))
 def test_probabilities_are_the_softmax(logits: list[float]) -> None:
     explanation = made(logits=np.array(logits), classes=tuple(map(str, range(len(logits)))), target=0)
     found = explanation.probabilities

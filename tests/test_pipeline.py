@@ -97,7 +97,7 @@ def test_the_model_is_left_as_it_was(network, sound):
 
 
 def test_a_run_folder_takes_no_other_representation_and_remembers_where_it_is(run_folder, sound):
-    with pytest.raises(ModelError, match="knows its representation and classes"):
+    with pytest.raises(ModelError, match="knows its representation, classes and kind"):
         xaudio.explain(run_folder, sound, sample_rate=8000, representation="spectrogram")
     found = xaudio.explain(xaudio.load_model(run_folder, "cpu"), sound, sample_rate=8000, explainer="gradient")
     assert found.provenance["model"]["run"] == str(run_folder)
@@ -156,7 +156,7 @@ def test_a_representation_may_be_an_object(sound):
         ({"device": "cuda:99"}, DeviceError, "cuda:99"),
         ({"fit": "loudst"}, PluginError, "'loudst' does not fit fit: expected error | trim | loudest"),
         ({"resampling": "fftt"}, PluginError, "'fftt' does not fit resampling"),
-        ({"sample_rate": 8000.5}, PluginError, "8000.5 does not fit sample_rate"),
+        ({"sample_rate": 8000.5}, AudioError, "sample rate is 8000.5; expected a whole number of Hz"),
         ({"batch_size": 0}, AudioError, "batch_size is 0"),
         ({"target": 1.7}, ModelError, "There is no class 1.7"),
         ({"classes": ["a", "b"]}, ModelError, r"output is \(1, 3\); expected logits of shape \(1, 2\)"),

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from .pipeline import create, explain, load_model, names
     from .precision import count_operations, matrix_peak
     from .preparation import original_recording
+    from .probability import log_odds, probabilities
     from .probes.results import ProbeResults
     from .probing import probe
     from .results import TrainingResult
@@ -92,6 +93,8 @@ _LAZY = {
     "ranks_with_ties": "statistics",
     "scaled_frequencies": "perturbation",
     "ProbeResults": "probes.results",
+    "log_odds": "probability",
+    "probabilities": "probability",
     "probe": "probing",
     "open_dataset": "datasets",
     "at_least": "options",
@@ -172,6 +175,7 @@ __all__ = [
     "in_batches",
     "keep_large_buffers",
     "load_model",
+    "log_odds",
     "logits_without",
     "matrix_peak",
     "names",
@@ -179,6 +183,7 @@ __all__ = [
     "original_recording",
     "parse_spec",
     "placed_waveforms",
+    "probabilities",
     "probe",
     "progress",
     "ranks_with_ties",

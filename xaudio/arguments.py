@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import os
+from collections import Counter
+from collections.abc import Hashable, Iterable, Mapping, Sequence, Set
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,10 +14,12 @@ import torch
 from torch import Tensor, nn
 
 from .audio import make_clip, read_audio
-from .classifier import Classifier, evaluation_mode, run_network
-from .errors import AudioError, ModelError, PluginError, unknown
-from .options import check_options, convert, options_of, parse_spec
-from .registry import registry
+from .classifier import Classifier, described, evaluation_mode, run_network, unwrapped
+from .errors import AudioError, DataError, ModelError, PluginError, listing, unknown
+from .options import check_options, jsonable, options_of, parse_spec
+from .plain import missing, plain, whole
+from .probability import ASSUMED, Kind
+from .registry import SPEC, registry
 from .types import Clip, Explainer, Representation
 
 if TYPE_CHECKING:
@@ -32,18 +36,21 @@ def as_clip(item: Any, sample_rate: int | None = None) -> Clip:
     """
     if isinstance(item, Clip):
         checked = make_clip(item.waveform, item.sample_rate, source=item.source, notes=item.notes)  # it may be anyone's
-        return replace(item, waveform=checked.waveform, notes=checked.notes)
-    if isinstance(item, str | Path):
-        return read_audio(item)
+        return replace(item, waveform=checked.waveform, sample_rate=checked.sample_rate, notes=checked.notes)
+    if isinstance(item, str | os.PathLike):
+        return read_audio(os.fspath(item))
     if not isinstance(item, np.ndarray | Tensor):
         raise AudioError(f"Cannot explain a {type(item).__name__}; expected a path, an array, a tensor or a Clip.")
     if sample_rate is None:
         raise AudioError("An array has no sample rate of its own: give sample_rate in Hz.")
-    return make_clip(item, convert("sample_rate", int, sample_rate))
+    return make_clip(item, sample_rate)
 
 
 def as_classifier(
-    model: str | Path | nn.Module | Classifier, representation: str | Representation | None, classes: Sequence[str] | None
+    model: str | os.PathLike[str] | nn.Module | Classifier,
+    representation: str | Representation | None,
+    classes: Iterable[Any] | None,
+    kind: Kind | None = None,
 ) -> Classifier:
     """A classifier of a run folder, or of a module with a representation.
 
@@ -52,37 +59,118 @@ def as_classifier(
     ModelError
         If a run folder cannot be used, or a module comes without a representation it fits.
     """
-    if isinstance(model, str | Path):
+    if isinstance(model, str | os.PathLike):
         model = Classifier.load(Path(model))
     if isinstance(model, Classifier):
-        if representation is not None or classes is not None:
-            raise ModelError("A trained model knows its representation and classes: leave these arguments out.")
+        given = {"representation": representation, "classes": classes, "kind": kind}
+        if any(value is not None for value in given.values()):
+            raise ModelError("A trained model knows its representation, classes and kind: leave these arguments out.")
         return model
     if not isinstance(model, nn.Module):
-        raise ModelError(f"The model is a {type(model).__name__}; expected a run folder or a torch module.")
-    chosen = representation or getattr(model, "representation", None)
+        raise ModelError(f"The model is a {_type_of(model)}; expected a run folder or a torch module.")
+    chosen = representation if representation is not None else getattr(model, "representation", None)
     if chosen is None:
         known = ", ".join(registry().names("representation"))
         raise ModelError(f"A module needs a representation, the features it reads: give its name ({known}) or an object.")
-    spec = {"name": chosen, "options": {}} if isinstance(chosen, str) else {}
-    made: Representation = registry().create("representation", chosen, {}) if isinstance(chosen, str) else chosen
-    if classes is None:
-        with torch.no_grad():
-            waveform = torch.zeros(1, made.samples)
-            output = _output_shape(model, made, waveform)
-        classes = [str(index) for index in range(output[-1])]
-    return Classifier(model, made, tuple(classes), representation_spec=spec)
+    made, spec = as_representation(chosen)
+    names = class_names(classes) if classes is not None else ()
+    asked = Classifier(model, made, names or ("",), representation_spec=spec)
+    if not names:
+        names = tuple(str(index) for index in range(_outputs(asked)))
+    facts = {"notes": [ASSUMED]} if kind is None and len(names) > 1 else {}
+    return replace(asked, classes=names, kind="classes" if kind is None else kind, facts=facts)
 
 
-def _output_shape(network: nn.Module, representation: Representation, waveform: Tensor) -> tuple[int, ...]:
-    parameter = next(network.parameters(), waveform)
-    features = representation(waveform).to(parameter.device, parameter.dtype)
-    with evaluation_mode(network):
-        output = run_network(network, features)
+def _type_of(model: Any) -> str:
+    """The type of what is no module, with the way to a module where there is one."""
+    exported = callable(getattr(model, "module", None)) and hasattr(model, "graph_module")
+    return type(model).__name__ + (" (its module is model.module())" if exported else "")
+
+
+def as_representation(chosen: str | Representation) -> tuple[Representation, dict[str, Any]]:
+    """A representation by name, with options as in "waveform:samples=16000", or an object; and its name and options if known.
+
+    Raises
+    ------
+    ModelError
+        If it is neither.
+    PluginError
+        If the name or an option is unknown.
+    """
+    if isinstance(chosen, str):
+        name, options = parse_spec(chosen)
+        chosen = registry().create("representation", name, options)
+    if isinstance(chosen, type):
+        raise ModelError(f"The representation is the class {chosen.__name__}; expected a name or an object of it.")
+    return chosen, dict(getattr(chosen, SPEC, {}))
+
+
+def _outputs(classifier: Classifier) -> int:
+    """How many outputs a network has, found by asking it about silence."""
+    with torch.no_grad(), evaluation_mode(classifier.network):
+        features = classifier.features(torch.zeros(1, classifier.representation.samples, device=classifier.device))
+        output = run_network(classifier.network, features)
     if not isinstance(output, Tensor) or output.ndim != 2 or len(output) != 1:
-        found = tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
-        raise ModelError(f"The network's output is {found}; expected logits of shape (batch, classes).")
-    return tuple(output.shape)
+        raise ModelError(
+            f"The network's output is {described(output)}; expected logits of shape (batch, classes).{unwrapped(output)}"
+        )
+    return output.shape[1]
+
+
+def class_names(classes: Any) -> tuple[str, ...]:
+    """Names of the classes in the order of the outputs.
+
+    Parameters
+    ----------
+    classes : iterable, or mapping
+        Names, or numbers which serve as names, such as ``LabelEncoder.classes_``; or a mapping from indices to names or from
+        names to indices, such as ``id2label`` and ``label2id``.
+
+    Raises
+    ------
+    ModelError
+        If they are none of these, or not one name for each output.
+    """
+    if isinstance(classes, Mapping):
+        classes = _ordered(classes)
+    if isinstance(classes, str | bytes | Set) or not isinstance(classes, Iterable):
+        raise ModelError(
+            f"The classes are {classes!r}; expected a list of names in the order of the outputs, or a mapping as id2label."
+        )
+    names = tuple(_class_name(item) for item in classes)
+    if not names:
+        raise ModelError("The list of classes is empty; give a name for each output.")
+    repeated = [name for name, count in Counter(names).items() if count > 1]
+    if repeated:
+        raise ModelError(f"The class {repeated[0]!r} is named twice; every output needs a name of its own.")
+    return names
+
+
+def _class_name(item: Any) -> str:
+    item = plain(item)
+    if missing(item) or not isinstance(item, str | int | float):
+        raise ModelError(f"A class is named {item!r}; expected text or a number.")
+    return str(item)
+
+
+def _ordered(classes: Mapping[Any, Any]) -> list[Any]:
+    """The names in a mapping from indices to names, or from names to indices, in the order of the indices."""
+    turned = {value: key for key, value in classes.items() if isinstance(value, Hashable)}
+    orders = [names for names in (_by_index(classes), _by_index(turned)) if names is not None]
+    if not orders or len(turned) < len(classes) or orders[0] != orders[-1]:
+        which = "both ways" if len(orders) == 2 else "indices 0, 1, ... on neither side"
+        raise ModelError(
+            f"The mapping of classes can be read {which}; expected {{0: 'first', 1: 'second', ...}}, or a list of names."
+        )
+    return orders[0]
+
+
+def _by_index(names: Mapping[Any, Any]) -> list[Any] | None:
+    """The names in the order of their keys, if these are 0, 1, ..., as numbers or, as JSON has them, as digits."""
+    keys = {whole(int(key) if isinstance(key, str) and key.isdecimal() else key): name for key, name in names.items()}
+    if set(keys) != set(range(len(names))):
+        return None
+    return [keys[index] for index in range(len(names))]
 
 
 def as_explainer(explainer: str | Explainer, options: dict[str, Any]) -> tuple[Explainer, dict[str, Any]]:
@@ -100,7 +188,7 @@ def as_explainer(explainer: str | Explainer, options: dict[str, Any]) -> tuple[E
         given = check_options(f"explainer {explainer!r}", factory, options)
         defaults = {name: option.default for name, option in options_of(factory).items()}
         method: Explainer = factory(**given)
-        return method, {"name": explainer, "options": _jsonable({**defaults, **given}), "given": _jsonable(given)}
+        return method, {"name": explainer, "options": jsonable({**defaults, **given}), "given": jsonable(given)}
     if not callable(explainer):
         raise PluginError(
             f"The explainer is a {type(explainer).__name__}; expected a name or a callable (model, features, target)."
@@ -140,13 +228,6 @@ def explainer_of(explanation: Explanation) -> Explainer:
     return made
 
 
-def _jsonable(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Options as JSON values; tuples as `parse_spec` reads them."""
-    simple = str | int | float | bool | None
-    joined = {name: "+".join(map(str, value)) if isinstance(value, tuple) else value for name, value in options.items()}
-    return {name: value if isinstance(value, simple) else str(value) for name, value in joined.items()}
-
-
 def target_indices(target: Any, count: int, classes: Sequence[str]) -> list[int] | None:
     """Class indices of the given names or indices, one per recording; None for the predicted classes.
 
@@ -157,8 +238,8 @@ def target_indices(target: Any, count: int, classes: Sequence[str]) -> list[int]
     """
     if target is None:
         return None
-    target = target.tolist() if isinstance(target, Tensor | np.ndarray) else target
-    wanted = list(target) if isinstance(target, list | tuple) else [target] * count
+    target = target.tolist() if callable(getattr(target, "tolist", None)) else target  # of numpy, torch or a table
+    wanted = list(target) if isinstance(target, list | tuple | range) else [target] * count
     if len(wanted) != count:
         raise ModelError(f"{len(wanted)} targets are given for {count} recordings; give one for all, or one for each.")
     return [class_index(item, classes) for item in wanted]
@@ -167,9 +248,38 @@ def target_indices(target: Any, count: int, classes: Sequence[str]) -> list[int]
 def class_index(wanted: Any, classes: Sequence[str]) -> int:
     """Index of a class given by name or index."""
     if isinstance(wanted, str):
-        if wanted not in classes:
+        name = wanted if wanted in classes else wanted.strip()
+        if name not in classes:
             raise ModelError(unknown("class", wanted, classes))
-        return classes.index(wanted)
-    if not isinstance(wanted, int | np.integer) or not 0 <= wanted < len(classes):
-        raise ModelError(f"There is no class {wanted}: the model has {len(classes)} ({', '.join(classes)}).")
-    return int(wanted)
+        return classes.index(name)
+    index = whole(wanted)
+    if index is None or not 0 <= index < len(classes):
+        shown = f"{len(classes)}, 0 to {len(classes) - 1}" if len(classes) > 1 else "one, 0"
+        raise ModelError(f"There is no class {wanted!r}: the model has {shown} ({listing(classes)}).")
+    return index
+
+
+def known_label(clip: Clip, classifier: Classifier) -> int | None:
+    """Index of a clip's true class in the classifier's task, None where it is unknown.
+
+    Raises
+    ------
+    DataError
+        If the classifier has no such class.
+    """
+    label = clip.labels.get(classifier.task)
+    names, where = classifier.classes, f"{clip.source}: its label of task {classifier.task!r}"
+    if label is None or label == -1:
+        return None
+    if isinstance(label, str):
+        if label not in names:
+            raise DataError(f"{where} is none of the classes. {unknown('class', label, names)}")
+        return names.index(label)
+    index = int(label) if isinstance(label, bool) and len(names) == 2 else whole(label)
+    if len(names) == 1:
+        raise DataError(
+            f"{where} is {label}, which could mean that {names[0]!r} is there or not; give the name, or leave it out."
+        )
+    if index is None or not 0 <= index < len(names):
+        raise DataError(f"{where} is {label!r}; expected a class, 0 to {len(names) - 1} or by name ({listing(names)}).")
+    return index

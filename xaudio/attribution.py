@@ -48,7 +48,11 @@ def attribute(
             features = classifier.features(waveforms)
         find = _together if hasattr(explainer, "with_logits") else _in_turn
         relevance, logits = find(
-            classifier, explainer, features, target, Sound(waveforms, classifier.representation, classifier.features)
+            classifier,
+            explainer,
+            features,
+            target,
+            Sound(waveforms, classifier.representation, classifier.features, classifier.kind),
         )
     name = getattr(explainer, "__name__", type(explainer).__name__)
     if not isinstance(relevance, Tensor) or relevance.shape != features.shape:

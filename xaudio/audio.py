@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from .errors import AudioError, OutputError
+from .plain import whole
 from .runs import replaced
 from .types import Clip, Fit, FloatArray, Resampling
 
@@ -95,6 +96,22 @@ def check_rate(rate: int, where: str) -> None:
         raise AudioError(f"{where}: the sample rate is {rate} Hz; expected {RATES[0]} to {RATES[1]} Hz.")
 
 
+def as_rate(rate: Any, where: str) -> int:
+    """A sample rate in Hz as an int, from a number of any library, or its digits.
+
+    Raises
+    ------
+    AudioError
+        If it is no whole number, or one that no recording has.
+    """
+    given = rate.strip() if isinstance(rate, str) else rate
+    number = whole(int(given) if isinstance(given, str) and given.isdecimal() else given)
+    if number is None:
+        raise AudioError(f"{where}: the sample rate is {rate!r}; expected a whole number of Hz, {RATES[0]} to {RATES[1]}.")
+    check_rate(number, where)
+    return number
+
+
 def make_clip(samples: Any, sample_rate: int, *, source: str = "array", **fields: Any) -> Clip:
     """A clip from an array or tensor.
 
@@ -114,7 +131,7 @@ def make_clip(samples: Any, sample_rate: int, *, source: str = "array", **fields
     AudioError
         If there are fewer than two samples, or samples that are not numbers, or the shape does not fit.
     """
-    check_rate(sample_rate, source)
+    sample_rate = as_rate(sample_rate, source)
     try:
         array = np.asarray(samples.detach().cpu() if hasattr(samples, "detach") else samples)
     except (TypeError, ValueError) as error:  # rows of unequal length, or a type that numpy does not have
@@ -151,7 +168,7 @@ def make_clip(samples: Any, sample_rate: int, *, source: str = "array", **fields
         waveform = np.ascontiguousarray(array, dtype=np.float32)
     if not np.isfinite(waveform).all():
         raise AudioError(f"{source}: has samples too large for a sound; expected values in [-1, 1].")
-    return Clip(waveform, int(sample_rate), source=source, notes=notes, **fields)
+    return Clip(waveform, sample_rate, source=source, notes=notes, **fields)
 
 
 def resample(waveform: FloatArray, rate: int, target: int, method: Resampling) -> FloatArray:

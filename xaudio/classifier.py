@@ -12,12 +12,15 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from .errors import ModelError, PluginError
-from .options import convert
+from .batching import out_of_memory
+from .errors import DataError, ModelError, PluginError, XaudioError, listing
+from .options import convert, parse_spec
 from .precision import float32_products
+from .probability import Kind, checked_kind, kind_of, probabilities
 from .registry import registry
+from .representations import checked_features, completed
 from .tensors import read_tensors, write_tensors
-from .types import Fit, Representation
+from .types import Dataset, Fit, Representation
 
 FORMAT = 1
 WEIGHTS = "model.safetensors"
@@ -46,14 +49,40 @@ def run_network(network: nn.Module, features: Tensor) -> Any:
     """
     try:
         return network(features)
-    except (RuntimeError, ValueError, TypeError) as error:
-        if "out of memory" in str(error):
+    except Exception as error:  # a network is anyone's code
+        if isinstance(error, XaudioError) or out_of_memory(error):
             raise
-        reason = str(error).splitlines()[0]
+        shape, reason = tuple(features.shape), _reason(error)
+        if isinstance(error, TypeError) and "argument" in reason:
+            advice = "It is called with the features alone: wrap it in a module that gives it the rest."
+        else:
+            advice = "Choose the representation it was made for."
         raise ModelError(
-            f"The network does not take features of shape {tuple(features.shape)} (batch, channels, *axes): {reason}. "
-            "Choose the representation it was made for."
+            f"The network does not take features of shape {shape} (batch, channels, *axes): {reason}. {advice}"
         ) from error
+
+
+def _reason(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    told = lines[0].rstrip(".") if lines else ""
+    return told if isinstance(error, RuntimeError | ValueError | TypeError) and told else f"{type(error).__name__} {told}".strip()
+
+
+def described(output: Any) -> str:
+    """What a network returned, in words: a shape, or what a tuple or mapping holds."""
+    if isinstance(output, Tensor):
+        return str(tuple(output.shape))
+    name = type(output).__name__
+    if isinstance(output, Mapping):
+        return f"a {name} of {', '.join(f'{key} {described(value)}' for key, value in output.items()) or 'nothing'}"
+    if isinstance(output, tuple | list):
+        return f"a {name} of {', '.join(map(described, output)) or 'nothing'}"
+    return name
+
+
+def unwrapped(output: Any) -> str:
+    """What to do about an output that is no tensor; nothing if it is one."""
+    return "" if isinstance(output, Tensor) else " Wrap the network in a module that returns the logits alone."
 
 
 @dataclass(eq=False)
@@ -74,7 +103,16 @@ class Classifier:
         ``name`` and ``options`` of the plugins they came from; empty for objects of the caller's own, which can be
         used but not saved.
     facts : mapping
-        Where it comes from: data, fold, seed, the rules used to prepare the recordings. JSON values only.
+        Where it comes from: data, fold, seed, the rules used to prepare the recordings, ``notes`` that every explanation
+        repeats. JSON values only.
+    kind : {"classes", "labels"}
+        Whether one of the classes is true (their probabilities are a softmax), or each may be for itself (a sigmoid each,
+        as of audio taggers). A single output is always a label.
+
+    Raises
+    ------
+    ModelError
+        If the kind is none of these.
     """
 
     network: nn.Module
@@ -85,6 +123,29 @@ class Classifier:
     model_spec: Mapping[str, Any] = field(default_factory=dict)
     representation_spec: Mapping[str, Any] = field(default_factory=dict)
     facts: Mapping[str, Any] = field(default_factory=dict)
+    kind: Kind = "classes"
+
+    def __post_init__(self) -> None:
+        self.kind = kind_of(checked_kind(self.kind), len(self.classes))
+        self.representation = completed(self.representation)
+
+    def check_classes(self, dataset: Dataset) -> None:
+        """Raise `DataError` if a data set's recordings are not each of one of these classes."""
+        classes = tuple(dataset.tasks.get(self.task, ()))
+        if classes != tuple(self.classes):
+            raise DataError(
+                f"The model tells {listing(self.classes)} apart (task {self.task!r}), but the classes of that task in "
+                f"{dataset.title} are {listing(classes) or 'not given'}: choose data with the same classes, in the same order."
+            )
+        if self.kind == "labels":
+            raise DataError(
+                f"The model gives labels, several of which may be true, but the recordings of {dataset.title} have one class "
+                "each: accuracy would mean nothing."
+            )
+
+    def probabilities(self, logits: Tensor) -> Tensor:
+        """Probabilities of the classes, shaped like the logits (..., classes); see ``kind``."""
+        return probabilities(logits, self.kind)
 
     def to(self, device: torch.device) -> Classifier:
         """Move everything to a device, in place."""
@@ -110,7 +171,7 @@ class Classifier:
 
     def features(self, waveforms: Tensor) -> Tensor:
         """What the network reads of placed waveforms (batch, samples): the representation less the training mean."""
-        features = self.representation(waveforms)
+        features = checked_features(self.representation, waveforms)
         features = features if self.mean is None else features - self.mean
         weight = next((weight for weight in self.network.parameters() if weight.is_floating_point()), features)
         return features.to(weight.dtype)
@@ -136,8 +197,11 @@ class Classifier:
         """
         expected = (count, len(self.classes))
         if not isinstance(logits, Tensor) or logits.shape != expected:
-            found = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
-            raise ModelError(f"The network's output is {found}; expected logits of shape {expected} (batch, classes).")
+            other = isinstance(logits, Tensor) and logits.ndim == 2 and len(logits) == count
+            why = f" {len(self.classes)} classes are named for {logits.shape[1]} outputs." if other else unwrapped(logits)
+            raise ModelError(
+                f"The network's output is {described(logits)}; expected logits of shape {expected} (batch, classes).{why}"
+            )
         if not bool(torch.isfinite(logits).all()):
             raise ModelError("The network's output is NaN or infinite: its weights are damaged, or its training diverged.")
         return logits
@@ -162,6 +226,7 @@ class Classifier:
             "classes": self.classes,
             "task": self.task,
             "facts": self.facts,
+            "kind": self.kind,
         }
         return write_tensors(folder / WEIGHTS, tensors, "xaudio.model", metadata)
 
@@ -215,6 +280,7 @@ class Classifier:
             model_spec=model,
             representation_spec=representation,
             facts=facts,
+            kind=metadata.get("kind", "classes"),
         )
 
 
@@ -261,14 +327,16 @@ def new_classifier(
     chosen = representation or getattr(network, "representation", None)
     if chosen is None:
         raise ModelError(f"The model {model!r} does not say what it reads. Name a representation.")
-    made = registry().create("representation", chosen, representation_options or {})
+    chosen, given = parse_spec(chosen)
+    given = {**given, **(representation_options or {})}
+    made = registry().create("representation", chosen, given)
     classifier = Classifier(
         network,
         made,
         classes,
         task,
         model_spec={"name": model, "options": options},
-        representation_spec={"name": chosen, "options": dict(representation_options or {})},
+        representation_spec={"name": chosen, "options": given},
         facts=facts or {},
     )
     with torch.no_grad():

@@ -157,7 +157,7 @@ def _record(item: Explanation, classes: Mapping[str, Sequence[str]]) -> _Record:
         for task, label in item.clip.labels.items()
         if label is not None
     }
-    right = None if item.label is None else item.label == item.predicted
+    right = item.correct
     explained, predicted = item.classes[item.target], item.classes[item.predicted]
     return _Record(item.task, item.explainer, item.clip.source, item.clip.speaker, labels, explained, predicted, right)
 

@@ -57,7 +57,13 @@ def unknown(what: str, name: str, known: Iterable[str]) -> str:
         One line.
     """
     names = sorted(set(known))
-    return f"Unknown {what} {name!r}.{nearest(name, names)} Known: {', '.join(names) or 'none'}."
+    return f"Unknown {what} {name!r}.{nearest(name, names)} Known: {listing(names) or 'none'}."
+
+
+def listing(names: Iterable[str], most: int = 40) -> str:
+    """Names separated by commas; of more than so many the first ones, and how many there are."""
+    every = list(names)
+    return ", ".join(every) if len(every) <= most else f"{', '.join(every[:5])}, ... ({len(every)} in all)"
 
 
 def nearest(name: str, known: Iterable[str], count: int = 3) -> str:

@@ -110,11 +110,12 @@ def evaluate(
     Raises
     ------
     DataError
-        If there are fewer than 8 recordings.
+        If there are fewer than 8 recordings, or the data's classes are not the model's.
     XaudioError
         If the recordings cannot be predicted or the folder cannot be written. What an explainer or a metric refuses is
         no error: it is in the result.
     """
+    classifier.check_classes(dataset)
     chosen = spread(indices[dataset.labels(classifier.task)[indices] >= 0], recordings, seed)
     require_enough(len(chosen), f"labelled recordings of {dataset.title}")
     work = Work(classifier, dataset, chosen, with_controls(explainers), metrics, folder)

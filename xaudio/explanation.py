@@ -12,6 +12,7 @@ import numpy as np
 
 from .errors import ModelError
 from .options import format_spec
+from .probability import Kind, predicted_outputs, probabilities
 from .runs import replaced
 from .types import Axis, Clip, FloatArray, Heard
 
@@ -47,6 +48,8 @@ class Explanation:
     provenance : mapping
         ``representation`` and ``explainer`` (each a mapping with name and options), model, seed, device, versions and
         more, such as the ``view``: JSON values only.
+    kind : {"classes", "labels"}
+        Whether one of the classes is true or each may be for itself; a single one is always a label. See `Classifier`.
     """
 
     clip: Clip
@@ -58,6 +61,7 @@ class Explanation:
     target: int
     task: str = ""
     provenance: Mapping[str, Any] = field(default_factory=dict)
+    kind: Kind = "classes"
     _representation: Any = field(default=None, repr=False)
 
     @property
@@ -67,9 +71,29 @@ class Explanation:
 
     @property
     def probabilities(self) -> FloatArray:
-        """Softmax of the logits, shape (classes,)."""
-        exponentials = np.exp(self.logits - self.logits.max())
-        return np.asarray(exponentials / exponentials.sum())
+        """Of each class, shape (classes,): a softmax of the logits, or a sigmoid each where the classes are labels."""
+        return probabilities(self.logits, self.kind)
+
+    @property
+    def predictions(self) -> tuple[str, ...]:
+        """Names of what is predicted: the class with the highest logit, or all labels above 1/2, which may be none."""
+        return tuple(self.classes[index] for index in predicted_outputs(self.logits, self.kind))
+
+    @property
+    def correct(self) -> bool | None:
+        """Whether the true class is predicted; None if it is not known."""
+        return None if self.label is None else self.classes[self.label] in self.predictions
+
+    @property
+    def prediction(self) -> str:
+        """What is predicted, with its probability: "predicted 'siren' (95%)", or "'siren' not predicted (12%)"."""
+        chosen = predicted_outputs(self.logits, self.kind)
+        named = [f"{self.classes[index]!r} ({self.probabilities[index]:.0%})" for index in chosen or [self.predicted]]
+        if chosen:
+            return f"predicted {', '.join(named[:3])}" + (f" and {len(named) - 3} more" if len(named) > 3 else "")
+        if len(self.classes) == 1:
+            return f"{self.classes[0]!r} not predicted ({self.probabilities[0]:.0%})"
+        return f"no label predicted, the highest {named[0]}"
 
     @property
     def contrast_class(self) -> str | None:
@@ -85,7 +109,8 @@ class Explanation:
     @property
     def label(self) -> int | None:
         """Index of the true class, if it is known."""
-        return self.clip.labels.get(self.task)
+        label = self.clip.labels.get(self.task)
+        return label if isinstance(label, int) and label >= 0 else None
 
     @property
     def explainer(self) -> str:
@@ -306,7 +331,7 @@ class Explanation:
     def title(self) -> str:
         """One line that names the explained and the predicted class, the explainer, the view and the recording."""
         task = f"{self.task} " if self.task else ""
-        predicted = f"predicted {self.classes[self.predicted]!r} ({self.probabilities[self.predicted]:.0%})"
+        predicted = self.prediction
         if self.label is not None:
             predicted += f", truth {self.classes[self.label]!r}"
         method = f"{self.explainer}, {self.domain} view" if "view" in self.provenance else self.explainer
@@ -319,10 +344,9 @@ class Explanation:
     @property
     def outcome(self) -> str:
         """What was predicted, what is true and who speaks, as far as it is known."""
-        predicted = f"predicted {self.classes[self.predicted]!r}"
         truth = "" if self.label is None else f", truth {self.classes[self.label]!r}"
         speaker = f", speaker {self.clip.speaker}" if self.clip.speaker else ""
-        return f"{predicted} ({self.probabilities[self.predicted]:.0%}){truth}{speaker}"
+        return f"{self.prediction}{truth}{speaker}"
 
     def save(self, path: str | Path) -> Path:
         """Write the explanation into one safetensors file with JSON metadata, atomically."""
@@ -351,6 +375,7 @@ class Explanation:
             "target": self.target,
             "task": self.task,
             "provenance": dict(self.provenance),
+            "kind": self.kind,
         }
         path = Path(path)
         arrays = {name: np.asarray(tensor, order="C") for name, tensor in tensors.items()}
@@ -398,6 +423,7 @@ class Explanation:
             target=metadata["target"],
             task=metadata["task"],
             provenance=metadata["provenance"],
+            kind=metadata.get("kind", "classes"),
         )
 
     def with_relevance(self, relevance: FloatArray) -> Explanation:

@@ -165,7 +165,7 @@ def _records(
     records, tasks = [], set[str]()
     for index, item in enumerate(explanations):
         group = _group_of(item, by, classes) if isinstance(by, str) else _named_group(by[index])
-        right = None if item.label is None else item.label == item.predicted
+        right = item.correct
         records.append(_Record(item.task, item.explainer, item.clip.speaker, right, group))
         tasks |= set(item.clip.labels)
     if isinstance(by, str) and by not in ("class", "speaker", *tasks):

@@ -123,12 +123,13 @@ class Explanations(list["Explanation"]):
 
 def _cells(explanation: Explanation) -> Iterable[str]:
     """Cells of one row, as HTML."""
-    classes, probabilities = explanation.classes, explanation.probabilities
+    classes = explanation.classes
+    predicted = explanation.prediction.removeprefix("predicted ")
     relevance = explanation.relevance.astype(np.float64).sum(0)
     yield f'<th scope="row">{escape(Path(explanation.clip.source).name)}</th>'
     texts = [
         explanation.question,
-        f"{classes[explanation.predicted]} ({probabilities[explanation.predicted]:.0%})",
+        predicted,
         "" if explanation.label is None else classes[explanation.label],
         explanation.explainer,
     ]

@@ -225,6 +225,13 @@ def split_specs(text: str) -> tuple[str, ...]:
     return tuple(specs)
 
 
+def jsonable(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Options as JSON values; tuples as `parse_spec` reads them."""
+    simple = str | int | float | bool | None
+    joined = {name: "+".join(map(str, value)) if isinstance(value, tuple) else value for name, value in options.items()}
+    return {name: value if isinstance(value, simple) else str(value) for name, value in joined.items()}
+
+
 def format_spec(name: str, options: Mapping[str, Any]) -> str:
     """The inverse of `parse_spec`, for titles and provenance."""
     shown = {key: "+".join(map(str, value)) if isinstance(value, tuple) else value for key, value in options.items()}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from .arguments import as_classifier, as_clip, as_explainer, seeded, target_indices
+from .arguments import as_classifier, as_clip, as_explainer, known_label, seeded, target_indices
 from .attribution import attribute, expected_sums
 from .classifier import Classifier
 from .devices import resolve_device
@@ -21,7 +21,9 @@ from .errors import AudioError, DataError
 from .explanation import Explanation
 from .notebook import Explanations
 from .options import convert
+from .plain import whole
 from .preparation import Prepared, place, placement_of_own, prepare_clips
+from .probability import Kind
 from .registry import registry
 from .runs import versions
 from .types import Clip, Explainer, Fit, Placement, Representation, Resampling
@@ -77,7 +79,7 @@ def explain(
     explainer: str | Explainer = "lrp",
     target: int | str | Sequence[int | str] | None = None,
     device: str = "auto",
-    classes: Sequence[str] | None = None,
+    classes: Iterable[Any] | None = None,
     fit: Fit | None = None,
     resampling: Resampling = "soxr",
     placement: Placement | None = None,
@@ -85,6 +87,7 @@ def explain(
     batch_size: int = BATCH,
     view: str | None = None,
     contrast: int | str | Sequence[int | str] | None = None,
+    kind: Kind | None = None,
     **options: Any,
 ) -> Explanation | Explanations:
     """Explain why a model classifies sounds as it does.
@@ -98,15 +101,16 @@ def explain(
     sample_rate : int, optional
         Of arrays and tensors, in Hz.
     representation : str or Representation, optional
-        Name of a plugin or an object; a run folder knows its own.
+        Name of a plugin, with options as in "waveform:samples=16000", or an object; a run folder knows its own.
     explainer : str or callable
         Name of a plugin, with options as in "lime:samples=100,seed=1", or a callable (model, features, target) -> relevance.
     target : class name or index, or one per recording, optional
         The class to explain; by default the predicted one.
     device : str
         "auto", "cpu", "cuda", "cuda:N" or "mps".
-    classes : sequence of str, optional
-        Class names, for a module that does not bring its own; by default "0", "1", ...
+    classes : iterable or mapping, optional
+        Class names in the order of the outputs, or a mapping such as ``id2label`` or ``label2id``, for a module that does not
+        bring its own; by default "0", "1", ...
     fit : {"error", "trim", "loudest"}, optional
         What to do with a recording that is too long; by default what the model was trained with, else "error".
     resampling : {"soxr", "fft"}
@@ -123,6 +127,9 @@ def explain(
         "time-frequency:window=hann,length=455,hop=35"; by default that of the representation. See `Explanation.view`.
     contrast : class name or index, or one per recording, optional
         Explain why ``target`` rather than this class: see `Explanation.contrast`.
+    kind : {"classes", "labels"}, optional
+        What the outputs of a module are: classes that exclude each other (softmax), or labels, of which several may be true
+        (a sigmoid each). A single output is always a label. By default classes, and the explanation notes that nobody said so.
     **options
         Of the explainer.
 
@@ -136,8 +143,9 @@ def explain(
     XaudioError
         If any input does not fit: one line that says which, and what to do.
     """
-    if not isinstance(batch_size, int) or batch_size < 1:
-        raise AudioError(f"batch_size is {batch_size}; expected a whole number, 1 or more.")
+    at_once = whole(batch_size)
+    if at_once is None or at_once < 1:
+        raise AudioError(f"batch_size is {batch_size!r}; expected a whole number, 1 or more.")
     if not (seed is None or isinstance(seed, int | np.integer)):
         raise DataError(f"The seed is {seed!r}; expected a whole number, 0 or more.")
     if view is not None:
@@ -149,7 +157,7 @@ def explain(
     clips = [as_clip(item, sample_rate) for item in ([audio] if single else audio)]
     if not clips:
         raise AudioError("There is nothing to explain: the list of recordings is empty.")
-    classifier = as_classifier(model, representation, classes).to(resolve_device(device))
+    classifier = as_classifier(model, representation, classes, kind).to(resolve_device(device))
     method, spec = as_explainer(seeded(explainer, seed), options)
     read = classifier.representation
     fit = fit or classifier.facts.get("fit", "error")
@@ -171,7 +179,7 @@ def explain(
             provenance,
             placement=placement,
             seed=seed,
-            batch_size=batch_size,
+            batch_size=at_once,
             view=view,
         )
 
@@ -228,6 +236,7 @@ def explain_prepared(
     domain = other_domain(view, classifier.representation)
     placement = placement or classifier.representation.placement
     offsets = prepared.offsets(placement, seed)
+    labels = [known_label(clip, classifier) for clip in clips]
     facts = provenance | {"device": str(classifier.device), "versions": versions(), "placed_by": placement}
     # Renderers work on the CPU; a representation made by a plugin they make anew.
     own = None if classifier.representation_spec else _on_cpu(classifier.representation)
@@ -247,7 +256,8 @@ def explain_prepared(
                 clips[index],
                 waveform=waveforms[row].cpu().numpy(),
                 sample_rate=classifier.representation.sample_rate,
-                notes=tuple(prepared.notes[index]),
+                labels={**clips[index].labels, **({} if labels[index] is None else {classifier.task: labels[index]})},
+                notes=(*prepared.notes[index], *classifier.facts.get("notes", ())),
             )
             placed = {
                 "offset": int(offsets[index]),
@@ -270,6 +280,7 @@ def explain_prepared(
                         "original_sample_rate": clips[index].sample_rate,
                         **({} if sums is None else {"completeness": sums.record(row)}),
                     },
+                    kind=classifier.kind,
                     _representation=own,
                 )
             )

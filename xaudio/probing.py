@@ -186,12 +186,7 @@ def _kind(model: Classifier) -> tuple[Any, ...]:
 
 def _labelled(classifier: Classifier, dataset: Dataset, indices: Any) -> IntArray:
     """Indices of the recordings with a label that the classifier knows."""
-    classes = tuple(dataset.tasks.get(classifier.task, ()))
-    if classes != tuple(classifier.classes):
-        raise DataError(
-            f"The model tells {', '.join(classifier.classes)} apart (task {classifier.task!r}), but the classes of that task in "
-            f"{dataset.title} are {', '.join(classes) or 'not given'}: choose data with the same classes."
-        )
+    classifier.check_classes(dataset)
     chosen = np.asarray(indices, dtype=np.int64)
     chosen = chosen[dataset.labels(classifier.task)[chosen] >= 0]
     if not len(chosen):
@@ -250,4 +245,4 @@ def _versions(plan: Plan, part: _Tested, positions: Tensor) -> Tensor:
     heard = Heard(classifier, waveforms, data.offsets[positions], data.lengths[positions], labels, own, part.held.seed)
     logits = torch.cat([heard.logits(waveforms)[:, None], plan.logits(heard)], dim=1).cpu().double()
     true = labels.cpu()[:, None, None].expand(-1, logits.shape[1], 1)
-    return torch.stack([logits.argmax(2).double(), logits.softmax(2).gather(2, true)[..., 0]], dim=2)
+    return torch.stack([logits.argmax(2).double(), classifier.probabilities(logits).gather(2, true)[..., 0]], dim=2)

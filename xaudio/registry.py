@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -13,7 +14,10 @@ import pluggy
 
 from . import hookspecs
 from .errors import PluginError, unknown
-from .options import check_options, options_of
+from .options import check_options, jsonable, options_of
+
+SPEC = "_xaudio_spec"
+"""Attribute in which a representation keeps the name and the options it was made of, so that what is saved can make it anew."""
 
 KINDS = ("dataset", "representation", "model", "explainer", "separator", "renderer", "metric", "benchmark")
 
@@ -118,7 +122,12 @@ class Registry:
             For an unknown name or option, or a value that does not fit.
         """
         factory = self.factory(kind, name)
-        return factory(**check_options(f"{kind} {name!r}", factory, options or {}))
+        given = check_options(f"{kind} {name!r}", factory, options or {})
+        made = factory(**given)
+        if kind == "representation":
+            with contextlib.suppress(AttributeError):  # of an object that takes none
+                setattr(made, SPEC, {"name": self.spelt(kind, name), "options": jsonable(given)})
+        return made
 
 
 def _bare(name: str) -> str:

@@ -6,6 +6,7 @@ torch. Computation (`Representation`, models, `Explainer`) works on torch tensor
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +14,10 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, runtime_ch
 
 import numpy as np
 from numpy.typing import NDArray
+
+from .errors import DataError
+from .plain import missing, plain
+from .probability import Kind
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -54,8 +59,8 @@ class Clip:
         float32, full scale is [-1, 1].
     sample_rate : int
         In Hz.
-    labels : mapping of str to int or None
-        Class index per task; None where it is unknown.
+    labels : mapping of str to int, str or None
+        Class per task, by index or name; None, NaN or -1 where it is unknown.
     speaker : str or None
         Who speaks; folds never share a speaker.
     source : str
@@ -68,11 +73,27 @@ class Clip:
 
     waveform: FloatArray
     sample_rate: int
-    labels: Mapping[str, int | None] = field(default_factory=dict)
+    labels: Mapping[str, int | str | None] = field(default_factory=dict)
     speaker: str | None = None
     source: str = "array"
     notes: tuple[str, ...] = ()
     truth: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        labels, notes = self.labels or {}, self.notes or ()
+        if not isinstance(labels, Mapping):
+            raise DataError(f"{self.source}: its labels are {labels!r}; expected a mapping from tasks to classes.")
+        values = {str(task): plain(label) for task, label in labels.items()}
+        plainly = {
+            "sample_rate": plain(self.sample_rate),
+            "labels": {task: None if missing(label) else label for task, label in values.items()},
+            "speaker": None if missing(plain(self.speaker)) else str(self.speaker),
+            "source": "array" if self.source is None else os.fspath(self.source),
+            "notes": (notes,) if isinstance(notes, str) else tuple(notes),
+            "truth": self.truth or {},
+        }
+        for name, value in plainly.items():
+            object.__setattr__(self, name, value)
 
     @property
     def duration(self) -> float:
@@ -229,11 +250,14 @@ class Sound:
     representation : Representation
     features : callable
         Waveforms (batch, samples) to what the model reads.
+    kind : {"classes", "labels"}
+        What the model's logits are; `xaudio.probabilities` asks for it.
     """
 
     waveforms: Tensor
     representation: Representation
     features: Callable[[Tensor], Tensor]
+    kind: Kind = "classes"
 
 
 class Explainer(Protocol):

@@ -222,7 +222,7 @@ def measured(
                     f"The sounds of {item.clip.source} have another length than the recording; leave out slow and rate."
                 )
             row = artefact_measures(positive.astype(np.float64), recording, item.clip.sample_rate)
-            if known is not None and item.label == item.predicted:
+            if known is not None and item.correct:
                 rest = recording - known
                 kept = renderer.masked(item, np.stack([known, rest]))["positive"]
                 row |= evidence_measures(kept[0], known, kept[1], rest)

@@ -125,7 +125,7 @@ def flip_samples(
                 )  # (recordings, orders, fractions, classes)
                 chosen = target[:, None, None, None].expand(*logits.shape[:3], 1)
                 classes.append(logits.argmax(3).cpu().numpy())
-                shares.append(logits.softmax(3).gather(3, chosen)[..., 0].cpu().double().numpy())
+                shares.append(classifier.probabilities(logits).gather(3, chosen)[..., 0].cpu().double().numpy())
                 explained.append(target.cpu().numpy())
                 advance(len(chunk))
         predicted, probability, targets = (np.concatenate(parts) for parts in (classes, shares, explained))

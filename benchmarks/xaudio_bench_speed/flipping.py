@@ -113,7 +113,7 @@ def _naive(classifier: xaudio.Classifier, features: Tensor, explanation: Any, st
         changed = features.clone()
         changed.flatten()[order[: round(step / steps * len(order))].to(features.device)] = 0
         logits = classifier.logits(changed[None])
-        curve.append(logits.softmax(1)[0, explanation.target])
+        curve.append(classifier.probabilities(logits)[0, explanation.target])
     return torch.trapezoid(torch.stack(curve).double(), dx=1 / steps)
 
 

@@ -82,7 +82,7 @@ pixel_flipping = _described(
     "pixel_flipping",
     """How far the probability of the explained class falls on average while its relevant cells are taken away (AOPC).
 
-AOPC = 1 / (L + 1) sum_k f(x_0) - f(x_k), f the softmax probability and x_k the recording without a fraction k of its cells, of
+AOPC = 1 / (L + 1) sum_k f(x_0) - f(x_k), f the probability and x_k the recording without a fraction k of its cells, of
 which x_0 is the whole. "aopc_morf" takes the most relevant cells first (high is good), "aopc_lerf" the least relevant (low is
 good), and "aopc_difference" is the first less the second: 0 for an order that says nothing. Bach et al. 2015
 (doi 10.1371/journal.pone.0130140); Samek et al. 2017 (arXiv 1509.06321).""",
@@ -154,7 +154,7 @@ average_increase = _masked(
     "average_increase",
     """AI: 100 where the explained class is more probable when the model gets the relevant part alone, else 0: high is good.
 
-100 [p(M X) > p(X)] with the softmax probability p and the mask M of relevance; the mean is the percentage. Chattopadhay et al.
+100 [p(M X) > p(X)] with the probability p and the mask M of relevance; the mean is the percentage. Chattopadhay et al.
 2018 ("increase in confidence", arXiv 1710.11063).""",
 )
 
@@ -162,7 +162,7 @@ average_drop = _masked(
     "average_drop",
     """AD: by what percentage the explained class is less probable when the model gets the relevant part alone: low is good.
 
-100 max(0, p(X) - p(M X)) / p(X) with the softmax probability p and the mask M of relevance; 0 to 100. Chattopadhay et al. 2018
+100 max(0, p(X) - p(M X)) / p(X) with the probability p and the mask M of relevance; 0 to 100. Chattopadhay et al. 2018
 (arXiv 1710.11063).""",
 )
 
@@ -178,7 +178,7 @@ average_gain = _masked(
     "average_gain",
     """AG: what share of its doubt the model loses when it gets the relevant part alone, in percent: high is good.
 
-100 max(0, p(M X) - p(X)) / (1 - p(X)) with the softmax probability p of that class and the mask M of relevance; 0 to 100.
+100 max(0, p(M X) - p(X)) / (1 - p(X)) with the probability p of that class and the mask M of relevance; 0 to 100.
 Zhang et al. 2024 (arXiv 2301.07002).""",
 )
 
@@ -186,7 +186,7 @@ faithfulness_ff = _masked(
     "faithfulness_ff",
     """FF: how far the probability of the explained class falls when the relevant part is taken away: high is good.
 
-p(X) - p((1 - M) X) with the softmax probability p and the mask M of relevance; -1 to 1. Parekh et al. 2022
+p(X) - p((1 - M) X) with the probability p and the mask M of relevance; -1 to 1. Parekh et al. 2022
 (arXiv 2202.11479).""",
 )
 
@@ -194,7 +194,8 @@ fid_in = _masked(
     "fid_in",
     """Fid-In: 1 where the model predicts the same class when it gets the relevant part alone, else 0: high is good.
 
-[argmax f(M X) = argmax f(X)] with the logits f and the mask M of relevance. Paissan et al. 2024 (arXiv 2403.13086).""",
+[argmax f(M X) = argmax f(X)] with the logits f and the mask M of relevance; of labels, [p(M X) > 1/2] = [p(X) > 1/2] for the
+explained one. Paissan et al. 2024 (arXiv 2403.13086).""",
 )
 
 

@@ -79,12 +79,12 @@ def probabilities(
     orders: Sequence[Any],
     share: Any,
 ) -> FloatArray:
-    """Softmax probability (n, orders, fractions) of the explained class without fractions of the cells, in float64."""
+    """Probability (n, orders, fractions) of the explained class without fractions of the cells, in float64."""
     found = [np.zeros((0, len(orders), len(fractions)))]
     for block in parts.blocks(classifier, explanations):
         logits = _logits(classifier, block, parts, fractions, orders, share).cpu().double()
         chosen = block.target.cpu()[:, None, None, None].expand(*logits.shape[:3], 1)
-        found.append(logits.softmax(3).gather(3, chosen)[..., 0].numpy())
+        found.append(classifier.probabilities(logits).gather(3, chosen)[..., 0].numpy())
     return np.concatenate(found)
 
 

@@ -4,67 +4,65 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional
 
-from xaudio import Classifier, Explanation, PluginError, evaluation_mode, in_batches
+from xaudio import Classifier, Explanation, ModelError, PluginError, evaluation_mode, in_batches, log_odds, probabilities
 from xaudio.types import FloatArray
 
 from ._parts import Block, Parts
 
 
-def _increase(before: Tensor, after: Tensor, target: Tensor) -> Tensor:
-    return 100 * (_of_target(after.softmax(1), target) > _of_target(before.softmax(1), target)).double()
+def _increase(before: Tensor, after: Tensor) -> Tensor:
+    return 100 * (after.sigmoid() > before.sigmoid()).double()
 
 
-def _drop(before: Tensor, after: Tensor, target: Tensor) -> Tensor:
-    whole = _of_target(before.softmax(1), target)
-    return 100 * (whole - _of_target(after.softmax(1), target)).clamp(min=0) / whole
+def _drop(before: Tensor, after: Tensor) -> Tensor:
+    """By the ratio of the probabilities, from their logarithms: a number even where p(X) is 0 in floating point."""
+    fall = functional.logsigmoid(after) - functional.logsigmoid(before)
+    return -100 * torch.expm1(fall.clamp(max=0))
 
 
-def _drop_double_softmax(before: Tensor, after: Tensor, target: Tensor) -> Tensor:
-    return _drop(before.softmax(1), after.softmax(1), target)
+def _gain(before: Tensor, after: Tensor) -> Tensor:
+    """The drop of 1 - p, whose log-odds are the negative ones."""
+    return _drop(-before, -after)
 
 
-def _gain(before: Tensor, after: Tensor, target: Tensor) -> Tensor:
-    """With 1 - p as the sum of the other classes, which is exact where p is nearly 1; 0 where there is no doubt to lose."""
-    doubt, left = _doubt(before, target), _doubt(after, target)
-    return 100 * (doubt - left).clamp(min=0) / torch.where(doubt > 0, doubt, 1)
+def _fall(before: Tensor, after: Tensor) -> Tensor:
+    return before.sigmoid() - after.sigmoid()
 
 
-def _fall(before: Tensor, after: Tensor, target: Tensor) -> Tensor:
-    return _of_target(before.softmax(1), target) - _of_target(after.softmax(1), target)
-
-
-def _same_class(before: Tensor, after: Tensor, target: Tensor) -> Tensor:
-    del target
-    return (before.argmax(1) == after.argmax(1)).double()
-
-
-def _of_target(values: Tensor, target: Tensor) -> Tensor:
-    return values.gather(1, target[:, None])[:, 0]
-
-
-def _doubt(logits: Tensor, target: Tensor) -> Tensor:
-    return logits.softmax(1).scatter(1, target[:, None], 0).sum(1)
-
-
-VALUES: Mapping[str, Callable[[Tensor, Tensor, Tensor], Tensor]] = {
+VALUES: Mapping[str, Callable[[Tensor, Tensor], Tensor]] = {
     "average_increase": _increase,
     "average_drop": _drop,
-    "average_drop_double_softmax": _drop_double_softmax,
     "average_gain": _gain,
     "faithfulness_ff": _fall,
-    "fid_in": _same_class,
 }
-"""Value (batch,) of each metric, by the logits (batch, classes) before and after masking, in float64, and the explained class."""
+"""Value (batch,) of metrics by the log-odds (batch,) of the explained class before and after masking, in float64."""
+
+
+def values(metric: str, before: Tensor, after: Tensor, target: Tensor, kind: Any) -> Tensor:
+    """Values (batch,) of a metric, from logits (batch, classes) in float64."""
+    if metric == "average_drop_double_softmax":
+        if kind == "labels":
+            raise ModelError(
+                f"{metric}: is of classes that exclude each other, but this model gives labels, which have no softmax."
+            )
+        return _drop(*(log_odds(probabilities(logits, kind), target, kind) for logits in (before, after)))
+    odds = [log_odds(logits, target, kind) for logits in (before, after)]
+    if metric == "fid_in":
+        same = (odds[0] > 0) == (odds[1] > 0) if kind == "labels" else before.argmax(1) == after.argmax(1)
+        return same.double()
+    return VALUES[metric](*odds)
 
 
 @dataclass(frozen=True)
 class Masking:
-    """A metric of `VALUES`; see `xaudio_faithfulness` for its definition and options.
+    """A metric of relevance as a mask; see `xaudio_faithfulness` for its definition and options.
 
     Raises
     ------
@@ -92,7 +90,8 @@ class Masking:
         found = [np.zeros(0)]
         for block in self.parts.blocks(classifier, explanations):
             logits = self._logits(classifier, block).cpu().double()
-            found.append(VALUES[self.parts.metric](logits[0::2], logits[1::2], block.target.cpu()).numpy())
+            before, after = logits[0::2], logits[1::2]
+            found.append(values(self.parts.metric, before, after, block.target.cpu(), classifier.kind).numpy() + 0.0)  # no -0
         return {self.parts.metric: np.concatenate(found)}
 
     @torch.no_grad()

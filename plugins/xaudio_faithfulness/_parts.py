@@ -99,7 +99,7 @@ class Parts:
         device = classifier.device
         with torch.no_grad():
             waveforms = _stacked([explanation.clip.waveform for explanation in explanations], device)
-            sound = Sound(waveforms, classifier.representation, classifier.features)
+            sound = Sound(waveforms, classifier.representation, classifier.features, classifier.kind)
             if self.domain == "features":
                 seen = [self._own(explanation) for explanation in explanations]
                 removable, mixed = self._of_features(_stacked([item.features for item in seen], device), sound)

@@ -138,12 +138,12 @@ class Html:
     def _shown(self, explanation: Explanation, packed: Packed) -> dict[str, Any]:
         """What the template shows of an explanation, and under ``data`` what the component reads."""
         sounds = self._sounds(explanation, packed)
-        predicted, question, summary = explanation.predicted, quoted(explanation), relevance_in_words(explanation)
+        question, summary = quoted(explanation), relevance_in_words(explanation)
+        probability = dict(zip(explanation.classes, map(float, explanation.probabilities), strict=True))
         return {
             "question": question,
             "task": explanation.task,
-            "predicted": explanation.classes[predicted],
-            "probability": float(explanation.probabilities[predicted]),
+            "predicted": [(name, probability[name]) for name in explanation.predictions],
             "truth": None if explanation.label is None else explanation.classes[explanation.label],
             "explainer": explanation.explainer,
             "view": view_name(explanation),

@@ -68,15 +68,15 @@ def remark(facts: Mapping[str, Any]) -> str:
 def class_rows(explanation: Explanation) -> list[dict[str, Any]]:
     """Probability, logit and roles of each class."""
     contrasted = explanation.contrast_class
-    roles = {"predicted": explanation.predicted, "explained": explanation.target, "truth": explanation.label}
-    if contrasted in explanation.classes:
-        roles["contrasted"] = explanation.classes.index(contrasted)
+    truth = None if explanation.label is None else explanation.classes[explanation.label]
+    explained = explanation.classes[explanation.target]
+    roles = {"predicted": explanation.predictions, "explained": (explained,), "truth": (truth,), "contrasted": (contrasted,)}
     return [
         {
             "name": name,
             "probability": float(explanation.probabilities[index]),
             "logit": float(explanation.logits[index]),
-            "roles": ", ".join(role for role, held in roles.items() if held == index),
+            "roles": ", ".join(role for role, held in roles.items() if name in held),
         }
         for index, name in enumerate(explanation.classes)
     ]

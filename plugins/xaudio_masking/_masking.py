@@ -2,12 +2,12 @@
 
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
 
-from xaudio import Sound, at_least
+from xaudio import Sound, at_least, probabilities
 from xaudio.types import Baseline
 
 from ._parts import Cut
@@ -103,7 +103,7 @@ class Masking:
         """Recordings, cut into parts, as many at a time as `internal_batch_size` has room for (at least one)."""
         at_once = self.internal_batch_size or sys.maxsize
         for rows in _slices(len(target), at_once // cut.load):
-            yield self._group(Sound(sound.waveforms[rows], sound.representation, sound.features), target[rows], cut, at_once)
+            yield self._group(replace(sound, waveforms=sound.waveforms[rows]), target[rows], cut, at_once)
 
     def _group(self, sound: Sound, target: Tensor, cut: Cut, at_once: int) -> Group:
         parts = cut.parts(sound)
@@ -125,7 +125,7 @@ class Masking:
         for chosen in _slices(len(masks), group.at_once // len(group.target)):
             mixes = group.mixes(masks[chosen].to(group.change))
             logits = model(group.sound.features(mixes.flatten(0, 1)))
-            values = logits.softmax(1) if self.score == "probability" else logits
+            values = probabilities(logits, group.sound.kind) if self.score == "probability" else logits
             targets = group.target.repeat_interleave(mixes.shape[1])[:, None]
             found.append(values.gather(1, targets).view(mixes.shape[:2]))
         return torch.cat(found, 1)

@@ -4,7 +4,7 @@ A part is itself a sound as long as the recording, and the parts add up to it (o
 out, to what they cover).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import torch
@@ -107,7 +107,7 @@ class Sources:
 
     def stand_ins(self, sound: Sound, parts: Tensor, baseline: Baseline, seed: int) -> Tensor:
         """The baseline of each source (batch, sources, samples): its own noise floor, its own mean spectrum."""
-        apart = Sound(parts.flatten(0, 1), sound.representation, sound.features)
+        apart = replace(sound, waveforms=parts.flatten(0, 1))
         return baseline_waveforms(baseline, apart, seed=seed).view_as(parts)
 
 

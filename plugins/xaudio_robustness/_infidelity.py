@@ -98,7 +98,7 @@ class Infidelity:
 
     def _reference(self, classifier: Classifier, items: Given) -> Tensor:
         """What stands in for what is removed, shaped like the features."""
-        sound = Sound(items.waveforms, classifier.representation, classifier.features)
+        sound = Sound(items.waveforms, classifier.representation, classifier.features, classifier.kind)
         return baseline_features(self.baseline, items.features, sound, seed=self.seed)
 
     def _patterns(self, features: Tensor) -> Tensor:

@@ -302,17 +302,14 @@ def _colour_label(explanation: Explanation, *, wrapped: bool) -> str:
 
 def _title(explanation: Explanation) -> str:
     """Task, classes with their probabilities, explainer and data, in lines that fit the figure."""
-
-    def named(index: int) -> str:
-        return f"{explanation.classes[index]!r} ({explanation.probabilities[index]:.0%})"
-
-    target, predicted = explanation.target, explanation.predicted
+    target, name = explanation.target, explanation.classes[explanation.target]
+    explained = f"{name!r} ({explanation.probabilities[target]:.0%})"
     if explanation.contrast_class is not None:
-        outcome = f"predicted {named(predicted)}, explained {named(target)} rather than {explanation.contrast_class!r}"
-    elif target == predicted:
-        outcome = f"predicted and explained {named(target)}"
+        outcome = f"{explanation.prediction}, explained {explained} rather than {explanation.contrast_class!r}"
+    elif explanation.predictions == (name,):
+        outcome = f"predicted and explained {explained}"
     else:
-        outcome = f"predicted {named(predicted)}, explained {named(target)}"
+        outcome = f"{explanation.prediction}, explained {explained}"
     truth = "" if explanation.label is None else f", truth {explanation.classes[explanation.label]!r}"
     task = f"{explanation.task}: " if explanation.task else ""
     data = [str(explanation.provenance.get(key) or "") for key in ("data", "note")]

@@ -370,21 +370,39 @@ def test_a_mask_of_the_top_never_holds_what_is_not_relevant(waves):
 
 def test_the_numbers_of_the_formulas():
     """AD and AG by hand: probabilities 0.8 and 0.2, then 0.6 and 0.4; then turned round."""
-    from xaudio_faithfulness._masking import VALUES
+    from xaudio_faithfulness._masking import values
 
     one, other = torch.tensor([[0.8, 0.2]]).double().log(), torch.tensor([[0.6, 0.4]]).double().log()
     target = torch.tensor([0])
-    fall = {name: float(value(one, other, target)) for name, value in VALUES.items()}
-    rise = {name: float(value(other, one, target)) for name, value in VALUES.items()}
+    fall = {name: float(values(name, one, other, target, "classes")) for name in MASKED}
+    rise = {name: float(values(name, other, one, target, "classes")) for name in MASKED}
     assert (fall["average_drop"], rise["average_drop"]) == (pytest.approx(25), 0)
     assert (fall["average_gain"], rise["average_gain"]) == (0, pytest.approx(50))
     assert (fall["average_increase"], rise["average_increase"]) == (0, 100)
     assert (fall["faithfulness_ff"], fall["fid_in"]) == (pytest.approx(0.2), 1)
     assert fall["average_drop_double_softmax"] == pytest.approx(100 * (1 - (1 + math.exp(-0.6)) / (1 + math.exp(-0.2))))  # not 25
     certain = torch.tensor([[60.0, 0.0]]).double()  # 1 - p is 1e-26, which a difference would lose
-    assert float(VALUES["average_gain"](certain, torch.tensor([[61.0, 0.0]]).double(), target)) == pytest.approx(
-        100 * (1 - math.exp(-1))
-    )
+    more = torch.tensor([[61.0, 0.0]]).double()
+    assert float(values("average_gain", certain, more, target, "classes")) == pytest.approx(100 * (1 - math.exp(-1)))
+    # A probability of 0 in floating point, of which there still is a share that is lost.
+    never, less = torch.tensor([[0.0, 1000.0]]).double(), torch.tensor([[0.0, 1001.0]]).double()
+    assert float(values("average_drop", never, less, target, "classes")) == pytest.approx(100 * (1 - math.exp(-1)))
+    assert float(values("average_drop", never, never, target, "classes")) == 0
+
+
+@pytest.mark.parametrize("logits", [([2.0], [-1.0]), ([2.0, 3.0], [-1.0, 5.0])], ids=["one output", "two labels"])
+def test_labels_are_measured_each_by_itself(logits):
+    """Sigmoids of 2 and -1 by hand, whatever the other label says."""
+    from xaudio_faithfulness._masking import values
+
+    before, after = (torch.tensor([one]).double() for one in logits)
+    found = {name: float(values(name, before, after, torch.tensor([0]), "labels")) for name in MASKED if "double" not in name}
+    high, low = 1 / (1 + math.exp(-2)), 1 / (1 + math.exp(1))
+    assert found["average_drop"] == pytest.approx(100 * (high - low) / high)
+    assert (found["average_gain"], found["average_increase"], found["fid_in"]) == (0, 0, 0)
+    assert found["faithfulness_ff"] == pytest.approx(high - low)
+    with pytest.raises(ModelError, match="gives labels, which have no softmax"):
+        values("average_drop_double_softmax", before, after, torch.tensor([0]), "labels")
 
 
 def test_a_mask_of_ones_changes_nothing_and_one_of_zeros_everything(waves):

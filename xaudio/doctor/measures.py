@@ -45,7 +45,7 @@ def measure(classifier: Classifier, method: Method, waveforms: Tensor) -> tuple[
     """
     with torch.no_grad():
         features = classifier.features(waveforms)
-    sound = Sound(waveforms, classifier.representation, classifier.features)
+    sound = Sound(waveforms, classifier.representation, classifier.features, classifier.kind)
     with evaluation_mode(classifier.network):
         logits = _logits(classifier.network, features)
         target = logits.argmax(1)

@@ -110,7 +110,7 @@ class Heard:
         return self.waveforms - part * self.inside
 
     def _imputed(self, name: Baseline) -> Tensor:
-        sound = Sound(self.waveforms, self.classifier.representation, self.classifier.features)
+        sound = Sound(self.waveforms, self.classifier.representation, self.classifier.features, self.classifier.kind)
         noise = baseline_waveforms(name, sound, seed=self.seed)
         if name != "mean_spectrum":
             return noise

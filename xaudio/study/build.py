@@ -56,6 +56,7 @@ def build_study(
     """
     classifier = load_model(run, device)
     found, test = held_out(classifier, dataset, data)
+    classifier.check_classes(found)
     identity = {
         "study": settings.model_dump(mode="json"),
         "weights": weights_digest(run),
@@ -151,7 +152,7 @@ def write_study(out: Path, settings: StudySettings, explanations: dict[str, list
                     speaker=shown.clip.speaker or "",
                     predicted=shown.classes[shown.predicted],
                     truth=shown.classes[_label(shown)],
-                    right=shown.predicted == shown.label,
+                    right=bool(shown.correct),
                 )
                 items.append(item)
                 files = tuple(media.of(mode, explainer, place) for explainer in ((first, second) if second else (first,)))

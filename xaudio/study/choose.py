@@ -30,7 +30,7 @@ def predictions(classifier: Classifier, dataset: Dataset, indices: IntArray) -> 
     place = {int(index): row for row, index in enumerate(indices)}
     with torch.no_grad(), evaluation_mode(classifier.network), progress("Predicting", len(indices)) as advance:
         for chosen, waveforms in placed_waveforms(classifier, dataset, indices):
-            values = classifier.logits(classifier.features(waveforms)).double().softmax(1).cpu().numpy()
+            values = classifier.probabilities(classifier.logits(classifier.features(waveforms)).double()).cpu().numpy()
             found[[place[int(index)] for index in chosen]] = values
             advance(len(chosen))
     return found

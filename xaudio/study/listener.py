@@ -284,7 +284,7 @@ def _item(explanation: Explanation, label: str, place: int) -> Item:
         speaker=explanation.clip.speaker or "",
         predicted=explanation.classes[explanation.predicted],
         truth="" if explanation.label is None else explanation.classes[explanation.label],
-        right=explanation.predicted == explanation.label,
+        right=bool(explanation.correct),
     )
 
 

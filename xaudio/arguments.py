@@ -98,8 +98,7 @@ def as_representation(chosen: str | Representation) -> tuple[Representation, dic
         If the name or an option is unknown.
     """
     if isinstance(chosen, str):
-        name, options = parse_spec(chosen)
-        chosen = registry().create("representation", name, options)
+        return as_representation(registry().create("representation", *parse_spec(chosen)))
     if isinstance(chosen, type):
         raise ModelError(f"The representation is the class {chosen.__name__}; expected a name or an object of it.")
     return chosen, dict(getattr(chosen, SPEC, {}))
@@ -269,7 +268,7 @@ def known_label(clip: Clip, classifier: Classifier) -> int | None:
     """
     label = clip.labels.get(classifier.task)
     names, where = classifier.classes, f"{clip.source}: its label of task {classifier.task!r}"
-    if label is None or label == -1:
+    if label is None:
         return None
     if isinstance(label, str):
         if label not in names:

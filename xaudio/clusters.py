@@ -153,7 +153,7 @@ def cluster_explanations(
 def _record(item: Explanation, classes: Mapping[str, Sequence[str]]) -> _Record:
     names = {item.task: item.classes, **classes}
     labels = {
-        task: names[task][label] if label < len(names.get(task, ())) else str(label)
+        task: names[task][label] if isinstance(label, int) and label < len(names.get(task, ())) else str(label)
         for task, label in item.clip.labels.items()
         if label is not None
     }

@@ -110,7 +110,7 @@ class Explanation:
     def label(self) -> int | None:
         """Index of the true class, if it is known."""
         label = self.clip.labels.get(self.task)
-        return label if isinstance(label, int) and label >= 0 else None
+        return label if isinstance(label, int) else None
 
     @property
     def explainer(self) -> str:

@@ -184,8 +184,8 @@ def _group_of(item: Explanation, by: str, classes: Mapping[str, Sequence[str]]) 
     if by == "speaker":
         return None if item.clip.speaker is None else (0, item.clip.speaker)
     label = item.clip.labels.get(by)
-    if label is None:
-        return None
+    if label is None or isinstance(label, str):
+        return _named_group(label)
     known = classes.get(by, item.classes if by == item.task else ())
     return label, known[label] if label < len(known) else f"{by} {label}"
 

@@ -86,7 +86,7 @@ class Clip:
         values = {str(task): plain(label) for task, label in labels.items()}
         plainly = {
             "sample_rate": plain(self.sample_rate),
-            "labels": {task: None if missing(label) else label for task, label in values.items()},
+            "labels": {task: None if missing(label) or label == -1 else label for task, label in values.items()},
             "speaker": None if missing(plain(self.speaker)) else str(self.speaker),
             "source": "array" if self.source is None else os.fspath(self.source),
             "notes": (notes,) if isinstance(notes, str) else tuple(notes),

@@ -176,3 +176,34 @@ def test_a_method_that_claims_no_sum_tells_none():
     found = xaudio.explain(network, SOUND, sample_rate=8000, representation=read, explainer="saliency", device="cpu")
     assert "completeness" not in found.provenance
     assert found.shortfall == ""
+
+
+@pytest.mark.parametrize("front", FRONT_ENDS)
+def test_the_doctor_names_a_remedy_that_it_has_tried(front):
+    torch.manual_seed(3)
+    network = FRONT_ENDS[front]().eval()
+    read = xaudio.create("representation", "waveform", sample_rate=8000, samples=SAMPLES, normalisation="none")
+    diagnosis = xaudio.diagnose(network, SOUND, sample_rate=8000, representation=read, explainer="integrated_gradients")
+    (finding,) = (found for found in diagnosis.findings if found.name == "conservation-gap")
+    assert "the logits differ by" in finding.effect
+    options = finding.remedy.split()[1].rstrip(",")
+    cured = xaudio.explain(
+        network, SOUND, sample_rate=8000, representation=read, explainer=f"integrated_gradients:{options}", device="cpu"
+    )
+    assert cured.provenance["completeness"]["holds"]
+    assert f"misses {cured.provenance['completeness']['miss']:.2g} of it" in finding.remedy
+
+
+def test_the_doctor_measures_a_small_difference_too():
+    """Relevance that cancels is held against the difference it should sum to, not against its own magnitude."""
+    torch.manual_seed(4)
+    network = body(nn.InstanceNorm1d(8), nn.ReLU(), nn.Flatten(), nn.Linear(1000, 3))
+
+    def half(model, features, target, share=0.5):
+        return share * xaudio.create("explainer", "integrated_gradients", steps=200)(model, features, target)
+
+    half.checked_like = "integrated_gradients"
+    read = xaudio.create("representation", "waveform", sample_rate=8000, samples=SAMPLES, normalisation="none")
+    diagnosis = xaudio.diagnose(network, SOUND, sample_rate=8000, representation=read, explainer=half)
+    assert diagnosis.measured["half"]["sum"] == pytest.approx(0.5, abs=0.01)
+    assert "conservation-gap" in [finding.name for finding in diagnosis.findings]

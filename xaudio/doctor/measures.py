@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from copy import deepcopy
 from typing import Any, Literal, NamedTuple
 
@@ -11,11 +12,12 @@ from torch import Tensor, nn
 from ..attribution import heard
 from ..baselines import baseline_features
 from ..classifier import Classifier, evaluation_mode, run_network
+from ..sums import Completeness, completeness, difference_from_baseline
 from ..types import Explainer, Sound
 from .findings import Family, Finding
 
 GAP = 0.05
-"""Share by which a sum may miss what it should be."""
+"""Share of the logit by which a sum may miss it; the difference from a baseline may be missed by `xaudio.sums.TOLERANCE`."""
 
 GROSS = 0.5
 """The same where no rule that merely suits a model badly is likely to be the cause."""
@@ -61,32 +63,36 @@ def measure(classifier: Classifier, method: Method, waveforms: Tensor) -> tuple[
                 or _not_finite(classifier.network, features, target, method)
             ], {}
         measured = {}
-        if method.family.sums_to == "difference" and (
+        if (method.family.sums_to == "difference" or hasattr(method.explainer, "expected_sum")) and (
             found := _not_finite_on_baseline(classifier.network, method, features, sound)
         ):
             return [found], {}
-        if (ratio := _sum(classifier.network, method, features, logits, target, relevance, sound)) is not None:
+        sums = _sums(classifier.network, method, features, logits, target, relevance, sound)
+        if sums is not None and bool(sums.expected):
+            measured["sum"] = float(sums.total / sums.expected)
+        elif (ratio := _sum(classifier.network, method, features, sound)) is not None:
             measured["sum"] = ratio
         if (share := _on_silence(method, features, relevance)) is not None:
             measured["padding"] = share
-    return _judge(method, measured), measured
+        found = _judge(method, measured)
+        if sums is not None and not bool(sums.holds):
+            tried = _tried(method, classifier.network, features, logits, target, sound)
+            found.append(_missed(method, sums, tried))
+    return found, measured
 
 
 def _judge(method: Method, measured: dict[str, float]) -> list[Finding]:
     found = []
-    if "sum" in measured and not abs(measured["sum"] - 1) <= GAP:
-        shown = f"Relevance sums to {measured['sum']:.3g} times "
-        if method.family.sums_to == "logit":
-            effect = shown + "the logit, in a copy of the model without biases, where nothing may be lost or made."
-            remedy = (
-                "Look for layers without a rule among the other findings. Else the rules do not suit the layers (all but epsilon "
-                "lose relevance where no ReLU follows: try composite=epsilon), or epsilon is too large."
-            )
-        else:
-            effect = shown + "the difference of the logits."
-            remedy = "Take more steps; if that does not help, the model jumps (a threshold, a rounding)."
-        gross = method.family.sums_to == "logit" and not abs(measured["sum"] - 1) < GROSS
-        severity: Literal["error", "warning"] = "error" if gross else "warning"
+    if method.family.sums_to == "logit" and "sum" in measured and not abs(measured["sum"] - 1) <= GAP:
+        effect = (
+            f"Relevance sums to {measured['sum']:.3g} times the logit, in a copy of the model without biases, where nothing may "
+            "be lost or made."
+        )
+        remedy = (
+            "Look for layers without a rule among the other findings. Else the rules do not suit the layers (all but epsilon "
+            "lose relevance where no ReLU follows: try composite=epsilon), or epsilon is too large."
+        )
+        severity: Literal["error", "warning"] = "warning" if abs(measured["sum"] - 1) < GROSS else "error"
         found.append(Finding("conservation-gap", severity, (), (method.name,), effect, remedy))
     if measured.get("padding", 0) > SILENCE:
         effect = f"{measured['padding']:.1%} of the absolute relevance lies on features of 0, which cannot have contributed."
@@ -108,25 +114,69 @@ def _logits(network: nn.Module, features: Tensor) -> Tensor:
     return logits
 
 
-def _sum(
+def _sums(
     network: nn.Module, method: Method, features: Tensor, logits: Tensor, target: Tensor, relevance: Tensor, sound: Sound
-) -> float | None:
-    """Sum of the relevance over what it should be, None where that is not defined, or is close to 0 beside the parts."""
-    if method.family.sums_to == "difference":
-        baseline = baseline_features(method.options.get("baseline", "zero"), features, sound, seed=method.options.get("seed", 0))
-        whole = (logits - _logits(network, baseline)).gather(1, target[:, None])
-    elif method.family.sums_to == "logit" and "alpha" not in str(method.options.get("composite")):
-        # The alpha-beta rule doubles the relevance of neurons that nothing speaks against, in any network.
-        # Biases take their share of the relevance, which says nothing about the rules: without them all must arrive.
-        network = without_biases(network)
-        logits = _logits(network, features)
-        target = logits.abs().argmax(1)
-        whole = logits.gather(1, target[:, None])
-        relevance = _relevance(method, network, features, target, sound)
+) -> Completeness | None:
+    """The sum of the relevance beside what the explainer says it is; None where it says nothing, or that is 0."""
+    if hasattr(method.explainer, "expected_sum"):
+        expected = method.explainer.expected_sum(
+            network, features, target, logits, **heard(method.explainer.expected_sum, sound)
+        ).detach()
+    elif method.family.sums_to == "difference":
+        name, seed = method.options.get("baseline", "zero"), method.options.get("seed", 0)
+        expected = difference_from_baseline(name, network, features, target, logits, sound, seeds=[seed])
     else:
         return None
-    parts = relevance.double()
-    return None if abs(float(whole)) <= 0.02 * float(parts.abs().sum()) else float(parts.sum() / whole.double())
+    sums = completeness(relevance, expected, logits)
+    return None if bool(sums.holds) and bool(sums.expected.abs() <= sums.rounding) else sums
+
+
+def _tried(
+    method: Method, network: nn.Module, features: Tensor, logits: Tensor, target: Tensor, sound: Sound
+) -> dict[str, Completeness]:
+    """What other options reach, until some miss nothing."""
+    found: dict[str, Completeness] = {}
+    for options, explainer in getattr(method.explainer, "alternatives", dict)().items():
+        other = method._replace(explainer=explainer)
+        relevance = _relevance(other, network, features, target, sound)
+        sums = _sums(network, other, features, logits, target, relevance, sound)
+        if sums is not None:
+            found[options] = sums
+        if sums is None or bool(sums.holds):
+            break
+    return found
+
+
+def _missed(method: Method, sums: Completeness, tried: Mapping[str, Completeness]) -> Finding:
+    miss = float(sums.miss)
+    effect = f"Relevance sums to {float(sums.total):.3g}, and the logits differ by {float(sums.expected):.3g}."
+    if tried:
+        best = min(tried, key=lambda options: float(tried[options].miss))
+        remedy = f"Take {best}, which misses {float(tried[best].miss):.2g} of it here."
+        if not bool(tried[best].holds):
+            remedy = (
+                f"Of what was tried, {best} misses least ({float(tried[best].miss):.2g} of it): the model jumps, or needs more."
+            )
+    else:
+        remedy = "Take integrated_gradients or kernel_shap."
+    severity: Literal["error", "warning"] = "warning" if miss < GROSS else "error"
+    return Finding("conservation-gap", severity, (), (method.name,), effect, remedy)
+
+
+def _sum(network: nn.Module, method: Method, features: Tensor, sound: Sound) -> float | None:
+    """Sum of the relevance over the logit, None where that is not defined, or is close to 0 beside the parts.
+
+    Biases take their share of the relevance, which says nothing about the rules: in a copy without them all must arrive.
+    """
+    # The alpha-beta rule doubles the relevance of neurons that nothing speaks against, in any network.
+    if method.family.sums_to != "logit" or "alpha" in str(method.options.get("composite")):
+        return None
+    network = without_biases(network)
+    logits = _logits(network, features)
+    target = logits.abs().argmax(1)
+    whole = logits.gather(1, target[:, None])
+    parts = _relevance(method, network, features, target, sound).double()
+    return None if abs(float(whole)) <= 1e-3 * float(parts.abs().sum()) else float(parts.sum() / whole.double())
 
 
 def without_biases(network: nn.Module) -> nn.Module:

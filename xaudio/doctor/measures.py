@@ -64,9 +64,9 @@ def measure(classifier: Classifier, method: Method, waveforms: Tensor) -> tuple[
             ], {}
         measured = {}
         if (method.family.sums_to == "difference" or hasattr(method.explainer, "expected_sum")) and (
-            found := _not_finite_on_baseline(classifier.network, method, features, sound)
+            unfit := _not_finite_on_baseline(classifier.network, method, features, sound)
         ):
-            return [found], {}
+            return [unfit], {}
         sums = _sums(classifier.network, method, features, logits, target, relevance, sound)
         if sums is not None and bool(sums.expected):
             measured["sum"] = float(sums.total / sums.expected)

@@ -13,6 +13,7 @@ from xaudio.concept.channels import Through, measured
 from xaudio.concept.excerpts import audible, excerpt_of
 from xaudio.concept.fields import receptive_fields
 from xaudio.concept.switching import logits_with_channels
+from xaudio.levels import MOST_GAIN_DB, PEAK, REFERENCE, loudness
 
 COMPOSITES = ["epsilon_plus", "epsilon_alpha2_beta1", "epsilon_gamma", "epsilon", "gamma"]
 ENGINES = ["fast", "zennit"]
@@ -566,12 +567,17 @@ def test_an_excerpt_of_a_spectrogram_holds_its_band_and_time_alone(spectrogram_r
 
 
 def test_sounds_are_levelled_faded_and_never_clip():
-    loud, gain = audible(np.full(8000, 3.0), 3.0, RATE)
-    assert np.abs(loud).max() <= 0.9 + 1e-12
-    assert gain == pytest.approx(20 * np.log10(0.3), abs=0.01)
-    assert abs(loud[0]) < 0.01
-    assert abs(loud[-1]) < 0.01
-    quiet, gain = audible(np.full(8000, 1e-4), 0.5, RATE)
-    assert gain == pytest.approx(40)
-    assert np.abs(quiet).max() == pytest.approx(0.01)
-    assert audible(np.full(8000, 1e-9), 0.5, RATE) == (None, None)
+    recording = np.sin(2 * np.pi * 500 * np.arange(8000) / RATE)
+    for level in (3.0, 0.3, 0.004):  # in the last, peaks are those of AudioMNIST
+        loud, gain = audible(level * recording, level * recording, RATE)
+        assert loudness(loud, RATE) == pytest.approx(REFERENCE, abs=0.1)
+        assert np.abs(loud).max() == pytest.approx(level * 10 ** (gain / 20), abs=1e-3)
+        assert abs(loud[0]) < 0.01
+        assert abs(loud[-1]) < 0.01
+    soft, most = audible(1e-3 * level * recording, level * recording, RATE)  # 60 dB below
+    assert most == pytest.approx(gain + MOST_GAIN_DB, abs=0.01)
+    assert loudness(soft, RATE) == pytest.approx(REFERENCE - 30, abs=0.1)
+    click = np.zeros(8000)
+    click[100] = 0.3  # as loud as the recording, it would clip
+    assert np.abs(audible(click, 0.3 * recording, RATE)[0]).max() <= PEAK + 1e-12
+    assert audible(np.full(8000, 1e-9), np.full(8000, 0.5), RATE) == (None, None)

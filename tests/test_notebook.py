@@ -87,7 +87,7 @@ def test_figure_can_be_restyled_and_is_shown_without_pyplot(explanations):
 
 
 def test_player_holds_the_sound_that_the_renderer_writes(explanations, tmp_path):
-    explanations[0].render("audible", folder=tmp_path)
+    explanations[0].render("audible:level=reference", folder=tmp_path)
     player = explanations[0].play("positive")
     assert player.content == (tmp_path / "positive.wav").read_bytes()
     source = re.search(r'src="data:audio/wav;base64,([^"]+)"', player._repr_html_())[1]

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from .experiment import Experiment, held_out, placed_waveforms, run_experiment
     from .explanation import Explanation
     from .groups import group_relevance
+    from .levels import heard_renderer, loudness, part_gain, reference_gain
     from .measuring import check_explanations
     from .notebook import Explanations
     from .options import at_least, for_each, parse_spec, split_specs
@@ -97,6 +98,10 @@ _LAZY = {
     "probabilities": "probability",
     "probe": "probing",
     "open_dataset": "datasets",
+    "heard_renderer": "levels",
+    "loudness": "levels",
+    "part_gain": "levels",
+    "reference_gain": "levels",
     "at_least": "options",
     "for_each": "options",
     "parse_spec": "options",
@@ -170,6 +175,7 @@ __all__ = [
     "flipped_logits",
     "for_each",
     "group_relevance",
+    "heard_renderer",
     "held_out",
     "hookimpl",
     "in_batches",
@@ -177,11 +183,13 @@ __all__ = [
     "load_model",
     "log_odds",
     "logits_without",
+    "loudness",
     "matrix_peak",
     "names",
     "open_dataset",
     "original_recording",
     "parse_spec",
+    "part_gain",
     "placed_waveforms",
     "probabilities",
     "probe",
@@ -190,6 +198,7 @@ __all__ = [
     "read_audio",
     "read_json",
     "read_results",
+    "reference_gain",
     "refuse_other_settings",
     "replaced",
     "resolve_device",

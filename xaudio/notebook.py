@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, SupportsIndex, overload
 import numpy as np
 
 from .errors import PluginError
+from .levels import heard_renderer
 from .pages import SOUNDS, data_address
 from .registry import registry
 from .runs import read_json
@@ -71,7 +72,7 @@ class Player:
 
 def player(explanation: Explanation, part: str, options: Mapping[str, Any]) -> Player:
     """See `Explanation.play`."""
-    renderer = registry().create("renderer", "audible", options)
+    renderer = heard_renderer("audible", options)
     with TemporaryDirectory() as folder:
         written = {path.stem: path for path in renderer(explanation, Path(folder)) if path.suffix in SOUNDS}
         if part not in written:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .levels import heard_renderer
 from .options import parse_spec
 from .registry import registry
 from .runs import output_folder, write_text
@@ -40,10 +42,17 @@ def render(explanations: Iterable[Explanation], renderers: Sequence[str | Callab
 
 
 def save_and_render(
-    explanations: Sequence[Explanation], renderers: Sequence[str | Callable[..., Any]], folder: Path
+    explanations: Sequence[Explanation],
+    renderers: Sequence[str | Callable[..., Any]],
+    folder: Path,
+    *,
+    for_page: bool = False,
 ) -> list[list[Path]]:
-    """As `render`, with each explanation saved as ``explanation.safetensors`` as well; the files of each explanation."""
-    return _write(explanations, renderers, folder, save=True)
+    """As `render`, with each explanation saved as ``explanation.safetensors`` as well; the files of each explanation.
+
+    Sounds ``for_page`` are at the reference, as all that a page plays.
+    """
+    return _write(explanations, renderers, folder, save=True, for_page=for_page)
 
 
 def write_report(explanations: Sequence[Explanation], renderers: Sequence[str], folder: Path) -> Path | None:
@@ -55,9 +64,15 @@ def write_report(explanations: Sequence[Explanation], renderers: Sequence[str], 
 
 
 def _write(
-    explanations: Sequence[Explanation], renderers: Sequence[str | Callable[..., Any]], folder: Path, *, save: bool
+    explanations: Sequence[Explanation],
+    renderers: Sequence[str | Callable[..., Any]],
+    folder: Path,
+    *,
+    save: bool,
+    for_page: bool = False,
 ) -> list[list[Path]]:
-    made = [registry().create("renderer", *parse_spec(item)) if isinstance(item, str) else item for item in renderers]
+    create = heard_renderer if for_page else partial(registry().create, "renderer")
+    made = [create(*parse_spec(item)) if isinstance(item, str) else item for item in renderers]
     written = []
     for explanation, name in zip(explanations, _folder_names(explanations), strict=True):
         target = output_folder(folder if len(explanations) == 1 else folder / name)

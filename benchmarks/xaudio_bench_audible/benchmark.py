@@ -180,9 +180,7 @@ class AudibleBenchmark:
                 target = folder / "examples" / str(index) / f"{number:02d}"
                 target.mkdir(parents=True, exist_ok=True)
                 name, options = xaudio.parse_spec(renderer)
-                paths = xaudio.create("renderer", name, **{**options, "format": "flac", "parts": "original+positive"})(
-                    item, target
-                )
+                paths = xaudio.heard_renderer(name, {**options, "format": "flac", "parts": "original+positive"})(item, target)
                 original, sounds[renderer] = (str(path.relative_to(whole)) for path in paths[:2])
             yield Example(title=f"{Path(item.clip.source).name}: {item.outcome}; {explainer}", original=original, sounds=sounds)
 
@@ -285,7 +283,8 @@ def _renderer(spec: str) -> Any:
     refused = {"parts", "format", "extras"} & set(options)
     if refused:
         raise PluginError(f"--renderers sets {min(refused)} in {spec!r}; this benchmark chooses the files itself.")
-    return xaudio.create("renderer", name, **{**options, "parts": "positive+complement", "format": "wav"})
+    # A model listens, and hears all at one peak unless the setting says otherwise.
+    return xaudio.create("renderer", name, **{"loudness": "peak", **options, "parts": "positive+complement", "format": "wav"})
 
 
 def _read(path: Path, explainer: str, renderer: str, recordings: int) -> Values | None:

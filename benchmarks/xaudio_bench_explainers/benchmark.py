@@ -204,7 +204,7 @@ def _drawn(explanation: Explanation, folder: Path) -> bool:
     """Whether there are a picture and what the report plays, after writing them unless they are there."""
     if not (folder / "explanation.safetensors").exists():
         try:
-            explanation.render("visual:dpi=55", "audible:format=flac", folder=folder)
+            explanation.render("visual:dpi=55", "audible:format=flac,level=reference", folder=folder)
             explanation.save(folder / "explanation.safetensors")
         except XaudioError as error:
             print(f"{explanation.explainer} of {explanation.clip.source} is not drawn: {error}")

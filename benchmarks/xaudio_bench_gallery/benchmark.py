@@ -156,5 +156,5 @@ def common_recordings(classifiers: Sequence[Classifier], dataset: Dataset, count
 def _drawn(explanation: Explanation, folder: Path) -> Path:
     """The folder with picture and sounds, written unless they are there."""
     if not (folder / "audible.json").exists():
-        explanation.render("visual:dpi=55", "audible:format=flac", folder=folder)
+        explanation.render("visual:dpi=55", "audible:format=flac,level=reference", folder=folder)
     return folder

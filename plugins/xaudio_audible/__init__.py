@@ -16,7 +16,8 @@ def audible(
     top: float = 0.05,
     smooth_ms: float | None = None,
     smooth_hz: float = 0.0,
-    loudness: Literal["peak", "match", "keep"] = "peak",
+    loudness: Literal["match", "peak", "keep"] = "match",
+    level: Literal["recording", "reference"] = "recording",
     peak: float = 0.95,
     fade_ms: float = 0.0,
     slow: float = 1.0,
@@ -57,11 +58,14 @@ def audible(
         in samples and 0 elsewhere.
     smooth_hz : float
         Width in Hz over which it is averaged in frequency, where the domain has frequencies; 0 for none.
-    loudness : {"peak", "match", "keep"}
-        "peak" scales each part to the same peak, "match" to the loudness of the recording (ITU-R BS.1770; not above the
-        peak), "keep" leaves the levels as they are, so that the parts add up to the original.
+    loudness : {"match", "peak", "keep"}
+        "match" makes each part as loud as the recording (ITU-R BS.1770), but raises none by more than 30 dB or above the peak;
+        "peak" scales each to the same peak. Of what holds less than 1 % of the relevance there is nothing to hear then.
+        "keep" leaves the levels as they are, so that the parts add up to the original.
+    level : {"recording", "reference"}
+        Of the recording: its own, or the -23 LUFS at which pages, notebooks and studies play every sound.
     peak : float
-        Highest magnitude of a sample, above 0 and up to 1; the recording itself is only scaled if it would clip.
+        Highest magnitude of a sample, above 0 and up to 1; at its own level the recording is only scaled if it would clip.
     fade_ms : float
         Length in ms of the fades in and out at the ends of the recording.
     slow : float
@@ -88,6 +92,7 @@ def audible(
         smooth_ms=smooth_ms,
         smooth_hz=smooth_hz,
         loudness=loudness,
+        level=level,
         peak=peak,
         fade_ms=fade_ms,
         slow=slow,

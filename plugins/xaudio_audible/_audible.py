@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from xaudio import Axis, Explanation, OutputError, PluginError, at_least, write_audio, write_json
+from xaudio import Axis, Explanation, OutputError, PluginError, at_least, part_gain, reference_gain, write_audio, write_json
 from xaudio.types import FloatArray
 
 from . import PARTS
 from ._extras import comparison
-from ._levels import Part, highest, matching_gain, rounds_to_silence
+from ._levels import Part, highest, rounds_to_silence
 from ._masks import Normalisation, mask_of, smoothed
 from ._time import at_own_rate, faded, slower
 
@@ -28,6 +28,8 @@ SMOOTH_MS = 20.0
 CANCELLING = 2.0
 """Magnitude of relevance in time-frequency, as a multiple of that in samples, from which on values of both signs cancel. It
 is 0.5 to 1.2 for explainers that multiply by the input, and 3 to 45 for those that do not (`docs/guide/audible.md`)."""
+LEAST_SHARE = 0.01
+"""Share of the relevance below which a part is not raised: what is loud then would be next to nothing."""
 SILENT = 1e-6
 """Sounds this far (-120 dB) below the recording are what float32 rounding leaves of silence, and are made silent."""
 
@@ -72,7 +74,8 @@ class Audible:
     top: float = 0.05
     smooth_ms: float | None = None
     smooth_hz: float = 0.0
-    loudness: Literal["peak", "match", "keep"] = "peak"
+    loudness: Literal["match", "peak", "keep"] = "match"
+    level: Literal["recording", "reference"] = "recording"
     peak: float = 0.95
     fade_ms: float = 0.0
     slow: float = 1.0
@@ -217,23 +220,29 @@ class Audible:
 
     def _levelled(self, sounds: Mapping[str, FloatArray], shares: Mapping[str, float | None], rate: int) -> dict[str, Part]:
         """The sounds at the levels that the options ask for."""
-        loudest = {name: float(np.abs(sound).max(initial=0.0)) for name, sound in sounds.items()}
-        most = max(loudest.values()) if self.loudness == "keep" else loudest["original"]
-        peak = highest(self.peak)
-        common = peak / most if most > 1 else 1.0
-        original = sounds["original"] * common
-        found = {}
+        peak, original = highest(self.peak), sounds["original"]
+        common = self._common_gain(sounds, rate)
+        parts = {}
         for name, sound in sounds.items():
-            gain, limited = common, False
-            if name != "original" and self.loudness != "keep" and loudest[name]:
-                gain = peak / loudest[name]
-                if self.loudness == "match" and loudest["original"]:
-                    wanted = matching_gain(sound, original, rate)
-                    gain, limited = min(gain, wanted), wanted > gain
-            limit = max(peak, loudest[name] if gain == 1 else 0.0)  # what was not scaled stays as it is
-            levelled = np.clip(sound * gain, -limit, limit)
-            found[name] = Part(levelled, rate, gain if loudest[name] else None, shares[name], limited)
-        return found
+            loudest, gain, limit = float(np.abs(sound).max(initial=0.0)), common, ""
+            if name != "original" and self.loudness == "peak" and loudest:
+                gain = peak / loudest
+            elif name != "original" and self.loudness == "match" and loudest:
+                raised, limit = part_gain(sound * common, original * common, rate, peak)
+                gain = common * raised
+            bound = max(peak, loudest if gain == 1 else 0.0)  # what was not scaled stays as it is
+            levelled = np.clip(sound * gain, -bound, bound)
+            parts[name] = Part(levelled, rate, gain if loudest else None, shares[name], limit, common)
+        return parts
+
+    def _common_gain(self, sounds: Mapping[str, FloatArray], rate: int) -> float:
+        """Of the recording, and of its parts if their levels are kept."""
+        heard = sounds.values() if self.loudness == "keep" else [sounds["original"]]
+        most = max(float(np.abs(sound).max(initial=0.0)) for sound in heard)
+        peak = highest(self.peak)
+        if self.level == "reference" and most:
+            return min(reference_gain(sounds["original"], rate, peak), peak / most)
+        return peak / most if most > 1 else 1.0
 
     def _explained(
         self,
@@ -243,14 +252,18 @@ class Audible:
         masks: Mapping[str, FloatArray],
         relevance: FloatArray,
     ) -> Part:
-        """The part, with the reason if it will be silent."""
-        if not rounds_to_silence(part.waveform):
+        """The part, with the reason if there is nothing to hear."""
+        weak = name in ("positive", "negative") and self.loudness != "keep" and 0 < (part.share or 0) < LEAST_SHARE
+        if not (weak or rounds_to_silence(part.waveform)):
             return part
         if not sounds["original"].any():
             reason = "the recording is silent"
+        elif sounds[name].any() and weak:
+            reason = f"nothing to hear, with {100 * (part.share or 0):.2g} % of the relevance, less than {100 * LEAST_SHARE:g} %"
         elif sounds[name].any():
-            at_level = " at the loudness of the recording" if self.loudness == "match" and name != "original" else ""
-            reason = f"it is too quiet for 16 bits{at_level}"
+            matched = self.loudness == "match" and name != "original"
+            level = ", even raised as far as any part is" if part.limit == "gain" else " at the loudness of the recording"
+            reason = f"it is too quiet for 16 bits{level if matched else ''}"
         elif name == "complement":
             reason = "the mask keeps all of the recording"
         elif not (relevance > 0 if name == "positive" else relevance < 0).any():
@@ -259,7 +272,7 @@ class Audible:
             reason = f"none of the {name} relevance is among the top {self.top:g}"
         else:
             reason = f"{name} relevance lies only where the recording is silent"
-        return Part(np.zeros_like(part.waveform), part.sample_rate, None, part.share, False, reason)
+        return Part(np.zeros_like(part.waveform), part.sample_rate, None, part.share, "", part.recording_gain, reason)
 
     def _extra(self, name: str, parts: Mapping[str, Part]) -> tuple[FloatArray, dict[str, Any]]:
         original, positive = parts["original"], parts["positive"]
@@ -278,7 +291,7 @@ class Audible:
 
     def _options(self, seen: Seen) -> dict[str, Any]:
         """The options as JSON values, under the names that the renderer takes."""
-        names = ("domain", "normalisation", "smooth_hz", "loudness", "peak", "fade_ms", "slow", "slow_by", "rate")
+        names = ("domain", "normalisation", "smooth_hz", "loudness", "level", "peak", "fade_ms", "slow", "slow_by", "rate")
         needed = {"percentile": ("percentile",), "top": ("top",), "soft": ("top",)}.get(self.normalisation, ())
         return {**{name: getattr(self, name) for name in (*names, *needed)}, "smooth_ms": self._smooth_ms(seen)}
 

@@ -16,7 +16,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
 
-from xaudio import Explanation, OutputError, PluginError, create, data_address, parse_spec, read_audio, write_text
+from xaudio import Explanation, OutputError, PluginError, data_address, heard_renderer, parse_spec, read_audio, write_text
 
 from ._packing import Packed
 from ._picture import picture_of, waveform_of
@@ -167,7 +167,7 @@ class Html:
         labels = part_labels(explanation)
         found: dict[str, dict[str, Any]] = {}
         with TemporaryDirectory() as folder:
-            written = create("renderer", name, **{"format": "flac", **options})(explanation, Path(folder))
+            written = heard_renderer(name, options, format="flac")(explanation, Path(folder))
             facts = _facts(written)
             self._refuse_other_length(explanation, written)
             for path in written:
@@ -276,7 +276,7 @@ def _written(renderer: str, explanation: Explanation) -> dict[str, Any]:
     """What another renderer writes, as data that a page holds."""
     name, options = parse_spec(renderer)
     with TemporaryDirectory() as folder:
-        written = create("renderer", name, **options)(explanation, Path(folder))
+        written = heard_renderer(name, options)(explanation, Path(folder))
         odd = [path.name for path in written if path.suffix not in {*PICTURES, *SOUNDS, ".json"}]
         if odd:
             raise PluginError(

@@ -59,10 +59,18 @@ def relevance_in_words(explanation: Explanation) -> str:
 
 
 def remark(facts: Mapping[str, Any]) -> str:
-    """Share of relevance and gain of a sound, as far as they are known."""
-    share, gain = facts.get("share_of_relevance"), facts.get("gain_db")
+    """Share of relevance and level of a sound, as far as they are known."""
+    share, raised = facts.get("share_of_relevance"), facts.get("raised_db")
     parts = [] if share is None else [f"{share:.0%} of the relevance"]
-    return ", ".join(parts + ([f"played at {gain:+.1f} dB"] if gain else []))
+    if facts.get("part") == "original":
+        raised = facts.get("gain_db")
+    if raised:
+        parts.append(f"{'raised' if raised > 0 else 'lowered'} by {abs(raised):.1f} dB")
+    if facts.get("limited_by_gain"):
+        parts.append("the most that a part is raised, and still softer than the recording")
+    elif facts.get("limited_by_peak"):
+        parts.append("softer than the recording, so as not to clip")
+    return ", ".join(parts)
 
 
 def class_rows(explanation: Explanation) -> list[dict[str, Any]]:

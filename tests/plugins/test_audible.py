@@ -19,7 +19,7 @@ RATE, SAMPLES = 8000, 8000
 LSB = 1 / 32768
 SPEECH = slice(2000, 6000)
 PEAK = highest(0.95)
-EQUATION = {"domain": "features", "normalisation": "maximum", "smooth_ms": 0}
+EQUATION = {"domain": "features", "normalisation": "maximum", "smooth_ms": 0, "loudness": "peak"}
 """Options with which the sound of samples is equation 4."""
 
 
@@ -114,7 +114,7 @@ def test_gain_and_share_say_what_was_done(random_relevance, tmp_path):
 def test_match_stays_below_the_peak(tmp_path):
     relevance = np.zeros((1, SAMPLES), np.float32)
     relevance[0, 3000:3010], relevance[0, 3020:3100] = 1, -1
-    sounds, _ = written(Audible(**EQUATION, loudness="match", peak=0.8), explanation(relevance, recording(0.9)), tmp_path)
+    sounds, _ = written(Audible(**{**EQUATION, "loudness": "match"}, peak=0.8), explanation(relevance, recording(0.9)), tmp_path)
     assert np.abs(sounds["positive"]).max() == pytest.approx(0.8, abs=LSB)
 
 
@@ -132,7 +132,7 @@ def test_recording_that_would_clip_is_scaled(random_relevance, tmp_path):
 )
 def test_no_scale_of_relevance_or_sound_clips(scale, level, seed, loudness):
     relevance = np.random.default_rng(seed).standard_normal((1, SAMPLES)).astype(np.float32) * np.float32(scale)
-    for name, part in Audible(**EQUATION, loudness=loudness).parts(explanation(relevance, recording(level))).items():
+    for name, part in Audible(**{**EQUATION, "loudness": loudness}).parts(explanation(relevance, recording(level))).items():
         peak = np.abs(part.waveform).max()
         assert 0 < peak <= (1 if name == "original" else 0.95) + 1e-6
 
@@ -205,7 +205,7 @@ def test_domain_waveform_is_equation_4_with_the_relevance_of_samples():
     item = explanation(spectrogram_relevance(), representation="spectrogram")
     sound = torch.from_numpy(recording())[None]
     relevance = item.representation.to_waveform_relevance(sound, torch.from_numpy(spectrogram_relevance())[None])[0].numpy()
-    parts = Audible(domain="waveform", normalisation="maximum", smooth_ms=0).parts(item)
+    parts = Audible(**{**EQUATION, "domain": "waveform"}).parts(item)
     for name, sign in (("positive", 1), ("negative", -1)):
         expected = loop(relevance, recording(), sign)
         np.testing.assert_allclose(parts[name].waveform, expected * PEAK / np.abs(expected).max(), atol=1e-4)
@@ -214,7 +214,7 @@ def test_domain_waveform_is_equation_4_with_the_relevance_of_samples():
 
 def test_domains_agree_on_waveforms(random_relevance):
     item = explanation(random_relevance)
-    one, other = Audible(**EQUATION).parts(item), Audible(domain="waveform", normalisation="maximum", smooth_ms=0).parts(item)
+    one, other = Audible(**EQUATION).parts(item), Audible(**{**EQUATION, "domain": "waveform"}).parts(item)
     for name in one:
         np.testing.assert_array_equal(one[name].waveform, other[name].waveform)
 
@@ -294,5 +294,5 @@ def test_a_view_is_heard_in_the_samples_if_asked(view):
     sound = torch.from_numpy(recording())[None]
     relevance = item.representation.to_waveform_relevance(sound, torch.from_numpy(item.relevance)[None])[0].numpy()
     expected = loop(relevance, recording(), 1)
-    part = Audible(domain="waveform", normalisation="maximum", smooth_ms=0).parts(item)["positive"].waveform
+    part = Audible(**{**EQUATION, "domain": "waveform"}).parts(item)["positive"].waveform
     np.testing.assert_allclose(part, expected * PEAK / np.abs(expected).max(), atol=1e-5)

@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import io
 import json
 import re
 import sys
@@ -11,11 +12,12 @@ from html.parser import HTMLParser
 
 import numpy as np
 import pytest
+import soundfile
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from xaudio import Axis, Clip, Explanation, OutputError, PluginError, create
+from xaudio import Axis, Clip, Explanation, OutputError, PluginError, create, heard_renderer, loudness
 from xaudio_html._html import Html, player_style
 from xaudio_html._packing import Packed, packed_axis
 
@@ -236,7 +238,10 @@ def test_equal_contents_are_held_once():
 
 
 def test_sounds_are_those_of_the_renderer(page, tmp_path):
-    files = {path.stem: path.read_bytes() for path in create("renderer", "audible", format="flac")(explanation(), tmp_path)}
+    files = {
+        path.stem: path.read_bytes()
+        for path in create("renderer", "audible", format="flac", level="reference")(explanation(), tmp_path)
+    }
     sounds = page.data["explanations"][0]["sounds"]
     assert list(sounds) == ["original", "positive", "negative", "complement"]
     packed = page.scripts("application/octet-stream")
@@ -374,21 +379,33 @@ def test_features_of_an_unknown_representation_are_as_the_network_read_them():
     assert (picture["level"]["low"], picture["level"]["high"], picture["level"]["unit"]) == (0, 9, "")
 
 
+def test_all_sounds_of_a_page_are_at_the_reference(tmp_path):
+    quiet = explanation()
+    quiet = replace(quiet, clip=replace(quiet.clip, waveform=0.01 * quiet.clip.waveform))
+    page = Page(Html().page([explanation(), quiet]))
+    packed = page.scripts("application/octet-stream")
+    for found in page.data["explanations"]:
+        for facts in found["sounds"].values():
+            if not facts["reason"] and "so as not to clip" not in facts["remark"]:
+                sound, rate = soundfile.read(io.BytesIO(base64.b64decode(packed[facts["data"]])))
+                assert loudness(sound, rate) == pytest.approx(-23, abs=0.1)
+
+
 def test_other_renderers_are_shown(monkeypatch):
     page = Page(create("renderer", "html", renderers="visual:dpi=20").page(explanation()))
     ((picture, _),) = page.find("img")
     assert base64.b64decode(picture["src"].partition(";base64,")[2]).startswith(b"\x89PNG")
     assert picture["alt"].startswith("The relevance drawn by visual. 75% of the relevance")
 
-    def fake(kind, name, **options):
+    def fake(name, options, **defaults):
         def renderer(item, folder):
             (folder / "mine.ogg").write_bytes(b"sound")
             (folder / "mine.svg").write_bytes(b"<svg/>")
             return [folder / "mine.ogg", folder / "mine.svg"]
 
-        return renderer if name == "mine" else create(kind, name, **options)
+        return renderer if name == "mine" else heard_renderer(name, options, **defaults)
 
-    monkeypatch.setattr(sys.modules[Html.__module__], "create", fake)
+    monkeypatch.setattr(sys.modules[Html.__module__], "heard_renderer", fake)
     page = Page(Html(renderers=("mine",)).page(explanation()))
     player, _ = page.find("audio")[0]
     assert base64.b64decode(player["src"].removeprefix("data:audio/ogg;base64,")) == b"sound"
@@ -397,10 +414,10 @@ def test_other_renderers_are_shown(monkeypatch):
 
 
 def test_files_that_a_page_cannot_show_are_refused(monkeypatch):
-    def fake(kind, name, **options):
-        return (lambda item, folder: [folder / "x.pdf"]) if name == "mine" else create(kind, name, **options)
+    def fake(name, options, **defaults):
+        return (lambda item, folder: [folder / "x.pdf"]) if name == "mine" else heard_renderer(name, options, **defaults)
 
-    monkeypatch.setattr(sys.modules[Html.__module__], "create", fake)
+    monkeypatch.setattr(sys.modules[Html.__module__], "heard_renderer", fake)
     with pytest.raises(PluginError, match=r"'mine' writes x\.pdf"):
         Html(renderers=("mine",)).page(explanation())
 

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 import xaudio
 from xaudio import DataError, ModelError, PluginError
+from xaudio.levels import REFERENCE, loudness
 from xaudio.study import choose as choosing
 from xaudio.study.build import build_study, unjudged
 from xaudio.study.choose import choose
@@ -156,9 +157,13 @@ def test_headphone_trials_are_those_of_woods_and_others():
         assert np.argmax(spectrum) == 200  # Hz, of one second
 
 
-def test_the_level_noise_has_the_level():
-    noise = level_noise(0.05)
-    assert np.sqrt(np.mean(noise**2)) == pytest.approx(0.05, rel=1e-3)
+def test_the_level_noise_and_the_tones_are_at_the_reference():
+    noise = level_noise()
+    assert loudness(noise, RATE) == pytest.approx(REFERENCE, abs=0.1)
+    for sound, _ in headphone_trials():
+        for ear in sound:
+            tones = [loudness(ear[start : start + RATE], RATE) for start in (0, 3 * RATE // 2, 3 * RATE)]
+            assert sorted(tones) == pytest.approx([REFERENCE - 6, REFERENCE, REFERENCE], abs=0.1)
     power = np.abs(np.fft.rfft(noise)) ** 2
     frequencies = np.fft.rfftfreq(len(noise), 1 / RATE)
     octaves = [power[(frequencies >= low) & (frequencies < 2 * low)].sum() for low in (125, 250, 500, 1000, 2000)]
@@ -250,6 +255,13 @@ def test_a_study_has_all_modes_of_all_recordings(make_study, tmp_path):
         assert path.exists()
     assert {medium.seconds for trial in public.items for medium in trial.media if medium.kind == "sound"} == {0.2}
     assert [trial.item for trial in public.items] == sorted(trial.item for trial in public.items)
+
+
+def test_all_that_is_heard_is_at_the_reference(make_study, tmp_path):
+    folder = make_study(tmp_path / "study", checks={"headphones": True, "level": True}, seconds=0.5)
+    names = {medium.name for trial in read_public(folder).items for medium in trial.media if medium.kind == "sound"}
+    for name in [*names, read_public(folder).level.name]:
+        assert loudness(*soundfile.read(folder / "media" / name)) == pytest.approx(REFERENCE, abs=0.2)
 
 
 def test_explanation_and_signal_differ_and_pictures_differ_in_colour_alone(make_study, tmp_path):

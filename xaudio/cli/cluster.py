@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from ..collection import KeptExplanations
     from ..pattern_results import ClusterResult
 
-RENDERERS = ("visual:dpi=70", "audible:format=flac")
+RENDERERS = ("visual:dpi=70", "audible:format=flac,level=reference")
 """How medoids are shown and played."""
 
 

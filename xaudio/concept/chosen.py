@@ -89,7 +89,7 @@ def parts_of_audio(
     if out is not None and wholes:
         with progress("Explaining through channels", len(wholes) * len(channels)) as advance:
             for whole, folder in zip(wholes, folders, strict=True):
-                save_and_render([whole], renderers, out / folder["whole"])
+                save_and_render([whole], renderers, out / folder["whole"], for_page=True)
             for channel in channels:
                 explainer, spec = (
                     Through(source.explainer, source.layer, [channel]),
@@ -99,7 +99,7 @@ def parts_of_audio(
                 made = explained_clips(source.classifier, explainer, spec, clips, targets, source.batch_size, "soxr")
                 for number, explanation in enumerate(made, 1):
                     folders[number - 1][str(channel)] = f"explanations/{number}/channel-{channel:04d}"
-                    save_and_render([explanation], renderers, out / folders[number - 1][str(channel)])
+                    save_and_render([explanation], renderers, out / folders[number - 1][str(channel)], for_page=True)
                     advance()
     return [
         Explained(

@@ -9,11 +9,9 @@ import numpy as np
 import torch
 
 from ..explanation import Explanation
+from ..levels import part_gain, reference_gain
 from ..types import FloatArray
 from .results import Span
-
-PEAK, MOST_GAIN = 0.9, 100.0
-"""Excerpts are brought to this peak, quiet ones by 40 dB at most."""
 
 FADE, CONTEXT, PAUSE = 0.002, 0.25, 0.2
 """Seconds: fades at both ends of an excerpt, against clicks; what the context adds on either side; between excerpts in a row."""
@@ -95,21 +93,21 @@ def excerpt_of(explanation: Explanation, field: Field) -> Excerpt:
     return Excerpt(start, stop, sound[start:stop], part[start:stop], context)
 
 
-def audible(sound: FloatArray, reference: float, rate: int) -> tuple[FloatArray | None, float | None]:
-    """A sound at a level that can be heard, faded at both ends, and its gain in dB; None and None if it is silent.
+def audible(sound: FloatArray, recording: FloatArray, rate: int) -> tuple[FloatArray | None, float | None]:
+    """A sound as loud as its recording at the reference, faded at both ends, and its gain in dB; None and None if it is silent.
 
     Parameters
     ----------
     sound : ndarray, shape (samples,)
-    reference : float
-        Peak of the recording that it was taken from.
+    recording : ndarray, shape (samples,)
+        That it was taken from.
     rate : int
         In Hz.
     """
-    peak = float(np.abs(sound).max(initial=0.0))
-    if peak <= SILENT * reference:
+    if float(np.abs(sound).max(initial=0.0)) <= SILENT * float(np.abs(recording).max(initial=0.0)):
         return None, None
-    gain = min(PEAK / peak, MOST_GAIN)
+    common = reference_gain(recording, rate)
+    gain = common * part_gain(sound * common, recording * common, rate)[0]
     ramp = np.ones(len(sound))
     fade = min(round(FADE * rate), len(sound) // 10)
     if fade:

@@ -123,7 +123,7 @@ def _reference(
     position = source.position(row, channel)
     field = source.fields.at(position)
     excerpt = excerpt_of(explanation, field)
-    level = partial(audible, reference=float(np.abs(clip.waveform).max(initial=0.0)), rate=clip.sample_rate)
+    level = partial(audible, recording=clip.waveform, rate=clip.sample_rate)
     made = {kind: level(sound) for kind, sound in excerpt.sounds.items()}
     sound, gain = made["excerpt"]
     files: dict[str, str] = {}

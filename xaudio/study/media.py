@@ -8,13 +8,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import numpy as np
-
 from ..audio import read_audio, write_audio
 from ..errors import DataError
 from ..explanation import Explanation
+from ..levels import heard_renderer
 from ..options import parse_spec
-from ..registry import registry
 from ..runs import read_json, replaced, write_text
 from .links import SECRET, read_secret
 from .pictures import draw_picture
@@ -30,9 +28,9 @@ class Media:
 
     def __init__(self, out: Path, settings: StudySettings, explanations: dict[str, list[Explanation]]) -> None:
         self.folder, self.settings, self.explanations = out / MEDIA, settings, explanations
-        self.renderer = registry().create("renderer", *parse_spec(settings.explanations.sound))
+        self.renderer = heard_renderer(*parse_spec(settings.explanations.sound))
         self.secret = _secret(out)
-        self.rms: list[float] = []
+        self.heard = False
 
     def name(self, *parts: object) -> str:
         """24 hexadecimal digits that only the secret tells the meaning of."""
@@ -54,9 +52,8 @@ class Media:
         path = self.folder / f"{self.name('sound', explainer, place)}.wav"
         if not path.exists():
             self._render(self.explanations[explainer or self.settings.explanations.explainers[0]][place], part, path)
-        sound = read_audio(path)
-        self.rms.append(float(np.sqrt(np.mean(sound.waveform.astype(np.float64) ** 2))))
-        return Medium(name=path.name, kind="sound", seconds=round(sound.duration, 4))
+        self.heard = True
+        return Medium(name=path.name, kind="sound", seconds=round(read_audio(path).duration, 4))
 
     def _render(self, explanation: Explanation, part: str, path: Path) -> None:
         with TemporaryDirectory() as folder:
@@ -76,11 +73,10 @@ class Media:
             temporary.write_bytes(content)
 
     def level(self) -> Medium | None:
-        """The noise of the level check, as loud as the sounds are on average; None if it is not wanted."""
-        if not self.settings.checks.level or not self.rms:
+        """The noise of the level check, as loud as the sounds of the study; None if it is not wanted or there are none."""
+        if not self.settings.checks.level or not self.heard:
             return None
-        rms = float(np.sqrt(np.mean(np.square(self.rms))))
-        return self._made("level", level_noise(min(rms, 0.2)))
+        return self._made("level", level_noise())
 
     def headphones(self) -> tuple[tuple[Trial, ...], dict[str, str]]:
         """The trials of the headphone check and their right answers; none if it is not wanted."""

@@ -1,4 +1,4 @@
-"""Sounds that are made, not recorded: the headphone check and the noise of the level check."""
+"""Sounds that are made, not recorded, at the reference: the headphone check and the noise of the level check."""
 
 from __future__ import annotations
 
@@ -6,15 +6,13 @@ from itertools import permutations
 
 import numpy as np
 
+from ..levels import reference_gain
 from ..types import FloatArray
 
 RATE = 44_100
 TONE_HZ = 200.0
 TONE_SECONDS, RAMP_SECONDS, PAUSE_SECONDS = 1.0, 0.1, 0.5
 SOFTER_DB = -6.0
-LEVEL = 0.3
-"""Amplitude of the tones, of full scale."""
-
 NOISE_SECONDS = 5.0
 
 
@@ -23,7 +21,7 @@ def headphone_trials(rate: int = RATE) -> list[tuple[FloatArray, str]]:
 
     One tone is 6 dB softer; one has the right channel in antiphase, so that over loudspeakers it cancels in part and seems
     the softest (Woods, Siegel, Traer, McDermott 2017, doi 10.3758/s13414-017-1361-2). Whoever wears headphones hears no
-    cancellation and finds the softer one.
+    cancellation and finds the softer one. The louder tones are as loud as all that is heard in a study.
 
     Returns
     -------
@@ -31,7 +29,8 @@ def headphone_trials(rate: int = RATE) -> list[tuple[FloatArray, str]]:
     """
     time = np.arange(round(TONE_SECONDS * rate)) / rate
     ramp = np.clip(np.minimum(time, time[::-1]) / RAMP_SECONDS, 0, 1)
-    tone = LEVEL * np.sin(2 * np.pi * TONE_HZ * time) * np.sin(np.pi / 2 * ramp) ** 2
+    tone = np.sin(2 * np.pi * TONE_HZ * time) * np.sin(np.pi / 2 * ramp) ** 2
+    tone *= reference_gain(tone, rate)
     kinds = {
         "plain": np.stack([tone, tone]),
         "softer": np.stack([tone, tone]) * 10 ** (SOFTER_DB / 20),
@@ -45,8 +44,8 @@ def headphone_trials(rate: int = RATE) -> list[tuple[FloatArray, str]]:
     return trials
 
 
-def level_noise(rms: float, rate: int = RATE, seed: int = 0) -> FloatArray:
-    """Noise with as much power in each octave from 100 Hz to 4 kHz, at a root mean square of full scale; shape (samples,)."""
+def level_noise(rate: int = RATE, seed: int = 0) -> FloatArray:
+    """Noise with as much power in each octave from 100 Hz to 4 kHz, as loud as all that is heard; shape (samples,)."""
     count = round(NOISE_SECONDS * rate)
     frequencies = np.fft.rfftfreq(count, 1 / rate)
     heard = (frequencies >= 100) & (frequencies <= 4000)
@@ -55,5 +54,5 @@ def level_noise(rms: float, rate: int = RATE, seed: int = 0) -> FloatArray:
     noise = np.fft.irfft(spectrum, count)
     time = np.arange(count) / rate
     noise *= np.clip(np.minimum(time, time[::-1]) / RAMP_SECONDS, 0, 1)
-    noise *= rms / np.sqrt(np.mean(noise**2))
-    return np.clip(noise, -1, 1)
+    noise /= np.abs(noise).max()
+    return noise * reference_gain(noise, rate)

@@ -9,13 +9,11 @@ from typing import Any
 
 import numpy as np
 
+from .decoding import RATES, check_rate, decode_file
 from .errors import AudioError, OutputError
 from .plain import whole
 from .runs import replaced
 from .types import Clip, Fit, FloatArray, Resampling
-
-RATES = (1_000, 768_000)
-"""Sample rates in Hz that are taken for real."""
 
 VORBIS_RATE = 200_000
 """Highest sample rate in Hz of an OGG file; libsndfile crashes beyond it."""
@@ -46,54 +44,8 @@ def read_audio(path: str | Path, **labels: Any) -> Clip:
     AudioError
         If the file is missing, empty, truncated, not audio, or holds samples that are not numbers.
     """
-    import soundfile
-
-    path = Path(path)
-    try:
-        if not path.exists():
-            raise AudioError(f"{path}: there is no such file. Check the path.")
-        if path.is_dir():
-            raise AudioError(f"{path}: is a folder; expected a recording ({', '.join(FORMATS)}).")
-        if path.stat().st_size == 0:
-            raise AudioError(f"{path}: the file is empty. Copy or download it again.")
-        with soundfile.SoundFile(path) as file:
-            expected, rate = file.frames, file.samplerate
-            check_rate(rate, str(path))
-            samples = file.read(dtype="float32", always_2d=True)
-        whole = len(samples) == expected and not _promises_more(path)
-    except soundfile.LibsndfileError as error:
-        raise AudioError(f"{path}: cannot be read as audio ({error.error_string}). Expected {', '.join(FORMATS)}.") from None
-    except TypeError:  # soundfile takes the ending .raw for samples without a header
-        raise AudioError(f"{path}: cannot be read as audio (no header). Expected {', '.join(FORMATS)}.") from None
-    except (MemoryError, ValueError):
-        raise AudioError(f"{path}: cannot be read, its header promises {expected} samples, more than memory holds.") from None
-    except OSError as error:
-        raise AudioError(f"{path}: cannot be read ({error.strerror}).") from None
-    if not whole:
-        raise AudioError(f"{path}: is truncated: its header promises more samples than it holds. Copy or download it again.")
-    return make_clip(samples.T, rate, source=str(path), **labels)
-
-
-def _promises_more(path: Path) -> bool:
-    """Whether the data chunk of a WAV file says that it is longer than the file (libsndfile shortens it silently)."""
-    size = path.stat().st_size
-    with path.open("rb") as file:
-        head = file.read(12)
-        if len(head) < 12 or head[:4] != b"RIFF" or head[8:] != b"WAVE":
-            return False
-        while len(chunk := file.read(8)) == 8:
-            length = int.from_bytes(chunk[4:], "little")
-            if chunk[:4] == b"data":
-                # 0 and 0xFFFFFFFF are what a writer leaves that could not seek back; anything else must fit.
-                return length not in (0, 0xFFFFFFFF) and file.tell() + length > size
-            file.seek(length + length % 2, 1)
-    return False
-
-
-def check_rate(rate: int, where: str) -> None:
-    """Raise `AudioError` for a sample rate that no recording has."""
-    if not RATES[0] <= rate <= RATES[1]:
-        raise AudioError(f"{where}: the sample rate is {rate} Hz; expected {RATES[0]} to {RATES[1]} Hz.")
+    samples, rate, notes = decode_file(Path(path))
+    return make_clip(samples.T, rate, source=str(path), notes=(*notes, *labels.pop("notes", ())), **labels)
 
 
 def as_rate(rate: Any, where: str) -> int:

@@ -30,7 +30,8 @@ def read_audio(path: str | Path, **labels: Any) -> Clip:
     Parameters
     ----------
     path : path
-        WAV, FLAC or OGG; integer or float, any number of channels (mixed down to one, which is noted).
+        WAV (also RF64), FLAC, OGG (Vorbis, Opus, FLAC), MP3, AIFF, AU, CAF, W64 or NIST, or a pipe; integer or float, any
+        number of channels (mixed down to one, which is noted).
     **labels
         Other fields of the clip, such as ``labels`` and ``speaker``.
 

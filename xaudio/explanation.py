@@ -339,7 +339,7 @@ class Explanation:
         if self.contrast_class is not None:
             explained += f" rather than {self.contrast_class!r}"
         missed = f"; {self.shortfall}" if self.shortfall else ""
-        return f"{task}{explained} explained; {predicted}; {method}{missed}; {Path(self.clip.source).name}"
+        return f"{task}{explained} explained; {predicted}; {method}{missed}; {self.clip.name}"
 
     @property
     def outcome(self) -> str:

@@ -127,7 +127,7 @@ def _cells(explanation: Explanation) -> Iterable[str]:
     classes = explanation.classes
     predicted = explanation.prediction.removeprefix("predicted ")
     relevance = explanation.relevance.astype(np.float64).sum(0)
-    yield f'<th scope="row">{escape(Path(explanation.clip.source).name)}</th>'
+    yield f'<th scope="row">{escape(explanation.clip.name)}</th>'
     texts = [
         explanation.question,
         predicted,

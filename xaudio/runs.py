@@ -75,9 +75,9 @@ def cache_folder() -> Path:
 
 
 def write_text(path: Path, text: str) -> Path:
-    """Write a text file atomically."""
+    """Write a text file atomically; what no text can hold (a byte of a name that is not UTF-8) becomes a question mark."""
     with replaced(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+        temporary.write_text(text, encoding="utf-8", errors="replace")
     return path
 
 

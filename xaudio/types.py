@@ -7,6 +7,7 @@ torch. Computation (`Representation`, models, `Explainer`) works on torch tensor
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -47,6 +48,10 @@ Placement = Literal["file", "step", "centre", "start"]
 ``file`` is a position drawn once per recording from the seed and the recording's content, ``step`` draws anew at each
 training step (and is ``file`` outside training), ``centre`` and ``start`` are fixed.
 """
+
+
+NO_TEXT = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")
+"""Control characters, and what stands for the bytes of file names that are not UTF-8."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,6 +104,11 @@ class Clip:
     def duration(self) -> float:
         """Length in seconds."""
         return len(self.waveform) / self.sample_rate
+
+    @property
+    def name(self) -> str:
+        """The file's name, or what else is known of where it comes from; what no text can hold is shown as U+FFFD."""
+        return NO_TEXT.sub("\N{REPLACEMENT CHARACTER}", Path(self.source).name or self.source)
 
 
 @dataclass(frozen=True, eq=False)

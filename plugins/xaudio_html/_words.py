@@ -27,7 +27,7 @@ def part_labels(explanation: Explanation) -> dict[str, str]:
 
 def recording_name(explanation: Explanation) -> str:
     """The name of the recording's file, or what else is known of where it comes from."""
-    return Path(explanation.clip.source).name or explanation.clip.source
+    return explanation.clip.name
 
 
 def view_name(explanation: Explanation) -> str:

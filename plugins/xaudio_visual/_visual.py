@@ -313,7 +313,7 @@ def _title(explanation: Explanation) -> str:
     truth = "" if explanation.label is None else f", truth {explanation.classes[explanation.label]!r}"
     task = f"{explanation.task}: " if explanation.task else ""
     data = [str(explanation.provenance.get(key) or "") for key in ("data", "note")]
-    origin = " · ".join(part for part in (*data, Path(explanation.clip.source).name) if part)
+    origin = " · ".join(part for part in (*data, explanation.clip.name) if part)
     nothing = "" if np.any(explanation.relevance) else "there is no relevance: it is zero everywhere"
     lines = [f"{task}{outcome}{truth}", explanation.explainer + _view(explanation), origin, nothing]
     return "\n".join(row for line in lines for row in textwrap.wrap(line, WIDTH_OF_TITLE))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import warnings
+from io import TextIOWrapper
 from typing import Annotated, Any
 
 import typer
@@ -83,8 +84,16 @@ def _show_warnings() -> None:
     warnings.showwarning = show
 
 
+def _show_any_name() -> None:
+    """Let no console fail at a name that it cannot show, nor at one that is not UTF-8; such letters appear as their numbers."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
 def main() -> None:
     """Run the command line: exit status 0 done, 1 an error the user can mend, 2 wrong usage, 130 interrupted."""
+    _show_any_name()
     _show_warnings()
     try:
         app()

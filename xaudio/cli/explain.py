@@ -14,7 +14,9 @@ from .common import DeviceOption, JsonOption, print_json, refuse_inside, warn_ab
 
 
 def explain(
-    files: Annotated[list[Path], typer.Argument(help="Recordings: WAV, FLAC or OGG.")],
+    files: Annotated[
+        list[Path], typer.Argument(help="Recordings: WAV, FLAC, OGG, MP3, AIFF, AU, CAF, W64, RF64 or NIST, or a pipe.")
+    ],
     model: Annotated[Path, typer.Option(help="Run folder of a trained model.")],
     out: Annotated[Path, typer.Option(help="Folder for the results.")],
     explainer: Annotated[

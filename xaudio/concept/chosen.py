@@ -103,7 +103,7 @@ def parts_of_audio(
                     advance()
     return [
         Explained(
-            source=Path(whole.clip.source).name or whole.clip.source,
+            source=whole.clip.name,
             predicted=whole.classes[whole.predicted],
             explained=whole.classes[whole.target],
             label=None if whole.label is None else whole.classes[whole.label],

@@ -137,7 +137,7 @@ def _reference(
         picture_of(explanation, field, _parent(folder / picture))
     reference = Reference(
         recording=recording,
-        source=Path(clip.source).name or clip.source,
+        source=clip.name,
         speaker=clip.speaker,
         label=None if explanation.label is None else explanation.classes[explanation.label],
         predicted=explanation.classes[explanation.predicted],

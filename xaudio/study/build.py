@@ -214,6 +214,6 @@ def _recording_names(explanations: dict[str, list[Explanation]]) -> list[str]:
     """File names without folders, told apart by a number where two are the same."""
     names: list[str] = []
     for explanation in next(iter(explanations.values())):
-        name = Path(explanation.clip.source).name
+        name = explanation.clip.name
         names.append(name if name not in names else f"{name} ({len(names)})")
     return names

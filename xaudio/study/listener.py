@@ -280,7 +280,7 @@ def _item(explanation: Explanation, label: str, place: int) -> Item:
         mode="audible-explanation" if label else "audible-signal",
         question="prediction",
         explainer=label or None,
-        recording=Path(explanation.clip.source).name,
+        recording=explanation.clip.name,
         speaker=explanation.clip.speaker or "",
         predicted=explanation.classes[explanation.predicted],
         truth="" if explanation.label is None else explanation.classes[explanation.label],

@@ -80,6 +80,8 @@ class SpeakerDataset:
         Recording to Clip; by default reads the file.
     fingerprint_of : callable
         Recordings to a hash of their content; by default of the files.
+    synthetic : bool
+        Whether the sounds are generated: every explanation of a model that was trained on them says so.
 
     Raises
     ------
@@ -97,6 +99,7 @@ class SpeakerDataset:
     notes: tuple[str, ...] = ()
     read: Callable[[Recording], Clip] = read_recording
     fingerprint_of: Callable[[Sequence[Recording]], str] = fingerprint_files
+    synthetic: bool = False
     _hash: list[str] = field(default_factory=list, repr=False)
 
     def __post_init__(self) -> None:

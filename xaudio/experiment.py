@@ -122,7 +122,7 @@ def run_experiment(experiment: Experiment, folder: Path, device: torch.device) -
     )
     settings = settings_for(classifier.network, experiment.training)
     settings = settings.model_copy(update={"precision": resolve_precision(settings.precision, device)})
-    classifier.facts = {**facts, "seed": settings.seed}
+    classifier.facts = {**facts, "seed": settings.seed, "synthetic": bool(getattr(dataset, "synthetic", False))}
     identity = {
         "model": classifier.model_spec,
         "representation": classifier.representation_spec,

@@ -15,6 +15,7 @@ from .options import format_spec
 from .probability import Kind, predicted_outputs, probabilities
 from .runs import replaced
 from .types import Axis, Clip, FloatArray, Heard
+from .wording import percentages, remarks_of, warnings_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -157,6 +158,16 @@ class Explanation:
         return f"relevance sums to {sums['sum']:.3g} where it should sum to {sums['expected']:.3g}"
 
     @property
+    def warnings(self) -> tuple[str, ...]:
+        """What makes the explanation doubtful: a finding of the doctor, a sum that is missed, a model that heard no recording."""
+        return warnings_of(self)
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What was done to the recording and does no harm, such as resampling."""
+        return remarks_of(self)
+
+    @property
     def heard(self) -> Heard:
         """Where what is heard of the recording lies; all of the waveform where nothing else is known."""
         known = {"offset": 0, "start": 0, "samples": len(self.clip.waveform), **self.provenance.get("placement", {})}
@@ -209,6 +220,13 @@ class Explanation:
         magnitude = np.abs(self.relevance.astype(np.float64))
         total = float(magnitude.sum())
         return float(magnitude[self.relevance > 0].sum() / total) if total else 0.0
+
+    @property
+    def percentages(self) -> tuple[int, int]:
+        """Shares of the relevance for and against the class in whole percent, which add up to 100; both 0 if there is none."""
+        relevance = self.relevance.astype(np.float64)
+        pro, contra = percentages([relevance.clip(min=0).sum(), -relevance.clip(max=0).sum()])
+        return pro, contra
 
     @property
     def strongest(self) -> tuple[float, ...] | None:

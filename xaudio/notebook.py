@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 FOR, AGAINST = "#cc001a", "#0040cc"
 """Red above the line, blue below it."""
 
+WARNED = "#a33c00"
+"""Of what makes an explanation doubtful."""
+
 BARS = 60
 """Bars of the small drawing in a table."""
 
@@ -128,17 +131,14 @@ def _cells(explanation: Explanation) -> Iterable[str]:
     predicted = explanation.prediction.removeprefix("predicted ")
     relevance = explanation.relevance.astype(np.float64).sum(0)
     yield f'<th scope="row">{escape(explanation.clip.name)}</th>'
-    texts = [
-        explanation.question,
-        predicted,
-        "" if explanation.label is None else classes[explanation.label],
-        explanation.explainer,
-    ]
-    yield from (f"<td>{escape(text)}</td>" for text in texts)
+    yield f"<td>{escape(explanation.question)}</td>"
+    warned = "".join(f'<br><span style="color:{WARNED}">Warning: {escape(text)}</span>' for text in explanation.warnings)
+    yield f"<td>{escape(predicted)}{warned}</td>"
+    truth = "" if explanation.label is None else classes[explanation.label]
+    yield from (f"<td>{escape(text)}</td>" for text in (truth, explanation.explainer))
     yield f"<td>{_sparkline(explanation, relevance)}</td>"
-    share = explanation.positive_share
-    against = 1 - share if relevance.any() else 0.0
-    yield from (f"<td>{escape(text)}</td>" for text in (f"{share:.0%}", f"{against:.0%}", explanation.strongest_place))
+    shares = [f"{percent} %" for percent in explanation.percentages]
+    yield from (f"<td>{escape(text)}</td>" for text in (*shares, explanation.strongest_place))
 
 
 def _sparkline(explanation: Explanation, relevance: FloatArray) -> str:

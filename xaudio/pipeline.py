@@ -167,7 +167,8 @@ def explain(
     provenance = provenance_of(classifier, spec, seed=seed, fit=fit, resampling=resampling)
     targets = target_indices(target, len(clips), classifier.classes)
     others = target_indices(contrast, len(clips), classifier.classes)
-    warn_about(classifier, spec["name"], method)
+    if findings := warn_about(classifier, spec["name"], method):
+        provenance["findings"] = findings
 
     def explained(wanted: Sequence[int] | None) -> Explanations:
         return explain_prepared(
@@ -191,11 +192,15 @@ def explain(
 
 def provenance_of(classifier: Classifier, explainer: dict[str, Any], **rules: Any) -> dict[str, Any]:
     """What an explanation says of its origin: model, representation, explainer, and the rules its recording was prepared by."""
+    trained_on = str(classifier.facts.get("data", ""))
+    # Runs of before this fact was kept are known by the title of their data.
+    synthetic = classifier.facts.get("synthetic", "synthetic" in trained_on)
     return {
         "model": {**classifier.model_spec, "run": classifier.facts.get("run")},
         "representation": dict(classifier.representation_spec),
         "explainer": explainer,
-        "trained_on": classifier.facts.get("data", ""),
+        "trained_on": trained_on,
+        **({"synthetic": True} if synthetic else {}),
         **rules,
     }
 

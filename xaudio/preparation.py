@@ -19,6 +19,7 @@ from .errors import AudioError, DataError, OutputError
 from .runs import cache_folder
 from .terminal import progress
 from .types import Clip, Dataset, Fit, FloatArray, IntArray, Placement, Representation, Resampling
+from .wording import SILENT
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -84,7 +85,7 @@ def prepare_clip(
     """
     clip = at_rate(clip, rate, resampling)
     waveform, start, note = fit_length(clip, samples, fit)
-    silence = "" if waveform.any() else "the recording is silent"
+    silence = "" if waveform.any() else SILENT
     return waveform, start, (*clip.notes, *filter(None, (note, silence)))
 
 

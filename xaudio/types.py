@@ -168,6 +168,8 @@ class Fold(NamedTuple):
 class Dataset(Protocol):
     """Labelled recordings of speakers. `xaudio.SpeakerDataset` implements it for lists of recordings.
 
+    One whose sounds are generated may say so by an attribute ``synthetic = True``.
+
     Attributes
     ----------
     name : str

@@ -151,7 +151,8 @@ class Html:
             "sounds": sounds.values(),
             "classes": class_rows(explanation),
             "provenance": provenance_rows(explanation),
-            "notes": explanation.clip.notes,
+            "warnings": [_sentence(warning) for warning in explanation.warnings],
+            "notes": [_sentence(remark) for remark in explanation.remarks],
             "others": [_written(renderer, explanation) for renderer in self.renderers],
             "data": {
                 "question": question,
@@ -175,7 +176,12 @@ class Html:
                     known = facts.get(path.name, {})
                     reason = known.get("reason", "")
                     data = None if reason else packed.add(path.read_bytes(), compress=False)
-                    found[path.stem] = {"label": labels[path.stem], "remark": remark(known), "reason": reason, "data": data}
+                    found[path.stem] = {
+                        "label": labels[path.stem],
+                        "remark": remark(explanation, path.stem, known),
+                        "reason": reason,
+                        "data": data,
+                    }
         return {part: found[part] for part in PARTS if part in found}
 
     def _refuse_other_length(self, explanation: Explanation, written: Sequence[Path]) -> None:
@@ -262,6 +268,10 @@ def _heading(explanations: Sequence[Explanation], recordings: int) -> str:
         return f"{len(explanations)} explanations of {'one recording' if recordings == 1 else f'{recordings} recordings'}"
     (only,) = explanations
     return f"{only.task}: why {only.question}?" if only.task else f"Why {only.question}?"
+
+
+def _sentence(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:]}."
 
 
 def _facts(written: Sequence[Path]) -> dict[str, Any]:

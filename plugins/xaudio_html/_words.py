@@ -47,22 +47,22 @@ def model_name(explanation: Explanation) -> str:
 
 def relevance_in_words(explanation: Explanation) -> str:
     """What the picture shows: the shares of both signs and the place of the strongest cell."""
-    share = explanation.positive_share
+    pro, contra = explanation.percentages
     if explanation.strongest is None:
         return "There is no relevance: it is zero everywhere."
     channels = len(explanation.relevance)
     summed = f" The picture shows the sum of the relevance over {channels} channels." if channels > 1 else ""
     return (
-        f"{share:.0%} of the relevance speaks for {quoted(explanation)}, {1 - share:.0%} against it; "
+        f"{pro} % of the relevance speaks for {quoted(explanation)}, {contra} % against it; "
         f"it is strongest at {explanation.strongest_place}.{summed}"
     )
 
 
-def remark(facts: Mapping[str, Any]) -> str:
-    """Share of relevance and level of a sound, as far as they are known."""
-    share, raised = facts.get("share_of_relevance"), facts.get("raised_db")
-    parts = [] if share is None else [f"{share:.0%} of the relevance"]
-    if facts.get("part") == "original":
+def remark(explanation: Explanation, part: str, facts: Mapping[str, Any]) -> str:
+    """Share of relevance and level of a sound, as far as they are known; the shares are those that the page names elsewhere."""
+    shares = dict(zip(("positive", "negative"), explanation.percentages, strict=True))
+    parts, raised = [f"{shares[part]} % of the relevance"] if part in shares else [], facts.get("raised_db")
+    if part == "original":
         raised = facts.get("gain_db")
     if raised:
         parts.append(f"{'raised' if raised > 0 else 'lowered'} by {abs(raised):.1f} dB")

@@ -139,4 +139,5 @@ def make_dataset(
         ),
         read=reader,
         fingerprint_of=reader.fingerprint,
+        synthetic=True,
     )

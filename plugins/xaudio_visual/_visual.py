@@ -13,6 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import LinearSegmentedColormap, ListedColormap
 from matplotlib.figure import Figure
+from matplotlib.text import Annotation
 from numpy.typing import NDArray
 
 from xaudio import Explanation, OutputError, PluginError, replaced
@@ -27,6 +28,9 @@ GREYS = LinearSegmentedColormap.from_list("greys", ["white", "0.2"])
 
 OPACITY = 0.7
 """Exponent from relevance, as a share of the limit, to opacity: below 1, so that weak relevance is seen on grey."""
+
+WARNED = "#a33c00"
+"""Of what makes an explanation doubtful; dark enough to be read on white."""
 
 ZOOM_SECONDS = 0.05
 WIDTH_OF_TITLE = 86
@@ -98,7 +102,7 @@ class Visual:
         panels = 1 if len(explanation.axes) == 2 else 3
         figure = Picture(figsize=(7.2, 5.2) if panels == 1 else (8.0, 7.2), layout="constrained")
         FigureCanvasAgg(figure)
-        figure.suptitle(_title(explanation), fontsize="medium", parse_math=False)
+        _write_title(figure, explanation)
         axes = [figure.add_subplot(panels, 1, panel + 1) for panel in range(panels)]
         drawn = self.draw(explanation, *axes)
         if panels == 1:
@@ -298,6 +302,16 @@ def _colour_label(explanation: Explanation, *, wrapped: bool) -> str:
     other = explanation.contrast_class
     against = "against" if other is None else f"for {textwrap.shorten(other, 24, placeholder='…')!r}"
     return f"Relevance{chr(10) if wrapped else ' '}(red: for {name!r}, blue: {against})"
+
+
+def _write_title(figure: Figure, explanation: Explanation) -> None:
+    """The title, and below it in a colour of their own what makes the explanation doubtful."""
+    warned = [line for text in explanation.warnings for line in textwrap.wrap(f"Warning: {text}", WIDTH_OF_TITLE)]
+    title = figure.suptitle(_title(explanation) + "\n" * len(warned), fontsize="medium", parse_math=False)
+    if warned:  # into the lines that the title leaves free
+        place = {"xy": (0.5, 0), "xycoords": title, "ha": "center", "va": "bottom", "annotation_clip": False}
+        style = {"fontsize": "medium", "color": WARNED, "parse_math": False}
+        figure.add_artist(Annotation("\n".join(warned), **place, **style))
 
 
 def _title(explanation: Explanation) -> str:

@@ -253,6 +253,8 @@ def test_sounds_are_those_of_the_renderer(page, tmp_path):
         "What speaks against 'zero'",
         "The rest: what the explanation leaves out",
     ]
+    shares = [re.match(r"(\d+) % of the relevance", facts["remark"]) for facts in sounds.values()]
+    assert [share and share[1] for share in shares] == [None, "75", "25", None]  # the two that the page names, in all 100 %
 
 
 def test_explanations_are_grouped_by_recording():
@@ -275,8 +277,8 @@ def test_page_is_accessible(page):
     assert page.find("title")[0][1] == explanation().title()
     assert len(page.find("h1")) == len(page.find("main")) == len(page.find("h2")) == 1
     text = [text for _, text in page.find("p")]
-    assert "75% of the relevance speaks for 'zero', 25% against it; it is strongest at 0.388 s." in text
-    assert "resampled from 48000 to 8000 Hz" in text
+    assert "75 % of the relevance speaks for 'zero', 25 % against it; it is strongest at 0.388 s." in text
+    assert "Resampled from 48000 to 8000 Hz." in text
     assert page.find("noscript")[0][1].startswith("Picture and sound need JavaScript")
     assert not any("id" in attributes for _, attributes, _ in page.elements), "a component may be on a page twice"
     assert all("scope" in attributes for attributes, _ in page.find("th"))
@@ -337,7 +339,7 @@ def test_silent_parts_say_why():
     page = Page(html.page(item.with_relevance(np.maximum(item.relevance, 0))))
     negative = page.data["explanations"][0]["sounds"]["negative"]
     assert (negative["data"], negative["reason"]) == (None, "there is no negative relevance")
-    assert "What speaks against 'zero': 0% of the relevance. Silent: there is no negative relevance." in [
+    assert "What speaks against 'zero': 0 % of the relevance. Silent: there is no negative relevance." in [
         text for _, text in page.find("li")
     ]
     page = Page(html.page(item.with_relevance(np.zeros_like(item.relevance))))
@@ -395,7 +397,7 @@ def test_other_renderers_are_shown(monkeypatch):
     page = Page(create("renderer", "html", renderers="visual:dpi=20").page(explanation()))
     ((picture, _),) = page.find("img")
     assert base64.b64decode(picture["src"].partition(";base64,")[2]).startswith(b"\x89PNG")
-    assert picture["alt"].startswith("The relevance drawn by visual. 75% of the relevance")
+    assert picture["alt"].startswith("The relevance drawn by visual. 75 % of the relevance")
 
     def fake(name, options, **defaults):
         def renderer(item, folder):

@@ -104,8 +104,10 @@ def explain(
     for item, paths in zip(explanations, written, strict=True):
         print(item.title())
         print(f"  strongest at {item.strongest_place}")
-        for note in item.clip.notes:
-            print(f"  note: {note}")
+        for warning in item.warnings:
+            typer.secho(f"  warning: {warning}", fg=typer.colors.YELLOW, bold=True)
+        for remark in item.remarks:
+            typer.secho(f"  note: {remark}", dim=True)
         silent = _silent(paths)
         for path in paths:
             print(f"  {path}" + (f" (silent: {silent[path.name]})" if path.name in silent else ""))
@@ -145,6 +147,9 @@ def _record(item, paths) -> dict[str, object]:  # type: ignore[no-untyped-def]
         "recording_span": item.recording_span,
         "window_start": item.window_start,
         "view": item.provenance.get("view"),
-        "notes": list(item.clip.notes),
+        "trained_on": item.provenance.get("trained_on"),
+        "completeness": item.provenance.get("completeness"),
+        "warnings": list(item.warnings),
+        "notes": list(item.remarks),
         "files": [str(path) for path in paths],
     }

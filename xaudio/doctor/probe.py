@@ -47,7 +47,7 @@ def examine(classifier: Classifier, features: Tensor, families: Families) -> lis
     return check(trace(network, features), families) + check_modules(network, families)
 
 
-def warn_about(classifier: Classifier, name: str, explainer: Any) -> None:
+def warn_about(classifier: Classifier, name: str, explainer: Any) -> list[dict[str, str]]:
     """Warn of what makes an explanation wrong, once for each model and finding.
 
     It costs a few forward passes of one recording, once.
@@ -58,23 +58,29 @@ def warn_about(classifier: Classifier, name: str, explainer: Any) -> None:
     name : str
         Of the explainer.
     explainer : callable
+
+    Returns
+    -------
+    list of dict
+        ``severity`` and ``text`` of everything that was found, whether it was said before or not.
     """
     family = family_of(name, explainer)
     if not family.reads_model:
-        return
+        return []
     features = probe_features(classifier)
     try:
-        texts = [str(finding) for finding in examine(classifier, features, {name: family})]
+        found = [{"severity": item.severity, "text": str(item)} for item in examine(classifier, features, {name: family})]
     except Exception as error:  # a check must not keep anyone from an explanation that would work
         if _fails(classifier, features):
-            return  # the explanation will say why
+            return []  # the explanation will say why
         reason = " ".join(str(error).split()).rstrip(".")
-        texts = [f"not-checked: the model cannot be watched at work ({reason})."]
+        found = [{"severity": "warning", "text": f"not-checked: the model cannot be watched at work ({reason})."}]
     said = _SAID.setdefault(classifier.network, set())
-    for text in texts:
-        if text not in said:
-            said.add(text)
-            warnings.warn(text, XaudioWarning, stacklevel=3)
+    for finding in found:
+        if finding["text"] not in said:
+            said.add(finding["text"])
+            warnings.warn(finding["text"], XaudioWarning, stacklevel=3)
+    return found
 
 
 def _fails(classifier: Classifier, features: Tensor) -> bool:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from .concept.finding import concepts
     from .concept.layers import find_layer
     from .concept.results import ConceptResults
+    from .copies import plain_copy
     from .datasets import Recording, SpeakerDataset, open_dataset, speaker_folds
     from .devices import resolve_device
     from .doctor.diagnosis import diagnose
@@ -67,6 +68,7 @@ _LAZY = {
     "evaluation_mode": "classifier",
     "cluster_explanations": "clusters",
     "concepts": "concept.finding",
+    "plain_copy": "copies",
     "find_layer": "concept.layers",
     "ConceptResults": "concept.results",
     "group_relevance": "groups",
@@ -191,6 +193,7 @@ __all__ = [
     "parse_spec",
     "part_gain",
     "placed_waveforms",
+    "plain_copy",
     "probabilities",
     "probe",
     "progress",

@@ -1,16 +1,18 @@
 """From the layers of a model to the steps of a plan."""
 
 import math
+from itertools import pairwise
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from ._chain import Chain, Leaf, UnknownChainError
+from ._normalisation import affine
 from ._plan import Method, Place, Plan, Source
 from ._pooling import MaxPool, Windows, max_pool
 from ._rules import Product, Rule, Situation, box_rule, make_rule
-from ._steps import AverageStep, PassStep, PoolStep, Step, WeightedStep
+from ._steps import AffineStep, AverageStep, PassStep, PoolStep, Step, WeightedStep
 
 TOLERANCE = {torch.float32: 1e-4, torch.float64: 1e-9}
 """How far the plan's logits may be from the model's, relative to the largest."""
@@ -20,9 +22,10 @@ WEIGHTED = (*CONVOLUTIONS, nn.Linear)
 MAX_POOLS = (nn.MaxPool1d, nn.MaxPool2d)
 AVERAGES = (nn.AvgPool1d, nn.AvgPool2d, nn.AdaptiveAvgPool1d, nn.AdaptiveAvgPool2d)
 NORMALISATIONS = (nn.BatchNorm1d, nn.BatchNorm2d)
-SHAPES = (nn.Flatten, nn.Unflatten, nn.Identity, nn.Dropout, nn.Dropout1d, nn.Dropout2d)
+IDENTITIES = (nn.Identity, nn.Dropout, nn.Dropout1d, nn.Dropout2d)
+SHAPES = (nn.Flatten, nn.Unflatten, *IDENTITIES)
 POSITIVE = (nn.ReLU, nn.ReLU6, nn.Sigmoid)
-SIGNED = (nn.LeakyReLU, nn.ELU, nn.SELU, nn.CELU, nn.GELU, nn.SiLU, nn.Tanh, nn.Softplus, nn.Hardtanh, nn.Softsign)
+SIGNED = (nn.LeakyReLU, nn.ELU, nn.SELU, nn.CELU, nn.GELU, nn.SiLU, nn.Tanh, nn.Softplus, nn.Hardtanh, nn.Softsign, nn.Mish)
 
 
 class PlanBuilder:
@@ -49,6 +52,10 @@ class PlanBuilder:
         self.first = True
         self.remainder = 0.0
         self.layers: dict[str, Place] = {}
+        self.modules = dict(chain.model.named_modules())
+        leaves = [leaf for leaf in chain.leaves if type(leaf.module) not in IDENTITIES]
+        pairs = pairwise(leaves)
+        self.merged = {after.name for before, after in pairs if _merges(before, after)}
         with torch.no_grad():
             steps = self._steps([leaf for leaf in chain.leaves if type(leaf.module) not in SHAPES])
         last = max((place for place, step in enumerate(steps) if _reads_maps(step)), default=-1)
@@ -75,10 +82,8 @@ class PlanBuilder:
             elif kind in AVERAGES:
                 steps.append(AverageStep(_average(leaf.module), _size(leaf)))
             elif kind in NORMALISATIONS:
-                if not leaf.module.track_running_stats or leaf.module.running_mean is None:
-                    raise UnknownChainError(f"layer {leaf.name!r} normalises by the batch's own statistics")
-                self._use(leaf, "weight", "bias", "running_mean", "running_var", copy=False)
-                steps.append(PassStep(leaf.module, leaf.inputs))
+                self._use(leaf, "weight", "bias", "running_mean", "running_var", copy=True)
+                steps.append(AffineStep(*affine(leaf.module), leaf.inputs, self.method.epsilon, self.method.absorb))
                 self.positive = False
             elif kind in POSITIVE or kind in SIGNED:
                 steps.append(PassStep(leaf.module, None))
@@ -96,7 +101,7 @@ class PlanBuilder:
         scale = 1.0
         weight: Tensor | None
         bias: Tensor | None
-        normalised = rest[0] if rest and type(rest[0].module) in NORMALISATIONS else None
+        normalised = rest[0] if rest and rest[0].name in self.merged else None
         if normalised is not None:
             weight, bias, scale = self._merged(leaf, normalised)
             rest = rest[1:]
@@ -141,7 +146,11 @@ class PlanBuilder:
             if tensor is not None:
                 tensor = tensor.detach()
             own = tensor.clone() if copy and tensor is not None else None
-            self.sources.append(Source(leaf.name, attribute, tensor, own))
+            module = self.modules[leaf.name]
+            if tensor is None or _holds(module, attribute, tensor):
+                self.sources.append(Source(leaf.name, attribute, tensor, own))
+            else:
+                self.sources += _origins(leaf.name, module, attribute)
             found.append(tensor if own is None else own)
         return found
 
@@ -152,13 +161,41 @@ class PlanBuilder:
         """
         weight, bias = self._use(leaf, "weight", "bias", copy=True)
         gain, shift, mean, variance = self._use(normalised, "weight", "bias", "running_mean", "running_var", copy=True)
-        if weight is None or gain is None or shift is None or mean is None or variance is None:
-            raise UnknownChainError(f"layer {normalised.name!r} has no weights or no running statistics")
+        assert weight is not None  # noqa: S101
         epsilon = float(normalised.module.eps)  # type: ignore[arg-type]
         self.remainder += epsilon
-        factor = gain / (variance + epsilon) ** 0.5  # type: ignore[operator]
-        bias = ((0 if bias is None else bias) - mean) * factor + shift
-        return weight * factor.reshape(-1, *[1] * (weight.ndim - 1)), bias, float((1 + epsilon) ** -0.5)  # type: ignore[operator]
+        factor = (1 if gain is None else gain) / (variance + epsilon) ** 0.5  # type: ignore[operator]
+        bias = ((0 if bias is None else bias) - mean) * factor + (0 if shift is None else shift)  # type: ignore[operator]
+        return weight * factor.reshape(-1, *[1] * (weight.ndim - 1)), bias, float((1 + epsilon) ** -0.5)
+
+
+def _merges(before: Leaf, after: Leaf) -> bool:
+    """Whether a batch normalisation directly follows a layer, whose rows are its channels."""
+    kinds = type(before.module) in WEIGHTED and type(after.module) in NORMALISATIONS
+    rows = type(before.module) in CONVOLUTIONS or len(before.outputs) == 1
+    return kinds and rows and before.outputs == after.inputs
+
+
+def _tensors(module: nn.Module) -> dict[str, Tensor]:
+    """The tensors that a module itself holds, by name."""
+    held = {**vars(module), **module._buffers, **module._parameters}
+    return {name: value for name, value in held.items() if isinstance(value, Tensor)}
+
+
+def _holds(module: nn.Module, attribute: str, tensor: Tensor) -> bool:
+    """Whether a module holds this tensor, rather than what another is computed from."""
+    held = _tensors(module).get(attribute)
+    return held is not None and held.data_ptr() == tensor.data_ptr()
+
+
+def _origins(name: str, module: nn.Module, attribute: str) -> list[Source]:
+    """All tensors that a weight may be computed from: those of its layer and of the modules in it."""
+    return [
+        Source(".".join(filter(None, (name, path))), other, tensor.detach(), tensor.detach().clone())
+        for path, part in module.named_modules()
+        for other, tensor in _tensors(part).items()
+        if other != attribute
+    ]
 
 
 def _reads_maps(step: Step) -> bool:

@@ -1,14 +1,15 @@
 """The layers of a model in the order in which they run, if they run one after the other."""
 
 from collections.abc import Mapping
-from copy import deepcopy
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from xaudio import ModelError
+from xaudio import ModelError, plain_copy
+
+from ._normalisation import refuse_batch_statistics
 
 RECORDINGS = 2
 """A model is run on this many; with one alone, a shape that loses the batch could not be told from one that keeps it."""
@@ -36,18 +37,12 @@ class Leaf(NamedTuple):
 
 
 class Chain(NamedTuple):
-    """Layers in order, and what the model answered to the recordings it was run on."""
+    """Layers in order, those of a plain copy of a model, and what it answered to the recordings it was run on."""
 
+    model: nn.Module
     leaves: tuple[Leaf, ...]
     features: Tensor
     logits: Tensor
-
-
-def twin(model: nn.Module) -> nn.Module:
-    """A copy of a model's modules on the same memory of weights, to hang hooks on."""
-    memo: dict[int, Any] = {id(buffer): buffer.detach() for buffer in model.buffers()}
-    memo |= {id(parameter): nn.Parameter(parameter.detach(), requires_grad=False) for parameter in model.parameters()}
-    return deepcopy(model, memo)
 
 
 class _Recorder(TorchFunctionMode):
@@ -89,7 +84,7 @@ class _Recorder(TorchFunctionMode):
             name = getattr(func, "__name__", str(func))
             if not isinstance(result, Tensor) and name in SIZES:
                 return result
-            known = name in RESHAPES or (name == "__getitem__" and _is_whole(args[1]))
+            known = name in RESHAPES or (name == "__getitem__" and is_whole(args[1]))
             if not (known and isinstance(result, Tensor) and self.follows(args[0]) and result.numel() == args[0].numel()):
                 after = f"after layer {self.leaves[-1].name!r}" if self.leaves else "before its first layer"
                 raise UnknownChainError(f"its forward computes {name!r} {after}, outside of any layer")
@@ -97,7 +92,7 @@ class _Recorder(TorchFunctionMode):
         return result
 
 
-def _is_whole(index: Any) -> bool:
+def is_whole(index: Any) -> bool:
     """Whether an index that loses no value keeps their order: one made of tensors or lists may permute them."""
     return all(
         part is None or isinstance(part, int | slice | type(...)) for part in (index if isinstance(index, tuple) else (index,))
@@ -110,7 +105,7 @@ def record_chain(model: nn.Module, features: Tensor) -> Chain:
     Parameters
     ----------
     model : nn.Module
-        In evaluation mode. It is not touched.
+        Explained in evaluation mode. It is not touched.
     features : Tensor, shape (batch, channels, *axes)
 
     Raises
@@ -118,15 +113,14 @@ def record_chain(model: nn.Module, features: Tensor) -> Chain:
     UnknownChainError
         If the layers do not run one after the other, each once, with nothing but changes of shape between them.
     """
-    for name, module in model.named_modules():
+    copy = plain_copy(model)
+    for name, module in copy.named_modules():
         called = f"module {name!r}" if name else "the model itself"
-        if module.training:
-            raise UnknownChainError(f"{called} is in training mode")
         if module._forward_hooks or module._forward_pre_hooks or module._backward_hooks or module._backward_pre_hooks:
             raise UnknownChainError(f"{called} has hooks")
         if "forward" in vars(module):
             raise UnknownChainError(f"{called} has a forward of its own")
-    copy = twin(model)
+    refuse_batch_statistics(copy)
     recorder = _Recorder({module: name for name, module in copy.named_modules()})
     handles = []
     for module in copy.modules():
@@ -141,7 +135,7 @@ def record_chain(model: nn.Module, features: Tensor) -> Chain:
     if not recorder.follows(logits) or logits.ndim != 2 or not recorder.leaves:
         raise UnknownChainError("its answer is not the output of its last layer, one row of logits per recording")
     _check_order(copy, recorder.leaves)
-    return Chain(tuple(recorder.leaves), features, logits)
+    return Chain(model, tuple(recorder.leaves), features, logits)
 
 
 def _check_order(model: nn.Module, leaves: list[Leaf]) -> None:

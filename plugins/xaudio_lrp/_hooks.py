@@ -5,13 +5,15 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
-from xaudio import ModelError
+from xaudio import ModelError, plain_copy
 from xaudio.types import LayerRelevance
 
 from . import _zennit as zennit
-from ._chain import twin
+from ._normalisation import make_affine, make_mergeable, refuse_batch_statistics
 from ._plan import Method
+from ._watch import WEIGHTED, Observed, observe, use
 
 
 def at_layer_by_hooks(model: nn.Module, features: Tensor, target: Tensor, method: Method, layer: str) -> LayerRelevance:
@@ -47,16 +49,18 @@ def relevance_by_hooks(model: nn.Module, features: Tensor, target: Tensor, metho
     Raises
     ------
     ModelError
-        If a batch normalisation has nothing that could be merged into the layer before it, or zennit cannot follow the model.
+        If a layer computes something else than its weight says, a batch normalisation has no running statistics, or zennit
+        cannot follow the model.
     """
 
     def start(logits: Tensor) -> Tensor:
         return torch.zeros_like(logits).scatter(1, target[:, None], logits.detach().gather(1, target[:, None]))
 
     try:
-        own = twin(model)
+        own, observed = _prepared(model, features, method)
         own.register_forward_pre_hook(lambda _, inputs: (inputs[0].clone(), *inputs[1:]))  # it may begin in place
-        with torch.enable_grad(), zennit.Gradient(own, _composite(method)) as attributor:
+        with torch.enable_grad(), zennit.Gradient(own, _composite(method, observed)) as attributor:
+            _refuse_other_weights(own)
             if at:  # behind zennit's own hooks, so that this is what its rule gets
                 change = at.change
                 own.get_submodule(at.layer).register_forward_hook(lambda *args: _watched(args[-1], change))
@@ -64,7 +68,6 @@ def relevance_by_hooks(model: nn.Module, features: Tensor, target: Tensor, metho
     except (TypeError, AttributeError, RuntimeError) as error:
         if "out of memory" in str(error):
             raise
-        _refuse_bare_normalisation(model, error)
         reason = " ".join(str(error).split()).rstrip(".")
         raise ModelError(
             f"lrp cannot follow {type(model).__name__} ({reason}): a layer without gradient or with several inputs, such as "
@@ -80,24 +83,60 @@ def _watched(output: Tensor, change: Callable[[Tensor], Tensor | None]) -> Tenso
     return copy
 
 
-def _refuse_bare_normalisation(model: nn.Module, error: Exception) -> None:
-    """Raise `ModelError` for a batch normalisation without scale or statistics, which zennit cannot merge."""
+def _prepared(model: nn.Module, features: Tensor, method: Method) -> tuple[nn.Module, Observed]:
+    """A copy of a model in which the weights that are used are the parameters of their layers, and how they are called."""
+    copy = plain_copy(model)
+    refuse_batch_statistics(copy)
+    for name, module in copy.named_modules():
+        if isinstance(module, WEIGHTED) and any(tensor.is_complex() for tensor in module.parameters()):
+            raise ModelError(f"lrp: the weights of layer {name!r} are complex numbers, for which there are no rules.")
+    observed = observe(model, copy, features, first=bool(method.first))
+    for name, used in observed.used.items():
+        if not used.own:
+            use(copy.get_submodule(name), used)
+    merged = {norm: layer for layer, norm in observed.merges}
+    for name, module in list(copy.named_modules()):
+        if name in merged:
+            make_mergeable(copy.get_submodule(merged[name]), module)
+        elif isinstance(module, _BatchNorm):
+            make_affine(module, method.epsilon, method.absorb)
+    return copy, observed
+
+
+def _refuse_other_weights(model: nn.Module) -> None:
+    """Let a layer raise `ModelError` if it runs with a weight that is not the one it has now."""
+
+    def watch(name: str, weight: Tensor | None) -> Callable[..., None]:
+        def check(module: nn.Module, *_: Any) -> None:
+            if module._parameters.get("weight") is not weight:
+                raise ModelError(
+                    f"lrp: layer {name!r} ({type(module).__name__}) gets another weight each time it runs (a hook or "
+                    "functional_call sets it), which no rule would see. Set it once, before the model is explained."
+                )
+
+        return check
+
     for name, module in model.named_modules():
-        if isinstance(module, nn.modules.batchnorm._BatchNorm) and (module.weight is None or module.running_mean is None):
-            raise ModelError(
-                f"lrp cannot merge the batch normalisation {name!r} into the layer before it: it has no weights or no running "
-                "statistics. Train it with affine=True and track_running_stats=True, or use integrated_gradients."
-            ) from error
+        if isinstance(module, (*WEIGHTED, _BatchNorm)):
+            module.register_forward_hook(watch(name, module._parameters.get("weight")))
 
 
-def _composite(method: Method) -> Any:
+def _composite(method: Method, observed: Observed) -> Any:
     layers = [
         *zennit.layer_map_base(),
+        (nn.Mish, zennit.Pass()),
         (zennit.Convolution, _rule(method.convolution, method)),
         (nn.Linear, _rule(method.linear, method)),
     ]
-    first = [(zennit.Linear, _rule(method.first, method))] if method.first else []
-    return zennit.SpecialFirstLayerMapComposite(layers, first, canonizers=[zennit.SequentialMergeBatchNorm()])
+    first = _rule(method.first, method) if method.first else None
+
+    def rule_of(_: Any, name: str, module: nn.Module) -> Any:
+        if first and name == observed.first and isinstance(module, WEIGHTED):
+            return first
+        return next((rule for kinds, rule in layers if isinstance(module, kinds)), None)
+
+    merges = [((layer,), norm) for layer, norm in observed.merges]
+    return zennit.Composite(rule_of, [zennit.NamedMergeBatchNorm(merges)])
 
 
 def _rule(name: str, method: Method) -> Any:

@@ -13,6 +13,7 @@ from xaudio.types import LayerRelevance
 from ._cache import plan_for
 from ._chain import UnknownChainError
 from ._plan import CHUNK, Method, Plan
+from ._watch import WEIGHTED
 
 
 class Rules(NamedTuple):
@@ -34,12 +35,6 @@ COMPOSITES = {
     "epsilon_gamma_box": Rules("gamma", "epsilon", "box"),
 }
 DEFAULT_GAMMA = 0.25
-WEIGHTED = (
-    *(nn.Conv1d, nn.Conv2d, nn.Conv3d),
-    *(nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d),
-    nn.Linear,
-)
-"""What a rule can apply to."""
 
 
 def check_rules(composite: str, epsilon: float, gamma: float, low: float | None, high: float | None) -> None:

@@ -43,7 +43,7 @@ class Source(NamedTuple):
 
         Values are compared themselves: writing to ``parameter.data`` leaves no other trace.
         """
-        now, then = getattr(layers[self.layer], self.attribute), self.tensor
+        now, then = getattr(layers[self.layer], self.attribute, None), self.tensor
         if now is None or then is None:
             return now is then
         place = (now.data_ptr(), now.shape, now.stride(), now.dtype, now.device)

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
+from ._normalisation import per_channel, share
 from ._pooling import MaxPool
 from ._rules import STABILISER, Product, Rule, side_by_side, stabilised
 
@@ -187,8 +188,30 @@ class AverageStep:
 
 
 @dataclass(eq=False)
+class AffineStep:
+    """A batch normalisation that is not merged into the layer before it; it has the epsilon rule."""
+
+    factor: Tensor
+    shift: Tensor
+    size: tuple[int, ...] | None
+    epsilon: float
+    absorb: bool
+
+    def forward(self, inputs: Tensor) -> tuple[Tensor, Any]:
+        """Outputs; products with the factors and the denominators for the way back."""
+        products = inputs * per_channel(self.factor, inputs)
+        outputs = products + per_channel(self.shift, inputs)
+        return outputs, (products, outputs if self.absorb else products)
+
+    def backward(self, relevance: Tensor, kept: Any) -> Tensor:
+        """Relevance in proportion to the products."""
+        products, outputs = kept
+        return share(relevance, products, outputs, self.epsilon)
+
+
+@dataclass(eq=False)
 class PassStep:
-    """A layer that passes relevance on as it is: an activation, or a batch normalisation that could not be merged."""
+    """A layer that passes relevance on as it is: an activation."""
 
     module: nn.Module
     size: tuple[int, ...] | None

@@ -42,21 +42,22 @@ def _import_zennit() -> None:
 _import_zennit()
 
 from zennit.attribution import Gradient  # noqa: E402
-from zennit.canonizers import SequentialMergeBatchNorm  # noqa: E402
-from zennit.composites import SpecialFirstLayerMapComposite, layer_map_base  # noqa: E402
-from zennit.rules import AlphaBeta, Epsilon, Flat, Gamma, ZBox, ZPlus  # noqa: E402
-from zennit.types import Convolution, Linear  # noqa: E402
+from zennit.canonizers import NamedMergeBatchNorm  # noqa: E402
+from zennit.composites import layer_map_base  # noqa: E402
+from zennit.core import Composite  # noqa: E402
+from zennit.rules import AlphaBeta, Epsilon, Flat, Gamma, Pass, ZBox, ZPlus  # noqa: E402
+from zennit.types import Convolution  # noqa: E402
 
 __all__ = [
     "AlphaBeta",
+    "Composite",
     "Convolution",
     "Epsilon",
     "Flat",
     "Gamma",
     "Gradient",
-    "Linear",
-    "SequentialMergeBatchNorm",
-    "SpecialFirstLayerMapComposite",
+    "NamedMergeBatchNorm",
+    "Pass",
     "ZBox",
     "ZPlus",
     "layer_map_base",

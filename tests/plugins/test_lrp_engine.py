@@ -237,13 +237,7 @@ def body(**others):
 
 def with_hook():
     network = small()
-    network[0].register_forward_hook(lambda module, inputs, output: output * 2)
-    return network
-
-
-def with_parametrisation():
-    network = small()
-    nn.utils.parametrizations.weight_norm(network[4])
+    network[0].register_forward_hook(lambda module, inputs, output: None)
     return network
 
 
@@ -289,9 +283,7 @@ UNKNOWN = {
         "order in which they are registered",
     ),
     "not run": (lambda: Custom(lambda m, x: m.out(m.flatten(m.conv(x))), **body(other=nn.Linear(2, 2))), "'other' is registered"),
-    "training": (lambda: small().train(), "in training mode"),
     "hook": (with_hook, "'0' has hooks"),
-    "parametrisation": (with_parametrisation, "'4"),
     "softmax": (lambda: nn.Sequential(small(), nn.Softmax(1)), "'1' is a Softmax"),
     "transposed": (
         lambda: nn.Sequential(nn.ConvTranspose1d(1, 1, 1), nn.Flatten(), nn.Linear(24, 3)),
@@ -314,8 +306,7 @@ UNKNOWN = {
 def test_what_it_does_not_know_is_named_and_left_to_zennit(name):
     make, reason = UNKNOWN[name]
     torch.manual_seed(0)
-    network = make().double()
-    network.train(name == "training")
+    network = make().double().eval()
     with pytest.raises(ModelError) as caught:
         explain(network, FEATURES, TARGET, "fast")
     message = str(caught.value)
@@ -409,8 +400,6 @@ CHANGES = {
     "another layer": replace,
     "another activation": lambda network: network.__setitem__(2, nn.Tanh()),
     "a setting": lambda network: setattr(network[1], "eps", 0.5),
-    "a hook": lambda network: network[0].register_forward_hook(lambda module, inputs, output: output * 2),
-    "training mode": lambda network: network[1].train(),
 }
 
 
@@ -423,6 +412,24 @@ def test_a_changed_model_gets_another_plan(change, composite, recorded):
     after = explain(network, FEATURES, TARGET, "auto", composite)
     assert not torch.allclose(after, before)
     assert_equal(after, explain(network, FEATURES, TARGET, "zennit", composite), 1e-10)
+
+
+def test_a_hook_that_changes_a_layer_is_noticed():
+    network = small()
+    explain(network, FEATURES, TARGET, "auto")
+    network[0].register_forward_hook(lambda module, inputs, output: output * 2)
+    with pytest.raises(ModelError, match="layer '0' .* also computes mul"):
+        explain(network, FEATURES, TARGET, "auto")
+
+
+@pytest.mark.parametrize("engine", ["fast", "zennit"])
+def test_a_model_in_training_mode_is_explained_as_in_evaluation_mode(engine):
+    network = small()
+    expected, mean = explain(network, FEATURES, TARGET, engine), network[1].running_mean.clone()
+    network.train()
+    assert torch.equal(explain(network, FEATURES, TARGET, engine), expected)
+    assert torch.equal(network[1].running_mean, mean)
+    assert all(module.training for module in network.modules())
 
 
 def test_shapes_and_precisions_have_their_own_plans():

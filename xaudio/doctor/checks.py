@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
 import torch
@@ -78,15 +79,27 @@ def _module_reused(trace: Trace, families: Families) -> Iterator[Finding]:
 def _functional_activation(trace: Trace, families: Families) -> Iterator[Finding]:
     activations = [item for item in trace.operations if item.name in known.ACTIVATIONS]
     outside = [item for item in activations if not _in_rule(item) and not _squashes(trace, item)]
-    remedy = "Make it a module (nn.LeakyReLU() instead of functional.leaky_relu), one for each call."
-    if found := [item for item in outside if item.name not in known.COPIES]:
-        effect = (
-            "It has no rule, so that relevance is multiplied by its slope, where a module would pass it on: part of it is lost."
-        )
-        yield Finding("functional-activation", "error", _where(found), _lrp(families), effect, remedy)
-    if outside:
+    for remedy, items in _by_remedy(trace, outside).items():
+        if found := [item for item in items if item.name not in known.COPIES]:
+            effect = "It has no rule, so that relevance is multiplied by its slope instead of passed on: part of it is lost."
+            yield Finding("functional-activation", "error", _where(found), _lrp(families), effect, remedy)
         effect = "Hooks do not see it, so that the plain gradient is taken there."
-        yield Finding("functional-activation", "error", _where(outside), _hooks(families), effect, remedy)
+        yield Finding("functional-activation", "error", _where(items), _hooks(families), effect, remedy)
+
+
+def _by_remedy(trace: Trace, activations: list[Operation]) -> dict[str, list[Operation]]:
+    """Activations without a rule by what to do about them, which depends on whose code calls them."""
+    operations = Counter(item.place.modules for item in trace.operations)
+    remedies: dict[str, list[Operation]] = {}
+    for item in activations:
+        if item.place.types[-1].__module__.startswith("torch."):
+            remedy = "Use a module that has a rule (nn.SiLU, nn.LeakyReLU), or an explainer that needs none, such as deep_lift."
+        elif len(item.place.modules) > 1 and operations[item.place.modules] == 1:
+            remedy = "Put torch's own module of this function (such as nn.LeakyReLU) in the place of yours: only that has a rule."
+        else:
+            remedy = "Make it a module (nn.LeakyReLU() instead of functional.leaky_relu), one for each call."
+        remedies.setdefault(remedy, []).append(item)
+    return remedies
 
 
 def _no_rule(trace: Trace, families: Families) -> Iterator[Finding]:
@@ -189,30 +202,6 @@ def _random(trace: Trace, families: Families) -> Iterator[Finding]:
         )
 
 
-def _batch_norm(trace: Trace, families: Families) -> Iterator[Finding]:
-    merged = {
-        after: before
-        for (before, linear), (after, norm) in zip(trace.leaves, trace.leaves[1:], strict=False)
-        if issubclass(linear, known.LINEAR) and issubclass(norm, known.BATCH_NORMS)
-    }
-    calls = [call for call in trace.calls if issubclass(call.kind, known.BATCH_NORMS)]
-    remedy = (
-        "Call each batch normalisation directly after a linear layer or convolution, and register it directly after that one; "
-        "or merge it yourself (torch.nn.utils.fusion.fuse_conv_bn_eval)."
-    )
-    if where := tuple(unique(call.name for call in calls if call.name in merged and merged[call.name] != call.after)):
-        effect = (
-            "It is merged into the layer registered before it, though that is not called before it: another model is explained."
-        )
-        yield Finding("batch-norm", "error", where, _lrp(families), effect, remedy)
-    if where := tuple(unique(call.name for call in calls if call.name not in merged)):
-        effect = (
-            "It does not follow a linear layer and cannot be merged into one: relevance passes it unchanged, so that its shift "
-            "gets no share, inputs of 0 get relevance, and the sum is not the logit."
-        )
-        yield Finding("batch-norm", "error", where, _lrp(families), effect, remedy)
-
-
 def _in_place(trace: Trace, families: Families) -> Iterator[Finding]:
     if trace.features_changed:
         yield Finding(
@@ -243,7 +232,6 @@ _CHECKS = (
     _probabilities,
     _training_mode,
     _random,
-    _batch_norm,
     _in_place,
 )
 
@@ -252,10 +240,10 @@ def check_modules(network: nn.Module, families: Families) -> list[Finding]:
     """What can be told from the modules and the device they are on."""
     found = []
     gradient = _gradient(families)
-    bare = [name for name, module in network.named_modules() if _has_nothing_to_merge(module)]
+    bare = [name for name, module in network.named_modules() if _normalises_by_batch(module)]
     if bare and (rules := _lrp(families)):
-        effect = "It has no scale or no running statistics: LRP cannot merge it into the layer before it, and fails."
-        remedy = "Make it with affine=True (a scale of 1 and a shift of 0 change nothing) and track_running_stats=True."
+        effect = "It has no running statistics, so that it is another map for each batch: LRP has no rule for it, and fails."
+        remedy = "Make it with track_running_stats=True."
         found.append(Finding("batch-norm", "error", tuple(bare), rules, effect, remedy))
     recurrent = [name for name, module in network.named_modules() if _needs_cudnn(module)]
     if recurrent and gradient:
@@ -283,8 +271,8 @@ def check_mode(network: nn.Module, features: Tensor, families: Families) -> list
     return [Finding("training-mode", "warning", where, concerned, effect, "Call model.eval() first.")]
 
 
-def _has_nothing_to_merge(module: nn.Module) -> bool:
-    return isinstance(module, known.BATCH_NORMS) and (module.weight is None or module.running_mean is None)
+def _normalises_by_batch(module: nn.Module) -> bool:
+    return isinstance(module, known.BATCH_NORMS) and module.running_mean is None
 
 
 def _needs_cudnn(module: nn.Module) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from copy import deepcopy
 from typing import Any, Literal, NamedTuple
 
 import torch
@@ -12,6 +11,7 @@ from torch import Tensor, nn
 from ..attribution import heard
 from ..baselines import baseline_features
 from ..classifier import Classifier, evaluation_mode, run_network
+from ..copies import plain_copy
 from ..sums import Completeness, completeness, difference_from_baseline
 from ..types import Explainer, Sound
 from .findings import Family, Finding
@@ -97,7 +97,7 @@ def _judge(method: Method, measured: dict[str, float]) -> list[Finding]:
     if measured.get("padding", 0) > SILENCE:
         effect = f"{measured['padding']:.1%} of the absolute relevance lies on features of 0, which cannot have contributed."
         remedy = (
-            "For lrp choose a composite that does not end in _flat or _box, and let no normalisation or shift stand before the "
+            "For lrp choose a composite that does not end in _flat or _box, and let no shift stand before the "
             "first layer."
         )
         found.append(Finding("padding", "warning", ("features of 0",), (method.name,), effect, remedy))
@@ -181,11 +181,10 @@ def _sum(network: nn.Module, method: Method, features: Tensor, sound: Sound) -> 
 
 def without_biases(network: nn.Module) -> nn.Module:
     """A copy of a network whose biases, and the means and shifts of whose batch normalisations, are 0."""
-    copy = deepcopy(network)
-    with torch.no_grad():
-        for name, tensor in (*copy.named_parameters(), *copy.named_buffers()):
-            if name.rpartition(".")[2] in ("bias", "running_mean"):
-                tensor.zero_()
+    copy = plain_copy(network)
+    for name, tensor in (*copy.named_parameters(), *copy.named_buffers()):
+        if name.rpartition(".")[2] in ("bias", "running_mean"):
+            tensor.data = torch.zeros_like(tensor)  # in memory of its own
     return copy
 
 

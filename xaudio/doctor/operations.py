@@ -8,6 +8,8 @@ and for other activations (it multiplies the relevance by their slope).
 
 from torch import nn
 
+from ..copies import WEIGHTED as LAYERS
+
 COPIES = frozenset(
     [
         "clone",
@@ -127,14 +129,12 @@ WEIGHTED = frozenset(
 SUMS = frozenset({"add", "sub"})
 """Operations that are harmless with a constant: it takes none of the relevance."""
 
-CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
-LINEAR = (*CONVOLUTIONS, nn.Linear)
 MEANS = (nn.AvgPool1d, nn.AvgPool2d, nn.AvgPool3d, nn.AdaptiveAvgPool1d, nn.AdaptiveAvgPool2d, nn.AdaptiveAvgPool3d)
-BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
+BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
 ACTIVATION_MODULES = (
     *(nn.ELU, nn.Hardshrink, nn.Hardsigmoid, nn.Hardtanh, nn.Hardswish, nn.LeakyReLU, nn.LogSigmoid, nn.PReLU, nn.ReLU, nn.ReLU6),
     *(nn.RReLU, nn.SELU, nn.CELU, nn.GELU, nn.Sigmoid, nn.SiLU, nn.Softplus, nn.Softshrink, nn.Softsign, nn.Tanh),
-    *(nn.Tanhshrink, nn.Threshold),
+    *(nn.Mish, nn.Tanhshrink, nn.Threshold),
 )
 DROPOUTS = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout, nn.FeatureAlphaDropout)
 DIFFERENT_IN_TRAINING = (*DROPOUTS, *BATCH_NORMS, nn.RReLU)
@@ -142,12 +142,12 @@ DIFFERENT_IN_TRAINING = (*DROPOUTS, *BATCH_NORMS, nn.RReLU)
 
 def remembers_input(kind: type) -> bool:
     """Whether the LRP rule of a module shares relevance according to the module's input."""
-    return issubclass(kind, (*LINEAR, *MEANS)) or _is_of_zennit(kind)
+    return issubclass(kind, (*LAYERS, *MEANS)) or _is_of_zennit(kind)
 
 
 def has_rule(kind: type) -> bool:
     """Whether LRP has a rule for a module of this type."""
-    return issubclass(kind, (*LINEAR, *MEANS, *BATCH_NORMS, *ACTIVATION_MODULES)) or _is_of_zennit(kind)
+    return issubclass(kind, (*LAYERS, *MEANS, *BATCH_NORMS, *ACTIVATION_MODULES)) or _is_of_zennit(kind)
 
 
 def _is_of_zennit(kind: type) -> bool:

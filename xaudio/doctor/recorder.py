@@ -62,11 +62,10 @@ class Operation:
 
 @dataclass(frozen=True)
 class Call:
-    """One call of a module: its name and class, and the module whose output it takes unchanged ("" if none)."""
+    """One call of a module: its name and class."""
 
     name: str
     kind: type
-    after: str
 
 
 def _tensors(values: Any) -> Iterator[Tensor]:
@@ -101,7 +100,6 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self._around: list[tuple[str, type]] = []
         self._followed: set[int] = set()
         self._alive: list[Any] = []
-        self._outputs: dict[int, str] = {}
         self._saved: list[tuple[Tensor, int]] = []
         self._writes: dict[int, Place] = {}
 
@@ -154,13 +152,9 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
             self._around.pop()
             if not self.listening:
                 return
-            source = next((self._outputs.get(id(tensor), "") for tensor in _tensors(inputs)), "")
-            self.calls.append(Call(name, type(module), source))
+            self.calls.append(Call(name, type(module)))
             self.listening = False
             for tensor in _tensors(output):
-                self._alive.append(tensor)
-                if not any(module.children()):
-                    self._outputs[id(tensor)] = name
                 if tensor.is_floating_point():
                     self.finite.append((name, tensor.detach().sum()))  # a third of the cost of looking at each element
             self.listening = True

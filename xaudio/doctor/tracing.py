@@ -27,8 +27,6 @@ class Trace:
     ----------
     calls : tuple of Call
         In the order in which they ended.
-    leaves : tuple of (str, type)
-        Modules without children, in the order in which they are registered.
     operations : tuple of Operation
         Views left out.
     random : tuple of Place
@@ -50,7 +48,6 @@ class Trace:
     """
 
     calls: tuple[Call, ...]
-    leaves: tuple[tuple[str, type], ...]
     operations: tuple[Operation, ...]
     random: tuple[Place, ...]
     batch_statistics: tuple[Place, ...]
@@ -105,7 +102,6 @@ def _traced(network: nn.Module, features: Tensor) -> Trace:
     tensor = output if isinstance(output, Tensor) else None
     return Trace(
         calls=tuple(recorder.calls),
-        leaves=tuple((name, type(module)) for name, module in network.named_modules() if not any(module.children())),
         operations=tuple(recorder.operations),
         random=() if deterministic else tuple(recorder.random),
         batch_statistics=tuple(recorder.batch_statistics) if depends_on_batch or not deterministic else (),

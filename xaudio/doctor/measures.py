@@ -96,10 +96,7 @@ def _judge(method: Method, measured: dict[str, float]) -> list[Finding]:
         found.append(Finding("conservation-gap", severity, (), (method.name,), effect, remedy))
     if measured.get("padding", 0) > SILENCE:
         effect = f"{measured['padding']:.1%} of the absolute relevance lies on features of 0, which cannot have contributed."
-        remedy = (
-            "For lrp choose a composite that does not end in _flat or _box, and let no shift stand before the "
-            "first layer."
-        )
+        remedy = "For lrp choose a composite that does not end in _flat or _box, and let no shift stand before the first layer."
         found.append(Finding("padding", "warning", ("features of 0",), (method.name,), effect, remedy))
     return found
 

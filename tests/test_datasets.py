@@ -62,8 +62,8 @@ def test_a_task_that_does_not_exist_is_an_error() -> None:
     ("labels", "folds", "message"),
     [
         ([], [["a"], ["b"], ["c"]], "has no recordings"),
-        ([("a", 10)], [["a"], ["b"], ["c"]], "has labels of task 'digit' outside its 10 classes"),
-        ([("a", -2)], [["a"], ["b"], ["c"]], "has labels of task 'digit' outside"),
+        ([("a", 10)], [["a"], ["b"], ["c"]], "has 0.wav, whose label of task 'digit' is 10; expected a class, 0 to 9"),
+        ([("a", -2)], [["a"], ["b"], ["c"]], "has 0.wav, whose label of task 'digit' is -2"),
         ([("a", 1)], [["a"], ["b", "a"], ["c"]], "has a speaker in two folds of task 'digit'"),
         ([("a", 1)], [["a", "a"], ["b"], ["c"]], "has a speaker in two folds"),
     ],

@@ -302,3 +302,43 @@ def test_hyphens_and_underscores_name_the_same_plugin():
     assert found.owner("explainer", "slot-occlusion").name == found.owner("explainer", "slot_occlusion").name
     with pytest.raises(PluginError, match="Unknown explainer 'band-oclusion'"):
         found.factory("explainer", "band-oclusion")
+
+
+@pytest.mark.parametrize("name", ["3", "None", "''", "'my method'", "'a,b'", "'a:b'", "'a=1'"])
+def test_a_plugin_with_a_name_that_cannot_be_written_is_named_as_broken(install: Install, name: str) -> None:
+    source = f"""
+        import xaudio
+
+        @xaudio.hookimpl
+        def xaudio_explainers():
+            return {{{name}: lambda *, level=1.0: None}}
+        """
+    found = Registry(install(good=GOOD, odd=source))
+    assert found.names("explainer") == ["quiet"]
+    (problem,) = found.problems()
+    assert "The plugin odd (dist-odd 1.2) could not be loaded" in problem
+    assert "expected text without blanks" in problem
+
+
+def test_a_hook_that_yields_is_named_as_broken(install: Install) -> None:
+    source = """
+        import xaudio
+
+        @xaudio.hookimpl
+        def xaudio_explainers():
+            yield {"quiet": lambda *, level=1.0: None}
+        """
+    (problem,) = Registry(install(odd=source)).problems()
+    assert "expected a mapping from names to factories" in problem
+
+
+def test_what_is_no_factory_is_named_as_broken(install: Install) -> None:
+    source = """
+        import xaudio
+
+        @xaudio.hookimpl
+        def xaudio_explainers():
+            return {"quiet": None}
+        """
+    (problem,) = Registry(install(odd=source)).problems()
+    assert "offers None as 'quiet'; expected a factory" in problem

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections import Counter
-from collections.abc import Hashable, Iterable, Mapping, Sequence, Set
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,9 +14,10 @@ from torch import Tensor, nn
 
 from .audio import make_clip, read_audio
 from .classifier import Classifier, described, evaluation_mode, run_network, unwrapped
-from .errors import AudioError, DataError, ModelError, PluginError, listing, unknown
+from .errors import AudioError, ModelError, PluginError, listing, unknown
+from .labels import class_names
 from .options import check_options, jsonable, options_of, parse_spec
-from .plain import missing, plain, whole
+from .plain import plain, whole
 from .probability import ASSUMED, Kind
 from .registry import SPEC, registry
 from .types import Clip, Explainer, Representation
@@ -116,62 +116,6 @@ def _outputs(classifier: Classifier) -> int:
     return output.shape[1]
 
 
-def class_names(classes: Any) -> tuple[str, ...]:
-    """Names of the classes in the order of the outputs.
-
-    Parameters
-    ----------
-    classes : iterable, or mapping
-        Names, or numbers which serve as names, such as ``LabelEncoder.classes_``; or a mapping from indices to names or from
-        names to indices, such as ``id2label`` and ``label2id``.
-
-    Raises
-    ------
-    ModelError
-        If they are none of these, or not one name for each output.
-    """
-    if isinstance(classes, Mapping):
-        classes = _ordered(classes)
-    if isinstance(classes, str | bytes | Set) or not isinstance(classes, Iterable):
-        raise ModelError(
-            f"The classes are {classes!r}; expected a list of names in the order of the outputs, or a mapping as id2label."
-        )
-    names = tuple(_class_name(item) for item in classes)
-    if not names:
-        raise ModelError("The list of classes is empty; give a name for each output.")
-    repeated = [name for name, count in Counter(names).items() if count > 1]
-    if repeated:
-        raise ModelError(f"The class {repeated[0]!r} is named twice; every output needs a name of its own.")
-    return names
-
-
-def _class_name(item: Any) -> str:
-    item = plain(item)
-    if missing(item) or not isinstance(item, str | int | float):
-        raise ModelError(f"A class is named {item!r}; expected text or a number.")
-    return str(item)
-
-
-def _ordered(classes: Mapping[Any, Any]) -> list[Any]:
-    """The names in a mapping from indices to names, or from names to indices, in the order of the indices."""
-    turned = {value: key for key, value in classes.items() if isinstance(value, Hashable)}
-    orders = [names for names in (_by_index(classes), _by_index(turned)) if names is not None]
-    if not orders or len(turned) < len(classes) or orders[0] != orders[-1]:
-        which = "both ways" if len(orders) == 2 else "indices 0, 1, ... on neither side"
-        raise ModelError(
-            f"The mapping of classes can be read {which}; expected {{0: 'first', 1: 'second', ...}}, or a list of names."
-        )
-    return orders[0]
-
-
-def _by_index(names: Mapping[Any, Any]) -> list[Any] | None:
-    """The names in the order of their keys, if these are 0, 1, ..., as numbers or, as JSON has them, as digits."""
-    keys = {whole(int(key) if isinstance(key, str) and key.isdecimal() else key): name for key, name in names.items()}
-    if set(keys) != set(range(len(names))):
-        return None
-    return [keys[index] for index in range(len(names))]
-
-
 def as_explainer(explainer: str | Explainer, options: dict[str, Any]) -> tuple[Explainer, dict[str, Any]]:
     """An explainer by name, with options as in "lime:seed=1", or as a callable; its name and effective options.
 
@@ -253,32 +197,7 @@ def class_index(wanted: Any, classes: Sequence[str]) -> int:
         return classes.index(name)
     index = whole(wanted)
     if index is None or not 0 <= index < len(classes):
+        hint = f" The name {str(wanted)!r} is text." if str(plain(wanted)) in classes else ""
         shown = f"{len(classes)}, 0 to {len(classes) - 1}" if len(classes) > 1 else "one, 0"
-        raise ModelError(f"There is no class {wanted!r}: the model has {shown} ({listing(classes)}).")
-    return index
-
-
-def known_label(clip: Clip, classifier: Classifier) -> int | None:
-    """Index of a clip's true class in the classifier's task, None where it is unknown.
-
-    Raises
-    ------
-    DataError
-        If the classifier has no such class.
-    """
-    label = clip.labels.get(classifier.task)
-    names, where = classifier.classes, f"{clip.source}: its label of task {classifier.task!r}"
-    if label is None:
-        return None
-    if isinstance(label, str):
-        if label not in names:
-            raise DataError(f"{where} is none of the classes. {unknown('class', label, names)}")
-        return names.index(label)
-    index = int(label) if isinstance(label, bool) and len(names) == 2 else whole(label)
-    if len(names) == 1:
-        raise DataError(
-            f"{where} is {label}, which could mean that {names[0]!r} is there or not; give the name, or leave it out."
-        )
-    if index is None or not 0 <= index < len(names):
-        raise DataError(f"{where} is {label!r}; expected a class, 0 to {len(names) - 1} or by name ({listing(names)}).")
+        raise ModelError(f"There is no class {wanted!r}: the model has {shown} ({listing(classes)}).{hint}")
     return index

@@ -15,6 +15,9 @@ from .plain import whole
 from .runs import replaced
 from .types import Clip, Fit, FloatArray, Resampling
 
+LARGEST = 2.0**32
+"""Samples beyond this are no sound: their squares soon are no float32 any more."""
+
 VORBIS_RATE = 200_000
 """Highest sample rate in Hz of an OGG file; libsndfile crashes beyond it."""
 
@@ -119,7 +122,7 @@ def make_clip(samples: Any, sample_rate: int, *, source: str = "array", **fields
         )
     with np.errstate(over="ignore"):  # is reported below
         waveform = np.ascontiguousarray(array, dtype=np.float32)
-    if not np.isfinite(waveform).all():
+    if max(waveform.max(), -waveform.min()) > LARGEST:
         raise AudioError(f"{source}: has samples too large for a sound; expected values in [-1, 1].")
     return Clip(waveform, sample_rate, source=source, notes=notes, **fields)
 

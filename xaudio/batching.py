@@ -9,9 +9,7 @@ import torch
 from torch import Tensor
 
 from .errors import DeviceError, ModelError, XaudioWarning
-
-OUT_OF_MEMORY = ("out of memory", "not enough memory", "can't allocate memory")
-"""How torch's messages say it, on a GPU and on the CPU."""
+from .memory import out_of_memory
 
 
 def in_batches(function: Callable[..., Tensor], *tensors: Tensor, size: int) -> Tensor:
@@ -76,11 +74,3 @@ def _attempt(function: Callable[..., Tensor], part: Sequence[Tensor]) -> Tensor 
     # Behind the handler: the error is gone, and with it the frames that held the function's tensors.
     torch.cuda.empty_cache()  # does nothing where there is no GPU
     return None
-
-
-def out_of_memory(error: BaseException | None) -> bool:
-    """Whether an error, or what caused it, is that memory ran out."""
-    if error is None:
-        return False
-    told = isinstance(error, RuntimeError) and any(text in str(error) for text in OUT_OF_MEMORY)
-    return told or isinstance(error, MemoryError) or out_of_memory(error.__cause__)

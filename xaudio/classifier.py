@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,8 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from .batching import out_of_memory
 from .errors import DataError, ModelError, PluginError, XaudioError, listing
+from .memory import out_of_memory
 from .options import convert, parse_spec
 from .precision import float32_products
 from .probability import Kind, checked_kind, kind_of, probabilities
@@ -30,7 +30,8 @@ WEIGHTS = "model.safetensors"
 def evaluation_mode(network: nn.Module) -> Iterator[None]:
     """Evaluation mode and full float32 for a while; afterwards every module is in the mode it was in."""
     modes = {module: module.training for module in network.modules()}
-    network.eval()
+    with suppress(NotImplementedError):  # an exported program has no modes
+        network.eval()
     try:
         with float32_products():
             yield

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -14,7 +14,9 @@ import numpy as np
 
 from .audio import read_audio
 from .errors import DataError, PluginError, unknown
+from .labels import class_names, label_index
 from .options import options_of, parse_spec
+from .plain import missing, plain
 from .registry import registry
 from .types import Clip, Dataset, Fit, Fold, IntArray, Resampling
 
@@ -25,16 +27,29 @@ class Recording:
 
     Parameters
     ----------
-    source : str
+    source : str or path
         A file's path, or a name for what is generated.
     speaker : str
-    labels : mapping of str to int or None
-        Class index per task.
+    labels : mapping of str to int, str or None
+        Class per task, by index or name; None, NaN or -1 where it is unknown.
+
+    Raises
+    ------
+    DataError
+        If there is no speaker, or the labels are no mapping.
     """
 
     source: str
     speaker: str
-    labels: Mapping[str, int | None]
+    labels: Mapping[str, int | str | None]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "source", os.fspath(self.source))
+        if missing(plain(self.speaker)):
+            raise DataError(f"{self.source}: has no speaker; name one, or another group that no two folds may share.")
+        object.__setattr__(self, "speaker", str(self.speaker))
+        if not isinstance(self.labels, Mapping):
+            raise DataError(f"{self.source}: its labels are {self.labels!r}; expected a mapping from tasks to classes.")
 
 
 def read_recording(recording: Recording) -> Clip:
@@ -105,13 +120,21 @@ class SpeakerDataset:
     def __post_init__(self) -> None:
         if not self.recordings:
             raise DataError(f"The data set {self.name!r} has no recordings.")
-        for task, classes in self.tasks.items():
-            labels = self.labels(task)
-            if labels.max() >= len(classes) or labels.min() < -1:
-                raise DataError(f"The data set {self.name!r} has labels of task {task!r} outside its {len(classes)} classes.")
+        for name in ("tasks", "test_speakers"):
+            if not isinstance(getattr(self, name), Mapping):
+                raise DataError(f"The data set {self.name!r} has {name} {getattr(self, name)!r}; expected a mapping from tasks.")
+        object.__setattr__(self, "tasks", {task: class_names(classes) for task, classes in self.tasks.items()})
+        for task in self.tasks:
+            self.labels(task)
             if task not in self.test_speakers:
                 raise DataError(f"The data set {self.name!r} names no test speakers for the task {task!r}.")
-            speakers = [speaker for fold in self.test_speakers[task] for speaker in fold]
+            folds = self.test_speakers[task]
+            if isinstance(folds, str) or any(isinstance(fold, str) or not isinstance(fold, Iterable) for fold in folds):
+                raise DataError(
+                    f"The data set {self.name!r} has test speakers {folds!r} for the task {task!r}; expected lists of speakers, "
+                    "one for each fold."
+                )
+            speakers = [str(speaker) for fold in folds for speaker in fold]
             if len(speakers) != len(set(speakers)):
                 raise DataError(f"The data set {self.name!r} has a speaker in two folds of task {task!r}.")
 
@@ -132,12 +155,18 @@ class SpeakerDataset:
         Raises
         ------
         DataError
-            If there is no such task.
+            If there is no such task, or a label is none of its classes.
         """
         if task not in self.tasks:
             raise DataError(f"In the data set {self.name!r}: {unknown('task', task, self.tasks)}")
-        found = (recording.labels.get(task) for recording in self.recordings)
-        return np.array([-1 if label is None else label for label in found], dtype=np.int64)
+        return np.array([self._label(recording, task) for recording in self.recordings], dtype=np.int64)
+
+    def _label(self, recording: Recording, task: str) -> int:
+        label, names = recording.labels.get(task), self.tasks[task]
+        if type(label) is int and -1 <= label < len(names):
+            return label
+        index = label_index(label, names, f"The data set {self.name!r} has {recording.source}, whose label of task {task!r}")
+        return -1 if index is None else index
 
     def folds(self, task: str) -> tuple[Fold, ...]:
         """Folds of a task: fold i is tested on its test speakers and validated on those of fold i-1.
@@ -153,7 +182,7 @@ class SpeakerDataset:
             why = " ".join(self.notes)
             raise DataError(f"The task {task!r} of {self.name!r} has {len(groups)} folds; expected at least three. {why}".strip())
         speakers = np.array(self.speakers)
-        parts = [np.flatnonzero(labelled & np.isin(speakers, list(group))) for group in groups]
+        parts = [np.flatnonzero(labelled & np.isin(speakers, [str(name) for name in group])) for group in groups]
         folds = []
         for test, part in enumerate(parts):
             validation = (test - 1) % len(parts)

@@ -14,6 +14,7 @@ from pydantic import NonNegativeInt, ValidationError
 from .classifier import WEIGHTS, Classifier, new_classifier
 from .datasets import open_dataset
 from .errors import DataError, ModelError, unknown
+from .memory import naming_memory
 from .options import convert, first_fault
 from .precision import resolve_precision
 from .preparation import prepare_dataset
@@ -66,6 +67,7 @@ class Experiment:
         return f"{self.model} {self.task} fold {self.fold}"
 
 
+@naming_memory("Choose a smaller batch_size, or another device.")
 def run_experiment(experiment: Experiment, folder: Path, device: torch.device) -> TrainingResult:
     """Train and test, or continue, or read what is already there.
 

@@ -19,6 +19,7 @@ from .wording import percentages, remarks_of, warnings_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+    from numpy.typing import ArrayLike
 
     from .notebook import Player
     from .types import Representation
@@ -444,11 +445,26 @@ class Explanation:
             kind=metadata.get("kind", "classes"),
         )
 
-    def with_relevance(self, relevance: FloatArray) -> Explanation:
-        """The same explanation with other relevance of the same shape."""
-        if relevance.shape != self.features.shape:
-            raise ModelError(f"The relevance has shape {relevance.shape}; expected that of the features, {self.features.shape}.")
-        return replace(self, relevance=relevance)
+    def with_relevance(self, relevance: ArrayLike) -> Explanation:
+        """The same explanation with other relevance: an array, a tensor or nested lists of the features' shape, finite.
+
+        Raises
+        ------
+        ModelError
+            If it is none of these.
+        """
+        given = relevance.detach().cpu() if hasattr(relevance, "detach") else relevance
+        try:
+            array = np.asarray(given)
+        except (TypeError, ValueError):
+            raise ModelError(f"The relevance is no array; expected the shape of the features, {self.features.shape}.") from None
+        if array.shape != self.features.shape:
+            raise ModelError(f"The relevance has shape {array.shape}; expected that of the features, {self.features.shape}.")
+        if array.dtype.kind not in "fiub":
+            raise ModelError(f"The relevance holds {array.dtype}; expected numbers.")
+        if not np.isfinite(array).all():
+            raise ModelError("The relevance holds NaN or infinity.")
+        return replace(self, relevance=array if array.dtype.kind == "f" else array.astype(np.float64))
 
     def render(self, *renderers: str, folder: str | Path) -> list[Path]:
         """Write the explanation with renderers such as "visual" and "audible" into a folder."""

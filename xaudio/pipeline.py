@@ -12,13 +12,15 @@ import numpy as np
 import torch
 from torch import nn
 
-from .arguments import as_classifier, as_clip, as_explainer, known_label, seeded, target_indices
+from .arguments import as_classifier, as_clip, as_explainer, seeded, target_indices
 from .attribution import attribute, expected_sums
 from .classifier import Classifier
 from .devices import resolve_device
 from .doctor.probe import warn_about
 from .errors import AudioError, DataError
 from .explanation import Explanation
+from .labels import label_index
+from .memory import naming_memory
 from .notebook import Explanations
 from .options import convert
 from .plain import whole
@@ -70,6 +72,7 @@ def load_model(folder: str | Path, device: str = "auto") -> Classifier:
     return Classifier.load(Path(folder)).to(resolve_device(device))
 
 
+@naming_memory("Give a smaller batch_size or shorter recordings, or choose another device.")
 def explain(
     model: str | Path | nn.Module | Classifier,
     audio: Any,
@@ -241,7 +244,7 @@ def explain_prepared(
     domain = other_domain(view, classifier.representation)
     placement = placement or classifier.representation.placement
     offsets = prepared.offsets(placement, seed)
-    labels = [known_label(clip, classifier) for clip in clips]
+    labels = [_label(clip, classifier) for clip in clips]
     facts = provenance | {"device": str(classifier.device), "versions": versions(), "placed_by": placement}
     # Renderers work on the CPU; a representation made by a plugin they make anew.
     own = None if classifier.representation_spec else _on_cpu(classifier.representation)
@@ -291,6 +294,15 @@ def explain_prepared(
             )
         found[chosen] = seen_in(domain, found[chosen], classifier.representation, waveforms, relevance)
     return found
+
+
+def _label(clip: Clip, classifier: Classifier) -> int | None:
+    """Index of a clip's true class in the classifier's task, None where it is unknown."""
+    label, names = clip.labels.get(classifier.task), classifier.classes
+    where = f"{clip.source}: its label of task {classifier.task!r}"
+    if len(names) == 1 and not (label is None or isinstance(label, str)):
+        raise DataError(f"{where} is {label!r}, which could mean that {names[0]!r} is there or not; give the name, or none.")
+    return label_index(label, names, where)
 
 
 def _on_cpu(representation: Representation) -> Representation:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import inspect
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
@@ -151,8 +152,14 @@ def _offers_of(module: Any, name: str) -> dict[str, dict[str, Callable[..., Any]
         # pluggy leaves out a hook that returned None: that is a mistake here, not an empty offer.
         for factories in getattr(manager.hook, hook)() or (None,):
             if not isinstance(factories, Mapping):
-                raise PluginError(f"Its hook {hook!r} returned {factories!r}; expected a mapping from names to factories.")
+                shown = repr(factories) if len(repr(factories)) < 80 else type(factories).__name__
+                raise PluginError(f"Its hook {hook!r} returned {shown}; expected a mapping from names to factories.")
             for offered, factory in factories.items():
+                if not isinstance(offered, str) or not re.fullmatch(r"[^\s:,=+/]+", offered):
+                    rule = "expected text without blanks, ':', ',', '=', '+' and '/'"
+                    raise PluginError(f"Its hook {hook!r} offers a factory by the name {offered!r}; {rule}.")
+                if not callable(factory):
+                    raise PluginError(f"Its hook {hook!r} offers {factory!r} as {offered!r}; expected a factory.")
                 options_of(factory)
                 offers.setdefault(kind, {})[offered] = factory
     return offers

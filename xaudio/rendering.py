@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .levels import heard_renderer
+from .memory import naming_memory
 from .options import parse_spec
 from .registry import registry
 from .runs import output_folder, write_text
@@ -63,6 +64,7 @@ def write_report(explanations: Sequence[Explanation], renderers: Sequence[str], 
     return None
 
 
+@naming_memory("Render fewer or shorter recordings at once, or fewer renderers.")
 def _write(
     explanations: Sequence[Explanation],
     renderers: Sequence[str | Callable[..., Any]],

@@ -9,9 +9,8 @@ from typing import Any, get_args
 
 from torch import Tensor
 
-from .batching import out_of_memory
 from .errors import ModelError, XaudioError
-from .plain import whole
+from .memory import out_of_memory
 from .types import Placement, Representation
 
 NEEDED = ("sample_rate", "samples", "placement", "unit", "axes")
@@ -23,6 +22,7 @@ WAYS = {
 """Methods that only some explainers, views and renderers need, and what they say."""
 
 EXPECTED = {
+    "sample_rate": "a whole number of Hz",
     "samples": "the number of samples that it takes",
     "placement": f"one of {', '.join(get_args(Placement))}",
     "axes": "a tuple of xaudio.Axis, one for each dimension after the channel",
@@ -47,23 +47,23 @@ def completed(representation: Any) -> Representation:
 
 def _check(representation: Any) -> None:
     """Raise `ModelError` for what no representation is without."""
-    name = type(representation).__name__
+    kind = type(representation).__name__
     lacking = [attribute for attribute in NEEDED if not hasattr(representation, attribute)]
     lacking += [] if callable(representation) else ["a call with waveforms"]
     if lacking:
         raise ModelError(
-            f"{name} is no representation: it lacks {', '.join(lacking)}. Give a plugin's name, or an object with these."
+            f"{kind} is no representation: it lacks {', '.join(lacking)}. Give a plugin's name, or an object with these."
         )
     axes, parts = representation.axes, ("name", "unit", "centres")
     proper = isinstance(axes, list | tuple) and all(hasattr(axis, part) for axis in axes for part in parts)
     wrong = [
-        *(["samples"] if (whole(representation.samples) or 0) < 2 else []),
+        *(name for name in ("sample_rate", "samples") if not hasattr(getattr(representation, name), "__index__")),
         *(["placement"] if representation.placement not in get_args(Placement) else []),
         *([] if proper else ["axes"]),
     ]
     if wrong:
         raise ModelError(
-            f"The representation {name} has {wrong[0]} {getattr(representation, wrong[0])!r}; expected {EXPECTED[wrong[0]]}."
+            f"The representation {kind} has {wrong[0]} {getattr(representation, wrong[0])!r}; expected {EXPECTED[wrong[0]]}."
         )
 
 

@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 
 from .arguments import as_explainer
-from .batching import out_of_memory
 from .classifier import Classifier
 from .doctor.probe import warn_about
 from .errors import DataError, ModelError, PluginError, XaudioError, XaudioWarning
 from .explanation import Explanation
+from .memory import out_of_memory
 from .options import parse_spec, summary_of
 from .pipeline import explain_prepared, provenance_of
 from .preparation import Prepared, prepare_clips
@@ -143,6 +143,9 @@ class Work:
         except XaudioError as error:
             self.refused[spec, metric] = " ".join(str(error).split())
         except Exception as error:
+            if out_of_memory(error):
+                self.refused[spec, metric] = "memory ran out"
+                return
             self.refused[spec, metric] = f"{type(error).__name__}: {' '.join(str(error).split())}"
 
     def _attempt(self, spec: str, batch: list[int]) -> list[Explanation]:

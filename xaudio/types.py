@@ -93,7 +93,7 @@ class Clip:
             "sample_rate": plain(self.sample_rate),
             "labels": {task: None if missing(label) or label == -1 else label for task, label in values.items()},
             "speaker": None if missing(plain(self.speaker)) else str(self.speaker),
-            "source": "array" if self.source is None else os.fspath(self.source),
+            "source": "array" if self.source is None else _text(self.source),
             "notes": (notes,) if isinstance(notes, str) else tuple(notes),
             "truth": self.truth or {},
         }
@@ -109,6 +109,10 @@ class Clip:
     def name(self) -> str:
         """The file's name, or what else is known of where it comes from; what no text can hold is shown as U+FFFD."""
         return NO_TEXT.sub("\N{REPLACEMENT CHARACTER}", Path(self.source).name or self.source)
+
+
+def _text(source: Any) -> str:
+    return os.fsdecode(source) if isinstance(source, bytes | os.PathLike) else str(source)
 
 
 @dataclass(frozen=True, eq=False)

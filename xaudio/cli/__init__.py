@@ -11,6 +11,7 @@ import typer
 
 from .. import __version__
 from ..errors import XaudioError, XaudioWarning
+from ..memory import out_of_memory
 from . import (
     bench,
     cluster,
@@ -106,4 +107,9 @@ def main() -> None:
         raise
     except BrokenPipeError:
         sys.stderr.close()
+        sys.exit(1)
+    except Exception as error:
+        if not out_of_memory(error):
+            raise
+        print("xaudio: error: Memory ran out. Work on less at once, or choose another device.", file=sys.stderr)
         sys.exit(1)

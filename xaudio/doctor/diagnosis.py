@@ -15,6 +15,7 @@ from ..arguments import as_classifier, as_clip, as_explainer
 from ..classifier import Classifier
 from ..devices import resolve_device
 from ..errors import AudioError, PluginError
+from ..memory import naming_memory
 from ..options import parse_spec
 from ..preparation import place, placement_of_own, prepare_clips
 from ..registry import registry
@@ -28,6 +29,7 @@ MOOT = {"not-finite", "non-deterministic", "training-mode", "in-place", "recurre
 """Findings after which a measurement would say nothing new."""
 
 
+@naming_memory("Give a shorter recording, or choose another device.")
 def diagnose(
     model: str | Path | nn.Module | Classifier,
     audio: Any = None,

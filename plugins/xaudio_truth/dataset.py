@@ -73,7 +73,7 @@ class Reader:
         task, index = _parse(recording.source)
         rng = np.random.default_rng((self.seed, list(TASKS).index(task), index))
         label = recording.labels[task]
-        if label is None:
+        if not isinstance(label, int):
             raise ValueError(f"{recording.source} has no label")
         level = rng.uniform(*LEVEL)
         sound = self.sound(task, label, index, rng)

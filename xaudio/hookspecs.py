@@ -35,8 +35,10 @@ def xaudio_representations() -> Factories:  # type: ignore[empty-body]
 def xaudio_models() -> Factories:  # type: ignore[empty-body]
     """Factories of torch modules, features (batch, channels, *axes) to logits; each takes ``classes``, their number.
 
-    The attribute ``representation`` of a module names the representation it reads unless another is chosen, and
-    ``training_settings``, a mapping, the settings of `xaudio.settings.TrainingSettings` it was published with.
+    The attribute ``representation`` of a module names the representation it reads unless another is chosen, with options
+    where it needs them ("waveform:samples=16000"), and ``training_settings``, a mapping, the settings of
+    `xaudio.settings.TrainingSettings` it was published with. A model with a number of classes of its own refuses others by a
+    `xaudio.PluginError` that names its own, or says it by an attribute ``classes``, the number or the names.
     """
 
 

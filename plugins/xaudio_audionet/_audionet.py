@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from xaudio import ModelError, PluginError
 
+SAMPLES = 8000
 CHANNELS = (100, 64, 128, 128, 128, 128)
 
 TRAINING: Mapping[str, Any] = MappingProxyType(
@@ -36,7 +37,7 @@ class AudioNet(nn.Module):
     Attributes
     ----------
     representation : str
-        The representation it was published with.
+        The representation it was published with, of its length.
     training_settings : mapping
         The settings of `xaudio.settings.TrainingSettings` it was published with, for the digit task.
     """
@@ -44,11 +45,13 @@ class AudioNet(nn.Module):
     representation = "waveform"
     training_settings = TRAINING
 
-    def __init__(self, classes: int, pool1: str = "code", samples: int = 8000) -> None:
+    def __init__(self, classes: int, pool1: str = "code", samples: int = SAMPLES) -> None:
         super().__init__()
         if classes < 2 or samples < 2 ** len(CHANNELS):
             raise PluginError(f"AudioNet needs two classes and 64 samples at least; got {classes} and {samples}.")
         self.samples = samples
+        if samples != SAMPLES:
+            self.representation = f"waveform:samples={samples}"
         layers: list[nn.Module] = []
         length = samples
         for block, (inputs, outputs) in enumerate(zip((1, *CHANNELS), CHANNELS, strict=False)):

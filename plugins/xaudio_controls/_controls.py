@@ -15,6 +15,7 @@ class Random:
     """Random relevance; see `xaudio_controls.random`."""
 
     seed: int
+    control = True
 
     def __call__(self, model: nn.Module, features: Tensor, target: Tensor) -> Tensor:
         """Relevance uniform in [-1, 1), shaped like features (batch, channels, *axes).
@@ -36,3 +37,6 @@ def amplitude(model: nn.Module, features: Tensor, target: Tensor, *, sound: Soun
     del model, target
     with torch.no_grad():
         return sound.representation.amplitude(sound.waveforms).to(features)
+
+
+amplitude.control = True  # type: ignore[attr-defined]

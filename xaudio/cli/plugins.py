@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from ..errors import PluginError, unknown
-from ..options import REQUIRED, options_of, summary_of
+from ..options import REQUIRED, options_of, parse_spec, summary_of
 from ..registry import KINDS, Registry, registry
 from .common import JsonOption, print_json, print_table, warn_about_plugins
+
+if TYPE_CHECKING:
+    from ..conformance import Result
 
 app = typer.Typer(help="What is installed, its options, and whether it keeps the contract.", no_args_is_help=True)
 Name = Annotated[str, typer.Argument(help="Name of the plugin, as kind/name where two kinds share it.")]
@@ -47,7 +51,8 @@ def find(name: str) -> list[tuple[str, str]]:
     if slash and kind not in KINDS:
         raise PluginError(unknown("kind of plugin", kind, KINDS))
     kinds = [kind] if slash else list(KINDS)
-    found = [(kind, rest) for kind in kinds if rest in registry().names(kind)]
+    spelt = [(kind, registry().spelt(kind, rest)) for kind in kinds]
+    found = [(kind, name) for kind, name in spelt if name in registry().names(kind)]
     if not found:
         known = [other for kind in KINDS for other in registry().names(kind)]
         raise PluginError(unknown("plugin", name, known))
@@ -83,19 +88,37 @@ def show(name: Name, as_json: JsonOption = False) -> None:
 
 
 @app.command()
-def check(name: Name) -> None:
-    """Check that a plugin keeps the contract of its kind."""
+def check(
+    plugin: Annotated[str, typer.Argument(help="Name of the plugin, with options as in fsdd:data=FOLDER.", metavar="NAME")],
+    representation: Annotated[str | None, typer.Option(help="What a model reads, with options; by default its own.")] = None,
+) -> None:
+    """Check that a plugin keeps the contract of its kind; exit status 1 if it does not."""
     from ..conformance import check as conformance
 
+    name, options = parse_spec(plugin)
     failed = 0
-    for kind, plugin in find(name):
-        for result in conformance(kind, plugin):
-            verdict = (
-                f"FAIL  {kind} {plugin}: {result.what}: {result.problem}"
-                if result.problem
-                else f"ok    {kind} {plugin}: {result.what}"
-            )
-            print(verdict)
-            failed += bool(result.problem)
+    for kind, spelt in _taking(find(name), options):
+        results = conformance(kind, spelt, options, representation=representation)
+        _print_results(f"{kind} {spelt}", results)
+        failed += sum(bool(result.problem) for result in results)
     if failed:
-        raise PluginError(f"{failed} check{'s' * (failed > 1)} of {name!r} failed; see above.")
+        raise PluginError(f"{failed} check{'s' * (failed > 1)} of {plugin!r} failed; see above.")
+
+
+def _taking(plugins: list[tuple[str, str]], options: Mapping[str, str]) -> list[tuple[str, str]]:
+    """Of plugins that share a name those that have the options, or all if none has."""
+    taking = [(kind, name) for kind, name in plugins if set(options) <= set(options_of(registry().factory(kind, name)))]
+    return taking or plugins
+
+
+def _print_results(plugin: str, results: Sequence[Result]) -> None:
+    """A line for each check, and one for all that could not be made for the same reason."""
+    skipped: dict[str, list[str]] = {}
+    for result in results:
+        if result.skipped:
+            skipped.setdefault(result.skipped, []).append(result.what)
+        else:
+            verdict = "FAIL" if result.problem else "ok  "
+            print(f"{verdict}  {plugin}: {result.what}{f': {result.problem}' if result.problem else ''}")
+    for reason, checks in skipped.items():
+        print(f"-     {plugin}: not checked, since {' '.join(reason.split())}: {'; '.join(checks)}")

@@ -282,7 +282,8 @@ class Explainer(Protocol):
     It may also declare a keyword-only parameter ``sound`` (see `Sound`). One that computes the logits on its way may
     save a forward pass by a method ``with_logits(model, features, target)`` that returns relevance and the model's
     logits (batch, classes), where a target of None means the class with the largest logit. One that can tell what flows
-    through each channel of a layer may say so by a method ``conditional`` (see `ConditionalExplainer`).
+    through each channel of a layer may say so by a method ``conditional`` (see `ConditionalExplainer`). One that knows
+    nothing of the model or the target, to compare others with, says so by an attribute ``control = True``.
 
     One whose relevance sums to something says to what by a method ``expected_sum(model, features, target, logits)`` that
     returns a tensor (batch,) and may declare ``sound`` as well: every explanation then tells what it misses, and

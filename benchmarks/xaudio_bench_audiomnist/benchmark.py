@@ -206,7 +206,8 @@ class AudioMnistBenchmark:
         if not self.representations:
             return {}
         networks = {model: xaudio.create("model", model, **{**options, "classes": 2}) for model, options in self.models.items()}
-        reads = {model: str(getattr(network, "representation", "")) for model, network in networks.items()}
+        specs = {model: getattr(network, "representation", None) for model, network in networks.items()}
+        reads = {model: xaudio.parse_spec(spec)[0] if spec else "" for model, spec in specs.items()}
         for name in self.representations:
             if name not in reads.values():
                 given = ", ".join(f"{model} reads {read}" for model, read in reads.items())

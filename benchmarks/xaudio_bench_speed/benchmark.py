@@ -85,7 +85,8 @@ class SpeedBenchmark:
         with torch.random.fork_rng():
             torch.manual_seed(self.seed)
             network = textbook_audionet(10) if name == TEXTBOOK else xaudio.create("model", name, **{**options, "classes": 10})
-        representation = xaudio.create("representation", str(network.representation))
+        reads, read_options = xaudio.parse_spec(str(network.representation))
+        representation = xaudio.create("representation", reads, **read_options)
         classifier = xaudio.Classifier(network.eval().requires_grad_(False), representation, tuple("0123456789"))
         classifier.to(self.device)
         count = max(self.batch, min(self.recordings, len(speech)))

@@ -21,7 +21,7 @@ from ..options import options_of
 from ..types import Clip, Fit, Fold, IntArray, Resampling
 from .separators import left_in_process
 from .state import Left, watching
-from .suite import Case, CheckFunction, Unasked, refusal
+from .suite import Case, CheckFunction, Unasked, need, refusal
 
 DECODED = 200
 """Recordings that are decoded: all, or so many, evenly spread."""
@@ -139,6 +139,7 @@ def the_same_recording_decodes_the_same_twice(case: DatasetCase) -> str:
 
 
 def the_data_set_opened_anew_is_the_same(case: DatasetCase) -> str:
+    need(case, the_same_recording_decodes_the_same_twice)
     anew = case.make()
     if len(anew) != len(case.plugin) or list(anew.speakers) != list(case.plugin.speakers):
         return "it has other recordings or speakers when it is opened again"
@@ -181,6 +182,7 @@ def labels_are_class_indices_and_every_class_has_recordings(case: DatasetCase) -
 
 
 def labels_of_clips_are_those_of_the_data_set(case: DatasetCase) -> str:
+    need(case, labels_are_class_indices_and_every_class_has_recordings)
     for task in case.plugin.tasks:
         labels = case.plugin.labels(task)
         for index, clip in case.clips.items():
@@ -215,10 +217,12 @@ def _no_fold(parts: list[IntArray], labels: IntArray) -> str:
 
 
 def folds_share_no_speaker(case: DatasetCase) -> str:
+    need(case, every_recording_has_a_speaker, folds_are_whole_and_disjoint)
     return _shared(case, dict(enumerate(case.plugin.speakers)), "the speaker")
 
 
 def folds_share_no_recording_by_content(case: DatasetCase) -> str:
+    need(case, folds_are_whole_and_disjoint)
     sounding = {index: content for index, content in case.contents.items() if case.clips[index].waveform.any()}
     return _shared(case, sounding, "the samples of a recording", show=False)
 
@@ -245,6 +249,7 @@ def the_fingerprint_stays(case: DatasetCase) -> str:
 
 
 def the_fingerprint_follows_the_content(case: DatasetCase) -> str:
+    need(case, the_fingerprint_stays, the_data_set_opened_anew_is_the_same)
     for how, other in _others(case):
         if other.fingerprint() == case.plugin.fingerprint() and _differs(case, other):
             return f"{how}, the recordings are others and the fingerprint is the same"

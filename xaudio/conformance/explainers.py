@@ -15,7 +15,7 @@ from ..classifier import Classifier
 from ..errors import XaudioError
 from ..types import ConditionalExplainer, Sound
 from .state import Left, watching
-from .suite import Case, CheckFunction, Unasked, close, refusal, unlike
+from .suite import Case, CheckFunction, Unasked, close, need, refusal, unlike
 from .toys import noise, sounds, toy_classifier, toy_classifier_2d, unlike_number
 
 TARGETS = torch.tensor([0, 1, 2])
@@ -99,8 +99,7 @@ class ExplainerCase(Case):
 
     def need_repeatable(self) -> None:
         """Where a second call gives something else, or numbers are none, other comparisons mean nothing."""
-        if self.unlike or not torch.isfinite(self.first_relevance).all():
-            raise Unasked("its relevance is not finite, or a second call gives something else")
+        need(self, relevance_is_finite, the_same_call_gives_the_same_relevance)
 
 
 def _left(case: ExplainerCase) -> Left:
@@ -159,7 +158,7 @@ def relevance_depends_on_the_target(case: ExplainerCase) -> str:
 
 
 def each_recording_is_explained_for_its_own_target(case: ExplainerCase) -> str:
-    case.need_repeatable()
+    need(case, relevance_does_not_depend_on_the_batch)
     for target in (1, 2):
         same = case.relevance([0, 1, 2], [target] * 3)
         if not close(same[target], case.first_relevance[target]):
@@ -169,13 +168,10 @@ def each_recording_is_explained_for_its_own_target(case: ExplainerCase) -> str:
 
 def relevance_does_not_depend_on_the_batch(case: ExplainerCase) -> str:
     case.need_repeatable()
-    if each_recording_is_explained_for_its_own_target(case):
-        raise Unasked("the targets of a batch are mixed up")
-    alone, turned = case.relevance([1], [1]), case.relevance([2, 1], [2, 1])
-    first = case.first_relevance
-    if not close(alone[0], first[1]):
+    together, alone, turned = (case.relevance(rows, [1] * len(rows)) for rows in ([0, 1, 2], [1], [2, 1]))
+    if not close(alone[0], together[1]):
         return "relevance of a recording alone is not that in a batch of three"
-    return "" if close(turned, first[[2, 1]]) else "relevance changes with the order and number of the recordings"
+    return "" if close(turned, together[[2, 1]]) else "relevance changes with the order and number of the recordings"
 
 
 def its_input_is_not_changed_in_place(case: ExplainerCase) -> str:
@@ -208,6 +204,8 @@ def no_gradients_are_left_on_the_weights(case: ExplainerCase) -> str:
 
 
 def global_generators_are_left_alone(case: ExplainerCase) -> str:
+    if not _misshapen(case):
+        need(case, the_same_call_gives_the_same_relevance)
     return _left(case).said("generators", "a seed was set or numbers were drawn; take an option seed and a generator of your own")
 
 

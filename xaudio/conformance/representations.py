@@ -14,8 +14,8 @@ from torch import Tensor
 from ..errors import XaudioError
 from ..types import Axis, Placement
 from .separators import left_in_process
-from .state import Left, watching
-from .suite import Case, CheckFunction, Unasked, close, refusal, unlike
+from .state import Left, stirred, watching
+from .suite import Case, CheckFunction, Unasked, close, need, refusal, unlike
 from .toys import SOUNDS, noise, sounds, unlike_number
 
 CELLS = 8
@@ -42,6 +42,12 @@ class RepresentationCase(Case):
             features = self.plugin(waveforms)
         return features, left, not torch.equal(waveforms, sounds(self.plugin.samples))
 
+    def ask(self, made: Any) -> Tensor:
+        """Features of the sounds."""
+        with torch.no_grad(), stirred():
+            features: Tensor = made(sounds(self.plugin.samples))
+        return features
+
     @property
     def features(self) -> Tensor:
         """Features (sounds, channels, *axes), if they are any."""
@@ -53,13 +59,12 @@ class RepresentationCase(Case):
     @cached_property
     def unlike(self) -> str:
         """Why a second call gives something else, or nothing."""
-        waveforms = sounds(self.plugin.samples)
-        with torch.no_grad():
-            again, anew = self.plugin(waveforms), self.make()(waveforms)
+        again, anew = self.ask(self.plugin), self.ask(self.make())
         return unlike(self.features, again, anew, "generators" in self.first[1].changes)
 
     def axis(self, unit: str) -> tuple[int, Axis]:
         """Position and axis of time ("s") or frequency ("Hz")."""
+        need(self, axes_increase_and_have_names_and_units, features_are_shaped_as_the_axes_say)
         found = [(place, axis) for place, axis in enumerate(self.plugin.axes) if axis.unit == unit]
         if not found or len(found[0][1].centres) < CELLS:
             raise Unasked(f"it has no axis in {unit} of {CELLS} cells or more")
@@ -170,8 +175,7 @@ def the_same_call_gives_the_same_features(case: RepresentationCase) -> str:
 
 
 def features_do_not_depend_on_the_batch(case: RepresentationCase) -> str:
-    if case.unlike or unlike_number(case.features):
-        raise Unasked("the features are not finite, or a second call gives something else")
+    need(case, features_are_finite, the_same_call_gives_the_same_features)
     waveforms = sounds(case.plugin.samples)
     with torch.no_grad():
         differ = [row for row in (0, 1, 4) if not close(case.plugin(waveforms[[row]])[0], case.features[row])]
@@ -228,6 +232,7 @@ def _follows(
 
 
 def it_is_differentiable(case: RepresentationCase) -> str:
+    need(case, features_are_finite)
     waveforms = sounds(case.plugin.samples).requires_grad_()
     with torch.enable_grad():
         features = case.plugin(waveforms)
@@ -253,18 +258,21 @@ def a_mask_of_ones_gives_the_sound_back(case: RepresentationCase) -> str:
 
 
 def a_mask_of_zeros_gives_silence(case: RepresentationCase) -> str:
+    need(case, a_mask_of_ones_gives_the_sound_back)
     waveforms = noise(1, case.plugin.samples)
     level = _decibels(case.masked(waveforms, 0 * case.ones()), waveforms)
     return "" if level < TAKEN_AWAY else f"the sound is still there, at {level:+.1f} dB: the mask is ignored or softened"
 
 
 def a_mask_of_halves_gives_half_the_sound(case: RepresentationCase) -> str:
+    need(case, a_mask_of_ones_gives_the_sound_back, a_mask_of_zeros_gives_silence)
     waveforms = noise(1, case.plugin.samples)
     level = _decibels(case.masked(waveforms, case.ones() / 2), case.masked(waveforms, case.ones()))
     return "" if abs(level + 6.02) < 1 else f"the level changes by {level:+.1f} dB; expected -6.0 dB"
 
 
 def a_mask_in_time_keeps_that_part_of_the_sound(case: RepresentationCase) -> str:
+    need(case, cells_lie_in_time_where_the_axis_says, a_mask_of_ones_gives_the_sound_back, a_mask_of_zeros_gives_silence)
     pitch = sum(case.pitches) / 2
     parts = [case.bell(centre, 0.3) * case.tone(pitch) / 2 for centre in (0.25, 0.75)]
     early = torch.arange(case.plugin.samples) < case.plugin.samples // 2
@@ -272,6 +280,7 @@ def a_mask_in_time_keeps_that_part_of_the_sound(case: RepresentationCase) -> str
 
 
 def a_mask_in_frequency_keeps_that_part_of_the_sound(case: RepresentationCase) -> str:
+    need(case, cells_lie_in_frequency_where_the_axis_says, a_mask_of_ones_gives_the_sound_back, a_mask_of_zeros_gives_silence)
     low, high = case.pitches
     parts = [case.bell(0.5, 0.9) * case.tone(hertz) / 4 for hertz in (low, high)]
     below = torch.fft.rfftfreq(case.plugin.samples, 1 / case.plugin.sample_rate) < (low + high) / 2

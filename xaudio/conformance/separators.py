@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from ..errors import XaudioError
-from .state import Left, watching
-from .suite import Case, CheckFunction, Unasked, close, refusal, unlike
+from .state import Left, stirred, watching
+from .suite import Case, CheckFunction, Unasked, close, need, refusal, unlike
 from .toys import RATE, sounds, unlike_number
 
 
@@ -28,6 +28,12 @@ class SeparatorCase(Case):
                 error = reason
         return sources, error, left, not torch.equal(waveforms, sounds())
 
+    def ask(self, method: Any, waveforms: Tensor) -> Tensor:
+        """Sources of some recordings."""
+        with stirred():
+            sources: Tensor = method(waveforms, RATE).detach()
+        return sources
+
     @property
     def sources(self) -> Tensor:
         """Sources (sounds, sources, samples)."""
@@ -41,7 +47,7 @@ class SeparatorCase(Case):
     @cached_property
     def unlike(self) -> str:
         """Why a second call gives something else, or nothing."""
-        again, anew = self.plugin(sounds(), RATE), self.make()(sounds(), RATE)
+        again, anew = self.ask(self.plugin, sounds()), self.ask(self.make(), sounds())
         return unlike(self.sources, again, anew, "generators" in self.tried[2].changes)
 
 
@@ -69,8 +75,7 @@ def sources_are_finite(case: SeparatorCase) -> str:
 
 
 def sources_sum_to_the_recording(case: SeparatorCase) -> str:
-    if unlike_number(case.sources):
-        raise Unasked("the sources are not finite")
+    need(case, sources_are_finite)
     for waveform, sources in zip(sounds(), case.sources, strict=True):
         missed = float((sources.sum(0) - waveform).abs().max())
         if missed > 1e-5 * max(float(waveform.abs().max()), 1e-6):
@@ -83,9 +88,8 @@ def the_same_call_gives_the_same_sources(case: SeparatorCase) -> str:
 
 
 def sources_do_not_depend_on_the_batch(case: SeparatorCase) -> str:
-    if case.unlike or unlike_number(case.sources):
-        raise Unasked("the sources are not finite, or a second call gives something else")
-    alone = [case.plugin(sounds()[[row]], RATE)[0] for row in (0, 4)]
+    need(case, sources_are_finite, the_same_call_gives_the_same_sources)
+    alone = [case.ask(case.plugin, sounds()[[row]])[0] for row in (0, 4)]
     differ = [row for row, sources in zip((0, 4), alone, strict=True) if not close(sources, case.sources[row])]
     return "sources of a recording alone are not those in a batch" if differ else ""
 
@@ -95,13 +99,14 @@ def its_input_is_not_changed_in_place(case: SeparatorCase) -> str:
 
 
 def the_process_is_left_as_it_was(case: SeparatorCase) -> str:
-    return left_in_process(case.tried[2])
+    return left_in_process(case.tried[2], chance=bool(case.tried[1] is None and not _misshapen(case) and case.unlike))
 
 
-def left_in_process(left: Left) -> str:
-    """What was left behind of the generators, settings, figures and files, or nothing."""
+def left_in_process(left: Left, *, chance: bool = False) -> str:
+    """What was left behind of the generators (unless chance is named already), settings, figures and files, or nothing."""
+    drawn = "a seed was set or numbers were drawn; take an option seed and a generator of your own"
     parts = [
-        left.said("generators", "a seed was set or numbers were drawn; take an option seed and a generator of your own"),
+        "" if chance else left.said("generators", drawn),
         left.said("settings", "changed for everybody"),
         left.said("hooks", "left behind"),
         left.said("figures", "left open"),

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ State = dict[str, dict[str, Any]]
 OF_EVERY_MODULE = frozenset(nn.Module().__dict__)
 """Attributes that each module has."""
 
-SIMPLE = bool | int | float | str | tuple | None
+SIMPLE = (bool, int, float, str, tuple, type(None))
 
 
 class Same:
@@ -55,11 +56,13 @@ class Left:
 
 @contextmanager
 def watching(network: Any = None) -> Iterator[Left]:
-    """Notes what changes meanwhile, of a network and of the process."""
-    left, before = Left(), state_of(network)
-    with _written() as files:
-        yield left
-    after = state_of(network)
+    """Notes what changes meanwhile, of a network and of the process; see `stirred`."""
+    left = Left()
+    with stirred():
+        before = state_of(network)
+        with _written() as files:
+            yield left
+        after = state_of(network)
     left.files = files
     left.changes = {aspect: names for aspect in before if (names := _changed(before[aspect], after[aspect]))}
 
@@ -120,13 +123,13 @@ def _bits(tensor: Tensor) -> list[Any]:
 
 
 def _generators() -> dict[str, Any]:
-    numbers = np.random.get_state(legacy=True)  # noqa: NPY002 (the global one is what is watched)
+    numbers: Any = np.random.get_state(legacy=True)  # noqa: NPY002 (the global one is what is watched)
     found: dict[str, Any] = {
         "torch's global generator": torch.get_rng_state().numpy().tobytes(),
         "numpy's global generator": [np.asarray(numbers[1]).tobytes(), *numbers[2:]],
         "random's global generator": random.getstate(),
     }
-    if torch.cuda.is_initialized():
+    if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
         found["the GPU's global generator"] = [state.numpy().tobytes() for state in torch.cuda.get_rng_state_all()]
     return found
 
@@ -189,6 +192,20 @@ def restored() -> Iterator[None]:
             pyplot.rcParams.update(style)
             for number in set(pyplot.get_fignums()) - set(figures):
                 pyplot.close(number)
+
+
+_STIRRED = count()
+
+
+@contextmanager
+def stirred() -> Iterator[None]:
+    """As `restored`, and the global generators start elsewhere each time, so that what draws from them shows."""
+    with restored():
+        seed = next(_STIRRED)
+        torch.manual_seed(seed)
+        np.random.seed(seed)  # noqa: NPY002
+        random.seed(seed)
+        yield
 
 
 _WATCHED: list[set[str]] = []

@@ -76,12 +76,12 @@ class Check:
 
     @property
     def __name__(self) -> str:  # type: ignore[override]
-        return getattr(self.function, "__name__", "check")
+        return self.function.__name__
 
     @property
     def what(self) -> str:
         """What must hold, in words."""
-        return self.__name__.replace("_", " ")
+        return _words(self.function)
 
     def result(self) -> Result:
         """Make the check; whatever a plugin does wrong is a result."""
@@ -131,6 +131,17 @@ def _interrupts() -> Iterator[list[int]]:
         yield pressed
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+def need(case: Any, *checks: CheckFunction) -> None:
+    """What must hold for a check to mean anything: where it does not, that is what is said, and no more."""
+    for check in checks:
+        if check(case):
+            raise Unasked(f"it does not hold that {_words(check)}")
+
+
+def _words(function: CheckFunction) -> str:
+    return function.__name__.replace("_", " ")
 
 
 def refusal(error: XaudioError) -> str:

@@ -255,6 +255,25 @@ def parts_through_all_channels_are_the_explanation(case: ExplainerCase) -> str:
     return "" if close(whole, case.first_relevance) else "with weights of 1, conditional gives another relevance"
 
 
+def the_sum_it_claims_is_a_number_for_each_recording(case: ExplainerCase) -> str:
+    method = case.plugin
+    if not hasattr(method, "expected_sum"):
+        raise Unasked("it claims no sum")
+    case.need_repeatable()
+    classifier, waveforms = case.toy(), noise(3)
+    with torch.no_grad():
+        features = classifier.features(waveforms)
+        logits = classifier.network(features)
+    sound = Sound(waveforms, classifier.representation, classifier.features)
+    with watching(classifier.network) as left:
+        claimed = method.expected_sum(classifier.network, features.clone(), TARGETS, logits, **heard(method.expected_sum, sound))
+    if left.changes or left.files:
+        return f"expected_sum leaves behind: {', '.join([*left.changes, *left.files])}"
+    if not isinstance(claimed, Tensor) or claimed.shape != (3,) or not torch.isfinite(claimed).all():
+        return f"expected_sum gives {claimed!r}; expected a tensor (batch,) of numbers"
+    return ""
+
+
 CHECKS: tuple[CheckFunction, ...] = (
     it_explains_or_refuses_in_one_line,
     it_returns_relevance_shaped_like_the_features,
@@ -276,4 +295,5 @@ CHECKS: tuple[CheckFunction, ...] = (
     it_writes_no_files,
     logits_it_gives_are_those_of_the_model,
     parts_through_all_channels_are_the_explanation,
+    the_sum_it_claims_is_a_number_for_each_recording,
 )

@@ -1,15 +1,19 @@
 """A bar on a terminal, plain lines elsewhere, nothing on stdout."""
 
+import json
 import os
 import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from xaudio import terminal as module
-from xaudio.terminal import progress
+from xaudio.cli import app
+from xaudio.terminal import in_sight, progress
 
 WORK = """
 import sys, time
@@ -106,3 +110,51 @@ def test_an_error_ends_the_bar_where_it_was() -> None:
     assert "3/4" in shown
     assert "4/4" not in shown
     assert "RuntimeError: stopped" in shown
+
+
+def test_work_within_a_piece_is_told_beside_it(clock: list[float], capsys: pytest.CaptureFixture[str]) -> None:
+    with progress("Measuring", 2) as advance:
+        for _ in range(2):
+            with progress("Explaining", 40) as inner:
+                for _ in in_sight(range(8)):
+                    clock[0] += 4
+                inner(20)
+                clock[0] += 20
+                inner(20)
+            advance()
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0] == "Measuring: 2 to do"
+    assert lines[1] == "Measuring: 0/2 (0/s, ) pass 4/8, 16 s left of it"
+    assert "Measuring: 0/2 (0/s, ) Explaining: 40/40" in lines
+    assert not any(line.startswith("Explaining") for line in lines), "one bar at a time"
+
+
+def test_python_is_quiet_and_commands_are_not(
+    run_folder: Path, recording: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import xaudio
+
+    xaudio.explain(run_folder, [recording] * 2, explainer="gradient", device="cpu")[0].render("html", folder=tmp_path)
+    assert capsys.readouterr().err == ""
+    options = ["--explainer", "gradient", "--render", "html", "--out", str(tmp_path / "out"), "--device", "cpu", "--json"]
+    done = CliRunner().invoke(app, ["explain", str(recording), str(recording), "--model", str(run_folder), *options])
+    assert done.exit_code == 0
+    assert len(json.loads(done.stdout)) == 2, "progress does not reach what a program reads"
+    for line in ("Reading recordings", "Explaining with gradient", "Rendering"):
+        assert f"{line}: 2 to do" in done.stderr
+    xaudio.explain(run_folder, recording, explainer="gradient", device="cpu")
+    assert capsys.readouterr().err == "", "quiet again"
+
+
+@pytest.mark.parametrize("explainer", ["kernel_shap:internal_batch_size=16", "audiolime:internal_batch_size=16"])
+def test_slow_explainers_say_how_many_passes_are_done(
+    run_folder: Path, recording: Path, explainer: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import xaudio
+
+    whole = xaudio.explain(run_folder, recording, explainer=explainer, device="cpu")
+    monkeypatch.setattr(module, "PLAIN_INTERVAL", 0.0)
+    with progress("Working", 1):
+        told = xaudio.explain(run_folder, recording, explainer=explainer, device="cpu")
+    assert re.search(r"Working: 0/1 .*pass \d+/\d+, \d+ s left of it", capsys.readouterr().err)
+    assert (told.relevance == whole.relevance).all()

@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from .runs import cache_folder, read_json, refuse_other_settings, replaced, write_json, write_rows, write_run, write_text
     from .statistics import bootstrap_interval, ranks_with_ties
     from .sums import completeness, difference_from_baseline
-    from .terminal import progress
+    from .terminal import in_sight, progress
     from .truth import truth_domain, truth_mask
 
 # Names whose modules take time to import (scipy, torch) are imported when they are first used.
@@ -89,6 +89,7 @@ _LAZY = {
     "evaluate": "evaluation",
     "flipped_logits": "perturbation",
     "in_batches": "batching",
+    "in_sight": "terminal",
     "logits_without": "perturbation",
     "matrix_peak": "precision",
     "placed_waveforms": "experiment",
@@ -181,6 +182,7 @@ __all__ = [
     "held_out",
     "hookimpl",
     "in_batches",
+    "in_sight",
     "keep_large_buffers",
     "load_model",
     "log_odds",

@@ -18,6 +18,7 @@ from .labels import class_names, label_index
 from .options import options_of, parse_spec
 from .plain import missing, plain
 from .registry import registry
+from .terminal import progress
 from .types import Clip, Dataset, Fit, Fold, IntArray, Resampling
 
 
@@ -66,12 +67,14 @@ def fingerprint_files(recordings: Sequence[Recording]) -> str:
         If a file cannot be read.
     """
     digest = hashlib.blake2b(digest_size=16)
-    for recording in recordings:
-        try:
-            digest.update(os.fsencode(Path(recording.source).name) + b"\0")
-            digest.update(Path(recording.source).read_bytes())
-        except OSError as error:
-            raise DataError(f"{recording.source}: cannot be read ({error.strerror}). Is the data set complete?") from None
+    with progress("Reading files for their fingerprint", len(recordings), always=False) as advance:
+        for recording in recordings:
+            try:
+                digest.update(os.fsencode(Path(recording.source).name) + b"\0")
+                digest.update(Path(recording.source).read_bytes())
+            except OSError as error:
+                raise DataError(f"{recording.source}: cannot be read ({error.strerror}). Is the data set complete?") from None
+            advance()
     return digest.hexdigest()
 
 

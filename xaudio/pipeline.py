@@ -28,6 +28,7 @@ from .preparation import Prepared, place, placement_of_own, prepare_clips
 from .probability import Kind
 from .registry import registry
 from .runs import versions
+from .terminal import progress
 from .types import Clip, Explainer, Fit, Placement, Representation, Resampling
 from .views import other_domain, parse_view, seen_in
 
@@ -249,50 +250,53 @@ def explain_prepared(
     # Renderers work on the CPU; a representation made by a plugin they make anew.
     own = None if classifier.representation_spec else _on_cpu(classifier.representation)
     found = Explanations()
-    for start in range(0, len(clips), batch_size):
-        chosen = slice(start, min(start + batch_size, len(clips)))
-        waveforms = place(
-            torch.from_numpy(np.array(prepared.waveforms[chosen])).to(classifier.device),
-            torch.from_numpy(prepared.lengths[chosen]).to(classifier.device),
-            torch.from_numpy(offsets[chosen]).to(classifier.device),
-        )
-        wanted = None if targets is None else torch.tensor(targets[chosen], device=classifier.device)
-        attributed = features, relevance, logits, explained = attribute(classifier, explainer, waveforms, wanted)
-        sums = expected_sums(classifier, explainer, waveforms, attributed)
-        for row, index in enumerate(range(chosen.start, chosen.stop)):
-            clip = replace(
-                clips[index],
-                waveform=waveforms[row].cpu().numpy(),
-                sample_rate=classifier.representation.sample_rate,
-                labels={**clips[index].labels, **({} if labels[index] is None else {classifier.task: labels[index]})},
-                notes=(*prepared.notes[index], *classifier.facts.get("notes", ())),
+    title = f"Explaining with {provenance.get('explainer', {}).get('name', 'an explainer')}"
+    with progress(title, len(clips), always=False) as advance:
+        for start in range(0, len(clips), batch_size):
+            chosen = slice(start, min(start + batch_size, len(clips)))
+            waveforms = place(
+                torch.from_numpy(np.array(prepared.waveforms[chosen])).to(classifier.device),
+                torch.from_numpy(prepared.lengths[chosen]).to(classifier.device),
+                torch.from_numpy(offsets[chosen]).to(classifier.device),
             )
-            placed = {
-                "offset": int(offsets[index]),
-                "samples": int(prepared.lengths[index]),
-                "start": int(prepared.starts[index]),
-            }
-            found.append(
-                Explanation(
-                    clip=clip,
-                    features=features[row].cpu().numpy(),
-                    relevance=relevance[row].cpu().numpy(),
-                    axes=classifier.representation.axes,
-                    logits=logits[row].cpu().numpy(),
-                    classes=classifier.classes,
-                    target=int(explained[row]),
-                    task=classifier.task,
-                    provenance={
-                        **facts,
-                        "placement": placed,
-                        "original_sample_rate": clips[index].sample_rate,
-                        **({} if sums is None else {"completeness": sums.record(row)}),
-                    },
-                    kind=classifier.kind,
-                    _representation=own,
+            wanted = None if targets is None else torch.tensor(targets[chosen], device=classifier.device)
+            attributed = features, relevance, logits, explained = attribute(classifier, explainer, waveforms, wanted)
+            sums = expected_sums(classifier, explainer, waveforms, attributed)
+            for row, index in enumerate(range(chosen.start, chosen.stop)):
+                clip = replace(
+                    clips[index],
+                    waveform=waveforms[row].cpu().numpy(),
+                    sample_rate=classifier.representation.sample_rate,
+                    labels={**clips[index].labels, **({} if labels[index] is None else {classifier.task: labels[index]})},
+                    notes=(*prepared.notes[index], *classifier.facts.get("notes", ())),
                 )
-            )
-        found[chosen] = seen_in(domain, found[chosen], classifier.representation, waveforms, relevance)
+                placed = {
+                    "offset": int(offsets[index]),
+                    "samples": int(prepared.lengths[index]),
+                    "start": int(prepared.starts[index]),
+                }
+                found.append(
+                    Explanation(
+                        clip=clip,
+                        features=features[row].cpu().numpy(),
+                        relevance=relevance[row].cpu().numpy(),
+                        axes=classifier.representation.axes,
+                        logits=logits[row].cpu().numpy(),
+                        classes=classifier.classes,
+                        target=int(explained[row]),
+                        task=classifier.task,
+                        provenance={
+                            **facts,
+                            "placement": placed,
+                            "original_sample_rate": clips[index].sample_rate,
+                            **({} if sums is None else {"completeness": sums.record(row)}),
+                        },
+                        kind=classifier.kind,
+                        _representation=own,
+                    )
+                )
+            found[chosen] = seen_in(domain, found[chosen], classifier.representation, waveforms, relevance)
+            advance(chosen.stop - chosen.start)
     return found
 
 

@@ -13,6 +13,7 @@ from .memory import naming_memory
 from .options import parse_spec
 from .registry import registry
 from .runs import output_folder, write_text
+from .terminal import progress
 
 if TYPE_CHECKING:
     from .explanation import Explanation
@@ -76,10 +77,12 @@ def _write(
     create = heard_renderer if for_page else partial(registry().create, "renderer")
     made = [create(*parse_spec(item)) if isinstance(item, str) else item for item in renderers]
     written = []
-    for explanation, name in zip(explanations, _folder_names(explanations), strict=True):
-        target = output_folder(folder if len(explanations) == 1 else folder / name)
-        paths = [explanation.save(target / "explanation.safetensors")] if save else []
-        written.append(paths + [path for renderer in made for path in renderer(explanation, target)])
+    with progress("Rendering", len(explanations), always=False) as advance:
+        for explanation, name in zip(explanations, _folder_names(explanations), strict=True):
+            target = output_folder(folder if len(explanations) == 1 else folder / name)
+            paths = [explanation.save(target / "explanation.safetensors")] if save else []
+            written.append(paths + [path for renderer in made for path in renderer(explanation, target)])
+            advance()
     return written
 
 

@@ -4,21 +4,31 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import TypeVar
 
 PLAIN_INTERVAL = 15.0
 """Seconds between two plain lines."""
 
 Advance = Callable[..., None]
+Tell = Callable[[str], None]
+Piece = TypeVar("Piece")
 
 plain = False
 """Lines even on a terminal, for several processes that share it."""
 
+in_command = False
+"""Whether a command runs, so that a person waits at a terminal, and no script."""
+
+_tell: ContextVar[Tell | None] = ContextVar("_tell", default=None)
+"""Says something beside the progress that is shown."""
+
 
 @contextmanager
-def progress(title: str, total: int, done: int = 0) -> Iterator[Advance]:
-    """Show the progress of ``total`` pieces of work.
+def progress(title: str, total: int, done: int = 0, *, always: bool = True) -> Iterator[Advance]:
+    """Show the progress of ``total`` pieces of work; within a piece of other work, beside the progress of that.
 
     Parameters
     ----------
@@ -26,19 +36,59 @@ def progress(title: str, total: int, done: int = 0) -> Iterator[Advance]:
     total : int
     done : int
         What an earlier run already did.
+    always : bool
+        Also in Python; else only in a command.
 
     Yields
     ------
     callable
         ``advance(count=1, note="")``, to be called after each piece.
     """
-    show = _bar if sys.stderr.isatty() and not plain else _lines
-    with show(title, total, done) as advance:
-        yield advance
+    outer = _tell.get()
+    if outer:
+        yield _beside(outer, title, total, done)
+    elif not (always or in_command):
+        yield lambda count=1, note="": None
+    else:
+        show = _bar if sys.stderr.isatty() and not plain else _lines
+        with show(title, total, done) as (advance, tell):
+            token = _tell.set(tell)
+            try:
+                yield advance
+            finally:
+                _tell.reset(token)
+
+
+def in_sight(passes: Sequence[Piece]) -> Iterator[Piece]:
+    """The passes of a slow piece of work, one by one; the progress that is shown, if one is, says how far they are.
+
+    Parameters
+    ----------
+    passes : sequence
+        Such as the slices of masked recordings that an explainer asks the model about.
+    """
+    start = time.monotonic()
+    for done, one in enumerate(passes):
+        tell = _tell.get()
+        if tell and done:
+            left = (len(passes) - done) * (time.monotonic() - start) / done
+            tell(f"pass {done}/{len(passes)}, {left:.0f} s left of it")
+        yield one
+
+
+def _beside(tell: Tell, title: str, total: int, done: int) -> Advance:
+    position = done
+
+    def advance(count: int = 1, note: str = "") -> None:
+        nonlocal position
+        position += count
+        tell(f"{title}: {position}/{total} {note}".rstrip())
+
+    return advance
 
 
 @contextmanager
-def _bar(title: str, total: int, done: int) -> Iterator[Advance]:
+def _bar(title: str, total: int, done: int) -> Iterator[tuple[Advance, Tell]]:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, TextColumn, TimeRemainingColumn
 
@@ -59,23 +109,32 @@ def _bar(title: str, total: int, done: int) -> Iterator[Advance]:
             speed = bar.tasks[0].speed
             bar.update(task, advance=count, note=note, rate=f"{speed:.3g}/s" if speed else "")
 
-        yield advance
+        yield advance, lambda note: bar.update(task, note=note)
 
 
 @contextmanager
-def _lines(title: str, total: int, done: int) -> Iterator[Advance]:
+def _lines(title: str, total: int, done: int) -> Iterator[tuple[Advance, Tell]]:
     start = last = time.monotonic()
     position = done
 
     def advance(count: int = 1, note: str = "") -> None:
-        nonlocal position, last
+        nonlocal position
         position += count
         now = time.monotonic()
         if now - last >= PLAIN_INTERVAL or (position >= total and now - start >= PLAIN_INTERVAL):
-            last = now
-            rate = (position - done) / (now - start)
-            left = f"{(total - position) / rate:.0f} s left" if rate else ""
-            print(f"{title}: {position}/{total} ({rate:.3g}/s, {left}) {note}".rstrip(), file=sys.stderr, flush=True)
+            show(now, note)
+
+    def tell(note: str) -> None:
+        now = time.monotonic()
+        if now - last >= PLAIN_INTERVAL:
+            show(now, note)
+
+    def show(now: float, note: str) -> None:
+        nonlocal last
+        last = now
+        rate = (position - done) / (now - start)
+        left = f"{(total - position) / rate:.0f} s left" if rate else ""
+        print(f"{title}: {position}/{total} ({rate:.3g}/s, {left}) {note}".rstrip(), file=sys.stderr, flush=True)
 
     print(f"{title}: {total - done} to do", file=sys.stderr, flush=True)
-    yield advance
+    yield advance, tell

@@ -16,7 +16,17 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
 
-from xaudio import Explanation, OutputError, PluginError, data_address, heard_renderer, parse_spec, read_audio, write_text
+from xaudio import (
+    Explanation,
+    OutputError,
+    PluginError,
+    data_address,
+    heard_renderer,
+    parse_spec,
+    progress,
+    read_audio,
+    write_text,
+)
 
 from ._packing import Packed
 from ._picture import picture_of, waveform_of
@@ -82,7 +92,12 @@ class Html:
         if not found:
             raise OutputError("There is no explanation to make a page of.")
         groups = _by_recording(found)
-        body = "\n".join(self._component(group, 2, asking=len(found) > 1) for group in groups)
+        with progress("Writing the page", len(groups), always=False) as advance:
+            parts = []
+            for group in groups:
+                parts.append(self._component(group, 2, asking=len(found) > 1))
+                advance()
+        body = "\n".join(parts)
         style, page_style, script = player_style(), _text("page.css"), player_script()
         return _template("page.html.j2").render(
             title=_title(found, len(groups)),

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor, nn
 
-from xaudio import Sound, at_least, probabilities
+from xaudio import Sound, at_least, in_sight, probabilities
 from xaudio.types import Baseline
 
 from ._parts import Cut
@@ -122,7 +122,7 @@ class Masking:
     def scores(self, model: nn.Module, group: Group, masks: Tensor) -> Tensor:
         """The target's logit or probability (recordings, masks) in the mixes that masks (masks, parts) describe."""
         found = []
-        for chosen in _slices(len(masks), group.at_once // len(group.target)):
+        for chosen in in_sight(_slices(len(masks), group.at_once // len(group.target))):
             mixes = group.mixes(masks[chosen].to(group.change))
             logits = model(group.sound.features(mixes.flatten(0, 1)))
             values = probabilities(logits, group.sound.kind) if self.score == "probability" else logits

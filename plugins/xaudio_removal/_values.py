@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor, nn
 
-from xaudio import PluginError, Sound
+from xaudio import PluginError, Sound, in_sight
 
 ENTRIES = 2**24
 """Entries of the table of coalitions that is held for a block of recordings."""
@@ -118,7 +118,7 @@ class Removal:
         return scores[positions].reshape(len(rows), len(coalitions))
 
     def _scores(self, table: Tensor) -> Iterator[Tensor]:
-        for part in torch.split(table, self.at_once or len(table)):
+        for part in in_sight(torch.split(table, self.at_once or len(table))):
             part = part.to(self.features.device)
             rows, left = part[:, 0].to(torch.int64), part[:, 1:].bool()[:, self.groups][:, None]
             logits = self.model(torch.where(left, self.features[rows], self.baseline[rows]))

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from .. import __version__
+from .. import __version__, terminal
 from ..errors import XaudioError, XaudioWarning
 from ..memory import out_of_memory
 from . import (
@@ -66,9 +66,12 @@ def _version(wanted: bool) -> None:
 
 @app.callback()
 def _options(
+    context: typer.Context,
     version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")] = False,
 ) -> None:
     """Options of the program itself."""
+    terminal.in_command = True
+    context.call_on_close(lambda: setattr(terminal, "in_command", False))
 
 
 def _show_warnings() -> None:

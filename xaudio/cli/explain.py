@@ -57,6 +57,7 @@ def explain(
     from ..pipeline import load_model
     from ..rendering import save_and_render, write_report
     from ..runs import output_folder, write_run
+    from ..terminal import progress
     from ..views import parse_view
 
     warn_about_plugins()
@@ -67,7 +68,11 @@ def explain(
     refuse_to_overwrite(files, out)
     output_folder(out)
     classifier = load_model(model, device)
-    clips = [read_audio(path) for path in files]
+    clips = []
+    with progress("Reading recordings", len(files)) as advance:
+        for path in files:
+            clips.append(read_audio(path))
+            advance()
     explanations = []
     targets: list[str | None] = list(target) if target else [None]
     views: list[str | None] = list(view) if view else [None]

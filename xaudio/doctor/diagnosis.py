@@ -19,6 +19,7 @@ from ..memory import naming_memory
 from ..options import parse_spec
 from ..preparation import place, placement_of_own, prepare_clips
 from ..registry import registry
+from ..terminal import progress
 from ..types import Explainer, Representation
 from .checks import check_mode
 from .findings import Diagnosis, family_of
@@ -95,13 +96,19 @@ def _diagnose(classifier: Classifier, methods: list[Method], waveforms: Tensor, 
     found += examine(classifier, features, families)
     measured = {}
     moot = {name for finding in found if finding.severity == "error" and finding.name in MOOT for name in finding.explainers}
-    for method in methods:
-        if method.name in moot or not method.family.reads_model:
-            continue
-        if all_named or method.family.sums_to or method.family.proportional:
+    tried = [
+        method
+        for method in methods
+        if method.name not in moot
+        and method.family.reads_model
+        and (all_named or method.family.sums_to or method.family.proportional)
+    ]
+    with progress("Trying explainers", len(tried), always=False) as advance:
+        for method in tried:
             new, numbers = measure(classifier, method, waveforms)
             found += new
             measured[method.name] = numbers
+            advance(note=method.name)
     return Diagnosis(tuple(sorted(found, key=lambda finding: finding.severity)), measured)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import warnings
 from io import TextIOWrapper
@@ -24,14 +25,12 @@ from . import (
     plugins,
     probe,
     report,
+    stopping,
     study,  # noqa: F401 (adds its commands to study_group)
     study_analysis,
     study_group,
     train,
 )
-
-INTERRUPTED = 130
-"""Exit status after Ctrl-C, as shells have it: 128 and the number of the signal."""
 
 app = typer.Typer(
     name="xaudio",
@@ -96,23 +95,40 @@ def _show_any_name() -> None:
 
 
 def main() -> None:
-    """Run the command line: exit status 0 done, 1 an error the user can mend, 2 wrong usage, 130 interrupted."""
+    """Run the command line: exit status 0 done, 1 an error the user can mend, 2 wrong usage, 130 after Ctrl-C."""
     _show_any_name()
     _show_warnings()
+    stopping.watch()
     try:
-        app()
+        _run()
+    except BaseException:  # Ctrl-C within an import, a callback or a handler takes many shapes
+        if stopping.was_stopped():
+            stopping.end(sys.argv[1:])
+        raise
+
+
+def _run() -> None:
+    """The command, with errors in one line, also those of an output that nobody reads or that has no room."""
+    status: Any = 0
+    try:
+        try:
+            app()
+        finally:
+            if sys.stdout:  # closed by who started the program, it is None
+                sys.stdout.flush()
     except XaudioError as error:
         print(f"xaudio: error: {error}", file=sys.stderr)
-        sys.exit(1)
-    except SystemExit as end:  # typer turns Ctrl-C into this, without a word
-        if end.code == INTERRUPTED:
-            print("xaudio: stopped; what is done is kept. Give the same command again to go on.", file=sys.stderr)
-        raise
-    except BrokenPipeError:
-        sys.stderr.close()
-        sys.exit(1)
+        status = 1
+    except SystemExit as end:
+        status = end.code
+    except OSError as error:  # of files, all are told as errors of our own; this is the output's
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains of it at its end
+        if not isinstance(error, BrokenPipeError):
+            print(f"xaudio: error: {error.filename or 'the output'} cannot be used ({error.strerror}).", file=sys.stderr)
+        status = 1
     except Exception as error:
         if not out_of_memory(error):
             raise
         print("xaudio: error: Memory ran out. Work on less at once, or choose another device.", file=sys.stderr)
-        sys.exit(1)
+        status = 1
+    sys.exit(status)

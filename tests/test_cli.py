@@ -142,6 +142,40 @@ def test_explain_never_takes_the_place_of_what_is_there(run_folder, recording, t
     assert (run_folder / "run.json").read_bytes() == before
 
 
+def test_a_second_explain_takes_the_place_of_the_first_and_nothing_else(run_folder, spectrogram_run_folder, recording, tmp_path):
+    """Whatever was explained before, only files of the model that run.json names are there; what is not ours is refused."""
+    out, other = tmp_path / "out", tmp_path / "other.wav"
+    other.write_bytes(recording.read_bytes())
+    options = ["--render", "audible", "--explainer", "amplitude", "--out", out]
+    run("explain", recording, other, "--model", run_folder, "--target", "7", "--target", "3", *options)
+    folders = {path.name for path in out.iterdir() if path.is_dir()}
+    assert folders == {f"{stem}-{target}-amplitude" for stem in ("recording", "other") for target in (7, 3)}
+    run("explain", recording, "--model", spectrogram_run_folder, *options)
+    assert not [path for path in out.iterdir() if path.is_dir()]
+    record = json.loads((out / "run.json").read_text())
+    assert record["settings"]["model"] == str(spectrogram_run_folder)
+    assert {*record["files"], "run.json"} == {path.name for path in out.iterdir()}
+    # What was left by the same command, interrupted, is its own; by another one it is not.
+    (out / "run.json").write_text(json.dumps({**record, "files": [], "unfinished": True}))
+    line = error_of("explain", recording, "--model", run_folder, *options)
+    assert "holds audible.json, which no earlier run of this command wrote there" in line
+    run("explain", recording, "--model", spectrogram_run_folder, *options)
+    (out / "notes.txt").write_text("mine")
+    assert "holds notes.txt, which no" in error_of("explain", recording, "--model", spectrogram_run_folder, *options)
+    assert (out / "notes.txt").read_text() == "mine"
+    assert "unfinished" not in json.loads((out / "run.json").read_text())
+
+
+def test_a_folder_of_another_command_is_refused(run_folder, recording, tmp_path):
+    """By the command that its run.json names."""
+    out = tmp_path / "out"
+    run("explain", recording, "--model", run_folder, "--render", "audible", "--explainer", "amplitude", "--out", out)
+    held = sorted(out.iterdir())
+    for command in (["train"], ["probe", "--model", run_folder], ["bench", "speed"], ["evaluate", "--model", run_folder]):
+        assert "holds the results of `xaudio explain`. Choose another --out." in error_of(*command, "--out", out)
+    assert sorted(out.iterdir()) == held
+
+
 def test_several_renderers_with_several_options(run_folder, recording, tmp_path):
     options = ["--render", "audible:peak=0.5,loudness=match,visual:dpi=40", "--explainer", "gradient"]
     run("explain", recording, "--model", run_folder, "--out", tmp_path / "out", *options)

@@ -277,3 +277,23 @@ def test_an_explanation_is_rendered_and_shows_itself(tmp_path: Path) -> None:
     assert made().render(renderer, folder=path) == [path / "a.json"]  # type: ignore[arg-type]
     assert written == [made().title()]
     assert (path / "a.json").exists()
+
+
+def test_folders_tell_recording_class_and_method_whatever_their_names(tmp_path: Path) -> None:
+    """Of any script and length, alike but for what a file name cannot hold, or but for case."""
+    from xaudio.rendering import save_and_render
+
+    long = "très long " * 40
+    names = ("a/b", "a:b", "A B", "собака", long, "..", "con/tact\udcff")
+    items = [replace(made(), classes=names, target=target) for target in range(len(names))]
+    items += [replace(items[0], clip=replace(items[0].clip, source=source)) for source in ("x/7_07 \U0001f600.wav", "..", long)]
+    folders = [paths[0].parent for paths in save_and_render(items, [], tmp_path)]
+    assert [folder.name for folder in folders[:4]] == [
+        "7_07-a_b-lrp_composite_epsilon_plus_epsilon_1e-06",
+        "7_07-a_b-lrp_composite_epsilon_plus_epsilon_1e-06-2",
+        "7_07-A_B-lrp_composite_epsilon_plus_epsilon_1e-06-3",
+        "7_07-собака-lrp_composite_epsilon_plus_epsilon_1e-06",
+    ]
+    assert len({folder.name.casefold() for folder in folders}) == len(items)
+    assert all(folder.parent == tmp_path and len(folder.name.encode()) < 200 for folder in folders)
+    assert folders[7].name == "7_07-a_b-lrp_composite_epsilon_plus_epsilon_1e-06-4"

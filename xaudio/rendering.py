@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +19,9 @@ from .terminal import progress
 
 if TYPE_CHECKING:
     from .explanation import Explanation
+
+LONGEST = 50
+"""Bytes of a part of a folder's name: file systems take 255 in all."""
 
 
 def render(explanations: Iterable[Explanation], renderers: Sequence[str | Callable[..., Any]], folder: Path) -> list[Path]:
@@ -87,12 +92,20 @@ def _write(
 
 
 def _folder_names(explanations: Sequence[Explanation]) -> list[str]:
-    """A distinct folder name for each explanation, from its recording, explainer and view."""
+    """A distinct folder name for each explanation, from its recording, class, explainer and view."""
     names: list[str] = []
+    taken: set[str] = set()  # folded, since some file systems know no case
     for explanation in explanations:
-        stem = re.sub(r"[^\w.-]+", "_", Path(explanation.clip.source).stem) or "recording"
-        method, view = explanation.provenance.get("explainer", {}), explanation.provenance.get("view")
-        name = "-".join([stem, method.get("name", "explainer"), *([view["name"]] if view else [])])
-        repeats = sum(other == name or other.startswith(f"{name}-") for other in names)
-        names.append(f"{name}-{repeats + 1}" if repeats else name)
+        view = explanation.provenance.get("view")
+        parts = [Path(explanation.clip.source).stem or "recording", explanation.question, explanation.explainer]
+        name = "-".join(map(_safe, [*parts, *([view["name"]] if view else [])]))
+        number = next(number for number in count(1) if f"{name}-{number}".removesuffix("-1").casefold() not in taken)
+        names.append(f"{name}-{number}".removesuffix("-1"))
+        taken.add(names[-1].casefold())
     return names
+
+
+def _safe(text: str) -> str:
+    """A part of a file name that every file system takes: letters of any script, digits, dots and lines, not too long."""
+    kept = re.sub(r"[^\w.-]+", "_", unicodedata.normalize("NFC", text)).strip("._-")
+    return kept.encode()[:LONGEST].decode(errors="ignore") or "_"

@@ -176,6 +176,60 @@ def refuse_other_settings(folder: Path, settings: Mapping[str, Any]) -> None:
         refuse_other_identity(path, (found.get("settings") or {}) if isinstance(found, dict) else {}, settings)
 
 
+def files_of_earlier_run(folder: Path, settings: Mapping[str, Any]) -> list[Path]:
+    """The files that a folder's ``run.json`` lists, which a new run of the command that wrote it takes the place of.
+
+    Where that run was interrupted and had the same settings, all that lies there is its own.
+
+    Raises
+    ------
+    OutputError
+        If the folder holds any other file.
+    """
+    path = folder / "run.json"
+    held = sorted(other for other in folder.rglob("*") if other.is_file() and not other.name.startswith(LEFTOVER))
+    record = read_json(path) if path.exists() else {}
+    record = record if isinstance(record, dict) else {}
+    listed = {path, *(folder / str(name) for name in record.get("files") or ())}
+    if record.get("unfinished") and not first_difference(record.get("settings"), json.loads(json.dumps(settings))):
+        listed.update(held)
+    if others := [other for other in held if other not in listed]:
+        raise OutputError(
+            f"{folder}: holds {others[0].relative_to(folder)}, which no earlier run of this command wrote there. "
+            "Choose another --out, or move it away."
+        )
+    return [other for other in held if other != path]
+
+
+def remove_files(paths: Iterable[Path], folder: Path) -> None:
+    """Remove files below a folder, and the folders below it that are then empty."""
+    for path in paths:
+        path.unlink(missing_ok=True)
+        for parent in path.parents:
+            if parent == folder or any(parent.iterdir()):
+                break
+            parent.rmdir()
+
+
+def refuse_other_command(folder: Path) -> None:
+    """Raise `OutputError` if the ``run.json`` of a folder that holds results was written by another command than this one."""
+    path = folder / "run.json"
+    if not path.exists() or all(other == path or other.name.startswith(LEFTOVER) for other in folder.iterdir()):
+        return
+    record = read_json(path)
+    earlier, now = (_named_command(str(line)) for line in ((record or {}).get("command", ""), command_line()))
+    if earlier and now and earlier != now:
+        raise OutputError(f"{folder}: holds the results of `xaudio {earlier}`. Choose another --out.")
+
+
+def _named_command(line: str) -> str:
+    """The command of a line as `command_line` gives it, such as "bench speed"; "" if it is none of xaudio's."""
+    program, *words = shlex.split(line) or [""]
+    if program != "xaudio" or not words:
+        return ""
+    return " ".join(words[:2]) if words[0] in ("bench", "study") else words[0]
+
+
 def write_run(folder: Path, *, settings: Mapping[str, Any], **facts: Any) -> Path:
     """Write ``run.json``: the command, its effective settings, versions, time and any other facts."""
     now = datetime.now(UTC).isoformat(timespec="seconds")

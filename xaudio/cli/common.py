@@ -12,12 +12,21 @@ import typer
 
 from ..errors import OutputError
 from ..registry import registry
+from ..runs import refuse_other_command
+
+
+def no_other_results(out: Path | None) -> Path | None:
+    """A callback of --out, which refuses a folder with the results of another command."""
+    if out is not None:
+        refuse_other_command(out)
+    return out
+
 
 DeviceOption = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:N or mps.")]
 SeedOption = Annotated[int, typer.Option("--seed", min=0, help="Seed of everything that is random.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 DataOption = Annotated[Path | None, typer.Option("--data", help="Folder of the data set.")]
-OutOption = Annotated[Path, typer.Option("--out", help="Folder for the results.")]
+OutOption = Annotated[Path, typer.Option("--out", help="Folder for the results.", callback=no_other_results)]
 DatasetOption = Annotated[str, typer.Option("--dataset", help="Data set, with options as in synthetic:speakers=40.")]
 
 

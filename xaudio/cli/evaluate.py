@@ -10,14 +10,14 @@ from typing import Annotated, Any
 import typer
 
 from ..registry import registry
-from .common import DataOption, DeviceOption, JsonOption, SeedOption, print_json, warn_about_plugins
+from .common import DataOption, DeviceOption, JsonOption, SeedOption, no_other_results, print_json, warn_about_plugins
 
 BENCHMARK = "explainers"
 
 
 def evaluate(
     model: Annotated[Path, typer.Option(help="Run folder of a trained model.")],
-    out: Annotated[Path, typer.Option(help="Folder for the results; the same command goes on in it.")],
+    out: Annotated[Path, typer.Option(help="Folder for the results; the same command goes on in it.", callback=no_other_results)],
     explainers: Annotated[
         str,
         typer.Option(

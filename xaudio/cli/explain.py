@@ -10,7 +10,7 @@ import typer
 
 from ..errors import OutputError
 from ..types import Fit, Resampling
-from .common import DeviceOption, JsonOption, print_json, refuse_inside, warn_about_plugins
+from .common import DeviceOption, JsonOption, OutOption, print_json, refuse_inside, warn_about_plugins
 
 
 def explain(
@@ -18,7 +18,7 @@ def explain(
         list[Path], typer.Argument(help="Recordings: WAV, FLAC, OGG, MP3, AIFF, AU, CAF, W64, RF64 or NIST, or a pipe.")
     ],
     model: Annotated[Path, typer.Option(help="Run folder of a trained model.")],
-    out: Annotated[Path, typer.Option(help="Folder for the results.")],
+    out: OutOption,
     explainer: Annotated[
         list[str] | None,
         typer.Option(help="Explainer, with options as in lrp:composite=epsilon_plus; may be repeated. [default: lrp]"),
@@ -52,11 +52,12 @@ def explain(
     from ..allocator import keep_large_buffers
     from ..audio import read_audio
     from ..devices import resolve_device
-    from ..options import split_specs
+    from ..options import parse_spec, split_specs
     from ..pipeline import explain as explain_audio
     from ..pipeline import load_model
+    from ..registry import registry
     from ..rendering import save_and_render, write_report
-    from ..runs import output_folder, write_run
+    from ..runs import files_of_earlier_run, output_folder, remove_files, remove_leftovers, write_run
     from ..terminal import progress
     from ..views import parse_view
 
@@ -66,7 +67,22 @@ def explain(
     for asked in view or []:
         parse_view(asked)
     refuse_to_overwrite(files, out)
-    output_folder(out)
+    settings = {
+        "files": [str(path) for path in files],
+        "explainers": explainer or ["lrp"],
+        "view": view,
+        "target": target,
+        "contrast": contrast,
+        "model": str(model),
+        "render": render,
+        "fit": fit,
+        "resampling": resampling,
+        "seed": seed,
+    }
+    earlier = files_of_earlier_run(output_folder(out), settings)
+    renderers = split_specs(render)
+    for spec in renderers:  # before anything takes time
+        registry().create("renderer", *parse_spec(spec))
     classifier = load_model(model, device)
     clips = []
     with progress("Reading recordings", len(files)) as advance:
@@ -91,18 +107,13 @@ def explain(
             contrast=contrast,
         )
         explanations += found if isinstance(found, list) else [found]
-    renderers = split_specs(render)
+    remove_leftovers(out)
+    remove_files(earlier, out)
+    write_run(out, settings=settings, unfinished=True)  # so that the same command may go on if it is interrupted
     written = save_and_render(explanations, renderers, out)
     report = write_report(explanations, renderers, out)
-    settings = {
-        "files": [str(path) for path in files],
-        "explainers": explainer or ["lrp"],
-        "view": view,
-        "target": target,
-        "contrast": contrast,
-        "model": str(model),
-    }
-    write_run(out, settings=settings, device=str(classifier.device))
+    own = [path.relative_to(out).as_posix() for paths in (*written, [report] if report else []) for path in paths]
+    write_run(out, settings=settings, device=str(classifier.device), files=own)
     if as_json:
         print_json([_record(item, paths) for item, paths in zip(explanations, written, strict=True)])
         return

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from .common import DataOption, DeviceOption, JsonOption, print_json, print_table, warn_about_plugins
+from .common import DataOption, DeviceOption, JsonOption, no_other_results, print_json, print_table, warn_about_plugins
 from .study_group import app
 
 StudyArgument = Annotated[Path, typer.Argument(metavar="STUDY", help="Folder of a built study.")]
@@ -17,7 +17,9 @@ StudyArgument = Annotated[Path, typer.Argument(metavar="STUDY", help="Folder of 
 @app.command("build")
 def build(
     model: Annotated[Path | None, typer.Option(help="Run folder of a trained model.")] = None,
-    out: Annotated[Path | None, typer.Option(help="Folder for the study; the same command goes on in it.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for the study; the same command goes on in it.", callback=no_other_results)
+    ] = None,
     config: Annotated[Path | None, typer.Option(help="TOML file of settings; by default the paper's study.")] = None,
     init: Annotated[Path | None, typer.Option(help="Only write a TOML file of all settings with their descriptions.")] = None,
     fill: Annotated[
@@ -123,7 +125,9 @@ def status(study: StudyArgument, as_json: JsonOption = False) -> None:
 @app.command("export")
 def export(
     study: StudyArgument,
-    out: Annotated[Path, typer.Option(help="Folder for answers.csv, participants.csv and study-data.json.")],
+    out: Annotated[
+        Path, typer.Option(help="Folder for answers.csv, participants.csv and study-data.json.", callback=no_other_results)
+    ],
 ) -> None:
     """Write all answers as CSV and JSON, as of this moment; also while the study is being served."""
     from ..runs import output_folder

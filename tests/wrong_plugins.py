@@ -422,11 +422,24 @@ class axis_falls:
         self.axes = (Axis("time", "s", self.axes[0].centres[::-1]),)
 
 
-@wrong_representation(AXES, "goes up to")
+@wrong_representation(AXES, "to 499.875 s, the sound from 0 to 0.5 s")
 class axis_in_milliseconds:
     def __init__(self):
         super().__init__()
         self.axes = (Axis("time", "s", self.axes[0].centres * 1000),)
+
+
+@wrong_representation(AXES, "'ms'")
+class axis_of_another_unit:
+    def __init__(self):
+        super().__init__()
+        self.axes = (Axis("time", "ms", self.axes[0].centres),)
+
+
+@wrong_representation("each_recording_has_its_own_mask")
+class mask_of_the_first:
+    def masked_waveform(self, waveforms, mask):
+        return super().masked_waveform(waveforms, mask[:1].expand(len(waveforms), -1, -1))
 
 
 @wrong_representation("features_are_shaped_as_the_axes_say")
@@ -467,7 +480,7 @@ MASKS = {
     "mask_thresholded": lambda sound, mask, right: right(sound, (mask > 0.25).float()),
     "mask_squared": lambda sound, mask, right: right(sound, mask**2),
     "mask_reversed": lambda sound, mask, right: right(sound, mask.flip(-1)),
-    "mask_averaged": lambda sound, mask, right: right(sound, torch.ones_like(mask) * mask.mean()),
+    "mask_averaged": lambda sound, mask, right: right(sound, torch.ones_like(mask) * mask.mean((1, 2), keepdim=True)),
 }
 MASK_FINDINGS = {
     "mask_ignored": "a_mask_of_zeros_gives_silence",
@@ -793,6 +806,12 @@ class label_out_of_range:
         return np.where(np.arange(24) == 3, 2, np.arange(24) % 2)
 
 
+@wrong_dataset(LABELS, "list")
+class labels_in_a_list:
+    def labels(self, task):
+        return [index % 2 for index in range(24)]
+
+
 @wrong_dataset("folds_share_no_speaker", "'s0'")
 class speaker_in_two_parts:
     def __init__(self, seed):
@@ -888,6 +907,15 @@ class sets_the_seed_of_numpy:
     def __getitem__(self, index):
         np.random.seed(0)
         return super().__getitem__(index)
+
+
+@wrong("dataset", "the_fingerprint_follows_the_content", "gain=")
+def fingerprint_without_an_option(*, gain: float = 1.0):
+    made = Sounds()
+    fingerprint = made.fingerprint()
+    made.waveforms *= gain
+    made.fingerprint = lambda: fingerprint
+    return made
 
 
 @wrong("dataset", "the_fingerprint_follows_the_content", "a file changed")

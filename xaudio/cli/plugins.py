@@ -55,7 +55,7 @@ def find(name: str) -> list[tuple[str, str]]:
     found = [(kind, name) for kind, name in spelt if name in registry().names(kind)]
     if not found:
         known = [other for kind in KINDS for other in registry().names(kind)]
-        raise PluginError(unknown("plugin", name, known))
+        raise PluginError(" ".join([unknown("plugin", name, known), *registry().problems()]))
     return found
 
 

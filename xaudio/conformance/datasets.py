@@ -11,7 +11,7 @@ from hashlib import blake2b
 from numbers import Integral
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, get_args
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 import numpy as np
 
@@ -170,7 +170,9 @@ def every_recording_has_a_speaker(case: DatasetCase) -> str:
 
 def labels_are_class_indices_and_every_class_has_recordings(case: DatasetCase) -> str:
     for task, classes in case.plugin.tasks.items():
-        labels = np.asarray(case.plugin.labels(task))
+        labels = case.plugin.labels(task)
+        if not isinstance(labels, np.ndarray):
+            return f"labels of task {task!r} are a {type(labels).__name__}; expected an array"
         if labels.shape != (len(case.plugin),) or labels.dtype.kind not in "iu":
             return f"labels of task {task!r} are {labels.dtype} {labels.shape}; expected whole numbers ({len(case.plugin)},)"
         if labels.min() < -1 or labels.max() >= len(classes):
@@ -193,6 +195,7 @@ def labels_of_clips_are_those_of_the_data_set(case: DatasetCase) -> str:
 
 
 def folds_are_whole_and_disjoint(case: DatasetCase) -> str:
+    need(case, labels_are_class_indices_and_every_class_has_recordings)
     for task in case.plugin.tasks:
         labels = case.plugin.labels(task)
         for number, fold in enumerate(case.folds(task)):
@@ -266,19 +269,30 @@ def _others(case: DatasetCase) -> Iterator[tuple[str, Any]]:
         yield "without the last recording", replace(case.plugin, recordings=case.plugin.recordings[:-1], _hash=[])
     options = options_of(case.plugins.factory("dataset", case.name))
     for name, option in options.items():
+        for value in _other_values(option.annotation, case.options.get(name, option.default)):
+            yield from _opened(f"with {name}={value}", case, {name: value})
+    source = Path(next(iter(case.clips.values())).source).resolve()
+    for name, option in options.items():
         value = case.options.get(name, option.default)
-        if option.annotation is int and str(value).lstrip("-").isdigit():
-            yield from _opened(f"with {name}={int(value) + 1}", case, {name: int(value) + 1})
-    source = Path(next(iter(case.clips.values())).source)
-    for name in options:
-        if name in case.options and source.resolve().is_relative_to(Path(str(case.options[name])).resolve()):
-            with _with_another_file(Path(str(case.options[name])).resolve(), source.resolve()) as folder:
+        if isinstance(value, str | Path) and source.is_file() and source.is_relative_to(Path(value).resolve()):
+            with _with_another_file(Path(value).resolve(), source) as folder:
                 yield from _opened("with a file changed", case, {name: folder})
+
+
+def _other_values(annotation: Any, value: Any) -> list[Any]:
+    """Other values that an option may have, of the types of which one can tell."""
+    annotation = get_args(annotation)[0] if get_origin(annotation) is Annotated else annotation
+    if get_origin(annotation) is Literal:
+        return [choice for choice in get_args(annotation) if choice != value][:1]
+    if annotation not in (int, float) or not isinstance(value, int | float | str):
+        return []  # it is of another type, or has no default
+    return [int(value) + 1] if annotation is int else [float(value) * 1.25 + 0.01]
 
 
 def _opened(how: str, case: DatasetCase, options: Mapping[str, Any]) -> list[tuple[str, Any]]:
     try:
-        return [(how, case.make(**options))]
+        other = case.make(**options)
+        return [(how, other)] if not _no_clip({0: other[0]}) else []
     except XaudioError:  # there need not be one
         return []
 

@@ -18,6 +18,8 @@ from .state import Left, stirred, watching
 from .suite import Case, CheckFunction, Unasked, close, need, refusal, unlike
 from .toys import SOUNDS, noise, sounds, unlike_number
 
+UNITS = {"time": "s", "frequency": "Hz"}
+
 CELLS = 8
 """Fewest cells of an axis whose halves are told apart."""
 
@@ -152,13 +154,17 @@ def axes_increase_and_have_names_and_units(case: RepresentationCase) -> str:
         return f"axes are {axes!r}; expected a tuple of xaudio.Axis"
     for axis in axes:
         centres = np.asarray(axis.centres)
-        if not axis.name or not axis.unit:
-            return f"an axis has the name {axis.name!r} and the unit {axis.unit!r}"
+        if not axis.name or not axis.unit or UNITS.get(axis.name, axis.unit) != axis.unit:
+            return f"an axis has the name {axis.name!r} and the unit {axis.unit!r}; time is in s, frequency in Hz"
         if centres.ndim != 1 or not len(centres) or not np.isfinite(centres).all() or not (np.diff(centres) > 0).all():
             return f"the centres of the axis {axis.name!r} do not increase"
-        highest = {"s": 1.5 * case.plugin.samples / case.plugin.sample_rate, "Hz": case.plugin.sample_rate / 2}.get(axis.unit)
-        if highest is not None and centres[-1] > highest * 1.001:
-            return f"the axis {axis.name!r} goes up to {centres[-1]:.6g} {axis.unit}; the sound only to {highest:.6g} {axis.unit}"
+        seconds, highest = case.plugin.samples / case.plugin.sample_rate, case.plugin.sample_rate / 2
+        least, most = {"s": (-seconds / 2, 1.5 * seconds), "Hz": (0, highest * 1.001)}.get(axis.unit, (-math.inf, math.inf))
+        if centres[0] < least or centres[-1] > most:
+            end = f"{seconds:.6g} s" if axis.unit == "s" else f"{highest:.6g} Hz"
+            return (
+                f"the axis {axis.name!r} goes from {centres[0]:.6g} to {centres[-1]:.6g} {axis.unit}, the sound from 0 to {end}"
+            )
     return ""
 
 
@@ -304,6 +310,16 @@ def _keeps(case: RepresentationCase, unit: str, parts: list[Tensor], split: Call
     return "" if rest < OTHER_HALF else f"the half that is taken away is still there, at {rest:+.1f} dB"
 
 
+def each_recording_has_its_own_mask(case: RepresentationCase) -> str:
+    need(case, a_mask_of_ones_gives_the_sound_back, a_mask_of_zeros_gives_silence)
+    waveforms, mask = noise(3, case.plugin.samples), case.ones(3)
+    mask[1] = 0
+    together = case.masked(waveforms, mask)
+    alone = case.masked(waveforms[2:], case.ones())
+    silent = _decibels(together[1], waveforms[1]) < TAKEN_AWAY
+    return "" if silent and close(together[2:], alone) else "the sound that a mask leaves depends on the batch"
+
+
 def relevance_of_samples_sums_to_that_of_the_cells(case: RepresentationCase) -> str:
     if refused := _way_back(case, "to_waveform_relevance"):
         raise Unasked(refused)
@@ -348,5 +364,6 @@ CHECKS: tuple[CheckFunction, ...] = (
     a_mask_of_halves_gives_half_the_sound,
     a_mask_in_time_keeps_that_part_of_the_sound,
     a_mask_in_frequency_keeps_that_part_of_the_sound,
+    each_recording_has_its_own_mask,
     relevance_of_samples_sums_to_that_of_the_cells,
 )

@@ -1,7 +1,10 @@
 # ruff: noqa: NPY002
 """Plugins that are wrong on purpose are found by the check that is meant for them; right but unusual ones pass."""
 
+import dataclasses
+import os
 import random
+import signal
 import warnings
 from importlib.metadata import EntryPoint, entry_points
 
@@ -107,3 +110,13 @@ def test_the_command(arguments, status, said):
         result = CliRunner().invoke(app, ["plugins", "check", *arguments])
     assert said in result.output
     assert (1 if result.exception else 0) == status
+
+
+def test_an_interrupt_of_the_user_ends_the_check_and_one_of_a_plugin_does_not():
+    check_of = checks_of("explainer", "interrupts")[0]
+    assert "KeyboardInterrupt" in check_of.result().problem
+    pressing = dataclasses.replace(check_of, function=lambda case: os.kill(os.getpid(), signal.SIGINT))
+    before = signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt):
+        pressing.result()
+    assert signal.getsignal(signal.SIGINT) is before

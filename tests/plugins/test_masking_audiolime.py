@@ -232,7 +232,7 @@ def test_the_conformance_suite_notices_a_separator_that_breaks_its_contract(othe
     }
     assert problems["halves"] == []
     assert problems["loses_something"] == ["sources sum to the recording"]
-    assert "sources are (batch, sources, samples)" in problems["forgets_the_sources"]
+    assert "sources are batch by sources by samples" in problems["forgets_the_sources"]
 
 
 @pytest.mark.parametrize("components", ["harmonic_percussive", "nmf:sources=3+iterations=20"])

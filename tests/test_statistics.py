@@ -1,4 +1,4 @@
-"""Intervals against scipy and by their properties, ranks against a double loop, chance against the binomial sum."""
+"""Intervals against a slow loop, by simulation and by their properties, ranks against a double loop, chance against the binomial sum."""
 
 import math
 
@@ -7,61 +7,105 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
-from scipy.stats import bootstrap
 
 from xaudio import DataError, bootstrap_interval, ranks_with_ties, statistics
 from xaudio.statistics import Interval, above_chance, guessing
 
-VALUES = arrays.arrays(np.float64, st.integers(8, 40), elements=st.floats(-1e3, 1e3))
+VALUES = arrays.arrays(np.float64, st.integers(16, 40), elements=st.floats(-1e3, 1e3), unique=True)
+
+
+def slow_interval(values, level, draws, seed):
+    """The bootstrap-t, one draw at a time."""
+    rng, mean, root = np.random.default_rng(seed), np.mean(values), np.sqrt(len(values))
+    studentised = []
+    for _ in range(draws):
+        drawn = rng.choice(values, len(values))
+        studentised.append((np.mean(drawn) - mean) / (np.std(drawn) / root))
+    tail = (1 - level) / 2
+    return tuple(mean - np.quantile(studentised, share) * np.std(values) / root for share in (1 - tail, tail))
 
 
 @pytest.mark.parametrize("level", [0.8, 0.95])
-def test_the_interval_is_that_of_scipys_percentile_bootstrap(level):
+def test_the_interval_is_that_of_a_slow_studentised_bootstrap(level):
     values = np.random.default_rng(3).exponential(size=30)
-    found = bootstrap_interval(values, level=level, draws=20_000)
-    expected = bootstrap(
-        (values,), np.mean, confidence_level=level, n_resamples=20_000, method="percentile", rng=np.random.default_rng(1)
-    ).confidence_interval
-    assert found.mean == pytest.approx(values.mean())
-    spread = expected.high - expected.low
-    assert found.low == pytest.approx(expected.low, abs=0.03 * spread)
-    assert found.high == pytest.approx(expected.high, abs=0.03 * spread)
+    interval = bootstrap_interval(values, level=level, draws=20_000)
+    low, high = slow_interval(values, level, 20_000, 1)
+    assert interval.mean == pytest.approx(values.mean())
+    assert interval.low == pytest.approx(low, abs=0.03 * (high - low))
+    assert interval.high == pytest.approx(high, abs=0.03 * (high - low))
 
 
-def test_it_covers_the_true_mean_about_as_often_as_it_says():
+DISTRIBUTIONS = {
+    "normal": (lambda rng, size: rng.normal(size=size), 0),
+    "uniform": (lambda rng, size: rng.random(size), 0.5),
+    "exponential": (lambda rng, size: rng.exponential(size=size), 1),
+    "lognormal": (lambda rng, size: rng.lognormal(0, 1, size), np.exp(0.5)),
+    "U-shaped": (lambda rng, size: rng.beta(0.5, 0.5, size), 0.5),
+    "near 0": (lambda rng, size: rng.beta(0.2, 2, size), 0.2 / 2.2),
+    "mostly 0": (lambda rng, size: (rng.random(size) < 0.5) * rng.random(size), 0.25),
+    "heavy tails": (lambda rng, size: rng.standard_t(3, size), 0),
+}
+
+
+@pytest.mark.parametrize("count", [16, 32])
+@pytest.mark.parametrize("name", DISTRIBUTIONS)
+def test_it_covers_the_true_mean_about_as_often_as_it_says(name, count):
+    """Of 95 %, in 500 samples no less than 88 % whatever the distribution; the bootstrap of the means alone covers 82 to 85 % of some."""
+    draw, mean = DISTRIBUTIONS[name]
     rng = np.random.default_rng(0)
-    intervals = [bootstrap_interval(rng.normal(2, 1, 40), draws=400, seed=seed) for seed in range(300)]
-    covered = np.mean([found.low <= 2 <= found.high for found in intervals])
-    assert 0.89 < covered < 0.98
+    covered, given_ = 0, 0
+    for seed in range(500):
+        try:
+            _, low, high = bootstrap_interval(draw(rng, count), draws=400, seed=seed)
+        except DataError:
+            continue
+        given_ += 1
+        covered += low <= mean <= high
+    assert given_ > 400
+    assert covered / given_ > 0.88
+
+
+@pytest.mark.parametrize("share", [0.02, 0.1, 0.3])
+@pytest.mark.parametrize("count", [8, 16, 32, 64])
+def test_rare_events_have_an_interval_that_covers_or_none(count, share):
+    rng = np.random.default_rng(1)
+    missed = 0
+    for seed in range(400):
+        try:
+            _, low, high = bootstrap_interval((rng.random(count) < share).astype(float), draws=400, seed=seed)
+        except DataError:
+            continue
+        missed += not low <= share <= high
+    assert missed / 400 < 0.1
 
 
 @settings(max_examples=50)
 @given(values=VALUES, scale=st.floats(0.1, 10), shift=st.floats(-10, 10), seed=st.integers(0, 99))
 def test_it_moves_with_the_values(values, scale, shift, seed):
-    found = bootstrap_interval(values, draws=50, seed=seed)
-    assert found.low <= found.mean <= found.high
-    assert found == bootstrap_interval(values, draws=50, seed=seed)
+    interval = bootstrap_interval(values, draws=50, seed=seed)
+    assert interval.low <= interval.mean <= interval.high
+    assert interval == bootstrap_interval(values, draws=50, seed=seed)
+    if np.ptp(values) < 1e-3:
+        return  # rounding of the shifted values
     moved = bootstrap_interval(scale * values + shift, draws=50, seed=seed)
-    np.testing.assert_allclose(moved, [scale * bound + shift for bound in found], rtol=1e-9, atol=1e-6)
+    np.testing.assert_allclose(moved, [scale * bound + shift for bound in interval], rtol=1e-6, atol=1e-6)
 
 
 def test_it_depends_on_the_seed_and_not_on_how_many_values_are_drawn_at_a_time(monkeypatch):
     values = np.random.default_rng(0).normal(size=50)
-    found = bootstrap_interval(values, seed=1)
-    assert found != bootstrap_interval(values, seed=2)
+    interval = bootstrap_interval(values, seed=1)
+    assert interval != bootstrap_interval(values, seed=2)
     monkeypatch.setattr(statistics, "_CELLS", 700)
-    assert bootstrap_interval(values, seed=1) == pytest.approx(found)
-
-
-def test_equal_values_have_an_interval_of_no_width():
-    assert bootstrap_interval(np.full(9, 0.1)) == pytest.approx((0.1, 0.1, 0.1))
+    assert bootstrap_interval(values, seed=1) == pytest.approx(interval)
 
 
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        (np.ones(7), r"7 recordings are too few for an interval; expected 8 or more\."),
+        (np.arange(15), r"15 recordings are too few for an interval; expected 16 or more\."),
         ([], "0 recordings are too few"),
+        (np.full(20, 0.1), "20 of 20 values are the same: too few differ for an interval; expected 5 or more"),
+        ([0.0] * 26 + [1, 2, 3, 4], "26 of 30 values are the same"),
         ([1.0] * 8 + [np.nan], "needs finite values"),
         (np.ones((8, 2)), r"got shape \(8, 2\)"),
     ],

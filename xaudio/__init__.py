@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from .options import at_least, for_each, parse_spec, split_specs
     from .pages import data_address, read_results, write_page
     from .parallel import run_experiments
-    from .perturbation import flipped_logits, logits_without, scaled_frequencies
+    from .perturbation import flipped_logits, logits_without, scaled_frequencies, tied
     from .pipeline import create, explain, load_model, names
     from .precision import count_operations, matrix_peak
     from .preparation import original_recording
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from .probing import probe
     from .results import TrainingResult
     from .runs import cache_folder, read_json, refuse_other_settings, replaced, write_json, write_rows, write_run, write_text
-    from .statistics import bootstrap_interval, ranks_with_ties
+    from .statistics import Interval, bootstrap_interval, ranks_with_ties
     from .sums import completeness, difference_from_baseline
     from .terminal import in_sight, progress
     from .truth import truth_domain, truth_mask
@@ -53,6 +53,7 @@ _LAZY = {
     "Classifier": "classifier",
     "Diagnosis": "doctor.findings",
     "Finding": "doctor.findings",
+    "Interval": "statistics",
     "diagnose": "doctor.diagnosis",
     "Evaluation": "evaluation",
     "Experiment": "experiment",
@@ -109,6 +110,7 @@ _LAZY = {
     "for_each": "options",
     "parse_spec": "options",
     "split_specs": "options",
+    "tied": "perturbation",
     "truth_domain": "truth",
     "truth_mask": "truth",
     "read_audio": "audio",
@@ -145,6 +147,7 @@ __all__ = [
     "Explanations",
     "Finding",
     "Fold",
+    "Interval",
     "ModelError",
     "OutputError",
     "PluginError",
@@ -212,6 +215,7 @@ __all__ = [
     "scaled_frequencies",
     "speaker_folds",
     "split_specs",
+    "tied",
     "truth_domain",
     "truth_mask",
     "weights_digest",

@@ -19,22 +19,32 @@ Order = Literal["descending", "ascending"]
 """Which scores go first: the highest or the lowest."""
 
 
-def ranks(scores: Tensor, features: Tensor) -> Tensor:
+def ranks(scores: Tensor, features: Tensor, ties: Tensor | None = None) -> Tensor:
     """Position of each cell when cells are taken away by descending score; cells that are zero already come last.
 
     Parameters
     ----------
     scores, features : Tensor, shape (batch, channels, *axes)
+    ties : Tensor of int64, shape (cells,), optional
+        The cells in the order in which equal scores are taken; by default that of their positions.
 
     Returns
     -------
     Tensor of int64, shape (batch, cells)
-        Ties are broken by position, so that the order is the same each time.
     """
     flat = scores.flatten(1).masked_fill(features.flatten(1) == 0, -torch.inf)
-    order = flat.argsort(dim=1, descending=True, stable=True)
+    if ties is None:
+        order = flat.argsort(dim=1, descending=True, stable=True)
+    else:
+        order = ties[flat[:, ties].argsort(dim=1, descending=True, stable=True)]
     places = torch.arange(order.shape[1], device=order.device).expand_as(order)
     return torch.empty_like(order).scatter_(1, order, places)
+
+
+def tied(scores: Tensor, removable: Tensor) -> Tensor:
+    """Which recordings, bool (batch,), have two removable cells of equal scores, so that the order is not told by them."""
+    ordered = scores.flatten(1).masked_fill(removable.flatten(1) == 0, torch.nan).sort(dim=1).values  # NaN last, equal to none
+    return (ordered[:, 1:] == ordered[:, :-1]).any(1)
 
 
 def counts(features: Tensor, fractions: Sequence[float], share: Share) -> Tensor:
@@ -59,6 +69,7 @@ def logits_without(
     orders: Sequence[Order] = ("descending",),
     share: Share = "nonzero",
     batch_size: int = 200,
+    ties: Tensor | None = None,
 ) -> Tensor:
     """Logits after a fraction of each recording's cells was taken away, in order of their scores.
 
@@ -69,7 +80,7 @@ def logits_without(
     ----------
     classifier : Classifier
     scores : Tensor, shape ``(batch, *cells)``
-        Such as relevance. Of equal scores the first cell counts as the higher.
+        Such as relevance.
     removable : Tensor, shape ``(batch, *cells)``
         False or 0 where taking a cell away changes nothing: such cells are never taken.
     fractions : sequence of float
@@ -83,6 +94,8 @@ def logits_without(
         Whether fractions are those of the removable cells, or of all; then there is nothing left to take away before 1.
     batch_size : int
         Inputs classified at once.
+    ties : Tensor of int64, shape (cells,), optional
+        The cells in the order in which equal scores count as descending; by default that of their positions.
 
     Returns
     -------
@@ -97,7 +110,7 @@ def logits_without(
     """
     if not all(0 <= fraction <= 1 for fraction in fractions):
         raise ModelError(f"Fractions must lie in [0, 1]; got {list(fractions)}.")
-    places = ranks(scores, removable).int()
+    places = ranks(scores, removable, ties).int()
     most = (removable.flatten(1) != 0).sum(1)
     taken = torch.minimum(counts(removable, fractions, share), most[:, None])[:, None].expand(-1, len(orders), -1)
     recording = torch.arange(len(scores), device=scores.device)[:, None, None].expand_as(taken)

@@ -13,7 +13,13 @@ from .errors import DataError
 LEVEL = 0.95
 DRAWS = 2000
 LEAST = 8
-"""Fewest values for an interval: the bootstrap of fewer is far too narrow."""
+"""Fewest recordings on which anything is measured."""
+
+FEWEST_FOR_INTERVAL = 16
+"""Fewest values for an interval: of 8 from a skewed distribution, an interval of 95 % covers the mean in as few as 58 %."""
+
+DIFFERENT = 5
+"""Values that differ from the commonest one, without which nothing is known of how values differ."""
 
 _CELLS = 2**22
 """Values drawn at a time, 32 MB of indices."""
@@ -34,14 +40,18 @@ def require_enough(count: int, what: str = "recordings") -> None:
 
 
 def bootstrap_interval(values: ArrayLike, *, level: float = LEVEL, draws: int = DRAWS, seed: int = 0) -> Interval:
-    """Mean with the percentile interval of the bootstrap (Efron 1979): values drawn anew with replacement.
+    """Mean with the studentised interval of the bootstrap (bootstrap-t: Efron 1982, Hall 1988).
+
+    Values are drawn anew with replacement, and the mean less that of the values is divided by its standard error each time.
+    At 16 values of normal, uniform, exponential, lognormal, beta and Student's t (3) distributions, and of mixtures with zeros,
+    intervals of 95 % cover the mean in 92 to 98 % (a test simulates it); those of the drawn means themselves in 82 % and more.
 
     Parameters
     ----------
     values : array, shape (n,)
-        One per recording, 8 or more, finite.
+        One per recording, 16 or more, finite; at least 5 must differ from the commonest one.
     level : float
-        Share of the drawn means that lie in the interval, between 0 and 1.
+        How often the interval should cover the mean, between 0 and 1.
     draws : int
     seed : int
 
@@ -53,20 +63,33 @@ def bootstrap_interval(values: ArrayLike, *, level: float = LEVEL, draws: int = 
     Raises
     ------
     DataError
-        If there are fewer than 8 values, or one is not a finite number.
+        If there are too few values, or too few different ones, or one is not a finite number.
     """
-    found = np.asarray(values, dtype=np.float64)
-    if found.ndim != 1 or not np.isfinite(found).all():
-        raise DataError(f"An interval needs finite values, one per recording; got shape {found.shape} or a value that is not.")
-    require_enough(len(found))
+    values = np.asarray(values, dtype=np.float64)
+    if values.ndim != 1 or not np.isfinite(values).all():
+        raise DataError(f"An interval needs finite values, one per recording; got shape {values.shape} or a value that is not.")
+    if len(values) < FEWEST_FOR_INTERVAL:
+        raise DataError(f"{len(values)} recordings are too few for an interval; expected {FEWEST_FOR_INTERVAL} or more.")
+    if (different := len(values) - int(np.unique(values, return_counts=True)[1].max())) < DIFFERENT:
+        raise DataError(
+            f"{len(values) - different} of {len(values)} values are the same: too few differ for an interval; expected "
+            f"{DIFFERENT} or more."
+        )
+    mean, error = values.mean(), values.std() / np.sqrt(len(values))
     rng = np.random.default_rng(seed)
-    rows = max(1, _CELLS // len(found))
-    means = [
-        found[rng.integers(len(found), size=(min(rows, draws - start), len(found)))].mean(1) for start in range(0, draws, rows)
-    ]
-    low, high = np.quantile(np.concatenate(means), [(1 - level) / 2, (1 + level) / 2])
-    mean = found.mean()  # rounding may lay it beside the interval of values that are all the same
-    return Interval(float(mean), float(min(low, mean)), float(max(high, mean)))
+    rows = max(1, _CELLS // len(values))
+    sizes = [(min(rows, draws - start), len(values)) for start in range(0, draws, rows)]
+    studentised = np.concatenate([_studentised(values[rng.integers(len(values), size=size)], mean) for size in sizes])
+    low, high = np.quantile(studentised, [(1 - level) / 2, (1 + level) / 2], method="nearest")
+    return Interval(float(mean), float(min(mean - high * error, mean)), float(max(mean - low * error, mean)))
+
+
+def _studentised(drawn: NDArray[Any], mean: float) -> NDArray[Any]:
+    """Means of drawn values (draws, n) less the mean, over their standard errors; infinite where all drawn are the same."""
+    away = drawn.mean(1) - mean
+    error = drawn.std(1) / np.sqrt(drawn.shape[1])
+    varies = error > 1e-12 * np.abs(drawn).max(1)
+    return np.where(varies, away / np.where(varies, error, 1), np.where(away == 0, 0, np.copysign(np.inf, away)))
 
 
 def ranks_with_ties(intervals: Sequence[Interval | None], better: Literal["higher", "lower", "none"]) -> list[int | None]:

@@ -73,4 +73,5 @@ def table_text(results: Results) -> str:
 def _cell(score: Score, rank: int | None) -> str:
     if score.mean is None:
         return "not measured"
-    return f"{score.mean:.3g} [{score.low:.3g}, {score.high:.3g}]" + ("" if rank is None else f" {rank}")
+    interval = "" if score.low is None else f" [{score.low:.3g}, {score.high:.3g}]"
+    return f"{score.mean:.3g}{interval}" + ("" if rank is None else f" {rank}")

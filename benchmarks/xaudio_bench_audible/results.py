@@ -28,6 +28,7 @@ class Score(_Part):
     high: float | None = None
     recordings: int = Field(description="On which it was measured.")
     refused: str | None = Field(default=None, description="Why there is no value.")
+    no_interval: str | None = Field(default=None, description="Why there is a value, but no interval and no rank.")
 
 
 class Row(_Part):

@@ -51,7 +51,9 @@ def _scored(values: FloatArray, seed: int) -> tuple[Score, Any]:
     try:
         interval = xaudio.bootstrap_interval(known, seed=seed)
     except DataError as error:
-        return Score(recordings=len(known), refused=str(error)), None
+        if not len(known):
+            return Score(recordings=0, refused=str(error)), None
+        return Score(mean=round(float(known.mean()), DIGITS), recordings=len(known), no_interval=str(error)), None
     mean, low, high = (round(value, DIGITS) for value in interval)
     return Score(mean=mean, low=low, high=high, recordings=len(known)), interval
 

@@ -28,11 +28,14 @@ class Score(_Part):
     explainer: str
     column: str = Field(description="Title of the column.")
     recordings: int = Field(description="On which it was measured.")
-    mean: float | None
-    low: float | None = Field(description="Lower bound of the bootstrap interval over recordings.")
-    high: float | None
-    rank: int | None = Field(description="1 + the number of explainers whose interval lies wholly on the better side.")
-    refused: str | None = Field(description="Why there is no value.")
+    mean: float | None = None
+    low: float | None = Field(default=None, description="Lower bound of the bootstrap interval over recordings.")
+    high: float | None = None
+    rank: int | None = Field(
+        default=None, description="1 + the number of explainers whose interval lies wholly on the better side."
+    )
+    refused: str | None = Field(default=None, description="Why there is no value.")
+    no_interval: str | None = Field(default=None, description="Why there is a value, but no interval and no rank.")
 
 
 class Example(_Part):

@@ -8,7 +8,7 @@ import numpy as np
 from scipy.stats import rankdata
 
 import xaudio
-from xaudio import DataError, Evaluation
+from xaudio import DataError, Evaluation, Interval
 from xaudio.types import FloatArray
 
 from .results import Metric, Score
@@ -40,33 +40,33 @@ def scores_of(evaluation: Evaluation, metrics: Sequence[Metric], seed: int) -> l
 
 
 def _column(evaluation: Evaluation, metric: Metric, seed: int) -> list[Score]:
-    reasons, intervals, counts = [], [], []
-    for explainer in evaluation.folders:
-        refused = evaluation.refused.get((explainer, ""), evaluation.refused.get((explainer, metric.metric)))
-        values = evaluation.values.get((explainer, metric.metric, metric.name), np.zeros(0))
-        interval = None
-        if refused is None:
-            try:
-                interval = xaudio.bootstrap_interval(values, seed=seed)
-            except DataError as error:
-                refused = f"{error} It is measured on rightly predicted recordings." if metric.needs_truth else str(error)
-        reasons.append(refused)
-        intervals.append(interval)
-        counts.append(len(values))
-    ranks = xaudio.ranks_with_ties(intervals, metric.better)
-    return [
-        Score(
-            explainer=explainer,
-            column=metric.title,
-            recordings=count,
-            mean=interval and interval.mean,
-            low=interval and interval.low,
-            high=interval and interval.high,
-            rank=rank,
-            refused=refused,
-        )
-        for explainer, count, interval, rank, refused in zip(evaluation.folders, counts, intervals, ranks, reasons, strict=True)
+    scores = [_score(evaluation, explainer, metric, seed) for explainer in evaluation.folders]
+    intervals = [
+        Interval(score.mean, score.low, score.high)
+        if score.mean is not None and score.low is not None and score.high is not None
+        else None
+        for score in scores
     ]
+    ranks = xaudio.ranks_with_ties(intervals, metric.better)
+    return [score.model_copy(update={"rank": rank}) for score, rank in zip(scores, ranks, strict=True)]
+
+
+def _score(evaluation: Evaluation, explainer: str, metric: Metric, seed: int) -> Score:
+    """Mean and interval of an explainer by a metric, or why there is none; the rank is not known yet."""
+    refused = evaluation.refused.get((explainer, ""), evaluation.refused.get((explainer, metric.metric)))
+    values = evaluation.values.get((explainer, metric.metric, metric.name), np.zeros(0))
+    score = Score(explainer=explainer, column=metric.title, recordings=len(values), refused=refused)
+    if refused is not None:
+        return score
+    if not len(values):
+        why = " It is measured on correctly predicted recordings." if metric.needs_truth else ""
+        return score.model_copy(update={"refused": f"There are no values.{why}"})
+    try:
+        mean, low, high = xaudio.bootstrap_interval(values, seed=seed)
+    except DataError as error:
+        why = " It is measured on correctly predicted recordings." if metric.needs_truth else ""
+        return score.model_copy(update={"mean": float(values.mean()), "no_interval": f"{error}{why}"})
+    return score.model_copy(update={"mean": mean, "low": low, "high": high})
 
 
 def agreement(scores: Sequence[Score], metrics: Sequence[Metric]) -> tuple[list[str], list[list[float | None]]]:

@@ -77,7 +77,8 @@ def _cell(score: Score, recordings: int) -> str:
         return "not measured"
     rank = "" if score.rank is None else f" {score.rank}"
     fewer = "" if score.recordings == recordings else f" (n={score.recordings})"
-    return f"{_number(score.mean)} [{_number(score.low)}, {_number(score.high)}]{rank}{fewer}"
+    interval = "" if score.low is None else f" [{_number(score.low)}, {_number(score.high)}]"
+    return f"{_number(score.mean)}{interval}{rank}{fewer}"
 
 
 def _number(value: float | None) -> str:

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from xaudio import Classifier, Explanation, PluginError, logits_without
+from xaudio import Classifier, Explanation, PluginError, logits_without, tied
 from xaudio.types import FloatArray
 
 from ._parts import Block, Parts
@@ -79,36 +79,52 @@ def probabilities(
     orders: Sequence[Any],
     share: Any,
 ) -> FloatArray:
-    """Probability (n, orders, fractions) of the explained class without fractions of the cells, in float64."""
-    found = [np.zeros((0, len(orders), len(fractions)))]
+    """Probability (n, orders, fractions) of the explained class without fractions of the cells, in float64.
+
+    Where scores are equal they do not tell the order: the mean is taken over two orders of the equal ones, one drawn at random
+    and the same from its end. So a map of equal scores is worth exactly as much in one direction as in the other.
+    """
+    curves = [np.zeros((0, len(orders), len(fractions)))]
     for block in parts.blocks(classifier, explanations):
-        logits = _logits(classifier, block, parts, fractions, orders, share).cpu().double()
-        chosen = block.target.cpu()[:, None, None, None].expand(*logits.shape[:3], 1)
-        found.append(classifier.probabilities(logits).gather(3, chosen)[..., 0].numpy())
-    return np.concatenate(found)
+        curves.append(_curves(classifier, block, parts, fractions, orders, share).numpy())
+    return np.concatenate(curves)
 
 
-def _logits(
+def _curves(
     classifier: Classifier, block: Block, parts: Parts, fractions: Sequence[float], orders: Sequence[Any], share: Any
 ) -> Tensor:
     segments = [torch.arange(cells, device=block.scores.device) // parts.segment for cells in block.scores.shape[2:]]
-
-    def without(recordings: Tensor, removed: Tensor) -> Tensor:
-        return block.mixed(recordings, ~_spread(removed, segments) if parts.segment > 1 else ~removed)
-
     scores, removable = block.scores, block.removable
     if parts.segment > 1:
         scores, removable = _pooled(scores, segments), _pooled(removable.to(scores), segments) > 0
-    return logits_without(
-        classifier,
-        scores,
-        removable,
-        fractions,
-        without,
-        orders=orders,
-        share=share,
-        batch_size=parts.at_once(block.scores.device),
-    )
+
+    def curves(chosen: Tensor, ties: Tensor) -> Tensor:
+        """Of the chosen recordings (n,), with equal scores in a given order."""
+
+        def without(recordings: Tensor, removed: Tensor) -> Tensor:
+            return block.mixed(chosen[recordings], ~_spread(removed, segments) if parts.segment > 1 else ~removed)
+
+        logits = logits_without(
+            classifier,
+            scores[chosen],
+            removable[chosen],
+            fractions,
+            without,
+            orders=orders,
+            share=share,
+            batch_size=parts.at_once(scores.device),
+            ties=ties,
+        )
+        logits = logits.cpu().double()
+        target = block.target[chosen].cpu()[:, None, None, None].expand(*logits.shape[:3], 1)
+        return classifier.probabilities(logits).gather(3, target)[..., 0]
+
+    drawn = torch.randperm(scores[0].numel(), generator=torch.Generator().manual_seed(parts.seed)).to(scores.device)
+    every = torch.arange(len(scores), device=scores.device)
+    means = curves(every, drawn)
+    if len(undecided := every[tied(scores, removable)]):
+        means[undecided.cpu()] = (means[undecided.cpu()] + curves(undecided, drawn.flip(0))) / 2
+    return means
 
 
 def _pooled(cells: Tensor, segments: Sequence[Tensor]) -> Tensor:

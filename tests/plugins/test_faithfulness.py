@@ -147,30 +147,31 @@ def slow_curve(
     imputation="zero",
     segment=1,
 ):
-    """Probability of the explained class, one fraction at a time."""
+    """Probability of the explained class, one fraction at a time; the mean over equal boxes taken one way and the other."""
     seen = explanation if domain == "features" else explanation.view(domain)
     relevance = np.abs(seen.relevance) if order == "absolute" else seen.relevance
     boxes = {}
     for place in np.ndindex(relevance.shape):
         boxes.setdefault((place[0], *(index // segment for index in place[1:])), []).append(place)
     removable = slow_removable(classifier, explanation, seen, domain, imputation)
-    ranked = [
-        (sum(float(relevance[place]) for place in places), places)
-        for places in boxes.values()
-        if any(removable[place] for place in places)
-    ]
-    ranked.sort(key=lambda box: -box[0])  # of equal ones the first is the higher
-    ranked = ranked[::-1] if ascending else ranked
-    total = len(ranked) if share == "nonzero" else len(boxes)
-    curve = []
-    for fraction in fractions:
-        kept = np.ones(relevance.shape)
-        for _, places in ranked[: round(fraction * total)]:
-            for place in places:
-                kept[place] = 0
-        features = slow_input(classifier, explanation, seen, domain, imputation, kept)
-        curve.append(probabilities(classifier, features)[explanation.target])
-    return np.array(curve)
+    drawn = torch.randperm(len(boxes), generator=torch.Generator().manual_seed(0)).tolist()
+    curves = []
+    for equal in (drawn, drawn[::-1]):
+        ranked = [
+            (sum(float(relevance[place]) for place in places), -equal.index(number), places)
+            for number, places in enumerate(boxes.values())
+            if any(removable[place] for place in places)
+        ]
+        ranked.sort(key=lambda box: box[:2], reverse=not ascending)
+        total = len(ranked) if share == "nonzero" else len(boxes)
+        for fraction in fractions:
+            kept = np.ones(relevance.shape)
+            for *_, places in ranked[: round(fraction * total)]:
+                for place in places:
+                    kept[place] = 0
+            features = slow_input(classifier, explanation, seen, domain, imputation, kept)
+            curves.append(probabilities(classifier, features)[explanation.target])
+    return np.array(curves).reshape(2, -1).mean(0)
 
 
 CASES = [
@@ -206,6 +207,45 @@ def compare(classifier, explanations, options):
 @pytest.mark.parametrize("options", CASES, ids=str)
 def test_curves_equal_the_naive_loop(waves, options):
     compare(waves, explained(waves), options)
+
+
+ORDERED = ("pixel_flipping", "deletion_auc", "insertion_auc")
+
+
+def measured(classifier, explanation, relevance, **options):
+    found = {}
+    for name in ORDERED:
+        found |= create("metric", name, steps=6, **options)(classifier, [explanation.with_relevance(relevance)])
+    return {name: float(value[0]) for name, value in found.items()}
+
+
+@pytest.mark.parametrize("options", [{}, {"share": "all"}, {"domain": "time", "segment": 10}], ids=str)
+def test_a_map_that_says_nothing_is_worth_nothing_in_any_order(waves, options):
+    """All scores equal: the most relevant first and the least relevant first are the same."""
+    explanation = explained(waves, 1)[0]
+    for level in (0.0, 1.0):
+        values = measured(waves, explanation, np.full_like(explanation.relevance, level), **options)
+        assert values["aopc_difference"] == pytest.approx(0, abs=1e-12)
+        assert abs(values["aopc_morf"]) > 1e-6  # something is taken away
+        assert values["insertion_auc"] == pytest.approx(values["deletion_auc"], abs=1e-12)
+
+
+def test_turning_the_relevance_round_turns_the_difference_round_also_with_ties(waves):
+    explanation = explained(waves, 1)[0]
+    coarse = np.round(explanation.relevance / np.abs(explanation.relevance).max(), 1)
+    assert len(np.unique(coarse)) < coarse.size / 5
+    values, turned = measured(waves, explanation, coarse), measured(waves, explanation, -coarse)
+    assert turned["aopc_difference"] == pytest.approx(-values["aopc_difference"], abs=1e-12)
+    assert turned["aopc_morf"] == pytest.approx(values["aopc_lerf"], abs=1e-12)
+
+
+def test_equal_scores_are_worth_what_random_ones_are_on_average(waves):
+    explanation = explained(waves, 1)[0]
+    rng = np.random.default_rng(0)
+    shape = explanation.relevance.shape
+    drawn = [measured(waves, explanation, rng.normal(size=shape).astype(np.float32))["aopc_morf"] for _ in range(40)]
+    flat = [measured(waves, explanation, np.zeros(shape, np.float32), seed=seed)["aopc_morf"] for seed in range(10)]
+    assert np.mean(flat) == pytest.approx(np.mean(drawn), abs=4 * np.std(drawn) / np.sqrt(20))
 
 
 def test_curves_in_the_short_time_transform_equal_the_naive_loop(waves):

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import ttest_ind
 
 import xaudio
 from xaudio import Axis, Clip, DataError, Explanation, ModelError, PluginError
@@ -16,7 +17,7 @@ from xaudio.cells import relevance_cells
 from xaudio.cli import app
 from xaudio.pattern_pages import findings_of
 from xaudio.pattern_results import GroupRelevance
-from xaudio.permutation import all_arrangements, number_of_arrangements, permutation_test
+from xaudio.permutation import all_arrangements, doubt, number_of_arrangements, permutation_test
 
 RATE, SAMPLES = 1000, 200
 
@@ -148,14 +149,20 @@ def t_statistic(one, other):
     return (one.mean() - other.mean()) / np.sqrt(pooled * (1 / len(one) + 1 / len(other)))
 
 
+def welch_deviate(one, other):
+    """Magnitude of Welch's t (scipy's), as a normal deviate by Wallace's formula."""
+    t = ttest_ind(one, other, equal_var=False)
+    return (8 * t.df + 1) / (8 * t.df + 3) * np.sqrt(t.df * np.log1p(t.statistic**2 / t.df))
+
+
 def slow_permutation_test(values, groups):
-    """Exact p-values by Student's t, one arrangement and one cell after the other."""
+    """Exact p-values by Welch's t, one arrangement and one cell after the other."""
     units, cells = values.shape
-    observed = [abs(t_statistic(values[groups == 0, cell], values[groups == 1, cell])) for cell in range(cells)]
+    observed = [welch_deviate(values[groups == 0, cell], values[groups == 1, cell]) for cell in range(cells)]
     p, corrected, count = np.zeros(cells), np.zeros(cells), 0
     for chosen in itertools.combinations(range(units), int((groups == 0).sum())):
         first = np.isin(np.arange(units), chosen)
-        found = [abs(t_statistic(values[first, cell], values[~first, cell])) for cell in range(cells)]
+        found = [welch_deviate(values[first, cell], values[~first, cell]) for cell in range(cells)]
         p += np.array(found) >= np.array(observed) - 1e-9
         corrected += max(found) >= np.array(observed) - 1e-9
         count += 1
@@ -164,7 +171,7 @@ def slow_permutation_test(values, groups):
 
 @settings(max_examples=15)
 @given(st.integers(0, 10_000), st.integers(2, 4), st.integers(2, 4))
-def test_the_exact_test_is_that_of_students_t(seed, first, second):
+def test_the_exact_test_is_that_of_welchs_t(seed, first, second):
     rng = np.random.default_rng(seed)
     values = rng.standard_normal((first + second, 3))
     values[:first, 0] += 2
@@ -179,6 +186,50 @@ def test_the_exact_test_is_that_of_students_t(seed, first, second):
     assert r * np.sqrt((len(groups) - 2) / (1 - r**2)) == pytest.approx(t)
 
 
+NORMAL, SKEWED = (lambda rng, shape: rng.normal(size=shape)), (lambda rng, shape: rng.exponential(size=shape) - 1)
+
+
+@pytest.mark.parametrize("spread", [1, 3, 1 / 3])
+@pytest.mark.parametrize(("first", "second"), [(12, 48), (24, 24)])
+@pytest.mark.parametrize("draw", [NORMAL, SKEWED], ids=["normal", "skewed"])
+def test_by_chance_no_more_is_marked_than_the_level_says(draw, first, second, spread):
+    """At 5 % in 200 tests: 22 at most (99.9 %). With plain differences, 0.8 at 12 against 48 units and a spread of 3."""
+    rng = np.random.default_rng(7)
+    groups = np.repeat([0, 1], [first, second])
+    scale = np.repeat([spread, 1.0], [first, second])[:, None]
+    marked, refused = 0, 0
+    for seed in range(200):
+        values = draw(rng, (first + second, 16)) * scale
+        if doubt(values, groups):
+            refused += 1
+        else:
+            marked += permutation_test(values, groups, permutations=199, seed=seed).p_corrected.min() <= 0.05
+    assert marked <= 22
+    if draw is NORMAL or spread == 1:
+        assert refused < 20  # what can be tested is tested
+    else:
+        assert refused > 150
+
+
+def test_a_difference_is_found_where_spreads_differ():
+    rng = np.random.default_rng(0)
+    groups, scale = np.repeat([0, 1], [12, 48]), np.repeat([3.0, 1.0], [12, 48])[:, None]
+    values = rng.normal(size=(60, 16)) * scale
+    values[groups == 0, 5] += 6
+    tested = permutation_test(values, groups)
+    assert np.flatnonzero(tested.p_corrected[0] <= 0.05).tolist() == [5]
+
+
+def test_what_would_mark_more_than_it_says_is_not_tested():
+    rng = np.random.default_rng(0)
+    draws = [(rng.exponential(size=SAMPLES) - 1) ** 3 * (3 if index < 12 else 1) for index in range(60)]
+    explanations = [explanation(draw, speaker=f"speaker {index}", target=int(index >= 12)) for index, draw in enumerate(draws)]
+    result = xaudio.group_relevance(explanations, view="time", normalise="none", time_bins=4, permutations=99)
+    assert [note for note in result.notes if "Nothing is tested: groups differ in spread" in note]
+    assert result.contrasts[0].marked == 0
+    assert result.contrasts[0].smallest_p == 1
+
+
 def test_several_groups_are_each_tested_against_the_others():
     rng = np.random.default_rng(3)
     values, groups = rng.standard_normal((7, 2)), np.array([0, 1, 2, 0, 1, 2, 2])
@@ -186,17 +237,19 @@ def test_several_groups_are_each_tested_against_the_others():
     assert found.correlation.shape == (3, 2)
     largest, own = [], []
     for order in set(itertools.permutations(groups.tolist())):
-        correlations = [
-            [abs(np.corrcoef(np.array(order) == group, values[:, cell])[0, 1]) for cell in range(2)] for group in range(3)
+        arranged = np.array(order)
+        deviates = [
+            [welch_deviate(values[arranged == group, cell], values[arranged != group, cell]) for cell in range(2)]
+            for group in range(3)
         ]
-        largest.append(np.max(correlations))
-        own.append(correlations)
+        largest.append(np.max(deviates))
+        own.append(deviates)
     assert found.arrangements == len(largest) == 210
     for group, cell in itertools.product(range(3), range(2)):
-        r = abs(found.correlation[group, cell])
-        assert r == pytest.approx(abs(np.corrcoef(groups == group, values[:, cell])[0, 1]))
-        assert found.p[group, cell] == pytest.approx(np.mean(np.array(own)[:, group, cell] >= r - 1e-9))
-        assert found.p_corrected[group, cell] == pytest.approx(np.mean(np.array(largest) >= r - 1e-9))
+        assert found.correlation[group, cell] == pytest.approx(np.corrcoef(groups == group, values[:, cell])[0, 1])
+        deviate = welch_deviate(values[groups == group, cell], values[groups != group, cell])
+        assert found.p[group, cell] == pytest.approx(np.mean(np.array(own)[:, group, cell] >= deviate - 1e-9))
+        assert found.p_corrected[group, cell] == pytest.approx(np.mean(np.array(largest) >= deviate - 1e-9))
 
 
 def test_drawn_arrangements_agree_with_all():

@@ -1,4 +1,4 @@
-"""Intervals against a slow loop, by simulation and by their properties, ranks against a double loop, chance against the binomial sum."""
+"""Intervals against a slow loop and by simulation, ranks against a double loop, chance against the binomial sum."""
 
 import math
 
@@ -50,7 +50,7 @@ DISTRIBUTIONS = {
 @pytest.mark.parametrize("count", [16, 32])
 @pytest.mark.parametrize("name", DISTRIBUTIONS)
 def test_it_covers_the_true_mean_about_as_often_as_it_says(name, count):
-    """Of 95 %, in 500 samples no less than 88 % whatever the distribution; the bootstrap of the means alone covers 82 to 85 % of some."""
+    """Of 95 %, in 500 samples no less than 88 % whatever the distribution; the bootstrap of the means alone covers 82 %."""
     draw, mean = DISTRIBUTIONS[name]
     rng = np.random.default_rng(0)
     covered, given_ = 0, 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import factorial, prod
 from typing import Any, Literal, NamedTuple
 
@@ -16,7 +16,7 @@ from .errors import DataError, unknown
 from .explanation import Explanation
 from .options import convert
 from .pattern_results import Contrast, Group, GroupRelevance, Unit
-from .permutation import Tested, permutation_test
+from .permutation import Tested, doubt, permutation_test
 from .types import FloatArray, IntArray
 
 Permute = Literal["auto", "speakers", "within-speakers", "recordings"]
@@ -118,6 +118,9 @@ def group_relevance(
     units = _units(cells, groups, [record.speaker for record in chosen], unit)
     tested = permutation_test(units.values, units.groups, units.blocks, permutations=permutations, seed=seed)
     notes += _notes(cells, units, tested, level)
+    if reason := doubt(*units):
+        tested = replace(tested, p=np.ones_like(tested.p), p_corrected=np.ones_like(tested.p))
+        notes.append(f"Nothing is tested: {reason}. Compare groups that vary alike, or take the mean of more recordings.")
     shape = cells.values.shape[1:]
     return GroupRelevance(
         task=chosen[0].explanation_task,

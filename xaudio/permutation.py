@@ -17,6 +17,12 @@ CHUNK = 2**22
 TIE = 1e-9
 """Correlations that differ by less are equal: what is left is rounding."""
 
+SPREAD = 1.25
+"""Ratio of the standard deviations of groups above which they do not vary alike."""
+
+SKEWED = 2.0
+"""Squared skewness, in units of that of normal values, above which values are skewed."""
+
 CONSTANT = 1e-9
 """A cell that varies by less than this share of its largest magnitude is constant."""
 
@@ -28,7 +34,8 @@ class Tested:
     Parameters
     ----------
     correlation : ndarray, shape (contrasts, cells)
-        Of membership in the group with the value, within blocks; in [-1, 1], positive where the group has more.
+        Of membership in the group with the value, within blocks; in [-1, 1], positive where the group has more. An effect size:
+        the test rests on the studentised difference.
     p : ndarray, shape (contrasts, cells)
         Of each cell by itself, two-sided.
     p_corrected : ndarray, shape (contrasts, cells)
@@ -51,10 +58,13 @@ def permutation_test(
 ) -> Tested:
     """Test each group against all others, in every cell.
 
-    The statistic is the correlation r of membership with the value, after the mean of each block is taken from both; with
-    one block it grows with Student's t, t = r sqrt((n - 2) / (1 - r^2)). Under the null hypothesis the units of
-    a block may be exchanged. The largest |r| over all cells and contrasts of each arrangement gives corrected p-values
-    that hold the family-wise error whatever the dependence between cells (Westfall and Young 1993; Nichols and Holmes 2002).
+    The statistic is the difference of the group from the others over its standard error, where groups may vary differently: the
+    slope of the value on membership, after the mean of each block is taken from both, over the standard error HC2 of MacKinnon
+    and White (1985). With one block it is Welch's t. So studentised, permutations hold their level for a difference of means also
+    where groups differ in size and spread (Janssen 1997; Chung and Romano 2013; DiCiccio and Romano 2017), and not only where
+    the units of a block may be exchanged. The largest |t| over all cells and contrasts of each arrangement gives corrected
+    p-values that hold the family-wise error whatever the dependence between cells (Westfall and Young 1993; Nichols and Holmes
+    2002).
 
     Parameters
     ----------
@@ -79,16 +89,17 @@ def permutation_test(
     blocks = np.zeros(len(groups), np.int64) if blocks is None else np.unique(blocks, return_inverse=True)[1]
     contrasts = np.arange(1 if count == 2 else count)
     members = (groups == contrasts[:, None]).astype(np.float64)  # (contrasts, units)
-    lengths = np.linalg.norm(_within_blocks(members.T, blocks), axis=0)
-    weights = np.divide(1, lengths, out=np.zeros_like(lengths), where=lengths > TIE)
+    shares = members - _within_blocks(members.T, blocks).T  # of each contrast in each unit's block, in all arrangements
+    sizes = np.bincount(blocks)[blocks]
     standard = _standardised(values, blocks)
+    squares = standard**2
 
-    def correlations(arranged: IntArray) -> FloatArray:
-        """(arrangements, contrasts, cells) of groups (arrangements, units)."""
-        # The means of the blocks need not be taken from the members: the values already sum to 0 within each block.
-        return np.asarray(((arranged[:, None] == contrasts[:, None]) * weights[:, None]) @ standard)
+    def statistics(arranged: IntArray) -> tuple[FloatArray, FloatArray]:
+        """Correlations and studentised differences (arrangements, contrasts, cells) of groups (arrangements, units)."""
+        away = (arranged[:, None] == contrasts[:, None]) - shares
+        return _studentised(away, standard, squares, sizes)
 
-    observed = correlations(groups[None])[0]
+    correlation, observed = (found[0] for found in statistics(groups[None]))
     magnitude = np.abs(observed) - TIE
     exact = number_of_arrangements(groups, blocks) <= permutations
     above = np.zeros(observed.shape) if exact else np.ones(observed.shape)  # drawn at random, the data's own is added
@@ -96,12 +107,95 @@ def permutation_test(
     size = max(1, CHUNK // (len(contrasts) * max(values.shape)))
     drawn = all_arrangements(groups, blocks, size) if exact else _random_arrangements(groups, blocks, permutations, size, seed)
     for arranged in drawn:
-        found = np.abs(correlations(arranged))
-        above += (found >= magnitude).sum(0)
-        largest.append(found.max((1, 2)))
+        drawn_magnitude = np.abs(statistics(arranged)[1])
+        above += (drawn_magnitude >= magnitude).sum(0)
+        largest.append(drawn_magnitude.max((1, 2)))
     maxima = np.sort(np.concatenate(largest))
     beyond = len(maxima) - np.searchsorted(maxima, magnitude, side="left")
-    return Tested(observed, above / len(maxima), beyond / len(maxima), len(maxima), exact)
+    return Tested(correlation, above / len(maxima), beyond / len(maxima), len(maxima), exact)
+
+
+def _studentised(away: FloatArray, standard: FloatArray, squares: FloatArray, sizes: IntArray) -> tuple[FloatArray, FloatArray]:
+    """Correlations of membership with values, and their studentised differences as normal deviates, both (..., cells).
+
+    Parameters
+    ----------
+    away : ndarray, shape (..., units)
+        Membership less its mean in the unit's block.
+    standard, squares : ndarray, shape (units, cells)
+        Values less their block's mean, with a sum of squares of 1; and their squares.
+    sizes : ndarray of int, shape (units,)
+        Of each unit's block.
+
+    Returns
+    -------
+    correlation, deviate : ndarray
+        The deviate has the sign of the difference. It is t brought to the normal distribution by Wallace's formula (1959), with
+        the degrees of freedom of Welch and Satterthwaite: t of few units that vary much has heavier tails than t of many, and
+        the largest is taken over both.
+    """
+    spread = (away**2).sum(-1, keepdims=True)
+    inverse = np.divide(1, spread, out=np.zeros_like(spread), where=spread > TIE)
+    slope = (away @ standard) * inverse
+    left = 1 - 1 / sizes - away**2 * inverse  # one less the leverage; 0 where a unit alone decides the slope
+    weight = np.divide(away**2, left, out=np.zeros_like(away), where=left > TIE)
+    alone = ((left <= TIE) & (np.abs(away) > TIE)).any(-1, keepdims=True)
+
+    def error(inside: FloatArray) -> FloatArray:
+        """The sum of weight * (value - slope * away)^2 over some units, without an array of units and cells for each."""
+        some = weight * inside
+        products = some @ squares - 2 * slope * ((some * away) @ standard) + slope**2 * (some * away**2).sum(-1, keepdims=True)
+        return np.where(products > TIE * spread, products, 0)
+
+    members, others = (away > 0).astype(np.float64), (away < 0).astype(np.float64)
+    one, other = error(members), error(others)
+    total = one + other
+    freedom = [np.maximum((side * (weight > 0)).sum(-1, keepdims=True) - 1, 1) for side in (members, others)]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        degrees = total**2 / (one**2 / freedom[0] + other**2 / freedom[1])
+        t2 = (slope * spread) ** 2 / total
+        deviate = (8 * degrees + 1) / (8 * degrees + 3) * np.sqrt(degrees * np.log1p(t2 / degrees))
+    differs = (slope * spread) ** 2 > TIE**2
+    deviate = np.where(total > 0, deviate, np.inf)
+    return slope * np.sqrt(spread), np.where(differs & ~alone, np.sign(slope) * deviate, 0)
+
+
+def doubt(values: FloatArray, groups: IntArray, blocks: IntArray | None = None) -> str:
+    """Why a permutation test of these values would mark more by chance than it says, or "".
+
+    Studentised permutations hold their level where groups differ in spread, if values are about normal, and where values are
+    skewed or have heavy tails, if groups vary alike; not where both are so (a test simulates all of these).
+    """
+    blocks = np.zeros(len(groups), np.int64) if blocks is None else np.unique(blocks, return_inverse=True)[1]
+    count = int(groups.max()) + 1
+    for contrast in range(1 if count == 2 else count):
+        away = _within_blocks((groups == contrast)[:, None].astype(np.float64), blocks)[:, 0]
+        varied, spread = np.abs(away) > TIE, float((away**2).sum())
+        if spread <= TIE:
+            continue
+        standard = _standardised(values, blocks)
+        residual = (standard - away[:, None] * (away @ standard / spread))[varied]
+        inside = (groups == contrast)[varied]
+        sides = [residual[inside], residual[~inside]]
+        variances = [(side**2).sum(0) / max(len(side) - 1, 1) for side in sides]
+        ratio = float(np.sqrt(np.sum(variances[0]) / max(np.sum(variances[1]), TIE**2)))
+        skewness = max(_skewness(side) for side in sides)
+        if max(ratio, 1 / max(ratio, TIE)) > SPREAD and skewness > SKEWED:
+            return (
+                f"groups differ in spread ({max(ratio, 1 / max(ratio, TIE)):.1f} times as large in one) and values are far from "
+                "normal, so a permutation test would mark more by chance than its level says"
+            )
+    return ""
+
+
+def _skewness(residual: FloatArray) -> float:
+    """Mean over cells of the squared skewness, over what it is on average for so many normal values, 6 / n."""
+    moment = (residual**2).mean(0)
+    varies = moment > TIE**2
+    if not varies.any():
+        return 0.0
+    skewness = (residual[:, varies] ** 3).mean(0) / moment[varies] ** 1.5
+    return float((skewness**2).mean() * len(residual) / 6)
 
 
 def number_of_arrangements(groups: IntArray, blocks: IntArray) -> int:

@@ -302,14 +302,50 @@ def test_arrays_become_clips(samples: Any, expected: list[float]) -> None:
     assert clip.waveform.dtype == np.float32
     assert clip.waveform.dtype.isnative
     assert clip.waveform.flags.c_contiguous
-    several = np.ndim(samples) == 2 and len(samples) > 1
-    assert clip.notes == (("mixed down from 2 channels",) if several else ())
+    several, loud = np.ndim(samples) == 2 and len(samples) > 1, max(map(abs, expected)) > 1
+    assert [note.split(" ")[0] for note in clip.notes] == ["mixed"] * several + ["peaks"] * loud
 
 
-def test_integers_without_a_full_scale_are_refused() -> None:
-    """16-bit samples in an int64 array would be taken as silence."""
-    with pytest.raises(AudioError, match="holds int64, whose full scale is not known; give int16"):
-        make_clip(np.array([20000, -20000]), 8000)
+@pytest.mark.parametrize("kind", [np.int64, np.uint64, np.uint32, ">u4", ">i8"])
+def test_integers_without_a_full_scale_are_refused(kind: Any) -> None:
+    """16-bit samples in an array of 64-bit integers would be taken as silence."""
+    with pytest.raises(AudioError, match=f"holds {re.escape(str(np.dtype(kind)))}, whose full scale is not known; give int16"):
+        make_clip(np.array([20000, 30000]).astype(kind), 8000)
+
+
+def test_16_bits_in_int32_are_refused() -> None:
+    with pytest.raises(AudioError, match="holds int32 whose samples all fit into 16 bits, so that their full scale is not known"):
+        make_clip(np.array([20000, -32768], np.int32), 8000)
+    assert make_clip(np.array([32769, -5], np.int32), 8000).waveform[0] == np.float32(32769 / 2**31)
+    assert not make_clip(np.zeros(5, np.int32), 8000).waveform.any()
+
+
+def test_floats_beyond_full_scale_are_noted() -> None:
+    assert make_clip(np.array([0.5, -1.0, 1.0]), RATE).notes == ()
+    loud = make_clip(np.array([0.5, -1.5]), RATE)
+    assert loud.notes == ("peaks at 1.5 times full scale",)
+    assert make_clip(loud.waveform, RATE, notes=loud.notes).notes == loud.notes  # once, however often it is checked
+    integers = make_clip(np.array([20000.0, -3.0]), RATE)
+    assert integers.notes == ("peaks at 20000 times full scale; whole numbers stored as floats: divide by their full scale",)
+    assert integers.waveform.tolist() == [20000, -3]
+
+
+def test_arrays_of_any_layout_are_one_sound() -> None:
+    samples = np.random.default_rng(0).uniform(-1, 1, 101)
+    expected = make_clip(samples, RATE).waveform
+    stretched = np.repeat(samples, 2)
+    frozen = samples.copy()
+    frozen.setflags(write=False)
+    for same in (stretched[::2], samples[::-1].copy()[::-1], samples.astype(">f8"), np.asfortranarray(samples[None]), frozen):
+        assert np.array_equal(make_clip(same, RATE).waveform, expected)
+    for channels in (2, 3, 7):  # identical channels are the sound itself, to the last bit
+        assert np.array_equal(make_clip(np.tile(samples.astype(np.float32), (channels, 1)), RATE).waveform, expected)
+
+
+def test_masked_samples_are_refused() -> None:
+    with pytest.raises(AudioError, match="has masked samples"):
+        make_clip(np.ma.masked_array([0.1, 0.2, 0.3], [False, True, False]), RATE)
+    assert len(make_clip(np.ma.masked_array([0.1, 0.2, 0.3]), RATE).waveform) == 3
 
 
 def test_tensors_become_clips() -> None:
@@ -402,7 +438,7 @@ def test_any_array_is_a_clip_or_an_error(samples: np.ndarray[Any, Any]) -> None:
 def test_fft_resampling_is_scipys(samples: int, rate: int, target: int) -> None:
     waveform = sound(samples)[:, 0].astype(np.float32)
     found = resample(waveform, rate, target, "fft")
-    length = max(1, round(samples * target / rate))
+    length = int(np.ceil(samples * (float(target) / rate)))  # as the published code has it
     assert found.dtype == np.float32
     assert found.shape == (length,)
     assert np.array_equal(found, scipy.signal.resample(waveform.astype(np.float64), length).astype(np.float32))
@@ -415,8 +451,30 @@ def test_fft_resampling_is_scipys(samples: int, rate: int, target: int) -> None:
 )
 def test_the_length_after_resampling(samples: int, rates: tuple[int, int], method: Any) -> None:
     found = resample(np.ones(samples, np.float32), *rates, method)
-    assert abs(len(found) - samples * rates[1] / rates[0]) <= 1
+    assert len(found) == -(-samples * rates[1] // rates[0])
     assert np.isfinite(found).all()
+
+
+@pytest.mark.parametrize("method", ["fft", "soxr"])
+def test_the_length_is_that_of_the_published_code(method: Any) -> None:
+    """Rounded up: of lengths at which ceil, floor and round differ, and of every length that AudioMNIST can have."""
+    for samples, rates, length in [(6001, (48000, 8000), 1001), (6004, (48000, 8000), 1001), (5999, (48000, 8000), 1000)]:
+        assert len(resample(sound(samples)[:, 0].astype(np.float32), *rates, method)) == length
+    assert len(resample(sound(16001)[:, 0].astype(np.float32), 16000, 8000, method)) == 8001
+    for samples in range(2, 48001):
+        assert -(-samples * 8000 // 48000) == int(np.ceil(samples * (float(8000) / 48000)))
+
+
+def test_soxr_ends_where_the_sound_ends() -> None:
+    """The sample that soxr leaves out at the end is what it would be if silence followed."""
+    import soxr
+
+    waveform = sound(6001)[:, 0].astype(np.float32)
+    followed = soxr.resample(np.concatenate([waveform, np.zeros(4800, np.float32)]), 48000, 8000, quality="HQ")
+    assert np.array_equal(resample(waveform, 48000, 8000, "soxr"), followed[:1001])
+    assert np.array_equal(
+        resample(waveform, 48000, 8000, "soxr")[:1000], soxr.resample(waveform, 48000, 8000, quality="HQ")[:1000]
+    )
 
 
 def tone(frequency: float, rate: int, seconds: float = 1.0) -> np.ndarray[Any, Any]:
@@ -454,7 +512,7 @@ def test_at_rate_notes_what_it_did() -> None:
 
 def test_a_clip_of_which_nothing_is_left_is_refused() -> None:
     clip = make_clip(np.ones(2), 768_000, source="here")
-    with pytest.raises(AudioError, match="^here: has 2 samples at 768000 Hz and none at 1000 Hz"):
+    with pytest.raises(AudioError, match="^here: has 2 samples at 768000 Hz and 1 at 1000 Hz; expected at least two"):
         at_rate(clip, 1000, "soxr")
 
 
@@ -485,6 +543,28 @@ def test_too_long_is_refused_by_name_length_and_remedy() -> None:
         AudioError, match=r"^here: is 1\.234 s long without the silence at both ends, longer than the 1\.000 s .*'loudest'"
     ):
         fit_length(clip_of(np.ones(1234)), 1000, "trim")
+
+
+@pytest.mark.parametrize("rule", ["error", "trim"])
+@pytest.mark.parametrize(
+    ("rate", "samples", "over", "note"),
+    [
+        (8000, 8000, 1, "1 sample (0.12 ms) at the end was left out"),
+        (8000, 8000, 80, "80 samples (10.00 ms) at the end were left out"),
+        (16000, 80_000, 16, "16 samples (1.00 ms) at the end were left out"),
+        (44100, 44100 * 60, 441, "441 samples (10.00 ms) at the end were left out"),
+        (8000, 400, 4, "4 samples (0.50 ms) at the end were left out"),
+    ],
+)
+def test_a_few_samples_too_many_are_left_out(rule: Any, rate: int, samples: int, over: int, note: str) -> None:
+    clip = clip_of(sound(samples + over)[:, 0], rate)
+    waveform, start, said = fit_length(clip, samples, rule)
+    assert np.array_equal(waveform, clip.waveform[:samples])
+    assert (start, said) == (0, note)
+    with pytest.raises(AudioError, match="longer than the") as caught:
+        fit_length(clip_of(sound(samples + over + samples // 100 + 1)[:, 0], rate), samples, rule)
+    lengths = re.findall(r"(\d+\.\d+) s ", str(caught.value))
+    assert float(lengths[0]) > float(lengths[1])
 
 
 @given(st.lists(st.integers(-100, 100), min_size=2, max_size=60), st.integers(1, 59))
@@ -522,14 +602,18 @@ def test_trim_removes_silence_only(before: int, speech: int, after: int, hiss: f
     assert before - frame < start <= before
     assert before + speech <= stop < before + speech + frame
     samples = len(waveform) - 1
-    if stop - start > samples:
+    if stop - start > samples * 1.01:
         with pytest.raises(AudioError, match="without the silence"):
             fit_length(clip, samples, "trim")
     else:
         found, begin, note = fit_length(clip, samples, "trim")
         assert begin == start
-        assert np.array_equal(found, clip.waveform[start:stop])
-        assert note == f"trimmed from {len(waveform) / 1000:.3f} s to {len(found) / 1000:.3f} s"
+        assert np.array_equal(found, clip.waveform[start:stop][:samples])
+        assert (
+            note.endswith("left out")
+            if stop - start > samples
+            else note == f"trimmed from {len(waveform) / 1000:.3f} s to {len(found) / 1000:.3f} s"
+        )
 
 
 def test_silence_is_not_trimmed_away() -> None:

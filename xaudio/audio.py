@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from .decoding import RATES, check_rate, decode_file
 from .errors import AudioError, OutputError
@@ -23,6 +24,9 @@ VORBIS_RATE = 200_000
 
 FORMATS = (".wav", ".flac", ".ogg")
 FULL_SCALE_INT16 = 32768.0
+TOLERANCE, TOLERANCE_SHARE = 0.010, 0.01
+"""Seconds, and share of the length that is taken, by which a recording may be too long: its end is left out, with a note."""
+
 SILENCE_DB = -40.0
 """Frames this far below the loudest frame are silence to `trim_silence`."""
 
@@ -88,10 +92,7 @@ def make_clip(samples: Any, sample_rate: int, *, source: str = "array", **fields
         If there are fewer than two samples, or samples that are not numbers, or the shape does not fit.
     """
     sample_rate = as_rate(sample_rate, source)
-    try:
-        array = np.asarray(samples.detach().cpu() if hasattr(samples, "detach") else samples)
-    except (TypeError, ValueError) as error:  # rows of unequal length, or a type that numpy does not have
-        raise AudioError(f"{source}: is not an array of samples ({error}); expected integers or floats.") from None
+    array = _array_of(samples, source)
     notes: tuple[str, ...] = tuple(fields.pop("notes", ()))
     if array.ndim == 2:
         channels, length = array.shape
@@ -101,34 +102,66 @@ def make_clip(samples: Any, sample_rate: int, *, source: str = "array", **fields
             notes += (f"mixed down from {channels} channels",)
     elif array.ndim != 1:
         raise AudioError(f"{source}: has shape {array.shape}; expected (samples,) or (channels, samples).")
-    if array.dtype.kind == "u":
-        half = 2.0 ** (array.dtype.itemsize * 8 - 1)
-        array = (array - half) / half
-    elif array.dtype.kind == "i" and array.dtype.itemsize > 4:
-        raise AudioError(f"{source}: holds {array.dtype}, whose full scale is not known; give int16, int32 or floats in [-1, 1].")
-    elif array.dtype.kind == "i":
-        array = array / -float(np.iinfo(array.dtype).min)
-    elif array.dtype.kind != "f":
-        raise AudioError(f"{source}: holds {array.dtype}; expected integers or floats.")
-    if array.ndim == 2:
-        array = array.mean(0) if len(array) else array.reshape(-1)
-    if array.size < 2:
-        raise AudioError(f"{source}: has {array.size} sample{'s' * (array.size != 1)}; expected at least two.")
-    bad = np.flatnonzero(~np.isfinite(array))
+    scaled = _scaled(array, source)
+    mono = scaled if scaled.ndim == 1 else scaled.mean(0, dtype=np.float64) if len(scaled) else scaled.reshape(-1)
+    if mono.size < 2:
+        raise AudioError(f"{source}: has {mono.size} sample{'s' * (mono.size != 1)}; expected at least two.")
+    bad = np.flatnonzero(~np.isfinite(mono))
     if bad.size:
         raise AudioError(
-            f"{source}: {bad.size} of {array.size} samples are NaN or infinite, the first is sample {bad[0]}. "
+            f"{source}: {bad.size} of {mono.size} samples are NaN or infinite, the first is sample {bad[0]}. "
             "Repair the recording."
         )
     with np.errstate(over="ignore"):  # is reported below
-        waveform = np.ascontiguousarray(array, dtype=np.float32)
+        waveform = np.ascontiguousarray(mono, dtype=np.float32)
     if max(waveform.max(), -waveform.min()) > LARGEST:
         raise AudioError(f"{source}: has samples too large for a sound; expected values in [-1, 1].")
+    notes = tuple(dict.fromkeys((*notes, *_beyond_full_scale(array))))  # a clip may be checked more than once
     return Clip(waveform, sample_rate, source=source, notes=notes, **fields)
 
 
+def _array_of(samples: Any, source: str) -> NDArray[Any]:
+    if np.ma.is_masked(samples):
+        raise AudioError(f"{source}: has masked samples. Fill them in, or cut them out.")
+    try:
+        if hasattr(samples, "detach"):  # a tensor, whose sign or imaginary part torch may not have changed yet
+            samples = samples.detach().resolve_conj().resolve_neg().cpu()
+        return np.asarray(samples)
+    except (TypeError, ValueError, RuntimeError) as error:  # rows of unequal length, or a type that numpy does not have
+        raise AudioError(f"{source}: is not an array of samples ({error}); expected integers or floats.") from None
+
+
+def _scaled(array: NDArray[Any], source: str) -> NDArray[Any]:
+    """An array whose full scale is [-1, 1]: integers by the range of their type, as far as that can be their full scale."""
+    kind, bits = array.dtype.kind, array.dtype.itemsize * 8
+    if kind == "f":
+        return array
+    if kind not in "iu":
+        raise AudioError(f"{source}: holds {array.dtype}; expected integers or floats.")
+    half = 2.0 ** (bits - 1)
+    if bits == 64 or (kind == "u" and bits == 32):
+        raise AudioError(f"{source}: holds {array.dtype}, whose full scale is not known; give int16, int32 or floats in [-1, 1].")
+    if bits == 32 and 0 < np.abs(array.astype(np.int64)).max(initial=0) <= FULL_SCALE_INT16:
+        raise AudioError(
+            f"{source}: holds int32 whose samples all fit into 16 bits, so that their full scale is not known; "
+            "give int16, or floats in [-1, 1]."
+        )
+    return (array - half) / half if kind == "u" else array / half
+
+
+def _beyond_full_scale(array: NDArray[Any]) -> tuple[str, ...]:
+    """A note on floats beyond full scale, and on those that are whole numbers, as a recording of integers is."""
+    peak = float(np.abs(array).max(initial=0.0)) if array.dtype.kind == "f" else 0.0
+    if peak <= 1:
+        return ()
+    whole_numbers = bool((array == np.round(array)).all())
+    return (
+        f"peaks at {peak:.6g} times full scale" + "; whole numbers stored as floats: divide by their full scale" * whole_numbers,
+    )
+
+
 def resample(waveform: FloatArray, rate: int, target: int, method: Resampling) -> FloatArray:
-    """A waveform (samples,) at another rate, float32.
+    """A waveform (samples,) at another rate, float32, of ceil(samples * target / rate) samples, as in the paper's code.
 
     Parameters
     ----------
@@ -141,14 +174,16 @@ def resample(waveform: FloatArray, rate: int, target: int, method: Resampling) -
     """
     if rate == target:
         return waveform
+    length = -(-len(waveform) * target // rate)
     if method == "fft":
         from scipy.signal import resample as fft_resample
 
-        length = max(1, round(len(waveform) * target / rate))
         return np.asarray(fft_resample(waveform.astype(np.float64), length), dtype=np.float32)
     import soxr
 
-    return np.asarray(soxr.resample(waveform, rate, target, quality="HQ"), dtype=np.float32)
+    # soxr rounds the length; what follows the end is silence for it anyway, so silence there changes nothing else.
+    silence = np.zeros(-(-rate // target) + 1, np.float32)
+    return np.asarray(soxr.resample(np.concatenate([waveform, silence]), rate, target, quality="HQ")[:length], dtype=np.float32)
 
 
 def fit_length(clip: Clip, samples: int, rule: Fit) -> tuple[FloatArray, int, str]:
@@ -171,24 +206,38 @@ def fit_length(clip: Clip, samples: int, rule: Fit) -> tuple[FloatArray, int, st
     waveform, rate = clip.waveform, clip.sample_rate
     if len(waveform) <= samples:
         return waveform, 0, ""
-    seconds = f"{clip.duration:.3f} s"
     if rule == "error":
-        raise AudioError(
-            f"{clip.source}: is {seconds} long, longer than the {samples / rate:.3f} s the model takes. "
-            "Cut it, or choose a rule: fit 'trim' removes silence at both ends, 'loudest' keeps the window with most energy."
-        )
+        return _end_left_out(clip, (0, len(waveform)), samples, rule)
+    seconds = f"{clip.duration:.3f} s"
     if rule == "trim":
         start, stop = speech_bounds(waveform, rate)
         if stop - start > samples:
-            raise AudioError(
-                f"{clip.source}: is {(stop - start) / rate:.3f} s long without the silence at both ends, longer than the "
-                f"{samples / rate:.3f} s the model takes. Cut it, or choose fit 'loudest'."
-            )
+            return _end_left_out(clip, (start, stop), samples, rule)
         return waveform[start:stop], start, f"trimmed from {seconds} to {(stop - start) / rate:.3f} s"
     energy = np.concatenate([[0.0], np.cumsum(_without_offset(waveform) ** 2)])
     start = int(np.argmax(energy[samples:] - energy[:-samples]))
     note = f"loudest {samples / rate:.3f} s of {seconds} kept, from {start / rate:.3f} s"
     return waveform[start : start + samples], start, note
+
+
+def _end_left_out(clip: Clip, bounds: tuple[int, int], samples: int, rule: Fit) -> tuple[FloatArray, int, str]:
+    """The part of a clip that is a few samples too long, less these; or an error that says how long it is."""
+    (start, stop), rate = bounds, clip.sample_rate
+    over = stop - start - samples
+    if over <= min(TOLERANCE * rate, TOLERANCE_SHARE * samples):
+        left_out = (
+            f"{over} sample{'s' * (over > 1)} ({1000 * over / rate:.2f} ms) at the end {'were' if over > 1 else 'was'} left out"
+        )
+        return clip.waveform[start : start + samples], start, left_out
+    decimals = next(n for n in (3, 4, 5, 6, 9) if f"{(stop - start) / rate:.{n}f}" != f"{samples / rate:.{n}f}")
+    within, advice = {
+        "error": ("", "choose a rule: fit 'trim' removes silence at both ends, 'loudest' keeps the window with most energy."),
+        "trim": (" without the silence at both ends", "choose fit 'loudest'."),
+    }[rule]
+    raise AudioError(
+        f"{clip.source}: is {(stop - start) / rate:.{decimals}f} s long{within}, longer than the "
+        f"{samples / rate:.{decimals}f} s the model takes. Cut it, or {advice}"
+    )
 
 
 def speech_bounds(waveform: FloatArray, rate: int) -> tuple[int, int]:
@@ -216,13 +265,16 @@ def at_rate(clip: Clip, rate: int, method: Resampling) -> Clip:
     Raises
     ------
     AudioError
-        If it is so short that no sample is left.
+        If it is so short that fewer than two samples are left.
     """
     if clip.sample_rate == rate:
         return clip
     waveform = resample(clip.waveform, clip.sample_rate, rate, method)
-    if not waveform.size:
-        raise AudioError(f"{clip.source}: has {len(clip.waveform)} samples at {clip.sample_rate} Hz and none at {rate} Hz.")
+    if waveform.size < 2:
+        raise AudioError(
+            f"{clip.source}: has {len(clip.waveform)} samples at {clip.sample_rate} Hz and {waveform.size} at {rate} Hz; "
+            "expected at least two."
+        )
     note = f"resampled from {clip.sample_rate} to {rate} Hz ({method})"
     return replace(clip, waveform=waveform, sample_rate=rate, notes=(*clip.notes, note))
 

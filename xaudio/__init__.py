@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from .evaluation import Evaluation, evaluate
     from .experiment import Experiment, held_out, placed_waveforms, run_experiment
     from .explanation import Explanation
+    from .figures import clean_texts, own_style, save_figure
     from .groups import group_relevance
     from .levels import heard_renderer, loudness, part_gain, reference_gain
     from .measuring import check_explanations
@@ -64,6 +65,9 @@ _LAZY = {
     "speaker_folds": "datasets",
     "TrainingResult": "results",
     "check_explanations": "measuring",
+    "clean_texts": "figures",
+    "own_style": "figures",
+    "save_figure": "figures",
     "create": "pipeline",
     "data_address": "pages",
     "evaluation_mode": "classifier",
@@ -165,6 +169,7 @@ __all__ = [
     "bootstrap_interval",
     "cache_folder",
     "check_explanations",
+    "clean_texts",
     "cluster_explanations",
     "completeness",
     "concepts",
@@ -195,6 +200,7 @@ __all__ = [
     "names",
     "open_dataset",
     "original_recording",
+    "own_style",
     "parse_spec",
     "part_gain",
     "placed_waveforms",
@@ -212,6 +218,7 @@ __all__ = [
     "resolve_device",
     "run_experiment",
     "run_experiments",
+    "save_figure",
     "scaled_frequencies",
     "speaker_folds",
     "split_specs",

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from .cells import CellAxis
+from .figures import own_style
 from .pattern_results import Cluster, ClusterResult, ClusterSet, Contrast, GroupRelevance
-from .runs import replaced
 from .types import FloatArray
 
 if TYPE_CHECKING:
@@ -29,6 +28,7 @@ SHOWN = 12
 DPI = 110
 
 
+@own_style()
 def figure_of_groups(result: GroupRelevance) -> Figure:
     """Mean relevance of the groups, and each contrast with the cells beyond the corrected level marked."""
     contrasts = sorted(result.contrasts, key=lambda item: item.smallest_p)[:SHOWN]
@@ -94,6 +94,7 @@ def _draw_maps(result: GroupRelevance, contrasts: Sequence[Contrast]) -> Figure:
     return figure
 
 
+@own_style()
 def figure_of_set(result: ClusterResult, found: ClusterSet) -> Figure:
     """Eigenvalues, the embedding, and the mean relevance of each cluster of a set."""
     clusters = found.clusters[:SHOWN]
@@ -198,10 +199,3 @@ def _panels(count: int, columns: int, width: float, height: float) -> tuple[Figu
     figure = Figure(figsize=(columns * width, rows * height + 0.7), layout="constrained")
     FigureCanvasAgg(figure)
     return figure, [figure.add_subplot(rows, columns, number + 1) for number in range(count)]
-
-
-def save_figure(figure: Figure, path: Path) -> Path:
-    """Write a figure as PNG, atomically."""
-    with replaced(path) as temporary:
-        figure.savefig(temporary, format="png", dpi=DPI)
-    return path

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from .cells import CellAxis
+from .figures import save_figure
 from .pages import read_results, write_page
-from .pattern_figures import figure_of_groups, figure_of_set, save_figure
+from .pattern_figures import DPI, figure_of_groups, figure_of_set
 from .pattern_results import Cluster, ClusterResult, ClusterSet, Contrast, GroupRelevance, Place
 
 LISTED = 10
@@ -29,7 +30,7 @@ def report_groups(folder: Path) -> Path:
         If one of these is missing or damaged.
     """
     result = read_results(folder / "results.json", GroupRelevance)
-    figure = save_figure(figure_of_groups(result), folder / "groups.png")
+    figure = save_figure(figure_of_groups(result), folder / "groups.png", dpi=DPI)
     findings = {contrast.group: findings_of(result, contrast) for contrast in result.contrasts}
     return write_page(
         folder, __package__, template="groups.html.j2", result=result, figure=figure.name, findings=findings, listed=LISTED
@@ -47,7 +48,7 @@ def report_clusters(folder: Path) -> Path:
     result = read_results(folder / "results.json", ClusterResult)
     members = {member.recording: member for member in result.members}
     figures = {
-        item.name: save_figure(figure_of_set(result, item), folder / f"set{number}.png").name
+        item.name: save_figure(figure_of_set(result, item), folder / f"set{number}.png", dpi=DPI).name
         for number, item in enumerate(result.sets, 1)
     }
     medoids = {(item.name, cluster.number): place for place, item, cluster in medoid_folders(result)}

@@ -74,10 +74,19 @@ def cache_folder() -> Path:
     return Path(os.environ.get("XAUDIO_CACHE") or user_cache_path("xaudio"))
 
 
+CONTROLS = dict.fromkeys([*range(9), 11, 12, *range(14, 32), 127, *range(0xD800, 0xE000), 0xFFFE, 0xFFFF], "\ufffd")
+"""What HTML, SVG and XML cannot hold: control characters, halves of pairs (bytes of a name that is not UTF-8), no characters."""
+
+
+def printable(text: str) -> str:
+    """The text with a replacement character for whatever no text file should hold."""
+    return text.translate(CONTROLS)
+
+
 def write_text(path: Path, text: str) -> Path:
-    """Write a text file atomically; what no text can hold (a byte of a name that is not UTF-8) becomes a question mark."""
+    """Write a text file atomically, with a replacement character for what no text can hold; see `printable`."""
     with replaced(path) as temporary:
-        temporary.write_text(text, encoding="utf-8", errors="replace")
+        temporary.write_text(printable(text), encoding="utf-8")
     return path
 
 

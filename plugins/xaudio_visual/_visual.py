@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from matplotlib.text import Annotation
 from numpy.typing import NDArray
 
-from xaudio import Explanation, OutputError, PluginError, replaced
+from xaudio import Explanation, OutputError, PluginError, clean_texts, own_style, save_figure
 from xaudio.types import Axis, FloatArray
 
 RED = (0.80, 0.00, 0.10)
@@ -51,6 +51,7 @@ RELEVANCE = _relevance_colours()
 class Picture(Figure):
     """A figure that a notebook shows although pyplot knows nothing of it."""
 
+    @own_style()
     def _repr_png_(self) -> bytes:
         content = io.BytesIO()
         self.savefig(content, format="png", dpi=100)
@@ -87,10 +88,9 @@ class Visual:
         """Write ``explanation.png`` (or the format of the options) into a folder, atomically."""
         path = folder / f"explanation.{self.format}"
         figure = self.figure(explanation)
-        with replaced(path) as temporary:
-            figure.savefig(temporary, format=self.format, dpi=self.dpi, metadata={"Title": explanation.title()})
-        return [path]
+        return [save_figure(figure, path, dpi=self.dpi, format=self.format, metadata={"Title": explanation.title()})]
 
+    @own_style()
     def figure(self, explanation: Explanation) -> Figure:
         """A figure of its own (pyplot knows nothing of it) with title and colour bars.
 
@@ -113,8 +113,10 @@ class Visual:
         bar.set_label(_colour_label(explanation, wrapped=panels == 3), parse_math=False)
         if bar.solids is not None:
             bar.solids.set_edgecolor("none")
+        clean_texts(figure)
         return figure
 
+    @own_style()
     def draw(self, explanation: Explanation, *axes: Axes) -> dict[str, Any]:
         """Draw into given axes: one for features of two axes, three for those of one.
 

@@ -366,7 +366,7 @@ def test_relevance_that_cannot_be_drawn_is_refused():
     item = explanation()
     for wrong in (np.nan, np.inf):
         with pytest.raises(OutputError, match="holds NaN or infinity"):
-            _picture(item.with_relevance(np.full_like(item.relevance, wrong)))
+            _picture(replace(item, relevance=np.full_like(item.relevance, wrong)))
     cube = replace(item, relevance=np.zeros((1, 2, 2, 2)), axes=(item.axes[0],) * 3)
     with pytest.raises(OutputError, match="has 3 axes; a page shows one or two"):
         _picture(cube)

@@ -375,7 +375,7 @@ def test_a_model_in_training_mode_is_asked_in_evaluation_mode_and_left_as_it_was
 def test_what_cannot_be_measured_is_refused_in_one_line(name):
     classifier, metric = waveform_model(), metric_of(name)
     items = explained(classifier)
-    broken = items[1].with_relevance(np.full_like(items[1].relevance, np.nan))
+    broken = replace(items[1], relevance=np.full_like(items[1].relevance, np.nan))
     for given, error, message in (
         ([], DataError, "no explanations"),
         ([items[0], broken], ModelError, r"relevance of 1\.wav by gradient holds NaN"),

@@ -311,7 +311,7 @@ def test_three_axes_are_refused(planted):
 
 def test_relevance_that_is_not_a_number_is_refused(planted, tmp_path):
     with pytest.raises(OutputError, match=r"zero\.wav holds NaN"):
-        Visual()(planted.with_relevance(np.full_like(planted.relevance, np.nan)), tmp_path)
+        Visual()(replace(planted, relevance=np.full_like(planted.relevance, np.nan)), tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 

@@ -99,6 +99,7 @@ def main() -> None:
     _show_any_name()
     _show_warnings()
     stopping.watch()
+    os.environ["MPLBACKEND"] = "agg"  # a notebook's, or one that needs a display, may not be there; nothing is shown
     try:
         _run()
     except BaseException:  # Ctrl-C within an import, a callback or a handler takes many shapes

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..explanation import Explanation
+from ..figures import own_style, save_figure
 from ..pattern_figures import BLUE, RED
-from ..runs import replaced
 from ..types import Axis, FloatArray
 from .excerpts import Field
 from .results import Channel
@@ -25,6 +25,7 @@ PERCENTILE = 99.5
 """Of the magnitudes of relevance in the field, at which the colour saturates."""
 
 
+@own_style()
 def picture_of(explanation: Explanation, field: Field, path: Path) -> Path:
     """Write the excerpt in grey with the relevance over or under it, red for the class and blue against it, as PNG."""
     relevance = explanation.relevance.astype(np.float64).sum(0)[tuple(slice(first, last + 1) for first, last in field)]
@@ -38,7 +39,7 @@ def picture_of(explanation: Explanation, field: Field, path: Path) -> Path:
     panels[-1].locator_params(axis="x", nbins=5)
     for panel in panels:
         panel.tick_params(labelsize="x-small")
-    return _saved(figure, path)
+    return save_figure(figure, path, dpi=DPI)
 
 
 def _draw_lines(panels: Sequence[Axes], explanation: Explanation, field: Field, relevance: FloatArray, limit: float) -> None:
@@ -88,6 +89,7 @@ def _rgb(colour: str) -> tuple[float, float, float]:
     return tuple(int(colour[place : place + 2], 16) / 255 for place in (1, 3, 5))  # type: ignore[return-value]
 
 
+@own_style()
 def picture_of_shares(channels: Sequence[Channel], shares: Sequence[float], path: Path) -> Path:
     """Write the shares of all channels, largest first, those of the top channels dark, as PNG."""
     figure, (panel,) = _figure(7.0, 2.2)
@@ -98,7 +100,7 @@ def picture_of_shares(channels: Sequence[Channel], shares: Sequence[float], path
     panel.set_xlabel(f"all {len(ordered)} channels, largest share first", fontsize="small")
     panel.set_ylabel("share (%)", fontsize="small")
     panel.margins(x=0.01)
-    return _saved(figure, path)
+    return save_figure(figure, path, dpi=DPI)
 
 
 def _figure(width: float, height: float, rows: int = 1) -> tuple[Figure, list[Axes]]:
@@ -109,9 +111,3 @@ def _figure(width: float, height: float, rows: int = 1) -> tuple[Figure, list[Ax
     figure = Figure(figsize=(width, height), layout="constrained")
     FigureCanvasAgg(figure)
     return figure, [figure.add_subplot(rows, 1, row + 1) for row in range(rows)]
-
-
-def _saved(figure: Figure, path: Path) -> Path:
-    with replaced(path) as temporary:
-        figure.savefig(temporary, format="png", dpi=DPI)
-    return path

@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..figures import own_style, save_figure
 from ..pages import write_page
-from ..runs import replaced, write_json, write_rows
+from ..runs import write_json, write_rows
 from ..statistics import Interval, ranks_with_ties
 from .analysis_results import Cell, Estimate, Group, StudyResults
 
@@ -39,9 +40,7 @@ def write_results(folder: Path, results: StudyResults) -> Path:
     write_rows(folder / "measures.csv", *_rows(results))
     drawn = any(item.informedness and item.markedness for cell in results.cells for item in cell.classes)
     if drawn:
-        figure = figure_of(results)
-        with replaced(folder / "figure5.png") as temporary:
-            figure.savefig(temporary, dpi=DPI, format="png")
+        save_figure(figure_of(results), folder / "figure5.png", dpi=DPI)
     else:
         (folder / "figure5.png").unlink(missing_ok=True)  # of an earlier analysis in the same folder
     return write_page(
@@ -71,6 +70,7 @@ def ranking(results: StudyResults, group: Group) -> list[tuple[int | None, Cell]
     return sorted(ranked, key=lambda pair: -_value(pair[1].informedness.macro))
 
 
+@own_style()
 def figure_of(results: StudyResults) -> Figure:
     """Figure 5 of arXiv 1807.03418: informedness against markedness of each class and over the classes, per condition."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg

@@ -15,7 +15,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from ..errors import DataError
 from ..explanation import Explanation
-from ..runs import replaced
+from ..figures import own_style, save_figure
 from ..types import Axis, FloatArray
 from .settings import Pictures
 
@@ -27,6 +27,7 @@ LABELS = 20
 """Size of the numbers at the axes in points, so that they can still be read on a phone."""
 
 
+@own_style()
 def draw_picture(path: Path, explanation: Explanation, settings: Pictures, *, coloured: bool) -> None:
     """Write a PNG of the sound over time (or of its spectrogram), atomically.
 
@@ -57,8 +58,7 @@ def draw_picture(path: Path, explanation: Explanation, settings: Pictures, *, co
     limit = float(np.percentile(magnitudes, settings.percentile)) if magnitudes.size else 1.0
     strength = np.clip(relevance / limit, -1, 1)
     (_draw_plane if relevance.ndim == 2 else _draw_line)(axes, explanation, strength, coloured)
-    with replaced(path) as temporary:  # without the metadata that matplotlib would add
-        figure.savefig(temporary, format="png", dpi=DPI, metadata={"Software": None})
+    save_figure(figure, path, dpi=DPI, metadata={"Software": None})  # without the metadata that matplotlib would add
 
 
 def _draw_line(axes: Axes, explanation: Explanation, strength: FloatArray, coloured: bool) -> None:

@@ -31,7 +31,7 @@ def test_percentages_of_halves_and_of_nothing():
 
 
 def test_counted():
-    assert [counted(count, "recording") for count in (0, 1, 2000)] == ["0 recordings", "1 recording", "2,000 recordings"]
+    assert [counted(count, "recording") for count in (0, 1, 2000)] == ["0 recordings", "1 recording", "2000 recordings"]
     assert counted(2, "class", "classes") == "2 classes"
 
 

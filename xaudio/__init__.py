@@ -1,4 +1,4 @@
-"""xaudio: why did the network decide so about a sound? Explanations of audio classifiers, to see and to hear."""
+"""xaudio: why did the network decide this way? Explanations of audio classifiers, to see and to hear."""
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any

@@ -21,6 +21,7 @@ from .plain import plain, whole
 from .probability import ASSUMED, Kind
 from .registry import SPEC, registry
 from .types import Clip, Explainer, Representation
+from .wording import counted
 
 if TYPE_CHECKING:
     from .explanation import Explanation
@@ -165,7 +166,7 @@ def explainer_of(explanation: Explanation) -> Explainer:
     name = spec.get("name", "?")
     if name not in registry().names("explainer"):
         raise PluginError(
-            f"The explainer {name!r} of {explanation.clip.source} is no plugin, so it cannot explain anew; register it as one."
+            f"The explainer {name!r} of {explanation.clip.source} is not a plugin, so it cannot explain anew; register it as one."
         )
     made: Explainer = registry().create("explainer", name, spec.get("given", {}))
     return made
@@ -184,7 +185,9 @@ def target_indices(target: Any, count: int, classes: Sequence[str]) -> list[int]
     target = target.tolist() if callable(getattr(target, "tolist", None)) else target  # of numpy, torch or a table
     wanted = list(target) if isinstance(target, list | tuple | range) else [target] * count
     if len(wanted) != count:
-        raise ModelError(f"{len(wanted)} targets are given for {count} recordings; give one for all, or one for each.")
+        raise ModelError(
+            f"{counted(len(wanted), 'target')} given for {counted(count, 'recording')}; give one for all, or one for each."
+        )
     return [class_index(item, classes) for item in wanted]
 
 

@@ -15,6 +15,7 @@ from .errors import AudioError, OutputError
 from .plain import whole
 from .runs import replaced
 from .types import Clip, Fit, FloatArray, Resampling
+from .wording import counted
 
 LARGEST = 2.0**32
 """Samples beyond this are no sound: their squares soon are no float32 any more."""
@@ -62,7 +63,7 @@ def as_rate(rate: Any, where: str) -> int:
     Raises
     ------
     AudioError
-        If it is no whole number, or one that no recording has.
+        If it is not a whole number, or one that no recording has.
     """
     given = rate.strip() if isinstance(rate, str) else rate
     number = whole(int(given) if isinstance(given, str) and given.isdecimal() else given)
@@ -99,7 +100,7 @@ def make_clip(samples: Any, sample_rate: int, *, source: str = "array", **fields
         if channels > length and length:
             raise AudioError(f"{source}: has shape {array.shape}; expected (channels, samples). Transpose it.")
         if channels > 1:
-            notes += (f"mixed down from {channels} channels",)
+            notes += (f"mixed down from {counted(channels, 'channel')}",)
     elif array.ndim != 1:
         raise AudioError(f"{source}: has shape {array.shape}; expected (samples,) or (channels, samples).")
     scaled = _scaled(array, source)

@@ -1,7 +1,7 @@
 """Where the sound lies in a file: chunks, pages and frames, read before libsndfile decodes them.
 
 libsndfile reads what is left of a truncated file, the first link of a chained one, and as much of an MP3 file as its first
-frame suggests, and says nothing of it. Here a file is either whole, or mended where its header merely gives no length, or
+frame suggests, and says nothing of it. Here a file is either whole, or repaired where its header merely gives no length, or
 refused with the reason.
 """
 

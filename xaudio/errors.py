@@ -1,11 +1,11 @@
-"""Errors that a user can mend: one clear line each, shown by the command line without a traceback."""
+"""Errors that a user can fix: one clear line each, shown by the command line without a traceback."""
 
 from collections.abc import Iterable
 from difflib import get_close_matches
 
 
 class XaudioError(Exception):
-    """Something the user can mend.
+    """Something the user can fix.
 
     The message is one line that says what went wrong, where, what was expected and what to do.
     """

@@ -13,6 +13,7 @@ from .explanation import Explanation
 from .scoring import Column, Work, explanation_path
 from .statistics import above_chance, guessing, require_enough
 from .types import CONTROLS, Dataset, FloatArray, IntArray
+from .wording import counted
 
 SIGNIFICANCE = 0.05
 
@@ -28,12 +29,12 @@ class Evaluation:
     chance : float
         Accuracy of a guess: one over the number of classes, or the share of the commonest label if that is more.
     p_value : float
-        Probability of guessing as many recordings rightly.
+        Probability of guessing as many recordings correctly.
     unlearned : str
         Why the model counts as one that did not learn, or "".
     columns : sequence of Column
     values : mapping from (explainer, metric, name) to ndarray
-        One value per recording; of metrics that need truth, per rightly predicted one.
+        One value per recording; of metrics that need truth, per correctly predicted one.
     refused : mapping from (explainer, metric) to str
         Why there are no values, in one line; the metric is "" if the explainer itself refused.
     milliseconds : mapping from explainer to float
@@ -60,7 +61,7 @@ class Evaluation:
         return float((self.labels == self.predicted).mean())
 
     def examples(self, count: int) -> list[int]:
-        """Recordings to show, evenly spread: rightly predicted ones, if there are any, and at most so many."""
+        """Recordings to show, evenly spread: correctly predicted ones, if there are any, and at most so many."""
         right = self.indices[self.labels == self.predicted]
         among = right if len(right) else self.indices
         chosen = np.linspace(0, len(among) - 1, min(count, len(among))).round().astype(int)
@@ -102,7 +103,7 @@ def evaluate(
     seed : int
         Of the choice of recordings.
     min_accuracy : float, optional
-        Share of rightly predicted recordings below which no truth is compared with explanations; by default, the
+        Share of correctly predicted recordings below which no truth is compared with explanations; by default, the
         model must predict significantly better than by guessing (binomial test, 0.05).
     title : str
         Of the progress bar.
@@ -156,7 +157,7 @@ def spread(indices: IntArray, count: int, seed: int) -> IntArray:
 
 
 def _unlearned(accuracy: float, p_value: float, count: int, chance: float, least: float | None) -> str:
-    stated = f"accuracy {accuracy:.0%} on {count} recordings"
+    stated = f"accuracy {accuracy:.0%} on {counted(count, 'recording')}"
     rest = "explanations of a model that did not learn are not compared with the truth."
     if least is None:
         known = f"{stated} is not significantly above chance ({chance:.0%}, p = {p_value:.2g})"

@@ -18,6 +18,7 @@ from .options import convert
 from .pattern_results import Contrast, Group, GroupRelevance, Unit
 from .permutation import Tested, doubt, permutation_test
 from .types import FloatArray, IntArray
+from .wording import counted
 
 Permute = Literal["auto", "speakers", "within-speakers", "recordings"]
 """What is exchanged between groups under the null hypothesis; see `group_relevance`."""
@@ -251,7 +252,7 @@ def _units(cells: Cells, groups: IntArray, speakers: Sequence[str | None], unit:
 def _notes(cells: Cells, units: _Units, tested: Tested, level: float) -> list[str]:
     notes = []
     if cells.silent:
-        notes.append(f"{cells.silent} recordings have no relevance at all and count as 0.")
+        notes.append(f"{counted(cells.silent, 'recording')} without any relevance: counted as 0.")
     if units.blocks is not None:
         pairs = {(int(block), int(group)) for block, group in zip(units.blocks, units.groups, strict=True)}
         speakers = int(units.blocks.max()) + 1

@@ -11,6 +11,7 @@ from .audio import fit_length
 from .errors import AudioError, DataError
 from .terminal import progress
 from .types import Dataset, Fit
+from .wording import counted
 
 
 def inspect(dataset: Dataset, seconds: float, fit: Fit | None = None) -> dict[str, Any]:
@@ -95,7 +96,7 @@ def describe(found: dict[str, Any]) -> str:
     """What `inspect` found, as lines for a person."""
     duration, fit = found["duration"], found["fit"]
     lines = [
-        f"{found['title']}: {found['recordings']} recordings of {found['speakers']} speakers, {found['hours']:.2f} h",
+        f"{found['title']}: {counted(found['recordings'], 'recording')} of {counted(found['speakers'], 'speaker')}, {found['hours']:.2f} h",
         f"durations: {duration['shortest']:.3f} to {duration['longest']:.3f} s, median {duration['median']:.3f} s",
         "sample rates: " + ", ".join(f"{rate} Hz ({count})" for rate, count in found["sample_rates"].items()),
         f"longer than {fit['seconds']:g} s and fitted by rule '{fit['rule']}': {fit['fitted']} of {found['recordings']}",
@@ -107,8 +108,10 @@ def describe(found: dict[str, Any]) -> str:
             lines.append(f"  {facts['problem']}")
         for index, fold in enumerate(facts["folds"]):
             sizes = f"{fold['train']} speakers train, {fold['validation']} validate, {fold['test']} test"
-            lines.append(f"  fold {index}: {sizes} ({fold['test_recordings']} recordings): {' '.join(fold['test_speakers'])}")
-    lines += [f"{count} recordings: {note}" for note, count in found["recording_notes"].items()]
+            lines.append(
+                f"  fold {index}: {sizes} ({counted(fold['test_recordings'], 'recording')}): {' '.join(fold['test_speakers'])}"
+            )
+    lines += [f"{counted(count, 'recording')}: {note}" for note, count in found["recording_notes"].items()]
     lines += [f"note: {note}" for note in found["notes"]]
     lines += [f"problem: {problem}" for problem in found["problems"]]
     return "\n".join(lines)

@@ -91,7 +91,7 @@ def _label(explanation: Explanation, part: str) -> str:
         "original": "The recording",
         "positive": f"What speaks for {explanation.question}",
         "negative": f"What speaks against {explanation.question}",
-        "complement": "What the model ignored",
+        "complement": "The rest: what the explanation leaves out",
     }
     return labels.get(part, part)
 

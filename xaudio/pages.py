@@ -15,6 +15,7 @@ from pydantic import BaseModel, ValidationError
 
 from .errors import ModelError
 from .runs import read_json, write_text
+from .wording import counted
 
 PICTURES = {".png": "image/png", ".jpg": "image/jpeg", ".svg": "image/svg+xml"}
 SOUNDS = {".wav": "audio/wav", ".flac": "audio/flac", ".ogg": "audio/ogg"}
@@ -93,6 +94,7 @@ def write_page(
     from .registry import registry
 
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment.filters["counted"] = counted
     environment.filters["embedded"] = lambda name, **options: _embedded(folder / name, **options)
     renderer = cache(lambda: registry().create("renderer", "html", {}))  # most reports play nothing
     environment.filters["explained"] = lambda names, **options: _explained(

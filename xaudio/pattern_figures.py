@@ -11,6 +11,7 @@ from .cells import CellAxis
 from .figures import own_style
 from .pattern_results import Cluster, ClusterResult, ClusterSet, Contrast, GroupRelevance
 from .types import FloatArray
+from .wording import counted
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -99,7 +100,7 @@ def figure_of_set(result: ClusterResult, found: ClusterSet) -> Figure:
     """Eigenvalues, the embedding, and the mean relevance of each cluster of a set."""
     clusters = found.clusters[:SHOWN]
     figure, panels = _panels(2 + len(clusters), 2, 5.0, 3.0)
-    title = f"task {result.task}, {found.name}: {found.recordings} recordings, {result.view} view, {result.explainer}"
+    title = f"task {result.task}, {found.name}: {counted(found.recordings, 'recording')}, {result.view} view, {result.explainer}"
     figure.suptitle(title, fontsize="medium", parse_math=False)
     _draw_eigenvalues(panels[0], found)
     _draw_embedding(panels[1], result, found)

@@ -13,6 +13,7 @@ from .figures import save_figure
 from .pages import read_results, write_page
 from .pattern_figures import DPI, figure_of_groups, figure_of_set
 from .pattern_results import Cluster, ClusterResult, ClusterSet, Contrast, GroupRelevance, Place
+from .wording import counted
 
 LISTED = 10
 """Places where groups differ that the table names."""
@@ -117,7 +118,7 @@ def summary_of(cluster: Cluster, axes: list[CellAxis]) -> str:
     distinct = f", most distinct at {_place_in_words(cluster.distinct, {axis.name: axis.unit for axis in axes})}"
     outliers = f", outliers: {len(cluster.outliers)}" if cluster.outliers else ""
     return (
-        f"cluster {cluster.number}: {len(cluster.recordings)} recordings{accuracy}, {len(cluster.speakers)} speakers"
+        f"cluster {cluster.number}: {counted(len(cluster.recordings), 'recording')}{accuracy}, {counted(len(cluster.speakers), 'speaker')}"
         f"{distinct if cluster.distinct else ''}{outliers}"
     )
 

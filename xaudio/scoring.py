@@ -46,7 +46,7 @@ class Column:
         Of the value.
     better : {"higher", "lower", "none"}
     needs_truth : bool
-        Whether it is measured on rightly predicted recordings only.
+        Whether it is measured on correctly predicted recordings only.
     definition : str
         First line of the metric's description.
     """

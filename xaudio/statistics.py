@@ -122,15 +122,15 @@ def guessing(labels: ArrayLike) -> float:
 
 
 def above_chance(right: int, recordings: int, chance: float) -> float:
-    """Probability of guessing so many or more rightly: the one-sided binomial test.
+    """Probability of guessing so many or more correctly: the one-sided binomial test.
 
     Parameters
     ----------
     right : int
-        Rightly predicted recordings.
+        Correctly predicted recordings.
     recordings : int
     chance : float
-        Probability of guessing one rightly, 0 to 1.
+        Probability of guessing one correctly, 0 to 1.
     """
     from scipy.stats import binomtest
 

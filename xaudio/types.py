@@ -381,7 +381,7 @@ class Metric(Protocol):
     What cannot be measured raises `xaudio.DataError` or `xaudio.ModelError`: no value stands in for what is not known.
     `xaudio.check_explanations` refuses what no metric can use. One that compares explanations with what is known of the
     recording, its label or its truth, may say so by an attribute ``needs_truth = True``: a leaderboard then asks it about
-    rightly predicted recordings only.
+    correctly predicted recordings only.
     """
 
     @property

@@ -72,7 +72,7 @@ def percentages(shares: Sequence[float]) -> list[int]:
 
 
 def counted(count: int, thing: str, things: str = "") -> str:
-    """A number with the name of what is counted, such as "1 recording" or "2,000 recordings".
+    """A number with the name of what is counted, such as "1 recording" or "2000 recordings".
 
     Parameters
     ----------
@@ -81,4 +81,4 @@ def counted(count: int, thing: str, things: str = "") -> str:
     things : str
         The plural; by default with an s.
     """
-    return f"{count:,} {thing if count == 1 else things or thing + 's'}"
+    return f"{count} {thing if count == 1 else things or thing + 's'}"

@@ -171,7 +171,7 @@ class AudibleBenchmark:
         return values
 
     def _examples(self, evaluation: Evaluation, explainer: str, whole: Path, folder: Path) -> Iterator[Example]:
-        """Recordings to hear through every setting: rightly predicted ones, if there are any."""
+        """Recordings to hear through every setting: correctly predicted ones, if there are any."""
         for index in evaluation.examples(self.choices.examples):
             item = evaluation.explanation(explainer, index)
             sounds: dict[str, str] = {}

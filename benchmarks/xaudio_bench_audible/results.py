@@ -16,7 +16,7 @@ class Column(_Part):
 
     name: str
     better: Literal["higher", "lower", "none"]
-    needs_truth: bool = Field(description="Whether it needs the sound of the evidence; then of rightly predicted recordings.")
+    needs_truth: bool = Field(description="Whether it needs the sound of the evidence; then of correctly predicted recordings.")
     definition: str
 
 

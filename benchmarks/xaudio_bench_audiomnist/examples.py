@@ -99,7 +99,7 @@ def _speaker_of_both(dataset: Dataset, digit: Sequence[Run], sex: Sequence[Run])
 
 
 def _candidates(dataset: Dataset, run: Run, wanted: dict[str, str], speaker: str | None = None) -> list[int]:
-    """Test recordings with the wanted labels, rightly predicted ones first."""
+    """Test recordings with the wanted labels, correctly predicted ones first."""
     labels = {
         task: (dataset.labels(task), dataset.tasks[task].index(name))
         for task, name in wanted.items()
@@ -126,7 +126,7 @@ def _panel(dataset: Dataset, run: Run, index: int, letter: str, explain: Explain
 def _caption(run: Run, index: int, explanation: Explanation) -> str:
     """Task, explained class, prediction, speaker, and whether the model knew the speaker."""
     predicted, true = explanation.classes[explanation.predicted], explanation.classes[explanation.target]
-    outcome = "rightly predicted" if predicted == true else f"predicted {predicted!r}"
+    outcome = "correctly predicted" if predicted == true else f"predicted {predicted!r}"
     known = "" if index in run.predicted else "; the model was trained on this speaker"
     return f"{run.task}: {true!r}, {outcome}; speaker {explanation.clip.speaker}{known}"
 

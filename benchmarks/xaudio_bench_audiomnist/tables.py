@@ -48,7 +48,7 @@ def mean_and_deviation(folds: Sequence[float]) -> tuple[float, float | None]:
 
 
 def _right(run: Run, dataset: Dataset) -> dict[str, list[bool]]:
-    """Whether each test recording was rightly predicted, by speaker."""
+    """Whether each test recording was correctly predicted, by speaker."""
     labels = dataset.labels(run.task)
     right: dict[str, list[bool]] = {}
     for index, predicted in run.predicted.items():

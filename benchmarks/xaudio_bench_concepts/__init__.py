@@ -32,7 +32,7 @@ def concepts(
     dataset : str or None
         Data set, with options; by default the one of the training.
     recordings : int
-        Rightly predicted test recordings whose heat maps are measured; references are taken from all of the test.
+        Correctly predicted test recordings whose heat maps are measured; references are taken from all of the test.
     top : int
         Channels of each class that count as carrying its prediction.
     references : int

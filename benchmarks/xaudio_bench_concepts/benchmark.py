@@ -150,7 +150,7 @@ class ConceptTruth:
         )
 
     def _sample(self, one: Tested) -> IntArray:
-        """Rightly predicted recordings, evenly spread."""
+        """Correctly predicted recordings, evenly spread."""
         right = np.flatnonzero(one.predicted == one.labels)
         if not len(right):
             raise DataError(f"{one.classifier.facts.get('run')}: is never right in the test, so there is nothing to check.")

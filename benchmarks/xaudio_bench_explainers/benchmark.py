@@ -183,7 +183,7 @@ def _name(path: str, models: Sequence[str]) -> str:
 
 
 def _examples(evaluation: Evaluation, folder: Path, count: int, name: str) -> list[Example]:
-    """Recordings with picture and sounds by each explainer: rightly predicted ones, if there are any."""
+    """Recordings with picture and sounds by each explainer: correctly predicted ones, if there are any."""
     indices = evaluation.examples(count)
     explainers = [explainer for explainer in evaluation.folders if (explainer, "") not in evaluation.refused]
     found = []

@@ -18,7 +18,7 @@ class Metric(_Part):
     name: str = Field(description="Of the value.")
     title: str = Field(description="Of the column; no two are the same.")
     better: Literal["higher", "lower", "none"]
-    needs_truth: bool = Field(description="Whether it is measured on rightly predicted recordings only.")
+    needs_truth: bool = Field(description="Whether it is measured on correctly predicted recordings only.")
     definition: str
 
 

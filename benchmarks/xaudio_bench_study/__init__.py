@@ -32,7 +32,7 @@ def study(
     participants : int
         Simulated participants, at the same time.
     right, wrong : int
-        Rightly and wrongly predicted recordings; each is asked about in four modes.
+        Correctly and wrongly predicted recordings; each is asked about in four modes.
     kills : int
         How often the server is killed with SIGKILL and started again.
     requests : int

@@ -1,4 +1,4 @@
-"""Sounds of explanations: what of a recording speaks for the explained class, what against it, and what was ignored."""
+"""Sounds of explanations: what of a recording speaks for the explained class, what against it, and the rest."""
 
 from typing import Any, Literal
 
@@ -38,7 +38,7 @@ def audible(
     Parameters
     ----------
     parts : names
-        Which sounds to write, joined by +: original, positive, negative, complement (what the model ignored).
+        Which sounds to write, joined by +: original, positive, negative, complement (the rest: what the explanation leaves out).
     domain : {"auto", "features", "waveform", "frequency", "time-frequency"}
         Where the mask weights the sound. "features": in what the model reads or the view shows (for a spectrogram its cells,
         with the phases of the recording). "waveform": in the samples, after bringing the relevance of the cells back to them.

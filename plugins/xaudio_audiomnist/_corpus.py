@@ -112,7 +112,7 @@ def parse_name(file: str) -> tuple[int, int, int]:
     """
     match = re.fullmatch(r"([0-9])_([0-9]{1,2})_([0-9]{1,4})\.wav", file, re.IGNORECASE)
     if not match:
-        raise DataError(f"{file!r} is no name of a recording; expected {PATTERN}.")
+        raise DataError(f"{file!r} is not the name of a recording; expected {PATTERN}.")
     digit, speaker, repetition = map(int, match.groups())
     return digit, speaker, repetition
 

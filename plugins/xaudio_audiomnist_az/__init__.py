@@ -85,7 +85,9 @@ def parse_name(path: Path) -> tuple[int, int, int]:
     """Speaker, digit and repetition of a file, or a DataError if its name does not follow `PATTERN`."""
     match = re.fullmatch(r"([0-9])_([0-9]{1,2})_([0-9]{1,4})\.wav", path.name, re.IGNORECASE)
     if not match or not re.fullmatch("[0-9]{1,2}", path.parent.name) or int(path.parent.name) != int(match[2]):
-        raise DataError(f"{path}: is no name of a recording; expected {PATTERN}. Rename, move or remove what does not belong.")
+        raise DataError(
+            f"{path}: is not the name of a recording; expected {PATTERN}. Rename, move or remove what does not belong."
+        )
     return int(match[2]), int(match[1]), int(match[3])
 
 

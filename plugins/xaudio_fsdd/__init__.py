@@ -55,7 +55,7 @@ def parse_name(path: Path) -> tuple[int, str]:
     """Digit and speaker of a file, or a DataError if its name does not follow `PATTERN`."""
     match = re.fullmatch(r"([0-9])_([^\W\d_]+)_[0-9]+\.wav", path.name, re.IGNORECASE)
     if not match:
-        raise DataError(f"{path}: is no name of a recording; expected {PATTERN}. Rename or remove what does not belong.")
+        raise DataError(f"{path}: is not the name of a recording; expected {PATTERN}. Rename or remove what does not belong.")
     return int(match[1]), match[2]
 
 

@@ -1,4 +1,4 @@
-// The component: one recording with its explanations, seen and heard at the same place.
+// The component: one recording with its explanations, seen and heard at the same moment.
 
 const NEAR = "800px"; // how far below the window pictures are drawn already
 const KEPT = 24; // up to so many components on a page, pictures are kept; beyond, only those near the window

@@ -102,7 +102,7 @@ class Sources:
         peak = waveforms.abs().amax(1, keepdim=True)
         # Written so that NaN is caught as well.
         if not bool(((sources.sum(1) - waveforms).abs() <= TOLERANCE * peak).all()):
-            raise PluginError(f"The sources of the separator {self.name!r} do not sum to the recording; it must be mended.")
+            raise PluginError(f"The sources of the separator {self.name!r} do not sum to the recording; it needs to be fixed.")
         return sources.to(waveforms)
 
     def stand_ins(self, sound: Sound, parts: Tensor, baseline: Baseline, seed: int) -> Tensor:

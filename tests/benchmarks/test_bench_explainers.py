@@ -260,7 +260,7 @@ def test_a_third_party_joins_by_being_installed(tmp_path, run_folder, installed,
     assert cells["doubled", "place"].rank is None
     for metric in results.metrics:
         assert cells["refusing", metric.title].refused == "refusing wants another model."
-    # A model trained for one step hardly predicts anything rightly.
+    # A model trained for one step hardly predicts anything correctly.
     assert cells["doubled", "label"].recordings < 8
     label = cells["doubled", "label"]
     assert "It is measured on correctly predicted recordings." in (label.refused or label.no_interval)

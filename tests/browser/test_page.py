@@ -448,7 +448,7 @@ def test_class_explainer_and_view_are_switched_while_it_plays(show):
     assert state(page, "p.deck.playing")
     assert 0.05 < state(page, "p.deck.run.offset") < 1, "the sound goes on where it was"
     assert "why 'one'?" in page.inner_text("h2")
-    assert "Explained is 'one' with lrp" in page.inner_text(".xa-facts:not(.xa-away)")
+    assert "Explained class: 'one', by lrp" in page.inner_text(".xa-facts:not(.xa-away)")
     page.get_by_label("Explainer").select_option("occlusion")
     page.get_by_label("View").select_option(label=page.locator(".xa-selector option").all_inner_texts()[-1])
     wait(page, "p.picture.up")

@@ -77,7 +77,7 @@ def test_the_report_of_a_study_says_what_it_is_and_has_its_numbers_in_tables(mak
     assert picture.bounding_box()["width"] >= 700, "its numbers can be read on a phone too: it scrolls within its frame"
     titles = page.locator("h2").all_inner_texts()
     assert {"Ratings", "Preferences", "Differences", "Single classes", "Who was left out"} <= set(titles)
-    for title in ("Wrongly predicted recordings", "Rightly predicted recordings", "All recordings"):
+    for title in ("Wrongly predicted recordings", "Correctly predicted recordings", "All recordings"):
         assert page.get_by_role("table", name=title, exact=True).locator("tbody tr").count() == 6
     page.emulate_media(media="print")
     cut = [box for box in page.query_selector_all(".wide") if box.evaluate("box => getComputedStyle(box).overflowX") != "visible"]

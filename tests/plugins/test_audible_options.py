@@ -443,7 +443,7 @@ def test_a_recording_that_is_gone_or_another_is_refused(run_folder, wide):
     with pytest.raises(AudioError, match=r"wide\.wav: is not the recording that was explained"):
         Audible(rate="recording").parts(item)
     wide.unlink()
-    with pytest.raises(AudioError, match=r"wide\.wav: is no file that can be read again.*8000 Hz.*44100 Hz"):
+    with pytest.raises(AudioError, match=r"wide\.wav: is not a file that can be read again.*8000 Hz.*44100 Hz"):
         Audible(rate="recording").parts(item)
     array = xaudio.explain(run_folder, sound, sample_rate=44100, explainer="lrp", device="cpu", fit="loudest")
     with pytest.raises(AudioError, match="array: is no file"):

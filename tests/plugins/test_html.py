@@ -292,7 +292,7 @@ def test_probabilities_and_roles(page):
     assert rows[2].split() == ["one", "75.0", "%", "-0.288", "predicted"]
     outcome = next(text for _, text in page.find("p") if text.startswith("The model predicts"))
     assert outcome == (
-        "The model predicts one (75.0 %); the truth is zero. Explained is 'zero' with lrp; the relevance lies in time."
+        "The model predicts one (75.0 %); the truth is zero. Explained class: 'zero', by lrp; the relevance lies in time."
     )
 
 
@@ -351,7 +351,7 @@ def test_unknown_truth_and_task():
     item = replace(explanation(), task="")
     page = Page(Html().page(item))
     assert page.find("h1")[0][1] == "Why zero?"
-    assert any(text.startswith("The model predicts one (75.0 %). Explained is 'zero'") for _, text in page.find("p"))
+    assert any(text.startswith("The model predicts one (75.0 %). Explained class: 'zero'") for _, text in page.find("p"))
 
 
 def test_channels_are_summed_and_the_page_says_so():

@@ -396,7 +396,7 @@ def test_who_explains_anew_needs_one_explainer_that_is_a_plugin(name):
     classifier = waveform_model()
     with pytest.raises(ModelError, match="by gradient and input_x_gradient: measure them apart"):
         metric_of(name)(classifier, [*explained(classifier), *explained(classifier, "input_x_gradient")])
-    with pytest.raises(PluginError, match="'gradients' of 0.wav is no plugin"):
+    with pytest.raises(PluginError, match="'gradients' of 0.wav is not a plugin"):
         metric_of(name)(classifier, explained(classifier, gradients))
 
 

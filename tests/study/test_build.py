@@ -125,7 +125,7 @@ def test_recordings_without_a_label_are_not_chosen():
 def test_too_few_wrong_predictions_name_their_number_and_the_next_best():
     probabilities, labels = predictions(50, 3)
     with pytest.raises(
-        DataError, match=r"predicted 3 of 53 recordings of FSDD wrongly; the study asks for 10.*the 7 rightly"
+        DataError, match=r"predicted 3 of 53 recordings of FSDD wrongly; the study asks for 10.*the 7 correctly"
     ) as error:
         choose(probabilities, labels, Recordings(), 0, "FSDD")
     assert "recordings.wrong = 3" in str(error.value)
@@ -136,7 +136,7 @@ def test_too_few_wrong_predictions_name_their_number_and_the_next_best():
     right = np.flatnonzero(probabilities.argmax(1) == labels)
     assert set(filled.indices[3:10]) == set(right[np.argsort(certainty[right])][:7])
     assert len(set(filled.indices)) == 20
-    with pytest.raises(DataError, match="rightly; the study asks for"):
+    with pytest.raises(DataError, match="correctly; the study asks for"):
         choose(*predictions(4, 30), Recordings(), 0, "FSDD")
 
 
@@ -448,5 +448,5 @@ def test_classes_that_are_never_predicted_are_named(make_study, tmp_path):
     folder = make_study(tmp_path / "study", right=3, wrong=1)
     wrong, right = unjudged(read_key(folder), ("zero", "one", "two", "three"))
     assert wrong.startswith("no wrongly predicted recording is predicted as zero, two, three:")
-    assert right.startswith("no rightly predicted recording is predicted as three:")
+    assert right.startswith("no correctly predicted recording is predicted as three:")
     assert unjudged(read_key(make_study(tmp_path / "other", right=3, wrong=3)), ("zero", "one", "two")) == []

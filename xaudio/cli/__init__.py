@@ -34,7 +34,7 @@ from . import (
 
 app = typer.Typer(
     name="xaudio",
-    help="Why did the network decide so about a sound? Explanations of audio classifiers, to see and to hear.",
+    help="Why did the network decide this way? Explanations of audio classifiers, to see and to hear.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=True,
@@ -95,7 +95,7 @@ def _show_any_name() -> None:
 
 
 def main() -> None:
-    """Run the command line: exit status 0 done, 1 an error the user can mend, 2 wrong usage, 130 after Ctrl-C."""
+    """Run the command line: exit status 0 done, 1 an error the user can fix, 2 wrong usage, 130 after Ctrl-C."""
     _show_any_name()
     _show_warnings()
     stopping.watch()

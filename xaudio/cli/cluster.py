@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ..wording import counted
 from .common import DataOption, DeviceOption, JsonOption, OutOption, SeedOption, print_json
 from .groups import (
     AlignOption,
@@ -120,7 +121,7 @@ def cluster(
         return
     for item in result.sets:
         chance = "" if item.chance is None else f", separation {item.separation:.2f}, chance {item.chance:.3f}"
-        print(f"{item.name}: {item.recordings} recordings, gap {item.gap:.2f}{chance}")
+        print(f"{item.name}: {counted(item.recordings, 'recording')}, gap {item.gap:.2f}{chance}")
         for part_of in item.clusters:
             print(f"  {summary_of(part_of, result.axes)}")
     for note in result.notes:

@@ -35,6 +35,7 @@ def train(
     from ..devices import resolve_device
     from ..experiment import Experiment, run_experiment
     from ..options import parse_spec
+    from ..wording import counted
 
     warn_about_plugins()
     keep_large_buffers()
@@ -61,7 +62,7 @@ def train(
     result = run_experiment(experiment, out, resolve_device(device))
     print(
         f"{name} on {experiment.dataset.title}, {task}, fold {fold}: accuracy {result.accuracy:.2%} on {result.recordings} "
-        f"recordings of {result.speakers} unheard speakers (chance {result.chance:.2%}). Results in {out}."
+        f"recordings of {counted(result.speakers, 'speaker')} that it never heard (chance {result.chance:.2%}). Results in {out}."
     )
     for note in experiment.dataset.notes:
         print(f"note: {note}")

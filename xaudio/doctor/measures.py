@@ -55,7 +55,7 @@ def measure(classifier: Classifier, method: Method, waveforms: Tensor) -> tuple[
             relevance = _relevance(method, classifier.network, features, target, sound)
         except Exception as error:  # whatever an explainer fails with is a finding
             reason = " ".join(str(error).split()) or type(error).__name__
-            effect, remedy = f"It fails: {reason.rstrip('.')}.", "Mend what it names, or choose another explainer."
+            effect, remedy = f"It fails: {reason.rstrip('.')}.", "Fix what it names, or choose another explainer."
             return [Finding("fails", "error", (), (method.name,), effect, remedy)], {}
         if not bool(torch.isfinite(relevance).all()):
             return [

@@ -146,7 +146,7 @@ def _notes(data: StudyData, table: Table | None, cells: list[Cell], drawn: list[
         )
     if "recordings" not in drawn:
         notes.append(
-            f"Fewer than {LEAST} recordings were predicted wrongly, or rightly: intervals do not draw these anew, and speak for "
+            f"Fewer than {LEAST} recordings were predicted wrongly, or correctly: intervals do not draw these anew, and speak for "
             "these alone."
         )
     if len(table.conditions) > MOST:

@@ -41,7 +41,7 @@ def crossed_draws(
     ----------
     participants : int
     strata : ndarray of int, shape (recordings,)
-        Recordings are drawn within each stratum (rightly and wrongly predicted ones), as many as there were.
+        Recordings are drawn within each stratum (correctly and wrongly predicted ones), as many as there were.
     draws, seed : int
     least : int
         Of fewer participants, or fewer recordings in a stratum, all are kept: the bootstrap of so few is far too narrow.
@@ -69,7 +69,7 @@ def drawn_anew(participants: int, strata: NDArray[np.int64], least: int = LEAST)
 
 
 def strata_of(table: Table) -> Indices:
-    """1 for rightly and 0 for wrongly predicted recordings, shape (recordings,)."""
+    """1 for correctly and 0 for wrongly predicted recordings, shape (recordings,)."""
     strata: Indices = np.zeros(len(table.recordings), np.int64)
     strata[table.recording] = table.right
     return strata
@@ -81,7 +81,7 @@ def drawn_tables(table: Table, condition: int, weights: Weights) -> Floats:
     Returns
     -------
     ndarray, shape (draws, 3, classes, classes)
-        The second axis is wrongly and rightly predicted recordings, and all.
+        The second axis is wrongly and correctly predicted recordings, and all.
     """
     rows, classes = table.condition == condition, len(table.classes)
     cells = ((table.right * classes + table.predicted) * classes + table.answered)[rows]

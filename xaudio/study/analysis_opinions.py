@@ -118,7 +118,7 @@ def _preference(
 
 
 def _crossed(judged: Sequence[Judged]) -> tuple[Indices, Indices, Indices]:
-    """Participant and recording of each answer (answers,), and whether each recording was rightly predicted (recordings,)."""
+    """Participant and recording of each answer (answers,), and whether each recording was correctly predicted (recordings,)."""
     people = np.unique([answer.participant for answer, _ in judged], return_inverse=True)[1].astype(np.int64)
     sounds = np.unique([recording_of(item) for _, item in judged], return_inverse=True)[1].astype(np.int64)
     strata = np.zeros(sounds.max() + 1, np.int64)

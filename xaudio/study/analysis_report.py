@@ -19,7 +19,7 @@ COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#0
 """Those of Okabe and Ito (2008), told apart with any common colour blindness."""
 
 MARKERS = "osD^vPX*"
-TITLES = {"wrong": "(a) wrongly predicted recordings", "right": "(b) rightly predicted recordings"}
+TITLES = {"wrong": "(a) wrongly predicted recordings", "right": "(b) correctly predicted recordings"}
 DPI = 120
 LONG = 45
 """Characters of a condition from which on the legend has one column."""

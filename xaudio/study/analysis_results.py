@@ -7,7 +7,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 Group = Literal["wrong", "right", "all"]
-"""Recordings that the model predicted wrongly, rightly, or all."""
+"""Recordings that the model predicted wrongly, correctly, or all."""
 
 
 class Section(BaseModel):

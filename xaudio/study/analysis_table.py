@@ -43,7 +43,7 @@ class Table:
         Those with answers, of which alone something can be said.
     conditions : sequence of Condition
     participant, recording, condition, predicted, answered, truth : ndarray of int, shape (answers,)
-        Indices into these; ``truth`` is -1 where it is no class or not known.
+        Indices into these; ``truth`` is -1 where it is not a class or not known.
     right : ndarray of bool, shape (answers,)
         Whether the model was right.
     milliseconds, plays : ndarray, shape (answers,)
@@ -77,7 +77,7 @@ class Table:
 
 
 GROUPS: tuple[Group, ...] = ("wrong", "right", "all")
-"""What is reported apart: wrongly predicted recordings, rightly predicted ones, and both together."""
+"""What is reported apart: wrongly predicted recordings, correctly predicted ones, and both together."""
 
 
 def conditions_of(items: Sequence[Item]) -> dict[str, Condition]:
@@ -107,7 +107,7 @@ def choice_table(data: StudyData) -> Table | None:
     Raises
     ------
     DataError
-        If an answer or prediction is no class, or a recording has two predictions.
+        If an answer or prediction is not a class, or a recording has two predictions.
     """
     choices = {question.name for question in data.questions if question.kind == "choice"}
     items = {item.item: item for item in data.items if item.question in choices and item.catch is None}

@@ -191,7 +191,7 @@ def _check_labels(settings: StudySettings, classes: tuple[str, ...]) -> None:
 def unjudged(key: Key, classes: tuple[str, ...]) -> list[str]:
     """Per kind of recording a line on the classes that were never predicted, of which nobody can tell how well they are known."""
     found = []
-    for right, kind in ((False, "wrongly"), (True, "rightly")):
+    for right, kind in ((False, "wrongly"), (True, "correctly")):
         predicted = {item.predicted for item in key.items if item.catch is None and item.right == right}
         missing = [name for name in classes if name not in predicted]
         if predicted and missing:

@@ -58,7 +58,7 @@ def kept_predictions(classifier: Classifier, dataset: Dataset, indices: IntArray
 
 
 def choose(probabilities: FloatArray, labels: IntArray, wanted: Recordings, seed: int, where: str) -> Choice:
-    """Draw rightly and wrongly predicted recordings.
+    """Draw correctly and wrongly predicted recordings.
 
     Parameters
     ----------
@@ -92,7 +92,7 @@ def choose(probabilities: FloatArray, labels: IntArray, wanted: Recordings, seed
     rest = np.setdiff1d(right, least_certain)
     if len(rest) < wanted.right or len(least_certain) < missing:
         raise DataError(
-            f"The model predicted {len(right)} of {(labels >= 0).sum()} recordings of {where} rightly; the study asks for "
+            f"The model predicted {len(right)} of {(labels >= 0).sum()} recordings of {where} correctly; the study asks for "
             f"{wanted.right + missing}. Set recordings.right to {max(0, len(right) - missing)} or fewer, or take another model."
         )
     chosen = np.concatenate([chosen_wrong, least_certain, _drawn(rest, predicted, wanted.right, wanted.balance, rng)])
@@ -104,7 +104,7 @@ def _too_few_wrong(where: str, total: int, found: int, wanted: Recordings, certa
     if len(certainty) < wanted.wrong - found:
         return f"{count} Set recordings.wrong = {found}, or take other data."
     return (
-        f"{count} The next best are the {len(certainty)} rightly predicted ones of which it was least certain (its certainty "
+        f"{count} The next best are the {len(certainty)} correctly predicted ones of which it was least certain (its certainty "
         f"there was {certainty.min():.0%} to {certainty.max():.0%}): take them with --fill (recordings.fill = true). Or set "
         f"recordings.wrong = {found}, or take the model of another fold."
     )

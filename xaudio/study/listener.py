@@ -218,7 +218,7 @@ def listen_to_model(
     explainers, renderers : sequence of str
         With options; each renderer must write the part "positive" as an audio file. All are combined.
     recordings : int
-        Rightly predicted ones, and as many wrongly predicted ones, of the model's test set, each kind spread over the
+        Correctly predicted ones, and as many wrongly predicted ones, of the model's test set, each kind spread over the
         predicted classes.
     dataset, data, view, device, seed
         As in `xaudio.explain` and `xaudio.held_out`.

@@ -29,11 +29,11 @@ class Section(BaseModel):
 class Recordings(Section):
     """Which recordings are judged, drawn from those that the model never heard."""
 
-    right: NonNegativeInt = Field(10, description="How many that the model predicted rightly.")
+    right: NonNegativeInt = Field(10, description="How many that the model predicted correctly.")
     wrong: NonNegativeInt = Field(10, description="How many that it predicted wrongly.")
     fill: bool = Field(
         False,
-        description="Whether the rightly predicted recordings of which the model was least certain stand in for wrongly "
+        description="Whether the correctly predicted recordings of which the model was least certain stand in for wrongly "
         "predicted ones that are missing; they stay marked as right.",
     )
     balance: Literal["none", "predicted"] = Field(

@@ -289,7 +289,7 @@ def test_relevance_of_zero_is_counted_and_harms_nothing(clever_hans):
     explanations, _ = clever_hans
     silent = [replace(item, relevance=np.zeros_like(item.relevance)) for item in explanations[:20]]
     result = xaudio.cluster_explanations([*silent, *explanations[20:60]], per_class=False, view="time")
-    assert "20 recordings have no relevance at all and count as 0." in result.notes
+    assert "20 recordings have no relevance at all, counted as 0." in result.notes
     json.dumps(result.model_dump(), allow_nan=False)
     xaudio.cluster_explanations(silent, per_class=False, view="time")  # all alike: one cluster, no error
 

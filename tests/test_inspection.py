@@ -104,7 +104,7 @@ def test_every_problem_is_one_line_and_the_rest_is_counted(tmp_path: Path) -> No
     assert found["tasks"]["digit"]["classes"] == {"null": 1, "eins": 0}
     assert found["tasks"]["digit"]["unlabelled"] == 4
     lines = describe(found).splitlines()
-    assert "1 recordings: mixed down from 2 channels" in lines
+    assert "1 recording: mixed down from 2 channels" in lines
     assert "note: a note" in lines
     assert [line for line in lines if line.startswith("problem: ")] == [f"problem: {line}" for line in found["problems"]]
     assert any(line.endswith("; 4 without a label") for line in lines)

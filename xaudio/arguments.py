@@ -185,9 +185,8 @@ def target_indices(target: Any, count: int, classes: Sequence[str]) -> list[int]
     target = target.tolist() if callable(getattr(target, "tolist", None)) else target  # of numpy, torch or a table
     wanted = list(target) if isinstance(target, list | tuple | range) else [target] * count
     if len(wanted) != count:
-        raise ModelError(
-            f"{counted(len(wanted), 'target')} given for {counted(count, 'recording')}; give one for all, or one for each."
-        )
+        given, recordings = counted(len(wanted), "target is", "targets are"), counted(count, "recording")
+        raise ModelError(f"{given} given for {recordings}; give one for all, or one for each.")
     return [class_index(item, classes) for item in wanted]
 
 

@@ -130,7 +130,7 @@ def cluster_explanations(
     grid = {"align": align, "frequency_bins": frequency_bins, "time_bins": time_bins}
     cells = relevance_cells(explanations, view, normalise=normalise, **grid)  # type: ignore[arg-type]
     if cells.silent:
-        notes.append(f"{counted(cells.silent, 'recording')} without any relevance: counted as 0.")
+        notes.append(f"{counted(cells.silent, 'recording has', 'recordings have')} no relevance at all, counted as 0.")
     found, members = [], []
     for name, indices in sets.items():
         made, rows = _clustered(name, np.array(indices), cells, records, settings)
@@ -170,7 +170,8 @@ def _sets(records: Sequence[_Record], per_class: bool) -> tuple[dict[str, list[i
         members[record.explained if per_class else "all"].append(index)
     kept = {name: indices for name, indices in sorted(members.items()) if len(indices) >= FEWEST}
     notes = [
-        f"The class {name!r} is left out: explanations for it: {len(indices)}, and clustering needs {FEWEST}."
+        f"The class {name!r} is left out: {counted(len(indices), 'recording is', 'recordings are')} explained for it, and "
+        f"clustering needs {FEWEST}."
         for name, indices in sorted(members.items())
         if name not in kept
     ]
@@ -190,7 +191,7 @@ def _clustered(
     for option, wanted in (("neighbours", neighbours), ("clusters", settings.clusters or 1)):
         if wanted >= len(indices):
             raise DataError(
-                f"{option} is {wanted}, and {name!r} has {counted(len(indices), 'recording')}: choose fewer, or take more recordings."
+                f"{option} is {wanted}, and {name!r} has {counted(len(indices), 'recording')}: choose fewer, or take more."
             )
     spectrum = spectral_clusters(values, neighbours, settings.clusters, settings.most, settings.surrogates, settings.seed)
     distance, outlying = outliers_of(spectrum.distances, neighbours, spectrum.labels, settings.outlier)

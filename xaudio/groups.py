@@ -252,7 +252,7 @@ def _units(cells: Cells, groups: IntArray, speakers: Sequence[str | None], unit:
 def _notes(cells: Cells, units: _Units, tested: Tested, level: float) -> list[str]:
     notes = []
     if cells.silent:
-        notes.append(f"{counted(cells.silent, 'recording')} without any relevance: counted as 0.")
+        notes.append(f"{counted(cells.silent, 'recording has', 'recordings have')} no relevance at all, counted as 0.")
     if units.blocks is not None:
         pairs = {(int(block), int(group)) for block, group in zip(units.blocks, units.groups, strict=True)}
         speakers = int(units.blocks.max()) + 1

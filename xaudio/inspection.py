@@ -96,7 +96,8 @@ def describe(found: dict[str, Any]) -> str:
     """What `inspect` found, as lines for a person."""
     duration, fit = found["duration"], found["fit"]
     lines = [
-        f"{found['title']}: {counted(found['recordings'], 'recording')} of {counted(found['speakers'], 'speaker')}, {found['hours']:.2f} h",
+        f"{found['title']}: {counted(found['recordings'], 'recording')} of {counted(found['speakers'], 'speaker')}, "
+        f"{found['hours']:.2f} h",
         f"durations: {duration['shortest']:.3f} to {duration['longest']:.3f} s, median {duration['median']:.3f} s",
         "sample rates: " + ", ".join(f"{rate} Hz ({count})" for rate, count in found["sample_rates"].items()),
         f"longer than {fit['seconds']:g} s and fitted by rule '{fit['rule']}': {fit['fitted']} of {found['recordings']}",

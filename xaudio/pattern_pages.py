@@ -118,7 +118,8 @@ def summary_of(cluster: Cluster, axes: list[CellAxis]) -> str:
     distinct = f", most distinct at {_place_in_words(cluster.distinct, {axis.name: axis.unit for axis in axes})}"
     outliers = f", outliers: {len(cluster.outliers)}" if cluster.outliers else ""
     return (
-        f"cluster {cluster.number}: {counted(len(cluster.recordings), 'recording')}{accuracy}, {counted(len(cluster.speakers), 'speaker')}"
+        f"cluster {cluster.number}: {counted(len(cluster.recordings), 'recording')}{accuracy}, "
+        f"{counted(len(cluster.speakers), 'speaker')}"
         f"{distinct if cluster.distinct else ''}{outliers}"
     )
 

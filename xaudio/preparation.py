@@ -294,8 +294,8 @@ def original_recording(explanation: Explanation) -> Original:
         return Original(heard, rate, 0, len(heard))
     if not Path(clip.source).is_file():
         raise AudioError(
-            f"{clip.source}: is not a file that can be read again, so the recording is known at the model's {clip.sample_rate} Hz "
-            f"only and not at its own {rate} Hz. Explain a file, or take the model's rate."
+            f"{clip.source}: is not a file that can be read again, so the recording is known at the model's "
+            f"{clip.sample_rate} Hz only and not at its own {rate} Hz. Explain a file, or take the model's rate."
         )
     found = read_audio(clip.source)
     resampled = at_rate(found, clip.sample_rate, facts["resampling"])

@@ -96,7 +96,8 @@ def switched_off(
     as_large = sum(change <= together for change in drawn)
     statement = (
         f"Switching {'this channel' if len(channels) == 1 else f'these {len(channels)} channels'} of {count} off changes the "
-        f"explained class's logit by {together:+.2f} (mean of {counted(len(waveforms), 'recording')}); as many others drawn at random by "
+        f"explained class's logit by {together:+.2f} (mean of {counted(len(waveforms), 'recording')}); "
+        f"as many others drawn at random by "
         f"{np.mean(drawn):+.2f} ({min(drawn):+.2f} to {max(drawn):+.2f} in {len(drawn)} draws, "
         f"{as_large or 'none'} of which lower{'s' if as_large == 1 or not as_large else ''} it as much)."
     )

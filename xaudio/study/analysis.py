@@ -146,8 +146,8 @@ def _notes(data: StudyData, table: Table | None, cells: list[Cell], drawn: list[
         )
     if "recordings" not in drawn:
         notes.append(
-            f"Fewer than {LEAST} recordings were predicted wrongly, or correctly: intervals do not draw these anew, and speak for "
-            "these alone."
+            f"Fewer than {LEAST} recordings were predicted wrongly, or correctly: intervals do not draw these anew, and speak "
+            "for these alone."
         )
     if len(table.conditions) > MOST:
         notes.append(

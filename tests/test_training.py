@@ -170,6 +170,7 @@ def test_a_command_killed_at_twenty_random_moments_ends_with_the_same_weights(tm
     assert {path.name for path in (tmp_path / "killed").iterdir()} == {
         "model.safetensors",
         "predictions.csv",
+        "recordings.csv",
         "results.json",
         "run.json",
     }

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from .doctor.diagnosis import diagnose
     from .doctor.findings import Diagnosis, Finding
     from .evaluation import Evaluation, evaluate
-    from .experiment import Experiment, held_out, placed_waveforms, run_experiment
+    from .experiment import Experiment, placed_waveforms, run_experiment
     from .explanation import Explanation
     from .figures import clean_texts, own_style, save_figure
     from .groups import group_relevance
@@ -79,7 +79,7 @@ _LAZY = {
     "group_relevance": "groups",
     "explain": "pipeline",
     "explainer_of": "arguments",
-    "held_out": "experiment",
+    "held_out": "splits",
     "load_model": "pipeline",
     "names": "pipeline",
     "original_recording": "preparation",

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from .errors import DataError, ModelError, PluginError, XaudioError, listing
+from .errors import DataError, ModelError, PluginError, XaudioError
 from .memory import out_of_memory
 from .options import convert, parse_spec
 from .precision import float32_products
@@ -130,14 +130,8 @@ class Classifier:
         self.kind = kind_of(checked_kind(self.kind), len(self.classes))
         self.representation = completed(self.representation)
 
-    def check_classes(self, dataset: Dataset) -> None:
-        """Raise `DataError` if a data set's recordings are not each of one of these classes."""
-        classes = tuple(dataset.tasks.get(self.task, ()))
-        if classes != tuple(self.classes):
-            raise DataError(
-                f"The model tells {listing(self.classes)} apart (task {self.task!r}), but the classes of that task in "
-                f"{dataset.title} are {listing(classes) or 'not given'}: choose data with the same classes, in the same order."
-            )
+    def check_one_class(self, dataset: Dataset) -> None:
+        """Raise `DataError` if several classes of one recording may be true, where a data set has one for each."""
         if self.kind == "labels":
             raise DataError(
                 f"The model gives labels, several of which may be true, but the recordings of {dataset.title} have one class "

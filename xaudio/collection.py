@@ -12,12 +12,13 @@ import numpy as np
 
 from .arguments import as_explainer
 from .classifier import Classifier, weights_digest
+from .datasets import in_classes_of
 from .errors import DataError, ModelError
-from .experiment import held_out
 from .explanation import Explanation
 from .options import parse_spec
 from .pipeline import explain
 from .runs import output_folder, refuse_other_settings, remove_leftovers, write_run
+from .splits import held_out, opened_for
 from .terminal import progress
 from .types import Dataset, IntArray
 
@@ -72,16 +73,17 @@ def recordings_of(classifier: Classifier, dataset: str | None, data: Path | None
     DataError
         If the data set does not fit the model, or the model was not trained on it and "train" is asked for.
     """
-    found, test = held_out(classifier, dataset, data)
     if part == "test":
-        return found, test
+        return held_out(classifier, dataset, data)
+    opened, split = opened_for(classifier, dataset, data)
     if part == "all":
-        return found, np.flatnonzero(found.labels(classifier.task) >= 0)
-    if found.name != classifier.facts.get("dataset"):
+        return opened, np.flatnonzero(opened.labels(classifier.task) >= 0)
+    if split is None:
         raise DataError(
-            f"The model was trained on {classifier.facts.get('dataset')!r}, so {found.title} has no part 'train': use --part all."
+            f"{opened.title} as it was opened is not what the model was trained on ({classifier.facts['data']}), so it has no "
+            "part 'train': use --part all, or leave out --dataset and --data."
         )
-    return found, found.folds(classifier.task)[classifier.facts["fold"]].train
+    return opened, split.fold.train
 
 
 def drawn(indices: IntArray, count: int | None, seed: int) -> IntArray:
@@ -128,6 +130,7 @@ def kept_explanations(
     """
     name, options = parse_spec(explainer)
     given: dict[str, Any] = dict(options)
+    dataset = in_classes_of(classifier, dataset)
     identity = identity_of(classifier, dataset, explainer)
     refuse_other_settings(folder, identity)
     remove_leftovers(output_folder(folder))

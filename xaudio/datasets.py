@@ -5,21 +5,24 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from .audio import read_audio
-from .errors import DataError, PluginError, unknown
+from .errors import DataError, PluginError, listing, unknown
 from .labels import class_names, label_index
 from .options import options_of, parse_spec
 from .plain import missing, plain
-from .registry import registry
+from .registry import SPEC, registry
 from .terminal import progress
 from .types import Clip, Dataset, Fit, Fold, IntArray, Resampling
+
+if TYPE_CHECKING:
+    from .classifier import Classifier
 
 
 @dataclass(frozen=True)
@@ -100,6 +103,9 @@ class SpeakerDataset:
         Recordings to a hash of their content; by default of the files.
     synthetic : bool
         Whether the sounds are generated: every explanation of a model that was trained on them says so.
+    contents_of : callable, optional
+        Recordings to a text each by which recordings are compared, for sounds that are made: the same for two recordings that
+        are the same sound. By default the files are compared, or else the clips.
 
     Raises
     ------
@@ -118,6 +124,7 @@ class SpeakerDataset:
     read: Callable[[Recording], Clip] = read_recording
     fingerprint_of: Callable[[Sequence[Recording]], str] = fingerprint_files
     synthetic: bool = False
+    contents_of: Callable[[Sequence[Recording]], Sequence[str]] | None = None
     _hash: list[str] = field(default_factory=list, repr=False)
 
     def __post_init__(self) -> None:
@@ -199,6 +206,10 @@ class SpeakerDataset:
             self._hash.append(self.fingerprint_of(self.recordings))
         return self._hash[0]
 
+    def contents(self) -> Sequence[str] | None:
+        """What ``contents_of`` gives for all recordings, or None without it; see `xaudio.contents.recording_digests`."""
+        return None if self.contents_of is None else self.contents_of(self.recordings)
+
 
 def speaker_folds(groups: Mapping[str, Sequence[str]], count: int, *, seed: int, balanced: bool = False) -> list[list[str]]:
     """Divide speakers into folds of like composition.
@@ -242,7 +253,9 @@ def speaker_folds(groups: Mapping[str, Sequence[str]], count: int, *, seed: int,
     return folds
 
 
-def open_dataset(spec: str, data: Path | None = None, seed: int | None = None) -> Dataset:
+def open_dataset(
+    spec: str, data: Path | None = None, seed: int | None = None, *, options: Mapping[str, Any] | None = None
+) -> Dataset:
     """A data set by name, with options as in ``synthetic:speakers=40``.
 
     Parameters
@@ -252,20 +265,92 @@ def open_dataset(spec: str, data: Path | None = None, seed: int | None = None) -
         Its folder, if it reads files.
     seed : int or None
         Its seed, if it has one and the spec does not give it.
+    options : mapping, optional
+        More options, as `options_used` gives them.
 
     Raises
     ------
     PluginError
         If there is no such data set, or it reads no files and a folder was given.
     """
-    name, options = parse_spec(spec)
+    name, spelt = parse_spec(spec)
     known = options_of(registry().factory("dataset", name))
-    given: dict[str, Any] = dict(options)
+    given: dict[str, Any] = {**spelt, **(options or {})}
     if data is not None:
-        if "data" not in known:
-            raise PluginError(f"The data set {name!r} reads no files: leave out --data, or choose another --dataset.")
         given["data"] = data
+    if "data" in given and "data" not in known:
+        raise PluginError(f"The data set {name!r} reads no files: leave out --data, or choose another --dataset.")
     if seed is not None and "seed" in known:
         given.setdefault("seed", seed)
     dataset: Dataset = registry().create("dataset", name, given)
     return dataset
+
+
+def options_used(dataset: Dataset) -> dict[str, Any] | None:
+    """All options that a data set was made with, defaults and all, as JSON values; None if it was not made by its plugin's name.
+
+    A folder is named from the root, so that it is found from anywhere.
+    """
+    spec: Mapping[str, Any] | None = getattr(dataset, SPEC, None)
+    return None if spec is None else spec["options"]
+
+
+def in_classes_of(classifier: Classifier, dataset: Dataset) -> Dataset:
+    """A data set whose class indices of a model's task are those of the model: classes are matched by their names.
+
+    Parameters
+    ----------
+    classifier : Classifier
+    dataset : Dataset
+        Its classes are among those of the model, in any order.
+
+    Returns
+    -------
+    Dataset
+        The same one if the order is the same.
+
+    Raises
+    ------
+    DataError
+        If it has no such task, or classes that the model does not know.
+    """
+    task, known = classifier.task, tuple(classifier.classes)
+    if task not in dataset.tasks:
+        raise DataError(unknown(f"task of {dataset.title}", task, dataset.tasks))
+    classes = tuple(dataset.tasks[task])
+    if classes == known:
+        return dataset
+    if not set(classes) <= set(known):
+        raise DataError(
+            f"The model tells {listing(known)} apart (task {task!r}), but the classes of that task in {dataset.title} are "
+            f"{listing(classes)}: choose data with the same classes."
+        )
+    return _Relabelled(dataset, task, known)
+
+
+class _Relabelled:
+    """A data set with the classes of one task in another order; all else is as it was."""
+
+    def __init__(self, dataset: Dataset, task: str, classes: tuple[str, ...]) -> None:
+        self._dataset, self._task = dataset, task
+        self._index = np.array([classes.index(name) for name in dataset.tasks[task]], dtype=np.int64)
+        self.tasks = {**dataset.tasks, task: classes}
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        return getattr(self._dataset, name)
+
+    def __len__(self) -> int:
+        return len(self._dataset)
+
+    def __getitem__(self, index: int) -> Clip:
+        clip = self._dataset[index]
+        label = clip.labels.get(self._task)
+        if label is None or label < 0:
+            return clip
+        return replace(clip, labels={**clip.labels, self._task: int(self._index[label])})
+
+    def labels(self, task: str) -> IntArray:
+        labels = self._dataset.labels(task)
+        return np.where(labels >= 0, self._index[labels], -1) if task == self._task else labels

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from .classifier import Classifier
+from .datasets import in_classes_of
 from .explanation import Explanation
 from .scoring import Column, Work, explanation_path
 from .statistics import above_chance, guessing, require_enough
@@ -111,12 +112,13 @@ def evaluate(
     Raises
     ------
     DataError
-        If there are fewer than 8 recordings, or the data's classes are not the model's.
+        If there are fewer than 8 recordings, or the data have classes that the model does not know.
     XaudioError
         If the recordings cannot be predicted or the folder cannot be written. What an explainer or a metric refuses is
         no error: it is in the result.
     """
-    classifier.check_classes(dataset)
+    dataset = in_classes_of(classifier, dataset)
+    classifier.check_one_class(dataset)
     chosen = spread(indices[dataset.labels(classifier.task)[indices] >= 0], recordings, seed)
     require_enough(len(chosen), f"labelled recordings of {dataset.title}")
     work = Work(classifier, dataset, chosen, with_controls(explainers), metrics, folder)

@@ -12,16 +12,15 @@ import numpy as np
 from pydantic import NonNegativeInt, ValidationError
 
 from .classifier import WEIGHTS, Classifier, new_classifier
-from .datasets import open_dataset
-from .errors import DataError, ModelError, unknown
+from .errors import ModelError
 from .memory import naming_memory
 from .options import convert, first_fault
-from .precision import resolve_precision
 from .preparation import prepare_dataset
 from .results import TrainingResult, test_summary
 from .runs import output_folder, read_json, refuse_other_identity, remove_leftovers, write_json, write_rows, write_run
 from .settings import settings_for
-from .training import CHECKPOINT, evaluate, examples, train
+from .splits import RECORDINGS, split_facts, split_of, write_split
+from .training import CHECKPOINT, decided_precision, evaluate, examples, train
 from .types import Dataset, Fit, FloatArray, IntArray, Resampling
 
 if TYPE_CHECKING:
@@ -75,7 +74,8 @@ def run_experiment(experiment: Experiment, folder: Path, device: torch.device) -
     ----------
     experiment : Experiment
     folder : Path
-        Gets ``model.safetensors``, ``predictions.csv`` (one row per test recording), ``results.json`` and ``run.json``.
+        Gets ``model.safetensors``, ``predictions.csv`` (one row per test recording), ``recordings.csv`` (what is in each part of
+        the fold, by content), ``results.json`` and ``run.json``.
     device : torch.device
 
     Returns
@@ -93,17 +93,8 @@ def run_experiment(experiment: Experiment, folder: Path, device: torch.device) -
         If it cannot be written.
     """
     dataset, task = experiment.dataset, experiment.task
-    labels, folds = dataset.labels(task), dataset.folds(task)
-    if not 0 <= experiment.fold < len(folds):
-        raise DataError(
-            f"The task {task!r} of {dataset.title} has folds 0 to {len(folds) - 1}; there is no fold {experiment.fold}."
-        )
-    fold = folds[experiment.fold]
-    empty = [part for part, indices in fold._asdict().items() if not len(indices)]
-    if empty:
-        raise DataError(
-            f"Fold {experiment.fold} of task {task!r} of {dataset.title} has no {empty[0]} recordings: some are missing."
-        )
+    labels, split = dataset.labels(task), split_of(dataset, task, experiment.fold)
+    fold = split.fold
     fit, resampling = experiment.fit or dataset.fit, experiment.resampling or dataset.resampling
     facts = {
         "data": dataset.title,
@@ -112,6 +103,7 @@ def run_experiment(experiment: Experiment, folder: Path, device: torch.device) -
         "fit": fit,
         "resampling": resampling,
         "test_speakers": sorted({dataset.speakers[index] for index in fold.test}),
+        **split_facts(dataset, split),
     }
     classifier = new_classifier(
         experiment.model,
@@ -123,13 +115,14 @@ def run_experiment(experiment: Experiment, folder: Path, device: torch.device) -
         seed=convert("the training setting 'seed'", NonNegativeInt, experiment.training.get("seed", 0)),
     )
     settings = settings_for(classifier.network, experiment.training)
-    settings = settings.model_copy(update={"precision": resolve_precision(settings.precision, device)})
+    settings = settings.model_copy(update={"precision": decided_precision(settings, folder, device)})
     classifier.facts = {**facts, "seed": settings.seed, "synthetic": bool(getattr(dataset, "synthetic", False))}
     identity = {
         "model": classifier.model_spec,
         "representation": classifier.representation_spec,
         "task": task,
         **facts,
+        "options": {name: value for name, value in (facts["options"] or {}).items() if name != "data"},  # it may be moved
         "fingerprint": dataset.fingerprint(),
         "device": device.type,
     }
@@ -152,6 +145,7 @@ def run_experiment(experiment: Experiment, folder: Path, device: torch.device) -
     test = examples(prepared, labels, fold.test, classifier, settings.seed)
     logits = evaluate(classifier, test, f"Testing {experiment.title}")
     classifier.save(folder)
+    write_split(folder, split)
     _write_predictions(folder / "predictions.csv", dataset, fold.test, labels[fold.test], logits, experiment.fold)
     result = TrainingResult(
         model=experiment.model,
@@ -197,48 +191,10 @@ def placed_waveforms(
         yield chosen[positions.cpu().numpy()], data.batch(positions)
 
 
-def held_out(
-    classifier: Classifier, dataset: str | None = None, data: Path | None = None, *, seed: int = 0
-) -> tuple[Dataset, IntArray]:
-    """The data set that a classifier was trained on, or another one, and the recordings in it that it never heard.
-
-    Parameters
-    ----------
-    classifier : Classifier
-        As `run_experiment` left it.
-    dataset : str, optional
-        Name of a data set, with options as in "synthetic:speakers=40"; by default the one of its training.
-    data : Path, optional
-        Folder of the data set.
-    seed : int
-        Of the data set.
-
-    Returns
-    -------
-    dataset : Dataset
-    indices : ndarray of int
-        The test set of the fold it was trained on; all recordings of another data set.
-
-    Raises
-    ------
-    DataError
-        If the classifier does not say what it was trained on, or the data have no such task.
-    """
-    name = dataset or classifier.facts.get("dataset")
-    if not name:
-        raise DataError("The model does not say on which data set it was trained. Give one.")
-    found = open_dataset(name, data, seed)
-    if classifier.task not in found.tasks:
-        raise DataError(unknown(f"task of {found.title}", classifier.task, found.tasks))
-    if found.name != classifier.facts.get("dataset"):
-        return found, np.arange(len(found))
-    return found, found.folds(classifier.task)[classifier.facts["fold"]].test
-
-
 def _finished(folder: Path, identity: Mapping[str, Any]) -> TrainingResult | None:
     """The results of a run that is already done, or None."""
     path = folder / "results.json"
-    if not all((folder / name).exists() for name in ("results.json", "predictions.csv", WEIGHTS)):
+    if not all((folder / name).exists() for name in ("results.json", "predictions.csv", RECORDINGS, WEIGHTS)):
         return None
     content = read_json(path)
     found = content.get("identity") if isinstance(content, dict) else None

@@ -10,6 +10,7 @@ import typing
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from typing import Any, TypeVar
 
 from .errors import PluginError, unknown
@@ -226,9 +227,10 @@ def split_specs(text: str) -> tuple[str, ...]:
 
 
 def jsonable(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Options as JSON values; tuples as `parse_spec` reads them."""
+    """Options as JSON values; tuples as `parse_spec` reads them, and paths from the root, so that they hold anywhere."""
     simple = str | int | float | bool | None
     joined = {name: "+".join(map(str, value)) if isinstance(value, tuple) else value for name, value in options.items()}
+    joined = {name: value.absolute() if isinstance(value, Path) else value for name, value in joined.items()}
     return {name: value if isinstance(value, simple) else str(value) for name, value in joined.items()}
 
 

@@ -85,7 +85,7 @@ def explain(
     device: str = "auto",
     classes: Iterable[Any] | None = None,
     fit: Fit | None = None,
-    resampling: Resampling = "soxr",
+    resampling: Resampling | None = None,
     placement: Placement | None = None,
     seed: int | None = None,
     batch_size: int = BATCH,
@@ -117,7 +117,8 @@ def explain(
         bring its own; by default "0", "1", ...
     fit : {"error", "trim", "loudest"}, optional
         What to do with a recording that is too long; by default what the model was trained with, else "error".
-    resampling : {"soxr", "fft"}
+    resampling : {"soxr", "fft"}, optional
+        By default what the model was trained with, else "soxr".
     placement : {"centre", "start", "file", "step"}, optional
         Where recordings shorter than the model's window lie within the zeros. By default in the middle, where training drew a
         position ("file" or "step") and no seed is given, else as in training.
@@ -155,7 +156,7 @@ def explain(
     if view is not None:
         parse_view(view)  # before anything takes time
     fit = convert("fit", Fit | None, fit)
-    resampling = convert("resampling", Resampling, resampling)
+    resampling = convert("resampling", Resampling | None, resampling)
     placement = convert("placement", Placement | None, placement)
     single = not isinstance(audio, list | tuple)
     clips = [as_clip(item, sample_rate) for item in ([audio] if single else audio)]
@@ -166,6 +167,7 @@ def explain(
     read = classifier.representation
     fit = fit or classifier.facts.get("fit", "error")
     placement = placement or placement_of_own(read, seed)
+    resampling = resampling or classifier.facts.get("resampling", "soxr")
     seed = classifier.facts.get("seed", 0) if seed is None else seed
     prepared = prepare_clips(clips, read.sample_rate, read.samples, fit, resampling)
     provenance = provenance_of(classifier, spec, seed=seed, fit=fit, resampling=resampling)

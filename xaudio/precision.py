@@ -18,12 +18,17 @@ from .errors import DeviceError
 Precision = Literal["float32", "tf32", "bfloat16"]
 """float32, products of float32 numbers cut to 10 bits (CUDA only), and mixed precision with bfloat16 products."""
 
-WORTHWHILE = 3.0
-"""How much faster bfloat16 matrices must be before "auto" takes it."""
+SHORTEST = 1e-9
+"""Seconds; a coarse clock may say that no time went by."""
+
+AMPERE = (8, 0)
+"""The first CUDA capability with units for bfloat16."""
 
 
 def resolve_precision(name: Precision | Literal["auto"], device: torch.device) -> Precision:
-    """The number format of a name; "auto" takes bfloat16 where the device is measured to be much faster in it.
+    """The number format of a name; "auto" takes bfloat16 where the device says that it has units for it.
+
+    Nothing is timed: what else the machine is doing must not decide what is computed.
 
     Raises
     ------
@@ -34,10 +39,20 @@ def resolve_precision(name: Precision | Literal["auto"], device: torch.device) -
         raise DeviceError(f"The precision 'tf32' needs a CUDA device; this is {device}. Choose float32, bfloat16 or auto.")
     if name != "auto":
         return name
-    if device.type == "mps":
-        return "float32"
-    faster = matrix_peak(device, "bfloat16") / matrix_peak(device, "float32")
-    return "bfloat16" if faster > WORTHWHILE else "float32"
+    return "bfloat16" if multiplies_bfloat16(device) else "float32"
+
+
+def multiplies_bfloat16(device: torch.device) -> bool:
+    """Whether a device says that it has units for products of bfloat16 matrices: CUDA since Ampere, processors with AMX."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_capability(device) >= AMPERE
+    return device.type == "cpu" and torch.backends.mkldnn.is_available() and _has_amx()
+
+
+def _has_amx() -> bool:
+    """Whether the processor multiplies tiles of bfloat16."""
+    capabilities = getattr(torch.cpu, "get_capabilities", None)  # since torch 2.11
+    return bool(capabilities().get("amx_bf16") if capabilities else torch.cpu._is_amx_tile_supported())
 
 
 @contextmanager
@@ -71,7 +86,7 @@ def _seconds(matrix: torch.Tensor) -> float:
     start = time.perf_counter()
     product = matrix @ matrix
     float(product[0, 0])  # waits for the device
-    return time.perf_counter() - start
+    return max(time.perf_counter() - start, SHORTEST)
 
 
 def training_operations(network: nn.Module, features: torch.Tensor, labels: torch.Tensor) -> int:

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from .batching import in_batches
 from .classifier import Classifier, evaluation_mode
+from .datasets import in_classes_of
 from .errors import DataError, ModelError, PluginError
 from .pages import read_results, write_page
 from .preparation import prepare_dataset
@@ -103,6 +104,7 @@ def probe(
         )
     models, sets = ([classifier], [indices]) if isinstance(classifier, Classifier) else (list(classifier), list(indices))
     _check_models(models, sets)
+    dataset = in_classes_of(models[0], dataset)
     chosen = [_labelled(model, dataset, given) for model, given in zip(models, sets, strict=True)]
     together = np.concatenate(chosen)
     speakers = np.array(dataset.speakers)[together]
@@ -186,7 +188,7 @@ def _kind(model: Classifier) -> tuple[Any, ...]:
 
 def _labelled(classifier: Classifier, dataset: Dataset, indices: Any) -> IntArray:
     """Indices of the recordings with a label that the classifier knows."""
-    classifier.check_classes(dataset)
+    classifier.check_one_class(dataset)
     chosen = np.asarray(indices, dtype=np.int64)
     chosen = chosen[dataset.labels(classifier.task)[chosen] >= 0]
     if not len(chosen):

@@ -18,7 +18,8 @@ from .errors import PluginError, unknown
 from .options import check_options, jsonable, options_of
 
 SPEC = "_xaudio_spec"
-"""Attribute in which a representation keeps the name and the options it was made of, so that what is saved can make it anew."""
+"""Attribute in which a representation or a data set keeps the name and the options it was made of, so that what is saved can make
+it anew; a data set all options, defaults and all."""
 
 KINDS = ("dataset", "representation", "model", "explainer", "separator", "renderer", "metric", "benchmark")
 
@@ -125,10 +126,15 @@ class Registry:
         factory = self.factory(kind, name)
         given = check_options(f"{kind} {name!r}", factory, options or {})
         made = factory(**given)
-        if kind == "representation":
+        if kind in ("representation", "dataset"):
+            options = given if kind == "representation" else {**_defaults(factory), **given}
             with contextlib.suppress(AttributeError):  # of an object that takes none
-                setattr(made, SPEC, {"name": self.spelt(kind, name), "options": jsonable(given)})
+                object.__setattr__(made, SPEC, {"name": self.spelt(kind, name), "options": jsonable(options)})
         return made
+
+
+def _defaults(factory: Callable[..., Any]) -> dict[str, Any]:
+    return {name: option.default for name, option in options_of(factory).items()}
 
 
 def _bare(name: str) -> str:

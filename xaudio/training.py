@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -16,16 +16,18 @@ from torch import Tensor, nn
 from .classifier import Classifier, evaluation_mode
 from .errors import DataError, ModelError
 from .initialisation import feature_statistics, initialise
-from .precision import Precision, float32_products, matrix_peak, resolve_precision, training_operations
+from .options import convert
+from .precision import SHORTEST, Precision, float32_products, matrix_peak, resolve_precision, training_operations
 from .preparation import Prepared, place
 from .results import Speed
-from .runs import refuse_other_identity
+from .runs import read_json, refuse_other_identity
 from .settings import TrainingSettings
 from .tensors import read_tensors, write_tensors
 from .terminal import progress
 from .types import FloatArray, IntArray
 
-CHECKPOINT = "checkpoint.safetensors"
+CHECKPOINT, RESULTS = "checkpoint.safetensors", "results.json"
+DAMAGED = "Delete it to train from the start."
 CHECKPOINT_SECONDS = 60.0
 EVALUATION_BATCH = 50
 LOSS_EVERY = 10
@@ -121,7 +123,7 @@ def train(
     if not len(data):
         raise DataError(f"{title}: the training set is empty.")
     network = classifier.network
-    precision = resolve_precision(settings.precision, classifier.device)
+    precision = decided_precision(settings, folder, classifier.device)
     full_identity = {**identity, "settings": settings.model_dump() | {"precision": precision}}
     if settings.subtract_mean or settings.initialisation == "he":  # else the pass over the data would be for nothing
         mean, deviation = feature_statistics(classifier, data)
@@ -160,7 +162,7 @@ def train(
     except KeyboardInterrupt:
         save()
         raise
-    seconds = time.monotonic() - start - writing
+    seconds = max(time.monotonic() - start - writing, SHORTEST)
     if not all(bool(torch.isfinite(weight).all()) for weight in network.parameters()):
         raise ModelError(
             f"{title}: the weights are no longer numbers after the last step. Lower the learning rate "
@@ -175,6 +177,30 @@ def train(
         matrix_peak=round(peak),
         share_of_peak=round(operations * rate / peak, 4),
     )
+
+
+def decided_precision(settings: TrainingSettings, folder: Path, device: torch.device) -> Precision:
+    """The number format of a training: for "auto" the one that the run in the folder began with, else what suits the device.
+
+    Raises
+    ------
+    DeviceError
+        If the device has no such format.
+    ModelError
+        If what the folder holds is damaged.
+    """
+    decided: str = settings.precision
+    if decided == "auto" and (folder / CHECKPOINT).exists():
+        decided = _precision_in(read_tensors(folder / CHECKPOINT, "xaudio.checkpoint", DAMAGED)[0])
+    elif decided == "auto" and (folder / RESULTS).exists():
+        decided = _precision_in(read_json(folder / RESULTS))
+    return resolve_precision(convert("the precision of the run", Precision | Literal["auto"], decided), device)
+
+
+def _precision_in(content: Any) -> str:
+    """The precision that a checkpoint or a result says; "auto" if it says none."""
+    settings = (content.get("identity") or {}).get("settings") if isinstance(content, dict) else None
+    return str((settings or {}).get("precision", "auto"))
 
 
 def _finite(loss: Tensor, step: int, title: str, settings: TrainingSettings, folder: Path) -> float:
@@ -290,7 +316,7 @@ def _load_checkpoint(path: Path, network: nn.Module, optimiser: torch.optim.Opti
     """Restore what a stopped run left and return the steps it did; 0 if it left nothing."""
     if not path.exists():
         return 0
-    metadata, tensors = read_tensors(path, "xaudio.checkpoint", "Delete it to train from the start.")
+    metadata, tensors = read_tensors(path, "xaudio.checkpoint", DAMAGED)
     refuse_other_identity(path, metadata["identity"], identity)
     network.load_state_dict({name.removeprefix("network."): t for name, t in tensors.items() if name.startswith("network.")})
     weights = list(network.parameters())

@@ -187,6 +187,9 @@ class Dataset(Protocol):
         The rules that suit this data set, used unless the user says otherwise.
     notes : tuple of str
         What a reader of the results must know (folds that are not the published ones, missing recordings, ...).
+
+    A data set that makes its sounds may have a method ``contents`` that says what is heard in each recording, in a text for
+    each, so that recordings are compared without making them; see `xaudio.SpeakerDataset`.
     """
 
     name: str

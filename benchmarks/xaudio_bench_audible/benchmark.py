@@ -83,7 +83,7 @@ class AudibleBenchmark:
             raise PluginError("The benchmark of sounds needs trained models: give their run folders with --models.")
         classifiers = [xaudio.load_model(path, choices.device) for path in choices.models]
         found = [
-            xaudio.held_out(classifier, dataset, data, seed=choices.seed)
+            xaudio.held_out(classifier, dataset, data)
             for classifier, dataset, data in zip(classifiers, self.datasets, self.data, strict=True)
         ]
         settings = {

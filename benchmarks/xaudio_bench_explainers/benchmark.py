@@ -70,7 +70,7 @@ class Leaderboard:
             raise PluginError("The leaderboard needs trained models: give their run folders with --models.")
         classifiers = [xaudio.load_model(path, choices.device) for path in choices.models]
         found = [
-            xaudio.held_out(classifier, dataset, data, seed=choices.seed)
+            xaudio.held_out(classifier, dataset, data)
             for classifier, dataset, data in zip(classifiers, self.datasets, self.data, strict=True)
         ]
         settings = self._settings(classifiers, [dataset for dataset, _ in found])

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 import xaudio
-from xaudio import Classifier, Clip, DataError, Explanation, ModelError, PluginError, XaudioError
+from xaudio import Classifier, Clip, Explanation, ModelError, PluginError, XaudioError
 from xaudio.types import Dataset
 
 from .agreement import agreement
@@ -58,7 +58,8 @@ class Gallery:
         if not self.models:
             raise PluginError("The gallery needs trained models: give their run folders with --models.")
         classifiers = [xaudio.load_model(path, self.device) for path in self.models]
-        dataset = self._open(classifiers)
+        datasets, indices = self._chosen(classifiers)
+        dataset = datasets[0]
         settings = {
             "models": {path: xaudio.weights_digest(Path(path)) for path in self.models},
             "methods": self.methods,
@@ -67,15 +68,13 @@ class Gallery:
         }
         xaudio.refuse_other_settings(folder, settings)
         xaudio.write_run(folder, settings=settings, device=str(classifiers[0].device), data=dataset.title)
-        indices = common_recordings(classifiers, dataset, self.recordings)
-        clips = [dataset[index] for index in indices]
         models = [
-            self._explain(path, classifier, clips, folder / f"model{number}")
-            for number, (path, classifier) in enumerate(zip(self.models, classifiers, strict=True))
+            self._explain(path, classifier, [own[index] for index in indices], folder / f"model{number}")
+            for number, (path, classifier, own) in enumerate(zip(self.models, classifiers, datasets, strict=True))
         ]
         results = Results(
             data=dataset.title,
-            recordings=[Path(clip.source).name or f"recording {index}" for clip, index in zip(clips, indices, strict=True)],
+            recordings=[Path(dataset[index].source).name or f"recording {index}" for index in indices],
             methods=list(self.methods),
             models=models,
         )
@@ -86,11 +85,21 @@ class Gallery:
         """Write ``report.html`` anew from what the folder holds."""
         return write_report(folder)
 
-    def _open(self, classifiers: Sequence[Classifier]) -> Dataset:
-        name = self.dataset or classifiers[0].facts.get("dataset")
-        if not name:
-            raise DataError(f"{self.models[0]} does not say on which data set it was trained. Give --dataset.")
-        return xaudio.open_dataset(name, self.data, self.seed)
+    def _chosen(self, classifiers: Sequence[Classifier]) -> tuple[list[Dataset], list[int]]:
+        """The data as each model names its classes, and recordings that none of the models was trained on, evenly spread.
+
+        Raises
+        ------
+        ModelError
+            If there are none.
+        """
+        dataset, indices = xaudio.held_out(classifiers[0], self.dataset, self.data)
+        found = [(dataset, indices), *(xaudio.held_out(classifier, dataset) for classifier in classifiers[1:])]
+        common = set.intersection(*(set(own.tolist()) for _, own in found))
+        if not common:
+            raise ModelError(f"The models have no test recording of {dataset.title} in common: give models of the same fold.")
+        places = np.linspace(0, len(common) - 1, min(self.recordings, len(common))).round().astype(int)
+        return [own for own, _ in found], [sorted(common)[place] for place in places]
 
     def _explain(self, path: str, classifier: Classifier, clips: Sequence[Clip], folder: Path) -> Model:
         found: dict[str, list[Explanation]] = {}
@@ -132,25 +141,6 @@ def all_methods() -> tuple[str, ...]:
     """All installed explainers with their defaults, and the composites of lrp that take any input."""
     names = [name for name in xaudio.names("explainer") if name != "lrp"]
     return (*(f"lrp:composite={composite}" for composite in COMPOSITES), *names)
-
-
-def common_recordings(classifiers: Sequence[Classifier], dataset: Dataset, count: int) -> list[int]:
-    """Indices of recordings that none of the models was trained on, evenly spread.
-
-    Raises
-    ------
-    ModelError
-        If there are none.
-    """
-    common = set(range(len(dataset)))
-    for classifier in classifiers:
-        if classifier.facts.get("dataset") == dataset.name and classifier.task in dataset.tasks:
-            common &= {int(index) for index in dataset.folds(classifier.task)[classifier.facts["fold"]].test}
-    found = sorted(common)
-    if not found:
-        raise ModelError(f"The models have no test recording of {dataset.title} in common: give models of the same fold.")
-    count = min(count, len(found))
-    return [found[index] for index in np.linspace(0, len(found) - 1, count).round().astype(int)]
 
 
 def _drawn(explanation: Explanation, folder: Path) -> Path:

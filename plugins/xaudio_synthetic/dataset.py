@@ -69,6 +69,10 @@ class Reader:
         text = f"{VERSION} {self} {[recording.source for recording in recordings]}"
         return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
+    def contents(self, recordings: Sequence[Recording]) -> list[str]:
+        """One of each recording: who says what is the same, whatever the sample rate and the difficulty."""
+        return [f"{VERSION} {self.seed} {recording.source}" for recording in recordings]
+
 
 def make_dataset(speakers: int, repetitions: int, sample_rate: int, seed: int, difficulty: float) -> SpeakerDataset:
     """The data set with these options, which have been checked; see `xaudio_synthetic.synthetic`."""
@@ -96,4 +100,5 @@ def make_dataset(speakers: int, repetitions: int, sample_rate: int, seed: int, d
         read=reader,
         fingerprint_of=reader.fingerprint,
         synthetic=True,
+        contents_of=reader.contents,
     )

@@ -63,9 +63,9 @@ def concepts(
     from ..concept.channels import conditional_explainer
     from ..concept.finding import concepts as find_concepts
     from ..concept.layers import find_layer
-    from ..experiment import held_out
     from ..options import split_specs
     from ..pipeline import load_model
+    from ..splits import held_out
 
     warn_about_plugins()
     keep_large_buffers()
@@ -73,7 +73,7 @@ def concepts(
     classifier = load_model(model, device)
     find_layer(classifier.network, layer)  # what can be wrong is said before the data are opened
     conditional_explainer(explainer)
-    found, indices = held_out(classifier, dataset, data, seed=seed)
+    found, indices = held_out(classifier, dataset, data)
     result = find_concepts(
         classifier,
         found,

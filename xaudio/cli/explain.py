@@ -40,7 +40,10 @@ def explain(
     fit: Annotated[
         Fit | None, typer.Option(help="What to do with a recording that is too long; by default as in training.")
     ] = None,
-    resampling: Annotated[Resampling, typer.Option(help="How a recording is brought to the model's sample rate.")] = "soxr",
+    resampling: Annotated[
+        Resampling | None,
+        typer.Option(help="How a recording is brought to the model's sample rate. [default: as in its training]"),
+    ] = None,
     batch_size: Annotated[int, typer.Option(help="Recordings explained at once.", min=1)] = 32,
     device: DeviceOption = "auto",
     seed: Annotated[

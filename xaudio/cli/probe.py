@@ -48,16 +48,16 @@ def probe(
 ) -> None:
     """Remove or move what an explanation points at, on a whole test set, beside matched controls."""
     from ..allocator import keep_large_buffers
-    from ..experiment import held_out
     from ..pipeline import load_model
     from ..probes.changes import parse_changes
     from ..probing import probe as run_probe
+    from ..splits import held_out
 
     warn_about_plugins()
     keep_large_buffers()
     parse_changes(change)  # before anything takes time
     classifiers = [load_model(folder, device) for folder in model]
-    found, indices = zip(*(held_out(classifier, dataset, data, seed=seed) for classifier in classifiers), strict=True)
+    found, indices = zip(*(held_out(classifier, dataset, data) for classifier in classifiers), strict=True)
     chosen = [_spread(own, None if recordings is None else -(-recordings // len(model))) for own in indices]
     results = run_probe(
         classifiers, found[0], chosen, change, draws=draws, seed=seed, over=over, batch_size=batch_size, folder=out

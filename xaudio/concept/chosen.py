@@ -96,7 +96,7 @@ def parts_of_audio(
                     spec_through(source.spec, source.layer, [channel]),
                 )
                 targets = [whole.target for whole in wholes]
-                made = explained_clips(source.classifier, explainer, spec, clips, targets, source.batch_size, "soxr")
+                made = explained_clips(source.classifier, explainer, spec, clips, targets, source.batch_size)
                 for number, explanation in enumerate(made, 1):
                     folders[number - 1][str(channel)] = f"explanations/{number}/channel-{channel:04d}"
                     save_and_render([explanation], renderers, out / folders[number - 1][str(channel)], for_page=True)

@@ -11,6 +11,7 @@ from pydantic import PositiveInt
 
 from ..arguments import as_clip, class_index
 from ..classifier import Classifier
+from ..datasets import in_classes_of
 from ..doctor.probe import warn_about
 from ..errors import DataError, ModelError
 from ..options import convert, format_spec
@@ -119,6 +120,7 @@ def concepts(
     indices = np.asarray(indices, dtype=np.int64)
     if not len(indices):
         raise DataError(f"There are no recordings of {dataset.title} to take references from.")
+    dataset = in_classes_of(classifier, dataset)
     clips = [as_clip(item, sample_rate) for item in audio]
     warn_about(classifier, spec["name"], method)
     fields = receptive_fields(classifier, name)
@@ -148,9 +150,8 @@ def concepts(
         folder=None if out is None else out / "scan",
         identity=identity,
     )
-    wholes = explained_clips(
-        classifier, method, spec, clips, None if wanted is None else [wanted] * len(clips), batch_size, "soxr"
-    ) if clips else []  # fmt: skip
+    targets = None if wanted is None else [wanted] * len(clips)
+    wholes = explained_clips(classifier, method, spec, clips, targets, batch_size) if clips else []
     chosen = of_audio(classifier, method, name, wholes) if clips else of_data(classifier, dataset, indices, found, wanted)
     mean = chosen.shares.mean(0)
     best = [int(channel) for channel in np.argsort(-mean, kind="stable")[:top] if mean[channel] > 0]

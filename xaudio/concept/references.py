@@ -77,12 +77,11 @@ def explained_clips(
     clips: Sequence[Clip],
     targets: Sequence[int] | None,
     batch_size: int,
-    resampling: Any = None,
 ) -> list[Explanation]:
     """Explanations of clips that are prepared and placed as those of the model's training."""
     facts, read = classifier.facts, classifier.representation
     fit, seed = facts.get("fit", "error"), facts.get("seed", 0)
-    resampling = resampling or facts.get("resampling", "soxr")
+    resampling = facts.get("resampling", "soxr")
     prepared = prepare_clips(clips, read.sample_rate, read.samples, fit, resampling)
     provenance = provenance_of(classifier, spec, seed=seed, fit=fit, resampling=resampling)
     return list(explain_prepared(classifier, explainer, clips, prepared, targets, provenance, seed=seed, batch_size=batch_size))

@@ -137,10 +137,10 @@ def _method_or_none(name: str) -> Method | None:
 
 def _waveforms(classifier: Classifier, audio: Any, sample_rate: int | None) -> Tensor:
     """The recording as the model hears it, (1, samples)."""
-    read = classifier.representation
+    read, facts = classifier.representation, classifier.facts
     if audio is None:
         return probe_sound(read.samples, read.sample_rate)
     clips = [as_clip(audio, sample_rate)]
-    prepared = prepare_clips(clips, read.sample_rate, read.samples, classifier.facts.get("fit", "error"), "soxr")
-    offsets = prepared.offsets(placement_of_own(read), classifier.facts.get("seed", 0))
+    prepared = prepare_clips(clips, read.sample_rate, read.samples, facts.get("fit", "error"), facts.get("resampling", "soxr"))
+    offsets = prepared.offsets(placement_of_own(read), facts.get("seed", 0))
     return place(*(torch.from_numpy(np.array(part)) for part in (prepared.waveforms, prepared.lengths, offsets)))

@@ -8,12 +8,12 @@ from pathlib import Path
 from ..arguments import seeded
 from ..classifier import Classifier, weights_digest
 from ..errors import DataError, ModelError, unknown
-from ..experiment import held_out
 from ..explanation import Explanation
 from ..options import parse_spec
 from ..pipeline import explain, load_model
 from ..registry import registry
 from ..runs import output_folder, refuse_other_settings, remove_leftovers, write_json, write_run, write_text
+from ..splits import held_out
 from ..terminal import progress
 from ..types import Clip
 from .choose import choose, kept_predictions
@@ -56,7 +56,7 @@ def build_study(
     """
     classifier = load_model(run, device)
     found, test = held_out(classifier, dataset, data)
-    classifier.check_classes(found)
+    classifier.check_one_class(found)
     identity = {
         "study": settings.model_dump(mode="json"),
         "weights": weights_digest(run),

@@ -13,13 +13,13 @@ import torch
 from ..audio import read_audio
 from ..classifier import Classifier, evaluation_mode, weights_digest
 from ..errors import DataError, ModelError
-from ..experiment import held_out
 from ..explanation import Explanation
 from ..options import parse_spec
 from ..pipeline import load_model
 from ..preparation import place, prepare_clips
 from ..registry import registry
 from ..runs import read_json
+from ..splits import held_out
 from ..terminal import progress
 from ..types import Clip
 from .analysis_table import Indices
@@ -236,7 +236,7 @@ def listen_to_model(
     classifier = load_model(run, device)
     drawn = {name: registry().create("renderer", *parse_spec(name)) for name in renderers}  # before anything takes time
     plain = registry().create("renderer", "audible", {"parts": ("original",)})
-    held, test = held_out(classifier, dataset, data, seed=seed)
+    held, test = held_out(classifier, dataset, data)
     speakers = frozenset(held.speakers[index] for index in test)
     found = load_listeners(listeners, Explained(weights_digest(run), held.title, speakers), classifier.classes, device)
     wanted = Recordings(right=recordings, wrong=recordings, fill=False, balance="predicted")

@@ -37,7 +37,9 @@ def test_a_run_folder_explains_a_file(run_folder, recording):
     assert explanation.task == "digit"
     assert (explanation.clip.sample_rate, len(explanation.clip.waveform)) == (8000, 8000)
     assert "mixed down from 2 channels" in explanation.clip.notes
-    assert "resampled from 44100 to 8000 Hz (soxr)" in explanation.clip.notes
+    assert "resampled from 44100 to 8000 Hz (fft)" in explanation.clip.notes  # as in its training
+    other = xaudio.explain(run_folder, recording, explainer="gradient", resampling="soxr")
+    assert "resampled from 44100 to 8000 Hz (soxr)" in other.clip.notes
     assert explanation.provenance["original_sample_rate"] == 44100
     assert explanation.provenance["model"]["name"] == "audionet"
     json.dumps(dict(explanation.provenance))

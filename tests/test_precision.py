@@ -1,13 +1,15 @@
 """Number formats, the measured matrix peak and counted operations."""
 
 import shutil
+import time
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
 import xaudio
-from xaudio import DeviceError, precision
+from xaudio import DeviceError
 from xaudio.initialisation import initialise
 from xaudio.precision import float32_products, matrix_peak, resolve_precision, training_operations
 
@@ -20,12 +22,32 @@ def test_only_cuda_has_tf32():
     assert resolve_precision("tf32", torch.device("cuda", 0)) == "tf32"
 
 
-@pytest.mark.parametrize(("faster", "expected"), [(6.0, "bfloat16"), (2.0, "float32"), (0.1, "float32")])
-def test_auto_takes_bfloat16_where_it_is_much_faster(monkeypatch, faster, expected):
-    monkeypatch.setattr(precision, "matrix_peak", lambda device, name: 1e11 * (faster if name == "bfloat16" else 1))
+@pytest.mark.parametrize(("capabilities", "expected"), [({"amx_bf16": True}, "bfloat16"), ({"avx512_bf16": True}, "float32")])
+def test_auto_takes_bfloat16_where_the_processor_has_units_for_it(monkeypatch, capabilities, expected):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capabilities, raising=False)
     assert resolve_precision("auto", CPU) == expected
     assert resolve_precision("float32", CPU) == "float32"
     assert resolve_precision("auto", torch.device("mps")) == "float32"
+
+
+@pytest.mark.parametrize(("capability", "expected"), [((7, 5), "float32"), ((8, 0), "bfloat16"), ((9, 0), "bfloat16")])
+def test_auto_takes_bfloat16_where_the_card_has_units_for_it(monkeypatch, capability, expected):
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: capability)
+    assert resolve_precision("auto", torch.device("cuda", 0)) == expected
+
+
+def test_no_stopwatch_decides_the_precision(monkeypatch):
+    """A clock that calls every product of float32 slow, or of bfloat16, or that stands still, changes nothing."""
+    decided = {resolve_precision("auto", CPU)}
+    for clock in (lambda: 0.0, iter(range(10**6)).__next__, lambda: float(np.random.default_rng().random())):
+        for name in ("perf_counter", "monotonic", "process_time", "time"):
+            monkeypatch.setattr(time, name, clock)
+        matrix_peak.cache_clear()
+        assert matrix_peak(CPU, "float32") > 0
+        decided.add(resolve_precision("auto", CPU))
+    monkeypatch.undo()
+    matrix_peak.cache_clear()
+    assert len(decided) == 1
 
 
 def test_products_are_cut_to_tf32_only_for_a_while():
@@ -43,8 +65,6 @@ def test_products_are_cut_to_tf32_only_for_a_while():
 
 def test_the_matrix_peak_is_what_a_product_takes():
     """Measured again here over a longer time: the peak is no less than half of it and not ten times as much."""
-    import time
-
     matrix = torch.ones(1024, 1024)
     matrix @ matrix
     start = time.perf_counter()

@@ -35,7 +35,7 @@ def gallery(
     device : str
         auto, cpu, cuda, cuda:N or mps.
     seed : int
-        Of the data set.
+        Of the placement of short recordings and of what methods draw; 0 for those of each model's training and their own.
     """
     from .benchmark import Gallery
 

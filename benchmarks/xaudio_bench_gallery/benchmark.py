@@ -65,6 +65,7 @@ class Gallery:
             "methods": self.methods,
             "recordings": self.recordings,
             "data": dataset.fingerprint(),
+            "seed": self.seed,
         }
         xaudio.refuse_other_settings(folder, settings)
         xaudio.write_run(folder, settings=settings, device=str(classifiers[0].device), data=dataset.title)
@@ -128,8 +129,14 @@ class Gallery:
         paths = [folder / str(index) / "explanation.safetensors" for index in range(len(clips))]
         if all(path.exists() for path in paths):
             return [Explanation.load(path) for path in paths]
-        placement = classifier.representation.placement
-        found = xaudio.explain(classifier, list(clips), explainer=method, device=self.device, placement=placement)
+        found = xaudio.explain(
+            classifier,
+            list(clips),
+            explainer=method,
+            device=self.device,
+            placement=classifier.representation.placement,
+            seed=self.seed or None,
+        )
         items = found if isinstance(found, list) else [found]
         for path, item in zip(paths, items, strict=True):
             path.parent.mkdir(parents=True, exist_ok=True)

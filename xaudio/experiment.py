@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,7 +13,7 @@ import numpy as np
 from pydantic import NonNegativeInt, ValidationError
 
 from .classifier import WEIGHTS, Classifier, new_classifier
-from .errors import ModelError
+from .errors import ModelError, XaudioWarning
 from .memory import naming_memory
 from .options import convert, first_fault
 from .preparation import prepare_dataset
@@ -95,6 +96,13 @@ def run_experiment(experiment: Experiment, folder: Path, device: torch.device) -
     dataset, task = experiment.dataset, experiment.task
     labels, split = dataset.labels(task), split_of(dataset, task, experiment.fold)
     fold = split.fold
+    if split.copies:
+        warnings.warn(
+            f"{split.copies} of {split.copies + len(fold.test)} test recordings of {dataset.title} are copies of recordings that "
+            "are trained or validated on; they are left out of the test.",
+            XaudioWarning,
+            stacklevel=2,
+        )
     fit, resampling = experiment.fit or dataset.fit, experiment.resampling or dataset.resampling
     facts = {
         "data": dataset.title,

@@ -25,10 +25,11 @@ RECORDINGS = "recordings.csv"
 
 
 class Split(NamedTuple):
-    """A fold of a data set, and a digest of each of the data set's recordings by its content."""
+    """A fold of a data set, a digest of each of the data set's recordings, and how many copies were left out of the test."""
 
     fold: Fold
     digests: Sequence[str]
+    copies: int
 
     @property
     def parts(self) -> dict[str, str]:
@@ -52,7 +53,7 @@ def split_of(dataset: Dataset, task: str, number: int) -> Split:
     empty = [part for part, indices in fold._asdict().items() if not len(indices)]
     if empty:
         raise DataError(f"Fold {number} of task {task!r} of {dataset.title} has no {empty[0]} recordings: some are missing.")
-    return Split(fold, digests)
+    return Split(fold, digests, len(folds[number].test) - len(fold.test))
 
 
 def _without_copies(fold: Fold, digests: Sequence[str]) -> Fold:

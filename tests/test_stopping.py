@@ -3,6 +3,7 @@
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -77,6 +78,18 @@ def test_while_modules_load(module, words, said, tmp_path):
     process = started(INTERRUPTING.format(module=module) + MAIN, *words)
     out, rest = process.communicate(timeout=120)
     assert (out, rest.splitlines(), process.returncode) == ("", [said], 130)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_checks_of_a_plugin_are_stopped_and_no_verdict(number):
+    process = started(MAIN, "plugins", "check", "lime:samples=200000")
+    for line in process.stderr:
+        if "Checking" in line:
+            break
+    time.sleep(2)
+    process.send_signal(number)
+    out, rest = process.communicate(timeout=120)
+    assert (out, rest.splitlines()[-1:], process.returncode) == ("", [f"xaudio: stopped; {NOTHING}"], 128 + number)
 
 
 def test_a_second_time_ends_at_once():

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from .errors import DeviceError, ModelError, XaudioWarning
 from .memory import out_of_memory
+from .terminal import passes_of
 
 
 def in_batches(function: Callable[..., Tensor], *tensors: Tensor, size: int) -> Tensor:
@@ -47,7 +48,7 @@ def in_batches(function: Callable[..., Tensor], *tensors: Tensor, size: int) -> 
     if size < 1 or len(set(lengths)) != 1:
         raise ModelError(f"in_batches needs a size of 1 or more, and tensors of one length; got {size}, and lengths {lengths}.")
     found: list[Tensor] = []
-    start, warned = 0, False
+    start, warned, reached = 0, False, passes_of(lengths[0])
     while start < lengths[0] or not found:
         part = [tensor[start : start + size] for tensor in tensors]
         result = _attempt(function, part)
@@ -59,6 +60,7 @@ def in_batches(function: Callable[..., Tensor], *tensors: Tensor, size: int) -> 
         else:
             found.append(result)
             start += size
+            reached(start)
     return torch.cat(found)
 
 

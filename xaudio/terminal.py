@@ -67,13 +67,23 @@ def in_sight(passes: Sequence[Piece]) -> Iterator[Piece]:
     passes : sequence
         Such as the slices of masked recordings that an explainer asks the model about.
     """
-    start = time.monotonic()
+    reached = passes_of(len(passes))
     for done, one in enumerate(passes):
-        tell = _tell.get()
-        if tell and done:
-            left = (len(passes) - done) * (time.monotonic() - start) / done
-            tell(f"pass {done}/{len(passes)}, {left:.0f} s left of it")
+        reached(done)
         yield one
+
+
+def passes_of(total: int) -> Callable[[int], None]:
+    """Says beside the progress that is shown how many of the passes of a piece of work are done, when called with that."""
+    start = time.monotonic()
+
+    def reached(done: int) -> None:
+        tell = _tell.get()
+        if tell and 0 < done < total:
+            left = (total - done) * (time.monotonic() - start) / done
+            tell(f"pass {done}/{total}, {left:.0f} s left of it")
+
+    return reached
 
 
 def _beside(tell: Tell, title: str, total: int, done: int) -> Advance:

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from xaudio import ModelError, Sound, at_least, baseline_features, difference_from_baseline
+from xaudio import ModelError, Sound, at_least, baseline_features, difference_from_baseline, in_sight
 from xaudio.types import Baseline
 
 
@@ -161,7 +161,7 @@ class IntegratedGradients:
         places, weights = (beside(values, features) for values in quadrature(self.steps, self.spacing))
         mean = torch.zeros_like(features)
         rows_at_once, steps_at_once = tile(len(features), self.steps, self.internal_batch_size)
-        for steps in blocks(self.steps, steps_at_once):
+        for steps in in_sight(list(blocks(self.steps, steps_at_once))):
             for rows in blocks(len(features), rows_at_once):
                 points = baseline[rows, None] + places[steps] * way[rows, None]
                 mean[rows] += (weights[steps] * gradients_at(model, points, target[rows])).sum(1)
@@ -202,7 +202,7 @@ class GradientShap:
         places = beside(drawn_places, features)
         total = torch.zeros_like(features)
         rows_at_once, draws_at_once = tile(len(features), self.samples, self.internal_batch_size)
-        for draws in blocks(self.samples, draws_at_once):
+        for draws in in_sight(list(blocks(self.samples, draws_at_once))):
             drawn = [baseline_features(self.baseline, features, sound, seed=seed) for seed in seeds[draws]]
             baselines = torch.stack(drawn, dim=1)
             for rows in blocks(len(features), rows_at_once):
@@ -255,7 +255,7 @@ class SmoothGrad:
         levels = beside(self.noise * (values.amax(1) - values.amin(1)), features)[:, None]
         mean, square = torch.zeros_like(features), torch.zeros_like(features)
         rows_at_once, draws_at_once = tile(len(features), self.samples, self.internal_batch_size)
-        for draws in blocks(self.samples, draws_at_once):
+        for draws in in_sight(list(blocks(self.samples, draws_at_once))):
             # One after the other, so that the noise does not depend on how many are computed at once.
             drawn = [torch.randn(features.shape[1:], generator=generator) for _ in range(draws.start, draws.stop)]
             noise = torch.stack(drawn).to(features)

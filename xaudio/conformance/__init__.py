@@ -11,6 +11,7 @@ from typing import Any
 
 from ..errors import PluginError, unknown
 from ..registry import registry
+from ..terminal import progress
 from . import benchmarks, datasets, explainers, metrics, models, renderers, representations, separators
 from .suite import Case, Check, CheckFunction, ContractError, Result
 
@@ -72,11 +73,14 @@ def check(kind: str, name: str, options: Mapping[str, Any] | None = None, *, rep
         In the order of the checks. After the first of them, whether the plugin works at all, a failure ends the list.
     """
     results: list[Result] = []
-    for one in checks_of(kind, name, options, representation=representation):
-        result = one.result()
-        if result.problem and any(result.problem == earlier.problem for earlier in results):
-            result = Result(result.what, skipped="it fails as above")
-        results.append(result)
-        if results[0].problem:
-            break
+    checks = checks_of(kind, name, options, representation=representation)
+    with progress(f"Checking {kind} {name}", len(checks), always=False) as advance:
+        for one in checks:
+            result = one.result()
+            if result.problem and any(result.problem == earlier.problem for earlier in results):
+                result = Result(result.what, skipped="it fails as above")
+            results.append(result)
+            if results[0].problem:
+                break
+            advance()
     return results

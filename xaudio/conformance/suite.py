@@ -116,7 +116,7 @@ class Check:
 
 @contextmanager
 def _interrupts() -> Iterator[list[int]]:
-    """Notes Ctrl-C, so that it is told apart from a plugin's own KeyboardInterrupt."""
+    """Notes Ctrl-C and SIGTERM, so that they are told apart from a plugin's own KeyboardInterrupt; what heeds them still does."""
     pressed: list[int] = []
     if threading.current_thread() is not threading.main_thread():
         yield pressed
@@ -124,13 +124,15 @@ def _interrupts() -> Iterator[list[int]]:
 
     def note(number: int, frame: Any) -> None:
         pressed.append(number)
-        raise KeyboardInterrupt
+        before[number](number, frame)
 
-    before = signal.signal(signal.SIGINT, note)
+    heeded = [number for number in (signal.SIGINT, signal.SIGTERM) if callable(signal.getsignal(number))]
+    before: dict[int, Any] = {number: signal.signal(number, note) for number in heeded}
     try:
         yield pressed
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def need(case: Any, *checks: CheckFunction) -> None:

@@ -515,6 +515,76 @@ def test_batch_normalisation_by_the_batch():
     assert "batch-norm" in names(broken.eval())
 
 
+class Filters(nn.Module):
+    """A module of its own around a convolution."""
+
+    def __init__(self, after=None):
+        super().__init__()
+        self.filters, self.after = nn.Parameter(torch.randn(4, 3)), after
+
+    def forward(self, features):
+        maps = functional.conv1d(functional.pad(features, (1, 1)), self.filters.sin()[:, None])
+        return self.after(maps) if self.after else maps
+
+
+def test_filters_of_a_module_of_its_own():
+    mended = chain(Filters(), nn.ReLU(), nn.Flatten(), head())
+    assert lrp_error(mended) < RIGHT
+    assert names(mended.eval()) == set()
+    broken = chain(Filters(lambda maps: maps * maps.abs().mean()), nn.ReLU(), nn.Flatten(), head())
+    assert lrp_error(broken) > WRONG
+    assert "no-rule" in names(broken.eval())
+
+
+class Squared(nn.Conv1d):
+    """A layer that is no product of its input with a weight."""
+
+    def forward(self, features):
+        return super().forward(features) ** 2
+
+
+def test_weights_are_right_or_a_finding_names_the_layer():
+    mended = chain(nn.utils.parametrizations.weight_norm(conv(bias=True)), nn.ReLU(), nn.Flatten(), head())
+    assert lrp_error(mended) < RIGHT
+    diagnosis = diagnose(mended.eval(), "lrp")
+    assert diagnosis.findings == ()
+    assert diagnosis.measured["lrp"]["sum"] == pytest.approx(1, abs=1e-3)
+    (finding,) = diagnose(chain(Squared(1, 4, 3, padding=1), nn.Flatten(), head()), "lrp").findings
+    assert finding.name == "fails"
+    assert "layer '0' (Squared) computes something else than its weight says" in finding.effect
+
+
+class Own(nn.Module):
+    """An activation in a module of its own."""
+
+    def forward(self, features):
+        return functional.mish(features)
+
+
+def test_the_remedy_for_an_activation_fits_the_case():
+    def remedy(activation):
+        made = Net(lambda net, x: net.head(activation(net.conv(x)).flatten(1)), conv=conv(), head=head(), inner=activation)
+        return [finding.remedy for finding in findings(made.eval(), "functional-activation")]
+
+    assert remedy(nn.Mish()) == []
+    (own,) = remedy(Own())
+    assert "in the place of yours" in own
+    (function,) = [
+        finding.remedy
+        for finding in findings(
+            Net(lambda net, x: net.head(functional.mish(net.conv(x)).flatten(1)), conv=conv(), head=head()).eval(),
+            "functional-activation",
+        )
+    ]
+    assert function.startswith("Make it a module")
+    layer = nn.TransformerEncoderLayer(SAMPLES, 2, 8, activation="gelu", batch_first=True)
+    remedies = [
+        finding.remedy for finding in findings(chain(conv(), layer, nn.Flatten(), head()).eval(), "functional-activation")
+    ]
+    assert remedies
+    assert not any("Make it a module" in remedy for remedy in remedies)
+
+
 def test_features_overwritten_in_place():
     sound = np.random.default_rng(0).uniform(-0.5, 0.5, SAMPLES).astype(np.float32)
     broken = Net(

@@ -159,10 +159,12 @@ def _check_order(model: nn.Module, leaves: list[Leaf]) -> None:
 
 def describe(model: nn.Module) -> tuple[Any, ...]:
     """What a plan depends on besides weights and shapes: modules, their types, settings and hooks."""
-    return tuple(
-        (name, type(module), bool(module._forward_hooks or module._forward_pre_hooks), _settings(module))
-        for name, module in model.named_modules()
-    )
+    return tuple((name, type(module), _hooks(module), _settings(module)) for name, module in model.named_modules())
+
+
+def _hooks(module: nn.Module) -> tuple[int, ...]:
+    """What tells hooks and a forward of the object from others: no two hooks have one key."""
+    return (*module._forward_hooks, *module._forward_pre_hooks, id(vars(module).get("forward")))
 
 
 def _settings(module: nn.Module) -> tuple[tuple[str, Any], ...]:

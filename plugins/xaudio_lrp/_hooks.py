@@ -13,7 +13,8 @@ from xaudio.types import LayerRelevance
 from . import _zennit as zennit
 from ._normalisation import make_affine, make_mergeable, refuse_batch_statistics
 from ._plan import Method
-from ._watch import WEIGHTED, Observed, observe, use
+from ._products import kind_of, use
+from ._watch import WEIGHTED, Observed, observe
 
 
 def at_layer_by_hooks(model: nn.Module, features: Tensor, target: Tensor, method: Method, layer: str) -> LayerRelevance:
@@ -92,8 +93,7 @@ def _prepared(model: nn.Module, features: Tensor, method: Method) -> tuple[nn.Mo
             raise ModelError(f"lrp: the weights of layer {name!r} are complex numbers, for which there are no rules.")
     observed = observe(model, copy, features, first=bool(method.first))
     for name, used in observed.used.items():
-        if not used.own:
-            use(copy.get_submodule(name), used)
+        use(copy.get_submodule(name), used)
     merged = {norm: layer for layer, norm in observed.merges}
     for name, module in list(copy.named_modules()):
         if name in merged:
@@ -131,9 +131,9 @@ def _composite(method: Method, observed: Observed) -> Any:
     first = _rule(method.first, method) if method.first else None
 
     def rule_of(_: Any, name: str, module: nn.Module) -> Any:
-        if first and name == observed.first and isinstance(module, WEIGHTED):
+        if first and name == observed.first:
             return first
-        return next((rule for kinds, rule in layers if isinstance(module, kinds)), None)
+        return next((rule for kinds, rule in layers if issubclass(kind_of(module), kinds)), None)
 
     merges = [((layer,), norm) for layer, norm in observed.merges]
     return zennit.Composite(rule_of, [zennit.NamedMergeBatchNorm(merges)])

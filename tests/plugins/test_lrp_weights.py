@@ -190,6 +190,19 @@ class Transposed(nn.Linear):
         return functional.linear(inputs, self.other[0].weight.detach().t(), self.bias)
 
 
+class Filters(nn.Module):
+    """A bank of filters made of a few parameters, no convolution of torch's."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight = nn.Parameter(torch.linspace(0.5, 2, 4))  # of another shape than its filters
+        self.register_buffer("times", torch.arange(-2.0, 3.0))
+
+    def forward(self, inputs):
+        filters = torch.sin(self.weight[:, None] * self.times)[:, None]
+        return functional.conv1d(functional.pad(inputs, (2, 2)), filters, stride=2)
+
+
 def old(normalise):
     def change(layer):
         with warnings.catch_warnings():
@@ -226,6 +239,7 @@ USED = {
     "causal, cut": with_layer(lambda: Causal(cut=True)),
     "grouped": with_layer(Grouped, 2),
     "transposed": with_layer(Transposed, 5),
+    "filters": with_layer(Filters),
 }
 
 

@@ -105,7 +105,8 @@ def _by_remedy(trace: Trace, activations: list[Operation]) -> dict[str, list[Ope
 def _no_rule(trace: Trace, families: Families) -> Iterator[Finding]:
     def is_harmless(item: Operation) -> bool:
         constant = item.name in known.SUMS and item.operands == 1
-        return item.name in known.COPIES | known.ACTIVATIONS or constant or _in_rule(item) or _squashes(trace, item)
+        harmless = item.name in known.COPIES | known.ACTIVATIONS or constant or _in_rule(item) or _squashes(trace, item)
+        return harmless or _is_filter(trace, item)
 
     if found := [item for item in trace.operations if not is_harmless(item)]:
         effect = (
@@ -117,6 +118,15 @@ def _no_rule(trace: Trace, families: Families) -> Iterator[Finding]:
             "torch.stack([a, b], -1)), or an explainer that needs none, such as integrated_gradients."
         )
         yield Finding("no-rule", "error", _where(found), _lrp(families), effect, remedy)
+
+
+def _is_filter(trace: Trace, item: Operation) -> bool:
+    """Whether an operation is the convolution of a module of one's own that does nothing else: LRP explains its filters."""
+    name = item.place.modules[-1]
+    inside = [other.name for other in trace.operations if other.place.modules[-1] == name]
+    alone = inside.count("convolution") == 1 and set(inside) <= {"convolution", *known.PLACED}
+    leaf = bool(name) and not any(call.name.startswith(f"{name}.") for call in trace.calls)
+    return item.name == "convolution" and item.operands == 1 and alone and leaf
 
 
 def _squashing(trace: Trace) -> list[Operation]:

@@ -84,6 +84,11 @@ COPIES = frozenset(
 )
 """Operations through which the plain gradient carries relevance correctly. Views do so as well and are not listed."""
 
+PLACED = frozenset(
+    {"clone", "copy", "_to_copy", "cat", "stack", "constant_pad_nd", "reflection_pad1d", "replication_pad1d", "flip"}
+)
+"""Copies around the convolution of a module of one's own that LRP takes for one layer with it."""
+
 ACTIVATIONS = frozenset(
     [
         "relu",

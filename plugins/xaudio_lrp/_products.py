@@ -9,7 +9,11 @@ from torch.overrides import TorchFunctionMode
 
 from ._chain import is_whole
 
-CONVOLUTIONS = {functional.conv1d: nn.Conv1d, functional.conv2d: nn.Conv2d, functional.conv3d: nn.Conv3d}
+CONVOLUTIONS: dict[Any, type[nn.Module]] = {
+    functional.conv1d: nn.Conv1d,
+    functional.conv2d: nn.Conv2d,
+    functional.conv3d: nn.Conv3d,
+}
 PRODUCTS = (
     *(*CONVOLUTIONS, functional.linear),
     *(functional.conv_transpose1d, functional.conv_transpose2d, functional.conv_transpose3d),

@@ -17,7 +17,7 @@ from ._normalisation import affine, per_channel
 from ._products import CONVOLUTIONS, SAME, LayerCall, Product, Used, tensors_in
 
 TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
-WEIGHTED = (*CONVOLUTIONS.values(), *TRANSPOSED, nn.Linear)
+WEIGHTED = (nn.Conv1d, nn.Conv2d, nn.Conv3d, *TRANSPOSED, nn.Linear)
 """What a rule can apply to."""
 
 

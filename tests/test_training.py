@@ -332,3 +332,35 @@ def test_the_results_follow_from_the_predictions(speech, tmp_path):
         mine = [hit for hit, row in zip(right, rows, strict=True) if row["speaker"] == speaker]
         assert value == pytest.approx(np.mean(mine))
     assert set(result.accuracy_per_speaker).isdisjoint({speech.speakers[index] for index in speech.folds("digit")[2].train})
+
+
+def test_auto_precision_is_decided_once_and_a_continued_run_keeps_it(speech, tmp_path, monkeypatch):
+    """Killed where there are units for bfloat16 and continued where there are none, with a clock that lies throughout."""
+    import time
+
+    from xaudio import training
+    from xaudio.tensors import read_tensors
+
+    experiment = Experiment(speech, "digit", 2, "reference", training={**SHORT, "steps": 3, "precision": "auto"})
+    ticks = iter(np.random.default_rng(0).uniform(0, 1e6, 10**6).tolist())
+    for clock in ("perf_counter", "monotonic"):
+        monkeypatch.setattr(time, clock, lambda: next(ticks))
+    monkeypatch.setattr("xaudio.precision._has_amx", lambda: True)
+    finite = training._finite
+
+    def interrupted(loss, step, *rest):
+        if step == 2:
+            raise KeyboardInterrupt
+        return finite(loss, step, *rest)
+
+    monkeypatch.setattr(training, "_finite", interrupted)
+    monkeypatch.setattr(training, "LOSS_EVERY", 1)
+    with pytest.raises(KeyboardInterrupt):
+        run_experiment(experiment, tmp_path, CPU)
+    kept = read_tensors(tmp_path / "checkpoint.safetensors", "xaudio.checkpoint", "")[0]["identity"]["settings"]["precision"]
+    assert kept == "bfloat16"
+    monkeypatch.setattr(training, "_finite", finite)
+    monkeypatch.setattr("xaudio.precision._has_amx", lambda: False)
+    result = run_experiment(experiment, tmp_path, CPU)
+    assert result.identity["settings"]["precision"] == "bfloat16"
+    assert run_experiment(experiment, tmp_path, CPU) == result  # and once more, where it is read

@@ -61,6 +61,11 @@ class Evaluation:
         """Share of the recordings whose highest logit is that of the label."""
         return float((self.labels == self.predicted).mean())
 
+    @property
+    def commonest(self) -> float:
+        """Share of the commonest label: the accuracy of always naming it."""
+        return guessing(self.labels)
+
     def examples(self, count: int) -> list[int]:
         """Recordings to show, evenly spread: correctly predicted ones, if there are any, and at most so many."""
         right = self.indices[self.labels == self.predicted]

@@ -28,6 +28,7 @@ from .probes.results import ProbeResults
 from .probes.rows import Rows
 from .probes.summary import Outcomes, check_groups, summarise
 from .runs import output_folder, refuse_other_settings, remove_leftovers, write_json, write_run
+from .statistics import guessing
 from .terminal import progress
 from .training import Examples, examples
 from .types import Dataset, IntArray
@@ -151,6 +152,7 @@ def probe(
         recordings=len(together),
         speakers=len(set(speakers.tolist())),
         chance=1 / len(models[0].classes),
+        commonest=guessing(labels),
         draws=draws,
         seed=seed,
         over=over,

@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, model_validator
 
 from .precision import Precision
+from .statistics import guessing
 from .types import FloatArray, IntArray
 
 
@@ -51,6 +52,8 @@ class TrainingResult(BaseModel):
         Share of the test recordings whose highest logit is that of the label.
     chance : float
         One over the number of classes.
+    commonest : float
+        Share of the commonest label of the test: the accuracy of always naming it.
     recordings, speakers : int
         In the test; none of the speakers was heard in training.
     accuracy_per_speaker : dict of str to float
@@ -74,6 +77,7 @@ class TrainingResult(BaseModel):
     data: str
     accuracy: float
     chance: float
+    commonest: float
     recordings: int
     speakers: int
     accuracy_per_speaker: dict[str, float]
@@ -83,6 +87,20 @@ class TrainingResult(BaseModel):
     seconds: float
     speed: Speed | None
     identity: dict[str, Any]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _with_commonest(cls, content: Any) -> Any:
+        """Results of earlier versions do not name the share, but hold it in the confusion."""
+        if isinstance(content, dict) and "commonest" not in content and content.get("confusion"):
+            counts = [sum(row) for row in content["confusion"]]
+            return {**content, "commonest": max(counts) / max(1, sum(counts))}
+        return content
+
+    @property
+    def accuracy_beside(self) -> str:
+        """The accuracy beside what needs no hearing: one over the number of classes, and always naming the commonest label."""
+        return f"accuracy {self.accuracy:.2%} (chance {self.chance:.2%}, commonest label {self.commonest:.2%})"
 
 
 def test_summary(logits: FloatArray, labels: IntArray, speakers: Any, classes: tuple[str, ...]) -> Mapping[str, Any]:
@@ -103,6 +121,7 @@ def test_summary(logits: FloatArray, labels: IntArray, speakers: Any, classes: t
     return {
         "accuracy": float(right.mean()),
         "chance": 1 / len(classes),
+        "commonest": guessing(labels),
         "recordings": len(labels),
         "speakers": len(per_speaker),
         "accuracy_per_speaker": per_speaker,

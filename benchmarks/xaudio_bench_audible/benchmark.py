@@ -149,6 +149,7 @@ class AudibleBenchmark:
             data=dataset.title,
             indices=evaluation.indices.tolist(),
             accuracy=evaluation.accuracy,
+            commonest=evaluation.commonest,
             refused=refused,
             cells=cells_of(values, self.choices.seed),
             examples=list(self._examples(evaluation, able[0], whole, folder)),

@@ -64,6 +64,7 @@ class Model(_Part):
     task: str
     data: str = Field(description="Title of the data set.")
     indices: list[int] = Field(description="Of the measured recordings in the data set.")
+    commonest: float | None = Field(default=None, description="Share of the commonest label; None in older results.")
     accuracy: float = Field(description="On the measured recordings.")
     refused: dict[str, str] = Field(description="Why an explainer could not be used, by explainer.")
     cells: list[Cell]

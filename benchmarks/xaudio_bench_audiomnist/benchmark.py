@@ -97,7 +97,7 @@ class AudioMnistBenchmark:
             notes=list(dataset.notes),
             explainer=choices.explainer,
             jobs=choices.jobs,
-            table1=table_one(runs, dataset),
+            table1=table_one(runs, dataset, self.as_published),
             runs=[Training(**run.result.model_dump() | {"identity": None}) for run in runs],
             figures=[str(figure.relative_to(folder)) for figure in figures],
             examples=examples,
@@ -150,6 +150,13 @@ class AudioMnistBenchmark:
         return PRESETS[self.choices.preset].label + (f"; changed: {', '.join(changed)}" if changed else "")
 
     @property
+    def as_published(self) -> bool:
+        """Whether the models are trained and tested by the paper's protocol, nothing changed, on all folds."""
+        choices = self.choices
+        specs = (*choices.models, *choices.representations)
+        return choices.preset == "paper" and not choices.set and choices.folds is None and not any("=" in spec for spec in specs)
+
+    @property
     def limit(self) -> int | None:
         """Test recordings of each fold that are manipulated and explained; None for all."""
         preset = PRESETS[self.choices.preset].limit
@@ -197,7 +204,7 @@ class AudioMnistBenchmark:
         runs = []
         results = xaudio.run_experiments(list(zip(experiments, folders, strict=True)), device, self.choices.jobs)
         for (model, task, fold), target, result in zip(planned, folders, results, strict=True):
-            _say(f"{model} {task} fold {fold}: accuracy {result.accuracy:.2%} (chance {result.chance:.0%})")
+            _say(f"{model} {task} fold {fold}: {result.accuracy_beside}")
             runs.append(Run(model, task, fold, target, result, read_predictions(target)))
         return runs
 

@@ -14,6 +14,9 @@ PUBLISHED = {
 }
 """Accuracy and its standard deviation over folds in percent: Table 1 of arXiv 1807.03418."""
 
+RECORDINGS = 30_000
+"""Of AudioMNIST as released."""
+
 
 @dataclass(frozen=True)
 class Preset:

@@ -33,9 +33,10 @@ class TableRow(_Part):
     std: float | None = Field(description="Over folds; None for a single fold.")
     folds: list[float]
     chance: float
+    commonest: float | None = Field(default=None, description="Share of the commonest label, mean over folds.")
     published_mean: float | None
     published_std: float | None
-    difference: float | None = Field(description="Obtained less published; only on the paper's data.")
+    difference: float | None = Field(description="Obtained less published; only on the paper's data by the paper's protocol.")
     lowest_speaker: LowestSpeaker
 
 

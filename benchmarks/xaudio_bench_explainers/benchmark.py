@@ -96,6 +96,7 @@ class Leaderboard:
                     indices=evaluation.indices.tolist(),
                     accuracy=evaluation.accuracy,
                     chance=evaluation.chance,
+                    commonest=evaluation.commonest,
                     p_value=evaluation.p_value,
                     unlearned=evaluation.unlearned or None,
                     milliseconds=dict(evaluation.milliseconds),

@@ -57,6 +57,7 @@ class Model(_Part):
     indices: list[int] = Field(description="Of the measured recordings in the data set.")
     accuracy: float = Field(description="On the measured recordings.")
     chance: float = Field(description="One over the number of classes, or the share of the commonest label if that is more.")
+    commonest: float | None = Field(default=None, description="Share of the commonest label; None in older results.")
     p_value: float = Field(description="Of the accuracy under chance, one-sided binomial test.")
     unlearned: str | None = Field(description="Why explanations were not compared with the truth.")
     milliseconds: dict[str, float] = Field(description="Per explanation, median over batches, without a first to warm up.")

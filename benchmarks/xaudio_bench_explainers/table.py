@@ -27,7 +27,9 @@ def headline(model: Model) -> str:
     """What was measured, and how well the model knows it."""
     return (
         f"{model.task or 'classes'} of {model.data}; accuracy {model.accuracy:.0%} on {len(model.indices)} recordings "
-        f"(chance {model.chance:.0%})"
+        + f"(chance {model.chance:.0%}"
+        + ("" if model.commonest is None else f", commonest label {model.commonest:.0%}")
+        + ")"
     )
 
 

@@ -222,6 +222,7 @@ def _result(fold, accuracy, speakers):
         data="",
         accuracy=accuracy,
         chance=0.1,
+        commonest=1.0,
         recordings=10 * len(speakers),
         speakers=len(speakers),
         accuracy_per_speaker={},
@@ -238,7 +239,12 @@ class Speakers:
     """Ten recordings of each of four speakers, all of label 0."""
 
     name = "audiomnist"
+    size = 40
+    notes = ()
     speakers = tuple(speaker for speaker in "abcd" for _ in range(10))
+
+    def __len__(self):
+        return self.size
 
     def labels(self, task):
         return np.zeros(40, dtype=int)
@@ -253,8 +259,13 @@ def _run(fold, speakers, wrong):
 
 def test_table_one_is_the_mean_and_deviation_over_folds():
     wrong = {"a": 1, "b": 1, "c": 2, "d": 2}
-    row = table_one([_run(0, "ab", wrong), _run(1, "cd", wrong)], Speakers())[0]
+    runs, whole, part = [_run(0, "ab", wrong), _run(1, "cd", wrong)], Speakers(), Speakers()
+    whole.size = 30_000
+    row = table_one(runs, whole, as_published=True)[0]
     assert (row.mean, row.std, row.difference) == (pytest.approx(85), pytest.approx(5), pytest.approx(85 - 95.82))
+    assert row.commonest == 100
+    assert table_one(runs, whole, as_published=False)[0].difference is None
+    assert table_one(runs, part, as_published=True)[0].difference is None
     other = Speakers()
     other.name = "fsdd"
     row = table_one([_run(0, "ab", wrong)], other)[0]

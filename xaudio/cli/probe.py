@@ -71,6 +71,7 @@ def probe(
     )
     for item in results.changes:
         print("\n" + "\n".join([control.statement for control in item.controls] + [f"note: {note}" for note in item.notes]))
+    print(f"Beside these accuracies: chance {results.chance:.1%}, commonest label {results.commonest or 0:.1%}.")
     for note in results.notes:
         print(f"note: {note}")
     print(f"Report: {out / 'report.html'}")

@@ -61,8 +61,8 @@ def train(
     )
     result = run_experiment(experiment, out, resolve_device(device))
     print(
-        f"{name} on {experiment.dataset.title}, {task}, fold {fold}: accuracy {result.accuracy:.2%} on {result.recordings} "
-        f"recordings of {counted(result.speakers, 'speaker')} that it never heard (chance {result.chance:.2%}). Results in {out}."
+        f"{name} on {experiment.dataset.title}, {task}, fold {fold}: {result.accuracy_beside} on {result.recordings} "
+        f"recordings of {counted(result.speakers, 'speaker')} that it never heard. Results in {out}."
     )
     for note in experiment.dataset.notes:
         print(f"note: {note}")

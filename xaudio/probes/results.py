@@ -86,6 +86,7 @@ class ProbeResults(_Part):
     recordings: int
     speakers: int
     chance: float = Field(description="One over the number of classes.")
+    commonest: float | None = Field(default=None, description="Share of the commonest label; None in older results.")
     draws: int
     seed: int
     over: Literal["speakers", "recordings"] = Field(description="What the bootstrap draws.")

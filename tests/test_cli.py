@@ -198,6 +198,7 @@ def test_train_then_data_info_then_explain(tmp_path):
     assert {path.name for path in (tmp_path / "run").iterdir()} == {
         "model.safetensors",
         "predictions.csv",
+        "recordings.csv",
         "results.json",
         "run.json",
     }

@@ -183,3 +183,25 @@ def test_the_order_is_watched_once_and_again_when_the_model_changed(monkeypatch)
     assert len(runs) == 2
     lrp(nn.Sequential(nn.Conv1d(1, 2, 3), nn.Flatten(), nn.Linear(44, 3)).double(), "epsilon_plus", "zennit")
     assert len(runs) == 2
+
+
+class Flattened(nn.Module):
+    """A function between a convolution and a normalisation of the flattened maps, of which each has one channel."""
+
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.conv, self.norm, self.out = nn.Conv1d(1, 4, 5, stride=2, padding=2), nn.BatchNorm1d(48), nn.Linear(48, 3)
+        for name in ("running_mean", "running_var", "weight", "bias"):
+            nn.init.uniform_(getattr(self.norm, name), 0.5, 2)
+        self.double().eval()
+
+    def forward(self, features):
+        return self.out(self.norm(self.conv(features).flatten(1)))
+
+
+@pytest.mark.parametrize("engine", ["fast", "zennit"])
+def test_a_function_before_the_normalisation(engine):
+    network = Flattened()
+    expected = textbook([network.conv, nn.Flatten(), network.norm, network.out], "epsilon_plus", FEATURES[0], TARGET[0])
+    np.testing.assert_allclose(lrp(network, "epsilon_plus", engine)[0], expected, rtol=1e-7, atol=1e-10)

@@ -101,6 +101,28 @@ def test_without_surrogates_small_clouds_fall_apart():
     assert sum(count > 1 for count in alone) > sum(count > 1 for count in compared)
 
 
+@pytest.mark.parametrize(
+    ("chances", "clusters"),
+    [
+        ([0.05, 0.05], 3),  # the largest gap, at the level
+        ([0.05, 0.051], 2),  # it is chance: the largest of those that are none
+        ([0.051, 0.05], 3),
+        ([0.051, 0.051], 1),
+    ],
+)
+def test_a_cut_counts_up_to_a_chance_of_one_in_twenty(chances, clusters):
+    assert clusters_by_eigengap(np.array([0.0, 0.1, 0.3, 0.9]), np.array(chances)) == clusters
+
+
+def test_points_without_clusters_are_cut_one_time_in_twenty():
+    """With 19 surrogates a cut counts that is clearer than all of them: 1 in 20, 10 of 200, with a deviation of 3.1."""
+    cut = sum(
+        spectral_clusters(np.random.default_rng([seed, 1]).standard_normal((24, 3)), 4, surrogates=19, seed=seed).labels.any()
+        for seed in range(200)
+    )
+    assert 1 <= cut <= 20
+
+
 def test_the_number_of_clusters_can_be_given():
     points, _ = planted((30, 20))
     for count in (1, 2, 4):

@@ -235,6 +235,7 @@ def test_every_pass_visits_every_example_once():
     seen = np.concatenate([order.batch(step, 5) for step in range(23)])
     for start in range(0, 115, 23):
         assert sorted(seen[start : start + 23]) == list(range(23))
+    assert len({tuple(one) for one in seen.reshape(5, 23)}) == 5  # each pass in an order of its own
     again = _Order(23, seed=3)
     assert np.array_equal(again.batch(7, 5), seen[35:40])
     assert not np.array_equal(_Order(23, seed=4).batch(0, 5), seen[:5])

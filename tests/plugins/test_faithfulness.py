@@ -381,7 +381,10 @@ def slow_values(before, after, rest, target):
     ids=str,
 )
 def test_masked_recordings_equal_the_naive_loop(waves, options):
-    items = explained(waves, 5)
+    compare_masked(waves, explained(waves, 5), options)
+
+
+def compare_masked(waves, items, options):
     given = {"normalisation": "maximum", "order": "signed", "percentile": 99.0, "top": 0.1} | options
     domain, imputation = options.get("domain", "features"), options.get("imputation", "zero")
     expected = []
@@ -395,6 +398,17 @@ def test_masked_recordings_equal_the_naive_loop(waves, options):
     for name in MASKED:
         found = create("metric", name, batch_size=3, **options)(waves, items)
         np.testing.assert_allclose(found[name], [values[name] for values in expected], rtol=1e-4, atol=1e-5, err_msg=name)
+
+
+@pytest.mark.parametrize("options", [{}, {"domain": "time"}], ids=str)
+def test_the_class_that_was_explained_is_measured_where_another_is_predicted(waves, options):
+    items = [replace(item, target=(item.predicted + 1) % 3) for item in explained(waves, 5)]
+    compare(waves, items, options)
+    compare_masked(waves, items, options)
+    for name in (*CURVES, *MASKED[:-1]):  # fid_in asks whether the predicted class stays, whatever was explained
+        metric = create("metric", name, **options)
+        for key, values in metric(waves, [replace(item, target=item.predicted) for item in items]).items():
+            assert (values != metric(waves, items)[key]).any(), key
 
 
 def test_a_mask_of_the_top_never_holds_what_is_not_relevant(waves):

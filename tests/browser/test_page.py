@@ -427,7 +427,7 @@ def test_choosing_what_is_heard(show):
     page.keyboard.press("a")
     assert page.locator(".xa-choose-part :checked").get_attribute("value") == "complement"
     page.keyboard.press("2")
-    assert page.inner_text(".xa-remark").startswith("What speaks for 'zero' (100% of the relevance")
+    assert page.inner_text(".xa-remark").startswith("What speaks for 'zero' (100 % of the relevance")
     against = page.locator(".xa-choose-part input[value=negative]")
     assert against.is_disabled()
     assert "Against is silent: there is no negative relevance." in page.inner_text(".xa-remark")

@@ -84,12 +84,12 @@ def pages(tmp_path_factory):
     """Pages by the name of what they show."""
     folder = tmp_path_factory.mktemp("pages")
     html = create("renderer", "html")
-    even = create("renderer", "html", sounds="audible:loudness=keep,domain=features")
+    even = create("renderer", "html", sounds="audible:loudness=keep,level=recording,domain=features")
     texts = {
         "clicks": html.page(clicks()),
         "tone": even.page(tone()),
         "boxes": html.page(boxes()),
-        "choices": create("renderer", "html", sounds="audible:domain=features").page(choices()),
+        "choices": create("renderer", "html", sounds="audible:loudness=peak,level=recording,domain=features").page(choices()),
         "placed": html.page(placed()),
         "two": html.page([boxes(), renamed(clicks(), "/recordings/clicks.wav")]),
     }

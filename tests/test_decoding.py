@@ -16,7 +16,7 @@ import soundfile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from xaudio import decoding
+from xaudio import containers, decoding
 from xaudio.audio import read_audio
 from xaudio.errors import AudioError
 from xaudio.types import FloatArray
@@ -35,7 +35,7 @@ def encoded(form: str, subtype: str | None = None, samples: Any = SOUND, rate: i
 
 def decoded(content: bytes) -> FloatArray:
     """What libsndfile makes of a whole file."""
-    return soundfile.read(io.BytesIO(content), dtype="float32")[0]
+    return np.asarray(soundfile.read(io.BytesIO(content), dtype="float32")[0])
 
 
 def read(folder: Path, content: bytes) -> Any:
@@ -112,7 +112,7 @@ def wav(data: bytes, length: int, behind: bytes = b"", *, order: str = "<", befo
 
 
 def ints(clip: Any) -> list[int]:
-    return np.round(clip.waveform * 32768).astype(int).tolist()
+    return [int(sample) for sample in np.round(clip.waveform * 32768)]
 
 
 @pytest.mark.parametrize("behind", [b"", LIST, LIST + b"id3 \x02\0\0\0ab", b"cue \x04\0\0\0\0\0\0\0" + LIST])
@@ -393,7 +393,7 @@ def test_a_device_is_refused(device: str) -> None:
 def test_a_file_that_changes_while_it_is_read_is_refused(tmp_path: Path, monkeypatch: Any) -> None:
     path = tmp_path / "growing.wav"
     path.write_bytes(encoded("WAV"))
-    streams = decoding.streams
+    streams = containers.streams
 
     def grows(*given: Any) -> Any:
         with path.open("ab") as file:

@@ -21,8 +21,10 @@ TRUNCATED = "is truncated: its header promises more samples than it holds. Copy 
 PLACEHOLDERS = (0x7F000000, 0x7FFFF000, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF, 0x7FFFFFFF_FFFFFFFF, 0xFFFFFFFF_FFFFFFFF)
 """Lengths left by writers that could not go back to fill in the true one (a pipe), less a header or rounded to frames."""
 
-TRAILERS = (b"LIST", b"id3 ", b"ID3 ", b"bext", b"cue ", b"smpl", b"fact", b"PEAK", b"iXML", b"axml", b"_PMX", b"afsp", b"inst")
-TRAILERS += (b"JUNK", b"PAD ", b"NAME", b"AUTH", b"ANNO", b"COMT", b"MARK", b"INST", b"APPL", b"(c) ", b"info", b"free")
+TRAILERS: tuple[bytes, ...] = (
+    *(b"LIST", b"id3 ", b"ID3 ", b"bext", b"cue ", b"smpl", b"fact", b"PEAK", b"iXML", b"axml", b"_PMX", b"afsp", b"inst"),
+    *(b"JUNK", b"PAD ", b"NAME", b"AUTH", b"ANNO", b"COMT", b"MARK", b"INST", b"APPL", b"(c) ", b"info", b"free"),
+)
 """Names of chunks that can follow samples whose length is not known."""
 
 TAIL = 1 << 20

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from .groups import group_relevance
     from .levels import heard_renderer, loudness, part_gain, reference_gain
     from .measuring import check_explanations
+    from .modes import in_this_thread, own_hooks
     from .notebook import Explanations
     from .options import at_least, for_each, parse_spec, split_specs
     from .pages import data_address, read_results, write_page
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     from .probability import log_odds, probabilities
     from .probes.results import ProbeResults
     from .probing import probe
+    from .randomness import seeded_generator
     from .results import TrainingResult
     from .runs import cache_folder, read_json, refuse_other_settings, replaced, write_json, write_rows, write_run, write_text
     from .statistics import Interval, bootstrap_interval, ranks_with_ties
@@ -80,6 +82,8 @@ _LAZY = {
     "explain": "pipeline",
     "explainer_of": "arguments",
     "held_out": "splits",
+    "in_this_thread": "modes",
+    "own_hooks": "modes",
     "load_model": "pipeline",
     "names": "pipeline",
     "original_recording": "preparation",
@@ -122,6 +126,7 @@ _LAZY = {
     "read_results": "pages",
     "resolve_device": "devices",
     "run_experiment": "experiment",
+    "seeded_generator": "randomness",
     "run_experiments": "parallel",
     "write_audio": "audio",
     "write_json": "runs",
@@ -191,6 +196,7 @@ __all__ = [
     "hookimpl",
     "in_batches",
     "in_sight",
+    "in_this_thread",
     "keep_large_buffers",
     "load_model",
     "log_odds",
@@ -200,6 +206,7 @@ __all__ = [
     "names",
     "open_dataset",
     "original_recording",
+    "own_hooks",
     "own_style",
     "parse_spec",
     "part_gain",
@@ -220,6 +227,7 @@ __all__ = [
     "run_experiments",
     "save_figure",
     "scaled_frequencies",
+    "seeded_generator",
     "speaker_folds",
     "split_specs",
     "tied",

@@ -78,8 +78,8 @@ def as_classifier(
     asked = Classifier(model, made, names or ("",), representation_spec=spec)
     if not names:
         names = tuple(str(index) for index in range(_outputs(asked)))
-    facts = {"notes": [ASSUMED]} if kind is None and len(names) > 1 else {}
-    return replace(asked, classes=names, kind="classes" if kind is None else kind, facts=facts)
+    notes = [*asked.facts.get("notes", ()), *([ASSUMED] if kind is None and len(names) > 1 else [])]
+    return replace(asked, classes=names, kind="classes" if kind is None else kind, facts={"notes": notes})
 
 
 def _type_of(model: Any) -> str:

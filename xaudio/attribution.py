@@ -10,6 +10,7 @@ from torch import Tensor
 
 from .classifier import Classifier, evaluation_mode
 from .errors import PluginError
+from .modes import HALF
 from .sums import Completeness, completeness
 from .types import Explainer, Sound
 
@@ -43,7 +44,7 @@ def attribute(
     PluginError
         If what the explainer returns is not relevance: of another shape, or not finite.
     """
-    with torch.inference_mode(False), evaluation_mode(classifier.network):
+    with evaluation_mode(classifier.network):
         with torch.no_grad():
             features = classifier.features(waveforms)
         find = _together if hasattr(explainer, "with_logits") else _in_turn
@@ -62,7 +63,8 @@ def attribute(
         )
     if not torch.isfinite(relevance).all():
         raise PluginError(f"The explainer {name!r} returned relevance that is NaN or infinite: {_cause(classifier, features)}.")
-    return features, relevance.detach(), logits, logits.argmax(1) if target is None else target
+    relevance = relevance.detach().float() if relevance.dtype in HALF else relevance.detach()
+    return features, relevance, logits, logits.argmax(1) if target is None else target
 
 
 def expected_sums(classifier: Classifier, explainer: Explainer, waveforms: Tensor, attributed: Attributed) -> Completeness | None:
@@ -87,7 +89,7 @@ def expected_sums(classifier: Classifier, explainer: Explainer, waveforms: Tenso
         return None
     features, relevance, logits, target = attributed
     sound = Sound(waveforms, classifier.representation, classifier.features)
-    with torch.inference_mode(False), evaluation_mode(classifier.network), torch.no_grad():
+    with evaluation_mode(classifier.network), torch.no_grad():
         expected = method(classifier.network, features.clone(), target, logits, **heard(method, sound))
     return completeness(relevance, expected, logits)
 

@@ -127,6 +127,7 @@ def _array_of(samples: Any, source: str) -> NDArray[Any]:
     try:
         if hasattr(samples, "detach"):  # a tensor, whose sign or imaginary part torch may not have changed yet
             samples = samples.detach().resolve_conj().resolve_neg().cpu()
+            samples = samples.float() if str(samples.dtype) == "torch.bfloat16" else samples
         return np.asarray(samples)
     except (TypeError, ValueError, RuntimeError) as error:  # rows of unequal length, or a type that numpy does not have
         raise AudioError(f"{source}: is not an array of samples ({error}); expected integers or floats.") from None

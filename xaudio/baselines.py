@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from .errors import PluginError
+from .randomness import seeded_generator
 from .types import Baseline, Sound
 
 FRAME = 0.025
@@ -34,7 +35,7 @@ def baseline_waveforms(name: Baseline, sound: Sound, *, seed: int = 0) -> Tensor
     waveforms = sound.waveforms
     if name == "silence":
         return torch.zeros_like(waveforms)
-    noise = torch.randn(waveforms.shape[1], generator=torch.Generator().manual_seed(seed)).to(waveforms)
+    noise = torch.randn(waveforms.shape[1], generator=seeded_generator(seed), dtype=torch.float32).to(waveforms)
     if name == "noise_floor":
         return noise * noise_floor(waveforms, round(FRAME * sound.representation.sample_rate))[:, None]
     phases = torch.fft.rfft(noise)

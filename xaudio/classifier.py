@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from .errors import DataError, ModelError, PluginError, XaudioError
 from .memory import out_of_memory
+from .modes import HALF, evaluated, half_precision, plain_torch, workable
 from .options import convert, parse_spec
 from .precision import float32_products
 from .probability import Kind, checked_kind, kind_of, probabilities
@@ -28,16 +29,12 @@ WEIGHTS = "model.safetensors"
 
 @contextmanager
 def evaluation_mode(network: nn.Module) -> Iterator[None]:
-    """Evaluation mode and full float32 for a while; afterwards every module is in the mode it was in."""
-    modes = {module: module.training for module in network.modules()}
-    with suppress(NotImplementedError):  # an exported program has no modes
-        network.eval()
-    try:
-        with float32_products():
-            yield
-    finally:
-        for module, training in modes.items():
-            module.training = training
+    """Evaluation mode and full float32 for a while, whatever mode of torch is on; afterwards all is as it was.
+
+    Several threads may evaluate one network at once: it is put back when the last of them is done.
+    """
+    with plain_torch(), evaluated(network), float32_products():
+        yield
 
 
 def run_network(network: nn.Module, features: Tensor) -> Any:
@@ -56,6 +53,8 @@ def run_network(network: nn.Module, features: Tensor) -> Any:
         shape, reason = tuple(features.shape), _reason(error)
         if isinstance(error, TypeError) and "argument" in reason:
             advice = "It is called with the features alone: wrap it in a module that gives it the rest."
+        elif "dtype" in reason or "same type" in reason or "scalar type" in reason:
+            advice = "Its parts compute in different number formats: call model.float(), and let its forward convert nothing."
         else:
             advice = "Choose the representation it was made for."
         raise ModelError(
@@ -93,7 +92,8 @@ class Classifier:
     Parameters
     ----------
     network : nn.Module
-        Features ``(batch, channels, *axes)`` to logits (batch, classes).
+        Features ``(batch, channels, *axes)`` to logits (batch, classes). Of a compiled one the module is taken; of one in
+        half precision, or made in inference mode, a copy in float32 that gradients can be taken of.
     representation : Representation
         A torch module.
     classes : tuple of str
@@ -129,6 +129,10 @@ class Classifier:
     def __post_init__(self) -> None:
         self.kind = kind_of(checked_kind(self.kind), len(self.classes))
         self.representation = completed(self.representation)
+        if half := half_precision(self.network):
+            note = f"computed in float32, while the model's weights are {str(half).removeprefix('torch.')}"
+            self.facts = {**self.facts, "notes": [*self.facts.get("notes", ()), note]}
+        self.network = workable(self.network)
 
     def check_one_class(self, dataset: Dataset) -> None:
         """Raise `DataError` if several classes of one recording may be true, where a data set has one for each."""
@@ -166,7 +170,8 @@ class Classifier:
 
     def features(self, waveforms: Tensor) -> Tensor:
         """What the network reads of placed waveforms (batch, samples): the representation less the training mean."""
-        features = checked_features(self.representation, waveforms)
+        with plain_torch():
+            features = checked_features(self.representation, waveforms)
         features = features if self.mean is None else features - self.mean
         weight = next((weight for weight in self.network.parameters() if weight.is_floating_point()), features)
         return features.to(weight.dtype)
@@ -179,7 +184,7 @@ class Classifier:
         ModelError
             If the network does not take the features, or its output does not fit the classes.
         """
-        with float32_products():
+        with plain_torch(), float32_products():
             return self.checked_logits(run_network(self.network, features), len(features))
 
     def checked_logits(self, logits: Any, count: int) -> Tensor:
@@ -197,9 +202,11 @@ class Classifier:
             raise ModelError(
                 f"The network's output is {described(logits)}; expected logits of shape {expected} (batch, classes).{why}"
             )
+        if not logits.is_floating_point():
+            raise ModelError(f"The network's output holds {logits.dtype}; expected logits, which are floating-point numbers.")
         if not bool(torch.isfinite(logits).all()):
             raise ModelError("The network's output is NaN or infinite: its weights are damaged, or its training diverged.")
-        return logits
+        return logits.float() if logits.dtype in HALF else logits
 
     def save(self, folder: Path) -> Path:
         """Write ``model.safetensors``, atomically: weights, mean, and all the rest as JSON metadata.

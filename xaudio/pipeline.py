@@ -21,6 +21,7 @@ from .errors import AudioError, DataError
 from .explanation import Explanation
 from .labels import label_index
 from .memory import naming_memory
+from .modes import plain_torch
 from .notebook import Explanations
 from .options import convert
 from .plain import whole
@@ -74,6 +75,7 @@ def load_model(folder: str | Path, device: str = "auto") -> Classifier:
 
 
 @naming_memory("Give a smaller batch_size or shorter recordings, or choose another device.")
+@plain_torch()
 def explain(
     model: str | Path | nn.Module | Classifier,
     audio: Any,
@@ -168,7 +170,7 @@ def explain(
     fit = fit or classifier.facts.get("fit", "error")
     placement = placement or placement_of_own(read, seed)
     resampling = resampling or classifier.facts.get("resampling", "soxr")
-    seed = classifier.facts.get("seed", 0) if seed is None else seed
+    seed = int(classifier.facts.get("seed", 0) if seed is None else seed)
     prepared = prepare_clips(clips, read.sample_rate, read.samples, fit, resampling)
     provenance = provenance_of(classifier, spec, seed=seed, fit=fit, resampling=resampling)
     targets = target_indices(target, len(clips), classifier.classes)

@@ -14,6 +14,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
 from .errors import DeviceError
+from .modes import Shared
 
 Precision = Literal["float32", "tf32", "bfloat16"]
 """float32, products of float32 numbers cut to 10 bits (CUDA only), and mixed precision with bfloat16 products."""
@@ -57,14 +58,37 @@ def _has_amx() -> bool:
 
 @contextmanager
 def float32_products(tf32: bool = False) -> Iterator[None]:
-    """Whether CUDA may cut float32 products to TF32, for a while; torch lets convolutions do so by default."""
-    matrices, convolutions = torch.backends.cuda.matmul, torch.backends.cudnn
-    before = matrices.allow_tf32, convolutions.allow_tf32
-    matrices.allow_tf32 = convolutions.allow_tf32 = tf32
-    try:
+    """Whether float32 products may be cut to fewer bits (TF32 on CUDA), for a while; torch lets convolutions do so by default."""
+    with _PRODUCTS.at(tf32):
         yield
-    finally:
-        matrices.allow_tf32, convolutions.allow_tf32 = before
+
+
+def _products() -> Any:
+    """How float32 products are computed: by torch's first interface, or by its second where somebody has used that."""
+    try:
+        return torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
+    except RuntimeError:
+        return tuple(part.fp32_precision for part in _parts())
+
+
+def _set_products(wanted: Any) -> None:
+    if isinstance(wanted, bool):
+        first = len(_products()) == 2
+        wanted = ("high" if wanted else "highest", wanted) if first else ("tf32" if wanted else "ieee",) * len(_parts())
+    if len(wanted) == 2:
+        torch.set_float32_matmul_precision(wanted[0])
+        torch.backends.cudnn.allow_tf32 = wanted[1]
+        return
+    for part, precision in zip(_parts(), wanted, strict=True):
+        part.fp32_precision = precision
+
+
+def _parts() -> tuple[Any, ...]:
+    cuda, cudnn, cpu = torch.backends.cuda, torch.backends.cudnn, torch.backends.mkldnn
+    return cuda.matmul, cudnn.conv, cudnn.rnn, cpu.matmul, cpu.conv, cpu.rnn
+
+
+_PRODUCTS: Shared[bool] = Shared(_products, _set_products)
 
 
 @lru_cache

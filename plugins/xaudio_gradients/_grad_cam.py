@@ -6,9 +6,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from xaudio import ModelError, at_least
+from xaudio import ModelError, at_least, in_this_thread, own_hooks
 
-from ._gradients import blocks
+from ._gradients import backward, blocks
 
 CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 INTERPOLATION = {1: "linear", 2: "bilinear", 3: "trilinear"}
@@ -57,19 +57,19 @@ class GradCam:
             outputs.append(output)
             return output.clone()  # what follows may work in place
 
-        handle = layer.register_forward_hook(keep)
-        try:
-            with torch.enable_grad():
+        with own_hooks(), torch.enable_grad():
+            handle = layer.register_forward_hook(in_this_thread(keep))
+            try:
                 score = model(features.clone().requires_grad_().clone()).gather(1, target[:, None]).sum()
-        finally:
-            handle.remove()
+            finally:
+                handle.remove()
         if not outputs or not isinstance(outputs[-1], Tensor) or outputs[-1].ndim < 3:
             raise ModelError(
                 f"grad_cam: layer {name!r} gives no output (batch, channels, *axes) in a forward pass; the convolutions are "
                 f"{_names(model)}."
             )
         active = outputs[-1]
-        gradient = torch.autograd.grad(score, active, allow_unused=True)[0] if active.requires_grad else None
+        gradient = backward(model, score, active) if active.requires_grad else None
         if gradient is None:
             raise ModelError(f"grad_cam: the logits have no gradient for layer {name!r}; the convolutions are {_names(model)}.")
         weights = gradient.flatten(2).mean(2).reshape(*gradient.shape[:2], *[1] * (gradient.ndim - 2))

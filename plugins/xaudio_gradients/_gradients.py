@@ -14,8 +14,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from xaudio import ModelError, Sound, at_least, baseline_features, difference_from_baseline, in_sight
+from xaudio import ModelError, Sound, at_least, baseline_features, difference_from_baseline, in_sight, seeded_generator
 from xaudio.types import Baseline
+
+FORWARD = "use an explainer that runs forward only, such as feature_ablation"
 
 
 def blocks(total: int, size: int | None) -> Iterator[slice]:
@@ -56,13 +58,30 @@ def differentiate(
         with mode or nullcontext():
             logits = model(leaf.clone())  # a copy, because a model may begin with an operation in place
         score = logits.gather(1, (logits.argmax(1) if target is None else target)[:, None])
-        gradient = torch.autograd.grad(score.sum(), leaf, allow_unused=True)[0] if score.requires_grad else None
+        gradient = backward(model, score.sum(), leaf)
     if gradient is None:
         raise ModelError(
-            f"{type(model).__name__} gives its features no gradient (is there a detach or no_grad in it?): use an explainer "
-            "that runs forward only, such as feature_ablation."
+            f"{type(model).__name__} gives its features no gradient (is there a detach or no_grad in it, or is it quantised?): "
+            f"{FORWARD}."
         )
     return gradient, logits.detach()
+
+
+def backward(model: nn.Module, score: Tensor, values: Tensor) -> Tensor | None:
+    """Gradient of a score for the values that it was computed from, None if nothing leads back to them.
+
+    Raises
+    ------
+    ModelError
+        If torch cannot compute it.
+    """
+    try:
+        return torch.autograd.grad(score, values, allow_unused=True)[0] if score.requires_grad else None
+    except RuntimeError as error:
+        if any(words in str(error) for words in ("out of memory", "enough memory", "allocate memory")):
+            raise
+        reason = " ".join(str(error).split("\n")[0].split()).rstrip(".")
+        raise ModelError(f"{type(model).__name__} cannot be run backward ({reason}): {FORWARD}.") from error
 
 
 def gradients(model: nn.Module, inputs: Tensor, target: Tensor | None, at_once: int | None) -> tuple[Tensor, Tensor]:
@@ -224,7 +243,7 @@ class GradientShap:
 
     def _draws(self) -> tuple[Tensor, list[int]]:
         """Places on the way (samples,), and the seed of the baseline at each."""
-        generator = torch.Generator().manual_seed(self.seed)
+        generator = seeded_generator(self.seed)
         places = torch.rand(self.samples, generator=generator, dtype=torch.float64)
         return places, torch.randint(2**31, (self.samples,), generator=generator).tolist()
 
@@ -250,14 +269,15 @@ class SmoothGrad:
         2019, arXiv 1806.10758), the variance VarGrad (Adebayo et al. 2018, arXiv 1810.03307).
         """
         features = features.detach()
-        generator = torch.Generator().manual_seed(self.seed)
+        generator = seeded_generator(self.seed)
         values = features.flatten(1)
         levels = beside(self.noise * (values.amax(1) - values.amin(1)), features)[:, None]
         mean, square = torch.zeros_like(features), torch.zeros_like(features)
         rows_at_once, draws_at_once = tile(len(features), self.samples, self.internal_batch_size)
         for draws in in_sight(list(blocks(self.samples, draws_at_once))):
             # One after the other, so that the noise does not depend on how many are computed at once.
-            drawn = [torch.randn(features.shape[1:], generator=generator) for _ in range(draws.start, draws.stop)]
+            count, shape = draws.stop - draws.start, features.shape[1:]
+            drawn = [torch.randn(shape, generator=generator, dtype=torch.float32) for _ in range(count)]
             noise = torch.stack(drawn).to(features)
             for rows in blocks(len(features), rows_at_once):
                 found = gradients_at(model, features[rows, None] + levels[rows] * noise, target[rows])

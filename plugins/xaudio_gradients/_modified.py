@@ -62,11 +62,12 @@ class _Guided(torch.autograd.Function):
     @staticmethod
     def forward(context: Any, value: Tensor) -> Tensor:
         context.save_for_backward(value)
+        context.set_materialize_grads(False)  # nothing that comes back is not a gradient of 0
         return value.clamp(min=0)
 
     @staticmethod
-    def backward(context: Any, gradient: Tensor) -> Any:
-        return gradient.clamp(min=0) * (context.saved_tensors[0] > 0)
+    def backward(context: Any, gradient: Tensor | None) -> Any:
+        return None if gradient is None else gradient.clamp(min=0) * (context.saved_tensors[0] > 0)
 
 
 def _pull_back(function: Function, value: Tensor, gradient: Tensor) -> Tensor:
@@ -83,6 +84,7 @@ class _AgainstReference(torch.autograd.Function):
     def forward(context: Any, value: Tensor, reference: Tensor, function: Function) -> Tensor:
         context.save_for_backward(value, reference)
         context.function = function
+        context.set_materialize_grads(False)
         return function(value)
 
 
@@ -90,7 +92,9 @@ class _Rescaled(_AgainstReference):
     """A function of each element whose derivative is the slope between the reference and the value."""
 
     @staticmethod
-    def backward(context: Any, gradient: Tensor) -> Any:
+    def backward(context: Any, gradient: Tensor | None) -> Any:
+        if gradient is None:
+            return None, None, None
         value, reference = context.saved_tensors
         way = value - reference
         near = way.abs() <= NEAR * torch.maximum(value.abs(), reference.abs())
@@ -110,7 +114,9 @@ class _RescaledMaximum(_AgainstReference):
     """
 
     @staticmethod
-    def backward(context: Any, gradient: Tensor) -> Any:
+    def backward(context: Any, gradient: Tensor | None) -> Any:
+        if gradient is None:
+            return None, None, None
         value, reference = context.saved_tensors
         function = context.function
         rise = function(value) - function(reference)

@@ -6,6 +6,8 @@ from weakref import WeakKeyDictionary
 
 from torch import Tensor, nn
 
+from xaudio import own_hooks
+
 from ._builder import PlanBuilder
 from ._chain import UnknownChainError, describe, record_chain
 from ._plan import Method, Plan, Source
@@ -33,6 +35,11 @@ def plan_for(model: nn.Module, features: Tensor, method: Method) -> Plan:
     UnknownChainError
         If the fast engine does not know the model.
     """
+    with own_hooks():
+        return _plan_for(model, features, method)
+
+
+def _plan_for(model: nn.Module, features: Tensor, method: Method) -> Plan:
     key = (features.shape[1:], features.dtype, features.device, method)
     entries = _entries.setdefault(model, {})
     description = describe(model)

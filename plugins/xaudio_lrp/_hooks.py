@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from xaudio import ModelError, plain_copy
+from xaudio import ModelError, own_hooks, plain_copy
 from xaudio.types import LayerRelevance
 
 from . import _zennit as zennit
@@ -58,7 +58,8 @@ def relevance_by_hooks(model: nn.Module, features: Tensor, target: Tensor, metho
         return torch.zeros_like(logits).scatter(1, target[:, None], logits.detach().gather(1, target[:, None]))
 
     try:
-        own, observed = _prepared(model, features, method)
+        with own_hooks():
+            own, observed = _prepared(model, features, method)
         own.register_forward_pre_hook(lambda _, inputs: (inputs[0].clone(), *inputs[1:]))  # it may begin in place
         with torch.enable_grad(), zennit.Gradient(own, _composite(method, observed)) as attributor:
             _refuse_other_weights(own)

@@ -19,7 +19,7 @@ def losses(masking: Masking, model: nn.Module, target: Tensor, sound: Sound, cut
     found = []
     for group in masking.groups(sound, target, cut):
         parts = group.parts.shape[1]
-        scores = masking.scores(model, group, torch.cat([torch.ones(1, parts), 1 - torch.eye(parts)]))
+        scores = masking.scores(model, group, torch.cat([torch.ones(1, parts), 1 - torch.eye(parts)]).float())
         found.append(group.spread(scores[:, :1] - scores[:, 1:]))
     return torch.cat(found)
 

@@ -10,7 +10,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from xaudio import PluginError, Sound, at_least, baseline_waveforms
+from xaudio import PluginError, Sound, at_least, baseline_waveforms, seeded_generator
 from xaudio.types import Baseline, Separator
 
 TOLERANCE = 1e-4
@@ -215,5 +215,5 @@ def _check_overlap(explainer: str, overlap: float) -> None:
 
 def drawn(count: int, parts: int, probability: float, seed: int) -> Tensor:
     """Random masks (count, parts) of 0 and 1, float32 on the CPU; 1 with the given probability."""
-    generator = torch.Generator().manual_seed(seed)
-    return (torch.rand(count, parts, generator=generator) < probability).float()
+    generator = seeded_generator(seed)
+    return (torch.rand(count, parts, generator=generator, dtype=torch.float32) < probability).float()

@@ -11,7 +11,7 @@ from math import comb, prod
 import torch
 from torch import Tensor, nn
 
-from xaudio import PluginError, Sound, at_least, baseline_features, difference_from_baseline
+from xaudio import PluginError, Sound, at_least, baseline_features, difference_from_baseline, seeded_generator
 from xaudio.types import Baseline
 
 from ._values import Removal, grid, parts_of
@@ -116,8 +116,8 @@ class ShapleyValueSampling(ShapleyValues):
     def _scores(self, removal: Removal, parts: tuple[int, ...]) -> Tensor:
         """Orders come in pairs, one the reverse of the other, which cancels all interactions of two groups."""
         count = removal.count
-        generator = torch.Generator().manual_seed(self.seed)
-        drawn = torch.rand((self.permutations + 1) // 2, count, generator=generator).argsort(1)
+        generator = seeded_generator(self.seed)
+        drawn = torch.rand((self.permutations + 1) // 2, count, generator=generator, dtype=torch.float32).argsort(1)
         place = torch.stack([drawn, count - 1 - drawn], dim=1).flatten(0, 1)[: self.permutations]
         before = place[:, None, :] < torch.arange(count + 1)[:, None]
         values = removal.values(before.flatten(0, 1)).reshape(-1, len(place), count + 1)
@@ -159,10 +159,10 @@ class KernelShap(ShapleyValues):
             weights = [1 / (comb(count, size) * size * (count - size)) for size in coalitions.sum(1).tolist()]
             exact = torch.tensor(weights, dtype=torch.float64)
             return coalitions, exact / exact.sum()
-        generator = torch.Generator().manual_seed(self.seed)
+        generator = seeded_generator(self.seed)
         sizes = torch.arange(1, count, dtype=torch.float64)
         drawn = torch.multinomial(1 / (sizes * (count - sizes)), (self.samples + 1) // 2, replacement=True, generator=generator)
-        rank = torch.rand(len(drawn), count, generator=generator).argsort(1).argsort(1)
+        rank = torch.rand(len(drawn), count, generator=generator, dtype=torch.float32).argsort(1).argsort(1)
         half = rank <= drawn[:, None]
         # Each with its complement, which cancels the noise of all interactions of two groups.
         coalitions = torch.stack([half, ~half], dim=1).flatten(0, 1)[: self.samples]
@@ -189,8 +189,8 @@ class Lime(ByRemoval):
     def _scores(self, removal: Removal, parts: tuple[int, ...]) -> Tensor:
         """Ridge regression with weights exp(-(d / kernel_width)²), d the cosine distance of a coalition from the whole."""
         count = removal.count
-        generator = torch.Generator().manual_seed(self.seed)
-        coalitions = torch.rand(self.samples - 1, count, generator=generator) < 0.5
+        generator = seeded_generator(self.seed)
+        coalitions = torch.rand(self.samples - 1, count, generator=generator, dtype=torch.float32) < 0.5
         coalitions = torch.cat([torch.ones(1, count, dtype=torch.bool), coalitions])
         design = coalitions.to(torch.float64)
         weights = torch.exp(-((1 - design.mean(1).sqrt()) / self.kernel_width).square())

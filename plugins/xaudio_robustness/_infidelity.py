@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from xaudio import Classifier, Explanation, PluginError, Sound, baseline_features, evaluation_mode, in_batches
+from xaudio import Classifier, Explanation, PluginError, Sound, baseline_features, evaluation_mode, in_batches, seeded_generator
 from xaudio.types import Baseline, Better, FloatArray
 
 from ._given import Given, as_array, check_counts, given, jobs, level
@@ -103,11 +103,11 @@ class Infidelity:
 
     def _patterns(self, features: Tensor) -> Tensor:
         """The draws (draws, channels, *axes) before they are scaled by each recording: normal noise, or 1 in a window."""
-        generator = torch.Generator().manual_seed(self.seed)
+        generator = seeded_generator(self.seed)
         shape = features.shape[1:]
         if self.perturbation == "gaussian":
             # Drawn on the CPU, so that it is the same on every device.
-            return (self.size * torch.randn(self.draws, *shape, generator=generator)).to(features)
+            return (self.size * torch.randn(self.draws, *shape, generator=generator, dtype=torch.float32)).to(features)
         axes = shape[1:]
         extents = [max(1, round(self.size * length)) for length in axes]
         patterns = torch.ones(self.draws, 1, *axes)

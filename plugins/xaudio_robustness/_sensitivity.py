@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from xaudio import Classifier, Explanation, ModelError, PluginError, attribute, in_batches
+from xaudio import Classifier, Explanation, ModelError, PluginError, attribute, in_batches, seeded_generator
 from xaudio.types import Better, Explainer, FloatArray
 
 from ._given import as_array, check_counts, given, jobs, level, the_explainer
@@ -65,8 +65,9 @@ class MaxSensitivity:
         around = items.waveforms
         if self.perturb == "features":
             classifier, explainer, around = _reading(classifier), _deaf(explainer, explanations[0]), items.features
-        generator = torch.Generator().manual_seed(self.seed)
-        drawn = 2 * torch.rand(self.draws, *around.shape[1:], generator=generator) - 1  # on the CPU: the same on every device
+        generator = seeded_generator(self.seed)
+        shape = (self.draws, *around.shape[1:])
+        drawn = 2 * torch.rand(shape, generator=generator, dtype=torch.float32) - 1  # on the CPU: the same on every device
         moves, levels = (self.radius * drawn).to(around), level(around)
 
         def norms(recording: Tensor, draw: Tensor) -> Tensor:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from xaudio import PluginError, at_least
+from xaudio import PluginError, at_least, seeded_generator
 
 TINY = 1e-12
 """Keeps the multiplicative updates from dividing by 0; magnitudes are scaled to a mean of 1."""
@@ -85,9 +85,10 @@ def factorise(magnitudes: Tensor, sources: int, iterations: int, divergence: str
     exact = torch.float32 if magnitudes.device.type == "mps" else torch.float64
     scale = magnitudes.mean((1, 2), keepdim=True).to(exact)
     target = magnitudes.to(exact) / torch.where(scale > 0, scale, 1)
-    generator = torch.Generator().manual_seed(seed)
-    bases = torch.rand(target.shape[1], sources, generator=generator).to(target).expand(len(target), -1, -1) + TINY
-    gains = torch.rand(sources, target.shape[2], generator=generator).to(target).expand(len(target), -1, -1) + TINY
+    generator = seeded_generator(seed)
+    shapes = (target.shape[1], sources), (sources, target.shape[2])
+    drawn = [torch.rand(shape, generator=generator, dtype=torch.float32).to(target) for shape in shapes]
+    bases, gains = (part.expand(len(target), -1, -1) + TINY for part in drawn)
     for _ in range(iterations):
         if divergence == "frobenius":
             gains = gains * (bases.mT @ target) / (bases.mT @ (bases @ gains) + TINY)

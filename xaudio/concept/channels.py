@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from ..arguments import as_explainer
 from ..classifier import Classifier, evaluation_mode
 from ..errors import PluginError
+from ..modes import in_this_thread
 from ..options import parse_spec
 from ..types import ConditionalExplainer, Explainer, FloatArray, IntArray, LayerRelevance
 
@@ -97,9 +98,9 @@ def measured(
         By default the predicted classes.
     """
     outputs: list[Tensor] = []
-    with torch.inference_mode(False), evaluation_mode(classifier.network):
+    with evaluation_mode(classifier.network):
         handle = classifier.network.get_submodule(layer).register_forward_hook(
-            lambda module, inputs, output: outputs.append(output.detach().clone())
+            in_this_thread(lambda module, inputs, output: outputs.append(output.detach().clone()))
         )
         try:
             with torch.no_grad():
@@ -162,7 +163,7 @@ def at_layer(
     classifier: Classifier, explainer: ConditionalExplainer, layer: str, waveforms: Tensor, target: Tensor
 ) -> LayerRelevance:
     """Relevance at a layer of a batch of placed waveforms, and the way from there to the features."""
-    with torch.inference_mode(False), evaluation_mode(classifier.network):
+    with evaluation_mode(classifier.network):
         with torch.no_grad():
             features = classifier.features(waveforms)
         with torch.enable_grad():

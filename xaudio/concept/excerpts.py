@@ -10,6 +10,7 @@ import torch
 
 from ..explanation import Explanation
 from ..levels import part_gain, reference_gain
+from ..randomness import seeded_generator
 from ..types import FloatArray
 from .results import Span
 
@@ -82,7 +83,7 @@ def excerpt_of(explanation: Explanation, field: Field) -> Excerpt:
     relevance = torch.from_numpy(explanation.relevance).to(mask)[None].clamp(min=0) * mask
     weights = relevance / relevance.max() if relevance.max() > 0 else relevance
     recording = torch.from_numpy(clip.waveform)[None]
-    noise = torch.randn(recording.shape, generator=torch.Generator().manual_seed(0))
+    noise = torch.randn(recording.shape, generator=seeded_generator(0), dtype=torch.float32)
     with torch.no_grad():
         heard = read.masked_waveform(noise, mask)[0].abs()  # of noise, which is silent nowhere by itself
         sound, part = (read.masked_waveform(recording, cells)[0].numpy() for cells in (mask, weights))

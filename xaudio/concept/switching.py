@@ -10,6 +10,7 @@ from torch import Tensor
 
 from ..batching import in_batches
 from ..classifier import Classifier, evaluation_mode
+from ..modes import in_this_thread
 from ..terminal import progress
 from ..types import FloatArray, IntArray
 from ..wording import counted
@@ -31,7 +32,7 @@ def logits_with_channels(classifier: Classifier, waveforms: Tensor, layer: str, 
     with torch.no_grad(), evaluation_mode(classifier.network):
         features = classifier.features(waveforms)
         handle = classifier.network.get_submodule(layer).register_forward_hook(
-            lambda module, inputs, output: output * kept.to(output).reshape(-1, *[1] * (output.ndim - 2))
+            in_this_thread(lambda module, inputs, output: output * kept.to(output).reshape(-1, *[1] * (output.ndim - 2)))
         )
         try:
             return classifier.logits(features)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 import torch
 from torch import Tensor, nn
 
+from ..modes import in_training
 from . import operations as known
 from .findings import Family, Finding
 from .recorder import Operation
@@ -268,11 +269,11 @@ def check_mode(network: nn.Module, features: Tensor, families: Families) -> list
     where = tuple(
         f"{name} ({type(module).__name__})"
         for name, module in network.named_modules()
-        if module.training and isinstance(module, known.DIFFERENT_IN_TRAINING)
+        if in_training(module) and isinstance(module, known.DIFFERENT_IN_TRAINING)
     )
     concerned = _with(families, lambda family: family.reads_model)
-    in_training = any(module.training for module in network.modules())
-    if not concerned or not in_training or not (where or changes_in_training(network, features)):
+    trained = any(in_training(module) for module in network.modules())
+    if not concerned or not trained or not (where or changes_in_training(network, features)):
         return []
     effect = (
         "It is in training mode. xaudio evaluates for the while, and its results are right; an explainer that you call yourself "

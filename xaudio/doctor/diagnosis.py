@@ -16,6 +16,7 @@ from ..classifier import Classifier
 from ..devices import resolve_device
 from ..errors import AudioError, PluginError
 from ..memory import naming_memory
+from ..modes import plain_torch
 from ..options import parse_spec
 from ..preparation import place, placement_of_own, prepare_clips
 from ..registry import registry
@@ -31,6 +32,7 @@ MOOT = {"not-finite", "non-deterministic", "training-mode", "in-place", "recurre
 
 
 @naming_memory("Give a shorter recording, or choose another device.")
+@plain_torch()
 def diagnose(
     model: str | Path | nn.Module | Classifier,
     audio: Any = None,

@@ -12,6 +12,7 @@ from ..attribution import heard
 from ..baselines import baseline_features
 from ..classifier import Classifier, evaluation_mode, run_network
 from ..copies import plain_copy
+from ..modes import in_this_thread
 from ..sums import Completeness, completeness, difference_from_baseline
 from ..types import Explainer, Sound
 from .findings import Family, Finding
@@ -222,7 +223,7 @@ def _not_finite(network: nn.Module, features: Tensor, target: Tensor, method: Me
         return hook
 
     leaves = [(name, module) for name, module in network.named_modules() if not any(module.children())]
-    handles = [module.register_forward_hook(watch(name)) for name, module in leaves]
+    handles = [module.register_forward_hook(in_this_thread(watch(name))) for name, module in leaves]
     try:
         with torch.enable_grad():
             entered = features.detach().clone().requires_grad_()

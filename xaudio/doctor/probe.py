@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from ..classifier import Classifier
 from ..errors import XaudioWarning
+from ..randomness import seeded_generator
 from .checks import Families, check, check_modules
 from .findings import Finding, family_of
 from .tracing import trace
@@ -20,9 +21,9 @@ _SAID: WeakKeyDictionary[nn.Module, set[str]] = WeakKeyDictionary()
 
 def probe_sound(samples: int, sample_rate: int) -> Tensor:
     """A sound (1, samples) in [-1, 1], always the same: a buzz of 120 Hz with noise, a quarter of silence on both sides."""
-    time = torch.arange(samples) / sample_rate
+    time = torch.arange(samples, dtype=torch.float32) / sample_rate
     buzz = sum(torch.sin(2 * torch.pi * 120 * harmonic * time) / harmonic for harmonic in range(1, 20))
-    noise = torch.rand(samples, generator=torch.Generator().manual_seed(0)) - 0.5
+    noise = torch.rand(samples, generator=seeded_generator(0), dtype=torch.float32) - 0.5
     sound = 0.2 * torch.as_tensor(buzz) + 0.1 * noise
     sound[: samples // 4] = sound[samples - samples // 4 :] = 0
     return sound[None]
@@ -79,7 +80,7 @@ def warn_about(classifier: Classifier, name: str, explainer: Any) -> list[dict[s
     for finding in found:
         if finding["text"] not in said:
             said.add(finding["text"])
-            warnings.warn(finding["text"], XaudioWarning, stacklevel=3)
+            warnings.warn(finding["text"], XaudioWarning, stacklevel=5)  # past the frames of explain's decorators
     return found
 
 

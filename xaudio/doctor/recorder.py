@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from ..errors import ModelError
+from ..modes import in_this_thread
 
 TORCH = str(Path(torch.__file__).parent)
 XAUDIO = str(Path(__file__).parent.parent)
@@ -134,8 +135,8 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
                     raise ModelError(
                         f"The module {name!r} is scripted and cannot be watched: give the model before torch.jit.script."
                     )
-                handles.append(module.register_forward_pre_hook(self._enter(name), prepend=True))
-                handles.append(module.register_forward_hook(self._leave(name)))
+                handles.append(module.register_forward_pre_hook(in_this_thread(self._enter(name)), prepend=True))
+                handles.append(module.register_forward_hook(in_this_thread(self._leave(name))))
             yield
         finally:
             for handle in handles:

@@ -16,6 +16,7 @@ from torch.autograd.graph import saved_tensors_hooks
 
 from ..classifier import evaluation_mode, run_network
 from ..errors import ModelError
+from ..modes import own_hooks
 from .recorder import Call, Operation, Place, Recorder
 
 
@@ -87,7 +88,7 @@ def trace(network: nn.Module, features: Tensor) -> Trace:
 
 def _traced(network: nn.Module, features: Tensor) -> Trace:
     recorder = Recorder()
-    with _undisturbed(network, features), recorder.hooks(network):
+    with own_hooks(), _undisturbed(network, features), recorder.hooks(network):
         with torch.enable_grad():
             entered = features.detach().clone().requires_grad_().clone()  # not a leaf, which may not be changed in place
             with saved_tensors_hooks(recorder.saved, _never_unpacked):

@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 from xaudio.audio import make_clip
 from xaudio.datasets import Recording, SpeakerDataset, read_recording
 from xaudio.errors import AudioError, OutputError
-from xaudio.preparation import cache_folder, place, prepare_clip, prepare_clips, prepare_dataset, sound_key
+from xaudio.preparation import place, prepare_clip, prepare_clips, prepare_dataset, sound_key
+from xaudio.runs import cache_folder
 from xaudio.types import Clip
 
 RATE, SAMPLES = 8000, 400

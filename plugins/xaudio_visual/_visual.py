@@ -219,7 +219,7 @@ class Visual:
         """Hatch the zeros around the recording, without changing what is in view, and write times in full."""
         shift = 0.0 if self.times == "recording" else explanation.window_start
         view = axes.get_xlim()
-        style = {"facecolor": "0.9", "edgecolor": "0.6", "alpha": 0.6, "hatch": "///", "linewidth": 0, "zorder": zorder}
+        style: dict[str, Any] = {"facecolor": "0.9", "edgecolor": "0.6", "alpha": 0.6, "hatch": "///", "linewidth": 0, "zorder": zorder}
         for start, stop in explanation.padding:
             axes.axvspan(start - shift, stop - shift, **style)
         axes.set_xlim(view)
@@ -311,8 +311,8 @@ def _write_title(figure: Figure, explanation: Explanation) -> None:
     warned = [line for text in explanation.warnings for line in textwrap.wrap(f"Warning: {text}", WIDTH_OF_TITLE)]
     title = figure.suptitle(_title(explanation) + "\n" * len(warned), fontsize="medium", parse_math=False)
     if warned:  # into the lines that the title leaves free
-        place = {"xy": (0.5, 0), "xycoords": title, "ha": "center", "va": "bottom", "annotation_clip": False}
-        style = {"fontsize": "medium", "color": WARNED, "parse_math": False}
+        place: dict[str, Any] = {"xy": (0.5, 0), "xycoords": title, "ha": "center", "va": "bottom", "annotation_clip": False}
+        style: dict[str, Any] = {"fontsize": "medium", "color": WARNED, "parse_math": False}
         figure.add_artist(Annotation("\n".join(warned), **place, **style))
 
 

@@ -17,7 +17,7 @@ from xaudio.cells import relevance_cells
 from xaudio.cli import app
 from xaudio.pattern_pages import findings_of
 from xaudio.pattern_results import GroupRelevance
-from xaudio.permutation import all_arrangements, doubt, number_of_arrangements, permutation_test
+from xaudio.permutation import _random_arrangements, all_arrangements, doubt, number_of_arrangements, permutation_test
 
 RATE, SAMPLES = 1000, 200
 
@@ -276,6 +276,32 @@ def test_blocks_exchange_within_themselves_only():
     assert number_of_arrangements(groups, blocks) == 3
     found = np.concatenate(list(all_arrangements(groups, blocks, 2))).tolist()
     assert sorted(found) == [[0, 1, 1, 0, 0, 1], [1, 0, 1, 0, 0, 1], [1, 1, 0, 0, 0, 1]]
+
+
+def test_arrangements_that_are_drawn_exchange_within_blocks_only_and_all_as_often():
+    groups, blocks = np.array([0, 1, 0, 1, 1, 0, 1]), np.array([2, 0, 0, 1, 0, 2, 1])  # one block of three has several orders
+    every = {tuple(row) for row in np.concatenate(list(all_arrangements(groups, blocks, 10))).tolist()}
+    drawn = [tuple(row) for part in _random_arrangements(groups, blocks, 3000, 700, seed=0) for row in part.tolist()]
+    assert len(drawn) == 3000
+    assert set(drawn) == every == {(0, a, b, 1, c, 0, 1) for a, b, c in [(0, 1, 1), (1, 0, 1), (1, 1, 0)]}
+    for row in every:  # 1000 are expected, with a deviation of 26
+        assert abs(drawn.count(row) - 1000) < 5 * 26
+
+
+@pytest.mark.parametrize(
+    ("by", "permute", "arrangements"),
+    [
+        ("class", "auto", 6**4),  # two of four recordings, in each of four speakers
+        ("class", "within-speakers", 6**4),
+        ("class", "recordings", 12870),  # eight of sixteen recordings
+        ("sex", "auto", 6),  # two of four speakers
+        ("sex", "within-speakers", 1),  # no speaker has two sexes
+        ("sex", "recordings", 12870),
+    ],
+)
+def test_as_many_arrangements_as_what_is_exchanged_has(by, permute, arrangements):
+    result = xaudio.group_relevance(corpus(4, 4), by=by, view="time", time_bins=2, permute=permute, permutations=12870)
+    assert result.arrangements == arrangements
 
 
 def test_differences_between_blocks_are_no_effect():

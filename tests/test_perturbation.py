@@ -9,7 +9,7 @@ from torch import nn
 
 import xaudio
 from xaudio import Classifier, ModelError
-from xaudio.perturbation import counts, flipped_logits, logits_without, ranks, scaled_frequencies
+from xaudio.perturbation import counts, flipped_logits, logits_without, ranks, scaled_frequencies, tied
 
 
 class Reads(nn.Module):
@@ -62,6 +62,20 @@ def test_it_equals_the_naive_loop(classifier, seed, share, batch_size):
 def test_ranks_are_a_permutation_with_zeros_last():
     features = torch.tensor([[[1.0, 0.0, 2.0, 3.0]]])
     assert ranks(torch.tensor([[[5.0, 9.0, 7.0, 6.0]]]), features).tolist() == [[2, 3, 0, 1]]
+
+
+@given(cells=st.lists(st.tuples(st.integers(0, 2), st.integers(0, 3)), min_size=1, max_size=12), data=st.data())
+def test_equal_scores_are_ranked_by_the_order_of_ties(cells, data):
+    """Sorted as one would write it; cells that are zero last, whatever their score."""
+    scores = torch.tensor([[[float(score) for score, _ in cells]]])
+    features = torch.tensor([[[float(feature) for _, feature in cells]]])
+    ties = data.draw(st.permutations(range(len(cells))))
+    for order in (ties, range(len(cells))):
+        expected = sorted(order, key=lambda cell: -cells[cell][0] if cells[cell][1] else 1)
+        given_order = torch.tensor(ties) if order is ties else None
+        assert ranks(scores, features, given_order)[0].argsort().tolist() == expected
+    removable = [score for score, feature in cells if feature]
+    assert tied(scores, features).tolist() == [len(set(removable)) < len(removable)]
 
 
 def test_counts_round_to_the_nearest():

@@ -456,6 +456,27 @@ def test_relevant_slots_are_those_one_would_find(reader):
     assert len({tuple(mask[1, 0].tolist()) for mask in masks[1:-1]}) == 5
 
 
+def slots_removed(reader, sound, share):
+    """Slots of 200 samples that are removed by equal relevance of all."""
+    mask = Relevant(share=share).masks(heard(reader, sound[None]), None, lambda model, features, target: features**0, 1)[0]
+    return torch.nonzero(mask[0, 0, 100::200] == 1).flatten().tolist()
+
+
+def test_of_slots_of_equal_relevance_the_first_with_sound_are_removed(reader):
+    sound = torch.full((SAMPLES,), 0.1)
+    assert slots_removed(reader, sound, 0.3) == [0, 1, 2]
+    sound[200:400] = 0
+    assert slots_removed(reader, sound, 0.3) == [0, 2, 3]
+    assert slots_removed(reader, sound, 1.0) == [0, *range(2, 10)]
+
+
+@pytest.mark.parametrize(("level", "slots"), [(0.99, [3]), (1.0, [3]), (1.01, [*range(10)])])
+def test_a_slot_80_db_below_the_loudest_has_no_sound(reader, level, slots):
+    sound = torch.full((SAMPLES,), level / 2**14)
+    sound[600:800] = 10_000 / 2**14
+    assert slots_removed(reader, sound, 1.0) == slots
+
+
 @pytest.mark.parametrize(("wanted", "explained"), [("true", [1, 0, 1]), ("predicted", [0, 0, 0])])
 def test_the_explained_class_is_the_predicted_or_the_true_one(reader, wanted, explained):
     asked = []

@@ -25,6 +25,7 @@ from xaudio.spectral import (
     outliers_of,
     separations,
     spectral_clusters,
+    surrogate_eigenvalues,
 )
 
 # The steps
@@ -112,6 +113,20 @@ def test_without_surrogates_small_clouds_fall_apart():
 )
 def test_a_cut_counts_up_to_a_chance_of_one_in_twenty(chances, clusters):
     assert clusters_by_eigengap(np.array([0.0, 0.1, 0.3, 0.9]), np.array(chances)) == clusters
+
+
+@pytest.mark.parametrize("clusters", [2, 3, 4])
+def test_the_chance_of_a_cut_is_how_many_surrogates_are_cut_as_clearly_anywhere(clusters):
+    points, _ = planted((14, 11), distance=1.0)
+    found = spectral_clusters(points, 4, clusters, surrogates=39, seed=3)
+    surrogates = surrogate_eigenvalues(points, 4, len(found.eigenvalues) - 1, 39, 3)
+
+    def cuts(values):
+        return [1 - values[last] / values[last + 1] for last in range(1, len(values) - 1)]
+
+    as_clear = sum(max(cuts(row)) >= cuts(found.eigenvalues)[clusters - 2] for row in surrogates)
+    assert found.chance == (1 + as_clear) / 40
+    assert as_clear > 0
 
 
 def test_points_without_clusters_are_cut_one_time_in_twenty():

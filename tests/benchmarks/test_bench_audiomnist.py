@@ -9,10 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+import torch
 
 import xaudio
-from xaudio import DataError, ModelError, PluginError, TrainingResult
+from xaudio import DataError, ModelError, PluginError, Recording, SpeakerDataset, TrainingResult
 from xaudio_bench_audiomnist.benchmark import parse_settings
+from xaudio_bench_audiomnist.manipulation import move_frequencies
 from xaudio_bench_audiomnist.presets import PRESETS, PUBLISHED, training_of
 from xaudio_bench_audiomnist.results import Results
 from xaudio_bench_audiomnist.tables import table_one
@@ -298,6 +300,41 @@ def test_manipulations_start_at_the_accuracy_and_end_at_one_answer(folder):
     assert sum(results["spectra"]["recordings"].values()) == 20
 
 
+class Loudest(torch.nn.Module):
+    """Which of some frequencies, 20 Hz a bin, is nearest to the loudest."""
+
+    frequencies = (500, 660, 830, 1000, 1250, 1500, 1750)
+
+    def forward(self, levels):
+        loudest = 20.0 * levels[:, 0].mean(2).argmax(1)
+        return -(loudest[:, None] - torch.tensor(self.frequencies)).abs()
+
+
+def test_men_are_moved_up_and_women_down_by_the_papers_factors(tmp_path, monkeypatch):
+    """Tones of 1000 Hz: the paper scales the frequencies of men by 1.5 and those of women by 0.66."""
+    people = ["male", "female", "female", "male"]
+    recordings = [Recording(f"{n}", f"s{n}", {"sex": ("female", "male").index(sex)}) for n, sex in enumerate(people)]
+    tone = np.float32(0.1 * np.sin(2 * np.pi * 1000 * np.arange(2000) / 8000))
+    data = SpeakerDataset(
+        "tones",
+        "Tones",
+        {"sex": ("female", "male")},
+        recordings,
+        {"sex": [["s0", "s1"], ["s2", "s3"]]},
+        read=lambda recording: xaudio.Clip(tone, 8000, recording.labels, recording.speaker, recording.source),
+        fingerprint_of=lambda recordings: "tones of 1000 Hz",
+    )
+    read = xaudio.create("representation", "spectrogram", samples=2000, window=400, hop=200)
+    model = xaudio.Classifier(Loudest(), read, tuple(map(str, Loudest.frequencies)), task="sex")
+    monkeypatch.setattr(xaudio, "load_model", lambda folder, device: model)
+    move_frequencies(Run("tones", "sex", 0, tmp_path, None, dict.fromkeys(range(4), 0)), data, "cpu", None)
+    with (tmp_path / "frequencies.csv").open() as file:
+        for row, sex in zip(csv.DictReader(file), people, strict=True):
+            moved = {name: Loudest.frequencies[int(row[name])] for name in ("original", "manipulated", "swapped", "resampled")}
+            own, other = (1500, 660) if sex == "male" else (660, 1500)
+            assert moved == {"original": 1000, "manipulated": own, "swapped": other, "resampled": 1000}
+
+
 def test_findings_follow_from_the_rows_that_are_kept(folder):
     results = json.loads((folder / "results.json").read_text())
     for name, row in results["frequencies"].items():
@@ -350,8 +387,6 @@ def test_kept_results_can_be_read_and_say_where_they_come_from(kept):
 
 def test_flipping_follows_from_the_definition(folder):
     """Accuracy and AOPC of one order recomputed recording by recording from the saved model."""
-    import torch
-
     from xaudio_bench_audiomnist.manipulation import FRACTIONS
 
     run = folder / "models" / "audionet-digit-fold0"

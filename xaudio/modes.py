@@ -167,8 +167,9 @@ def workable(network: nn.Module) -> nn.Module:
         return network
     try:
         with torch.inference_mode(False), torch.no_grad(), own_hooks():
-            copy = deepcopy(network)
-            return copy._apply(lambda tensor: tensor.float() if tensor.dtype in HALF else tensor.clone())
+            copy: nn.Module = deepcopy(network)
+            copy._apply(lambda tensor: tensor.float() if tensor.dtype in HALF else tensor.clone())
+            return copy
     except Exception as error:  # whatever its parts refuse to be copied with
         reason = " ".join(str(error).split()) or type(error).__name__
         state = f"its weights are {half}" if half else "it was made in inference mode"

@@ -168,7 +168,7 @@ def workable(network: nn.Module) -> nn.Module:
     try:
         with torch.inference_mode(False), torch.no_grad(), own_hooks():
             copy: nn.Module = deepcopy(network)
-            copy._apply(lambda tensor: tensor.float() if tensor.dtype in HALF else tensor.clone())
+            copy._apply(lambda tensor: tensor.float() if tensor.dtype in HALF else tensor.clone())  # type: ignore[no-untyped-call]
             return copy
     except Exception as error:  # whatever its parts refuse to be copied with
         reason = " ".join(str(error).split()) or type(error).__name__

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -325,7 +325,8 @@ def in_classes_of(classifier: Classifier, dataset: Dataset) -> Dataset:
             f"The model tells {listing(known)} apart (task {task!r}), but the classes of that task in {dataset.title} are "
             f"{listing(classes)}: choose data with the same classes."
         )
-    return _Relabelled(dataset, task, known)
+    relabelled: Any = _Relabelled(dataset, task, known)  # all else comes from the data set itself
+    return cast(Dataset, relabelled)
 
 
 class _Relabelled:
@@ -334,7 +335,7 @@ class _Relabelled:
     def __init__(self, dataset: Dataset, task: str, classes: tuple[str, ...]) -> None:
         self._dataset, self._task = dataset, task
         self._index = np.array([classes.index(name) for name in dataset.tasks[task]], dtype=np.int64)
-        self.tasks = {**dataset.tasks, task: classes}
+        self.tasks: Mapping[str, tuple[str, ...]] = {**dataset.tasks, task: classes}
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):
@@ -347,7 +348,7 @@ class _Relabelled:
     def __getitem__(self, index: int) -> Clip:
         clip = self._dataset[index]
         label = clip.labels.get(self._task)
-        if label is None or label < 0:
+        if not isinstance(label, int | np.integer) or label < 0:  # unknown, or a name, which needs no index
             return clip
         return replace(clip, labels={**clip.labels, self._task: int(self._index[label])})
 

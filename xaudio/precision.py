@@ -47,7 +47,8 @@ def multiplies_bfloat16(device: torch.device) -> bool:
     """Whether a device says that it has units for products of bfloat16 matrices: CUDA since Ampere, processors with AMX."""
     if device.type == "cuda":
         return torch.cuda.get_device_capability(device) >= AMPERE
-    return device.type == "cpu" and torch.backends.mkldnn.is_available() and _has_amx()
+    mkldnn: Any = torch.backends.mkldnn
+    return device.type == "cpu" and bool(mkldnn.is_available()) and _has_amx()
 
 
 def _has_amx() -> bool:

@@ -324,7 +324,11 @@ def test_evaluate_prints_a_table_or_json(tmp_path, run_folder):
     given = ["evaluate", "--model", run_folder, "--dataset", SPEECH, "--explainers", "gradient", "--metrics", "sparseness"]
     given += ["--recordings", 8, "--examples", 0, "--device", "cpu", "--out", tmp_path]
     table = run(*given).stdout
-    assert re.search(r"^audionet: digit of synthetic speech .* accuracy \d+% on 8 recordings \(chance \d+%, commonest label \d+%\)$", table, re.M)
+    assert re.search(
+        r"^audionet: digit of synthetic speech .* accuracy \d+% on 8 recordings \(chance \d+%, commonest label \d+%\)$",
+        table,
+        re.M,
+    )
     for name in ("gradient", "amplitude", "random"):
         assert re.search(rf"^{name} +[\d.]+ +[\d.]+ \[[\d.]+, [\d.]+\] [123]$", table, re.M), table
     content = json.loads(run(*given, "--json").stdout)

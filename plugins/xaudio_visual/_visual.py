@@ -219,7 +219,14 @@ class Visual:
         """Hatch the zeros around the recording, without changing what is in view, and write times in full."""
         shift = 0.0 if self.times == "recording" else explanation.window_start
         view = axes.get_xlim()
-        style: dict[str, Any] = {"facecolor": "0.9", "edgecolor": "0.6", "alpha": 0.6, "hatch": "///", "linewidth": 0, "zorder": zorder}
+        style: dict[str, Any] = {
+            "facecolor": "0.9",
+            "edgecolor": "0.6",
+            "alpha": 0.6,
+            "hatch": "///",
+            "linewidth": 0,
+            "zorder": zorder,
+        }
         for start, stop in explanation.padding:
             axes.axvspan(start - shift, stop - shift, **style)
         axes.set_xlim(view)

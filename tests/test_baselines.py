@@ -28,6 +28,8 @@ def test_the_noise_is_as_loud_as_the_quiet_part_of_the_recording(sound):
     frames = sound.waveforms[0].numpy()[: 8000 // 200 * 200].reshape(-1, 200)
     levels = np.sqrt((frames**2).mean(1))
     assert float(noise_floor(sound.waveforms, 200)[0]) == pytest.approx(np.quantile(levels[levels > 0], 0.1), rel=1e-5)
+    unit = torch.randn(8000, generator=torch.Generator().manual_seed(1))
+    torch.testing.assert_close(noise[0], unit * float(np.quantile(levels[levels > 0], 0.1)))  # frames of 25 ms
     assert torch.equal(noise, baseline_waveforms("noise_floor", sound, seed=1))
     assert not torch.equal(noise, baseline_waveforms("noise_floor", sound, seed=2))
 

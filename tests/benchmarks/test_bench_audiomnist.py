@@ -303,7 +303,7 @@ def test_manipulations_start_at_the_accuracy_and_end_at_one_answer(folder):
 class Loudest(torch.nn.Module):
     """Which of some frequencies, 20 Hz a bin, is nearest to the loudest."""
 
-    frequencies = (500, 660, 830, 1000, 1250, 1500, 1750)
+    frequencies = (1560, 1580, 1600, 2400, 3580, 3600, 3620)
 
     def forward(self, levels):
         loudest = 20.0 * levels[:, 0].mean(2).argmax(1)
@@ -311,10 +311,10 @@ class Loudest(torch.nn.Module):
 
 
 def test_men_are_moved_up_and_women_down_by_the_papers_factors(tmp_path, monkeypatch):
-    """Tones of 1000 Hz: the paper scales the frequencies of men by 1.5 and those of women by 0.66."""
+    """The paper scales the frequencies of men by 1.5 and those of women by 0.66: 2400 Hz becomes 3600 and 1584 Hz."""
     people = ["male", "female", "female", "male"]
     recordings = [Recording(f"{n}", f"s{n}", {"sex": ("female", "male").index(sex)}) for n, sex in enumerate(people)]
-    tone = np.float32(0.1 * np.sin(2 * np.pi * 1000 * np.arange(2000) / 8000))
+    tone = np.float32(0.1 * np.sin(2 * np.pi * 2400 * np.arange(2000) / 8000))
     data = SpeakerDataset(
         "tones",
         "Tones",
@@ -322,7 +322,7 @@ def test_men_are_moved_up_and_women_down_by_the_papers_factors(tmp_path, monkeyp
         recordings,
         {"sex": [["s0", "s1"], ["s2", "s3"]]},
         read=lambda recording: xaudio.Clip(tone, 8000, recording.labels, recording.speaker, recording.source),
-        fingerprint_of=lambda recordings: "tones of 1000 Hz",
+        fingerprint_of=lambda recordings: "tones of 2400 Hz",
     )
     read = xaudio.create("representation", "spectrogram", samples=2000, window=400, hop=200)
     model = xaudio.Classifier(Loudest(), read, tuple(map(str, Loudest.frequencies)), task="sex")
@@ -331,8 +331,8 @@ def test_men_are_moved_up_and_women_down_by_the_papers_factors(tmp_path, monkeyp
     with (tmp_path / "frequencies.csv").open() as file:
         for row, sex in zip(csv.DictReader(file), people, strict=True):
             moved = {name: Loudest.frequencies[int(row[name])] for name in ("original", "manipulated", "swapped", "resampled")}
-            own, other = (1500, 660) if sex == "male" else (660, 1500)
-            assert moved == {"original": 1000, "manipulated": own, "swapped": other, "resampled": 1000}
+            own, other = (3600, 1580) if sex == "male" else (1580, 3600)
+            assert moved == {"original": 2400, "manipulated": own, "swapped": other, "resampled": 2400}
 
 
 def test_findings_follow_from_the_rows_that_are_kept(folder):

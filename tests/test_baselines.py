@@ -39,6 +39,7 @@ def test_the_mean_spectrum_is_the_recordings_with_other_phases(sound):
     assert torch.allclose(torch.fft.rfft(mean).abs(), torch.fft.rfft(sound.waveforms).abs(), atol=1e-2)
     assert float((mean[0] - sound.waveforms[0]).abs().max()) > 0.1
     assert float(mean[0, :1000].abs().max()) > 0.01  # the tone is everywhere now
+    assert not torch.equal(mean, baseline_waveforms("mean_spectrum", sound, seed=1))
 
 
 def test_a_baseline_does_not_depend_on_the_batch(sound):

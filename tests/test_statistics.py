@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from xaudio import DataError, bootstrap_interval, ranks_with_ties, statistics
-from xaudio.statistics import Interval, above_chance, guessing
+from xaudio.statistics import Interval, above_chance, guessing, require_enough
 
 VALUES = arrays.arrays(np.float64, st.integers(16, 40), elements=st.floats(-1e3, 1e3), unique=True)
 
@@ -33,6 +33,21 @@ def test_the_interval_is_that_of_a_slow_studentised_bootstrap(level):
     assert interval.mean == pytest.approx(values.mean())
     assert interval.low == pytest.approx(low, abs=0.03 * (high - low))
     assert interval.high == pytest.approx(high, abs=0.03 * (high - low))
+
+
+def test_the_interval_of_few_values_is_that_of_the_same_draws_by_hand():
+    values = np.random.default_rng(5).exponential(size=16)
+    drawn = values[np.random.default_rng(7).integers(16, size=(500, 16))]
+    studentised = sorted((np.mean(row) - np.mean(values)) / np.std(row) for row in drawn)
+    low, high = (np.mean(values) - studentised[position] * np.std(values) for position in (487, 12))  # 97.5 and 2.5 %
+    assert bootstrap_interval(values, draws=500, seed=7) == pytest.approx((values.mean(), low, high))
+
+
+def test_the_fewest_values_that_have_an_interval_have_one():
+    assert bootstrap_interval([0.0] * 25 + [1, 2, 3, 4, 5]).mean == 0.5
+    require_enough(8)
+    with pytest.raises(DataError, match="7 recordings are too few"):
+        require_enough(7)
 
 
 DISTRIBUTIONS = {

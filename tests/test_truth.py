@@ -116,6 +116,8 @@ def test_a_box_up_to_the_highest_frequency_of_the_recording_covers_all():
     [
         ([(0.02, 0.05, 0, NYQUIST)], "time"),
         ([(0, DURATION, 400, 600), (0, DURATION, 900, NYQUIST)], "frequency"),
+        ([(0, DURATION - 1 / RATE, 400, 600)], "frequency"),  # resampling rounds the length to whole samples
+        ([(0, DURATION - 2 / RATE, 400, 600)], "time-frequency"),
         ([(0.02, 0.05, 400, 600)], "time-frequency"),
         ([(0.02, 0.05, 0, NYQUIST), (0, DURATION, 400, 600)], "time-frequency"),
     ],

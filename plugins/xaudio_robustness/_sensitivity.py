@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from xaudio import Classifier, Explanation, ModelError, PluginError, attribute, in_batches, seeded_generator
-from xaudio.types import Better, Explainer, FloatArray
+from xaudio.types import Better, Explainer, FloatArray, Representation
 
 from ._given import as_array, check_counts, given, jobs, level, the_explainer
 
@@ -90,13 +90,17 @@ def _norm(relevance: Tensor) -> Tensor:
 class _AsTheyAre:
     """Stands for the representation where features are given instead of waveforms."""
 
+    def __init__(self, read: Representation) -> None:
+        self.sample_rate, self.samples, self.placement = read.sample_rate, read.samples, read.placement
+        self.axes, self.unit = read.axes, read.unit
+
     def __call__(self, features: Tensor) -> Tensor:
         return features
 
 
 def _reading(classifier: Classifier) -> Classifier:
     """The same classifier, given features instead of waveforms."""
-    representation: Any = _AsTheyAre()
+    representation: Any = _AsTheyAre(classifier.representation)
     return replace(classifier, representation=representation, mean=None)
 
 

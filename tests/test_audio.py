@@ -624,6 +624,12 @@ def test_a_frame_40_db_below_the_loudest_is_silence(scale: float, level: float, 
     assert speech_bounds(waveform.astype(np.float32), 1000) == ((10, 20) if silent else (0, 30))
 
 
+@pytest.mark.parametrize(("level", "kept"), [(0.9, False), (1.1, True)])
+def test_a_shorter_last_frame_counts_by_its_own_length(level: float, kept: bool) -> None:
+    waveform = np.repeat([100, 0, level], [10, 10, 4]) / 128 * (-1) ** np.arange(24)
+    assert speech_bounds(waveform.astype(np.float32), 1000) == (0, 24 if kept else 10)
+
+
 def test_silence_is_not_trimmed_away() -> None:
     assert speech_bounds(np.zeros(1234, np.float32), 1000) == (0, 1234)
     assert speech_bounds(np.zeros(3, np.float32), 1000) == (0, 3)

@@ -17,6 +17,7 @@ from xaudio.cli import app
 from xaudio.spectral import (
     affinity_of,
     clusters_by_eigengap,
+    default_neighbours,
     distances_between,
     eigenvalues_of,
     embedding_of,
@@ -81,6 +82,11 @@ def planted(sizes, seed=0, distance=6.0):
     centres = distance * np.eye(8)[: len(sizes)]
     labels = np.repeat(np.arange(len(sizes)), sizes)
     return centres[labels] + rng.standard_normal((sum(sizes), 8)), labels
+
+
+@pytest.mark.parametrize(("points", "neighbours"), [(2, 3), (20, 3), (21, 4), (54, 4), (55, 5), (148, 5), (149, 6)])
+def test_neighbours_are_the_logarithm_of_the_points_rounded_up(points, neighbours):
+    assert default_neighbours(points) == neighbours  # e^3 = 20.1, e^4 = 54.6, e^5 = 148.4
 
 
 @pytest.mark.parametrize("sizes", [(60,), (30, 20), (30, 20, 10)])
@@ -166,7 +172,9 @@ def test_outliers_are_far_for_their_cluster():
     np.testing.assert_allclose(mean, slow)
     members = mean[labels == 1]
     deviation = np.median(np.abs(members - np.median(members)))
-    assert outlying[labels == 1].tolist() == (0.6745 * (members - np.median(members)) / deviation > 3.5).tolist()
+    for limit in (0.5, 1.0, 3.5):
+        found = outliers_of(distances, 3, labels, limit)[1][labels == 1]
+        assert found.tolist() == (0.6745 * (members - np.median(members)) / deviation > limit).tolist()
     assert not outliers_of(np.ones((5, 5)), 3, np.zeros(5, int), 3.5)[1].any()
 
 

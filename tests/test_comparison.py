@@ -38,6 +38,12 @@ def test_a_large_difference_is_beyond_noise_and_a_small_one_is_not(tmp_path):
     assert not compare(one, near)[1][0].beyond_noise
     same = compare(one, one)[1][0]
     assert (same.low, same.high, same.paired) == (0, 0, True)
+    for first, second in [(0.8, 0.9), (0.9, 0.8)]:  # the same recordings, of which the better model is right about more
+        pair = [results(tmp_path / f"{first}-{side}", accuracy) for side, accuracy in (("one", first), ("other", second))]
+        found = compare(*pair)[1][0]
+        assert found.paired
+        assert found.low < found.second - found.first < found.high
+        assert found.beyond_noise
 
 
 def test_the_interval_covers_the_truth_about_as_often_as_it_says(tmp_path):

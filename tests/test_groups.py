@@ -108,10 +108,12 @@ def test_cells_of_the_duration_stretch_each_recording():
     cells = relevance_cells(items, "time", align="duration", time_bins=5)
     assert cells.values.tolist() == [[0, 0, 1, 0, 0]] * 2
     assert cells.axes[0].unit == "of the duration"
+    cut = explanation(one, samples=100, start=300)  # of a longer recording, whose end was cut too
+    assert relevance_cells([cut], "time", align="duration", time_bins=5).values.tolist() == [[0, 0, 1, 0, 0]]
 
 
 def test_what_lies_outside_the_recordings_is_counted():
-    relevance = np.ones(SAMPLES)
+    relevance = (-1.0) ** np.arange(SAMPLES)  # by its magnitude
     cells = relevance_cells([explanation(relevance, offset=100, samples=50)], "time")
     assert cells.outside == pytest.approx(1 - 51 / 200, abs=1e-6)  # the sample on the end counts
     assert relevance_cells([explanation(relevance, offset=100, samples=50)], "time", align="window").outside == 0

@@ -722,6 +722,7 @@ def test_a_model_trained_anew_is_another_one(tmp_path):
         (-0.3, 0.0, 0, 20, "not more"),
         (-0.3, 0.1, 0, 20, "not more"),
         (-0.1, 0.3, 0, 20, "not more"),
+        (0.0, 0.3, 20, 20, "not more"),
         (0.1, 0.3, 20, 20, "less"),
     ],
 )
@@ -842,6 +843,8 @@ def test_test_sets_that_do_not_do_get_one_line(reader):
 def test_few_speakers_are_noted_and_recordings_without_a_label_left_out(reader):
     assert check_groups(np.arange(8), "speakers") == []
     assert "5 speakers only" in check_groups(np.arange(5), "speakers")[0]
+    assert "3 speakers only" in check_groups(np.arange(3), "speakers")[0]  # the fewest, as are 8 recordings
+    assert check_groups(np.arange(8), "recordings") == []
     data = data_of(with_a_tone_at_500_hz)
     unlabelled = [
         Recording(item.source, item.speaker, {"tone": None}) if i < 3 else item for i, item in enumerate(data.recordings)

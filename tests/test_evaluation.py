@@ -331,6 +331,7 @@ def test_a_model_that_did_not_learn_is_not_compared_with_the_truth(tmp_path):
     asked = measured(tmp_path / "b", ("product",), ("hit",), data, min_accuracy=0.4)
     assert asked.unlearned == ""
     assert len(asked.values["product", "hit", "hit"]) == 20
+    assert measured(tmp_path / "d", ("product",), ("hit",), data, min_accuracy=0.5).unlearned == ""
     more = measured(tmp_path / "c", ("product",), ("hit",), data, min_accuracy=0.6)
     assert more.unlearned.startswith("accuracy 50% on 40 recordings is below the 60% asked for")
 

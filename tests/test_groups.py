@@ -17,7 +17,7 @@ from xaudio.cells import relevance_cells
 from xaudio.cli import app
 from xaudio.pattern_pages import findings_of
 from xaudio.pattern_results import GroupRelevance
-from xaudio.permutation import _random_arrangements, all_arrangements, doubt, number_of_arrangements, permutation_test
+from xaudio.permutation import _random_arrangements, _skewness, all_arrangements, doubt, number_of_arrangements, permutation_test
 
 RATE, SAMPLES = 1000, 200
 
@@ -220,6 +220,19 @@ def test_a_difference_is_found_where_spreads_differ():
     values[groups == 0, 5] += 6
     tested = permutation_test(values, groups)
     assert np.flatnonzero(tested.p_corrected[0] <= 0.05).tolist() == [5]
+
+
+def test_spread_or_skewness_alone_is_no_doubt():
+    rng, groups = np.random.default_rng(0), np.repeat([0, 1], 40)
+    normal, skewed = rng.standard_normal((80, 5)), np.tile(rng.exponential(size=(40, 5)), (2, 1))
+    wide = np.where(groups == 0, 3.0, 1.0)[:, None]
+    assert doubt(normal, groups) == doubt(wide * normal, groups) == doubt(skewed, groups) == ""
+    assert "differ in spread" in doubt(wide * skewed, groups)
+
+
+def test_skewness_by_hand():
+    """Of -1, -1 and 2 the second and the third moment are 2: the skewness is 2 / 2^1.5, and its square over 6 / 3 is 1 / 4."""
+    assert _skewness(np.array([[-1.0, 0.0], [-1.0, 0.0], [2.0, 0.0]])) == pytest.approx(0.25)
 
 
 def test_what_would_mark_more_than_it_says_is_not_tested():

@@ -251,6 +251,13 @@ def test_a_linear_model_is_explained_exactly(name, baseline, features, sound):
     torch.testing.assert_close(sums(relevance, 20), sums(weights * (features - there), 20))
 
 
+def test_occlusion_of_single_samples_is_the_fall_of_each(features):
+    torch.manual_seed(0)
+    linear = nn.Sequential(nn.Flatten(), nn.Linear(40, 3)).double()
+    weights = linear[1].weight[TARGET].reshape(features.shape).detach()
+    torch.testing.assert_close(explain("occlusion", linear, features, slots=40, span=1), weights * features)
+
+
 @pytest.mark.parametrize("name", EXPLAINERS)
 def test_padding_gets_exactly_nothing_and_costs_nothing(name, network, features):
     """Whole silent parts, and silence within a part."""

@@ -83,6 +83,10 @@ def test_weighted_counts_are_counts_of_repeated_answers():
     predicted, answered, times = np.array([0, 1, 2, 2]), np.array([0, 2, 2, 1]), np.array([3, 0, 2, 1])
     repeated = measures.confusion(np.repeat(predicted, times), np.repeat(answered, times), 3)
     assert (measures.confusion(predicted, answered, 3, times) == repeated).all()
+    slow = np.zeros((3, 3))
+    for row, column, count in zip(predicted, answered, times, strict=True):
+        slow[row, column] += count  # rows are the model's predictions
+    assert (repeated == slow).all()
 
 
 def slow_fleiss(ratings, classes):

@@ -224,7 +224,7 @@ def test_a_difference_is_found_where_spreads_differ():
 
 def test_spread_or_skewness_alone_is_no_doubt():
     rng, groups = np.random.default_rng(0), np.repeat([0, 1], 40)
-    normal, skewed = rng.standard_normal((80, 5)), np.tile(rng.exponential(size=(40, 5)), (2, 1))
+    normal, skewed = rng.standard_normal((80, 100)), np.tile(rng.exponential(size=(40, 100)), (2, 1))
     wide = np.where(groups == 0, 3.0, 1.0)[:, None]
     assert doubt(normal, groups) == doubt(wide * normal, groups) == doubt(skewed, groups) == ""
     assert "differ in spread" in doubt(wide * skewed, groups)

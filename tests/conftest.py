@@ -68,9 +68,9 @@ def make_study() -> Callable[..., Path]:
     import numpy as np
 
     from xaudio import Clip, Explanation
-    from xaudio.study.build import write_study
-    from xaudio.study.settings import settings_from
     from xaudio.types import Axis
+    from xaudio_study.building.build import write_study
+    from xaudio_study.building.settings import settings_from
 
     def explained(place: int, explainer: str, right: bool, samples: int, sign: float, classes: tuple[str, ...]) -> Explanation:
         relevance = np.random.default_rng([place, len(explainer)]).normal(size=(1, samples))

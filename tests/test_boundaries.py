@@ -10,7 +10,7 @@ import pytest
 
 import xaudio
 import xaudio.types
-from xaudio.hookspecs import PROJECT
+from xaudio.registry.hookspecs import PROJECT
 
 ROOT = Path(__file__).resolve().parent.parent
 CORE = sorted((ROOT / "xaudio").rglob("*.py"))
@@ -95,7 +95,7 @@ def test_the_check_of_the_core_sees(source: str) -> None:
         "import xaudio.audio",
         "import xaudio.types",
         "from xaudio import registry",
-        "from xaudio.audio import read_audio",
+        "from xaudio.sound.audio import read_audio",
         "from xaudio.types import _Hidden",
         "from xaudio.types import np_missing",
         "from xaudio import *",
@@ -186,7 +186,7 @@ def test_every_first_party_plugin_is_registered_and_packaged() -> None:
 
 RUN = """
 import sys
-from xaudio.cli import main
+from xaudio.cli.app import main
 sys.argv = ["xaudio", *sys.argv[1:]]
 try:
     main()

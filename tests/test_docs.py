@@ -33,10 +33,10 @@ def test_links_lead_somewhere(page):
 
 def test_option_names_in_the_docs_exist():
     """Every name:option=value of a plugin in the documentation is one that the registry takes."""
-    from xaudio.options import options_of
-    from xaudio.probes.changes import CHANGES, PER_CLASS
-    from xaudio.registry import KINDS, registry
-    from xaudio.views import VIEWS
+    from xaudio.explanation.views import VIEWS
+    from xaudio.registry.loading import KINDS, registry
+    from xaudio.registry.options import options_of
+    from xaudio_probe.changes import CHANGES, PER_CLASS
 
     found = [(name, registry().factory(kind, name)) for kind in KINDS for name in registry().names(kind)]
     plugins: dict[str, set[str]] = {}

@@ -22,7 +22,7 @@ def environment(tmp_path_factory):
 
 
 def xaudio(environment, *arguments):
-    program = "import sys; sys.argv[0] = 'xaudio'; from xaudio.cli import main; main()"
+    program = "import sys; sys.argv[0] = 'xaudio'; from xaudio.cli.app import main; main()"
     command = [sys.executable, "-c", program, *map(str, arguments)]
     done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=120)
     assert done.returncode == 0, done.stderr

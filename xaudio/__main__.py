@@ -4,9 +4,9 @@ import sys
 
 
 def main() -> None:
-    """Run the command line; see `xaudio.cli.main`."""
+    """Run the command line; see `xaudio.cli.app.main`."""
     try:
-        from .cli import main as run
+        from .cli.app import main as run
     except KeyboardInterrupt:
         print("xaudio: stopped; nothing was begun.", file=sys.stderr)
         sys.exit(130)

@@ -17,14 +17,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .errors import DataError
-from .plain import missing, plain
-from .probability import Kind
+from .model.probability import Kind
+from .registry.plain import missing, plain
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from .classifier import Classifier
-    from .explanation import Explanation
+    from .explanation.explanation import Explanation
+    from .model.model import Classifier
 
 FloatArray = NDArray[np.floating[Any]]
 IntArray = NDArray[np.integer[Any]]

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from xaudio import hookimpl
+from xaudio.plugin import hookimpl
 
 EXPLAINERS = "lrp:composite=epsilon,lrp:composite=epsilon_plus,integrated_gradients,gradient,occlusion"
 

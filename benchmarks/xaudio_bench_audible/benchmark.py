@@ -14,8 +14,19 @@ import numpy as np
 import torch
 
 import xaudio
-from xaudio import Classifier, DataError, Evaluation, Explanation, ModelError, PluginError
-from xaudio.types import CONTROLS, Dataset, FloatArray, IntArray
+import xaudio.plugin
+from xaudio.plugin import (
+    CONTROLS,
+    Classifier,
+    DataError,
+    Dataset,
+    Evaluation,
+    Explanation,
+    FloatArray,
+    IntArray,
+    ModelError,
+    PluginError,
+)
 
 from .measures import MEASURES, artefact_measures, evidence_measures
 from .report import table_text, write_report
@@ -60,14 +71,14 @@ class AudibleBenchmark:
         for option, least in {"recordings": 1, "examples": 0, "seed": 0}.items():
             if getattr(choices, option) < least:
                 raise PluginError(f"--{option} {getattr(choices, option)} must be {least} or more.")
-        self.explainers = tuple(dict.fromkeys((*xaudio.split_specs(choices.explainers), *CONTROLS)))
+        self.explainers = tuple(dict.fromkeys((*xaudio.plugin.split_specs(choices.explainers), *CONTROLS)))
         for spec in self.explainers:
-            name, options = xaudio.parse_spec(spec)
+            name, options = xaudio.plugin.parse_spec(spec)
             xaudio.create("explainer", name, **options)
-        self.renderers = tuple(dict.fromkeys(xaudio.split_specs(choices.renderers))) or all_settings()
+        self.renderers = tuple(dict.fromkeys(xaudio.plugin.split_specs(choices.renderers))) or all_settings()
         self.made = {spec: _renderer(spec) for spec in self.renderers}
-        self.datasets = xaudio.for_each("--datasets", xaudio.split_specs(choices.datasets), len(choices.models))
-        self.data = xaudio.for_each("--data", choices.data, len(choices.models))
+        self.datasets = xaudio.plugin.for_each("--datasets", xaudio.plugin.split_specs(choices.datasets), len(choices.models))
+        self.data = xaudio.plugin.for_each("--data", choices.data, len(choices.models))
 
     def __call__(self, folder: Path) -> None:
         """Run, or continue, in a folder.
@@ -87,7 +98,7 @@ class AudibleBenchmark:
             for classifier, dataset, data in zip(classifiers, self.datasets, self.data, strict=True)
         ]
         settings = {
-            "models": {path: xaudio.weights_digest(Path(path)) for path in choices.models},
+            "models": {path: xaudio.plugin.weights_digest(Path(path)) for path in choices.models},
             "data": [dataset.fingerprint() for dataset, _ in found],
             "explainers": list(self.explainers),
             "renderers": list(self.renderers),
@@ -95,8 +106,8 @@ class AudibleBenchmark:
             "seed": choices.seed,
             "device": classifiers[0].device.type,
         }
-        xaudio.refuse_other_settings(folder, settings)
-        xaudio.write_run(folder, settings=settings, data=[dataset.title for dataset, _ in found])
+        xaudio.plugin.refuse_other_settings(folder, settings)
+        xaudio.plugin.write_run(folder, settings=settings, data=[dataset.title for dataset, _ in found])
         values: list[dict[tuple[str, str], Values]] = []
         models = []
         for number, (path, classifier, tested) in enumerate(zip(choices.models, classifiers, found, strict=True)):
@@ -112,7 +123,7 @@ class AudibleBenchmark:
             models=models,
         )
         # On few lines: there are thousands of numbers.
-        xaudio.write_text(folder / "results.json", results.model_dump_json(exclude_none=True) + "\n")
+        xaudio.plugin.write_text(folder / "results.json", results.model_dump_json(exclude_none=True) + "\n")
         print(table_text(results))
         print(f"Report: {self.report(folder)}")
 
@@ -138,7 +149,7 @@ class AudibleBenchmark:
         refused = {spec: reason for (spec, _), reason in evaluation.refused.items()}
         able = [spec for spec in self.explainers if spec not in refused]
         values: dict[tuple[str, str], Values] = {}
-        with xaudio.progress(f"{name}: listening", len(able) * len(self.renderers)) as advance:
+        with xaudio.plugin.progress(f"{name}: listening", len(able) * len(self.renderers)) as advance:
             for explainer, renderer in product(able, self.renderers):
                 values[explainer, renderer] = self._measured(classifier, dataset, evaluation, explainer, renderer, folder)
                 advance(1, f"{explainer}, {renderer}")
@@ -168,7 +179,7 @@ class AudibleBenchmark:
         explanations = [evaluation.explanation(explainer, int(index)) for index in evaluation.indices]
         evidence = evidence_of(dataset, evaluation.indices, explanations)
         values = measured(classifier, explanations, evidence, self.made[renderer])
-        xaudio.write_json(path, {"explainer": explainer, "renderer": renderer, "values": values})
+        xaudio.plugin.write_json(path, {"explainer": explainer, "renderer": renderer, "values": values})
         return values
 
     def _examples(self, evaluation: Evaluation, explainer: str, whole: Path, folder: Path) -> Iterator[Example]:
@@ -180,8 +191,10 @@ class AudibleBenchmark:
             for number, renderer in enumerate(self.renderers):
                 target = folder / "examples" / str(index) / f"{number:02d}"
                 target.mkdir(parents=True, exist_ok=True)
-                name, options = xaudio.parse_spec(renderer)
-                paths = xaudio.heard_renderer(name, {**options, "format": "flac", "parts": "original+positive"})(item, target)
+                name, options = xaudio.plugin.parse_spec(renderer)
+                paths = xaudio.plugin.heard_renderer(name, {**options, "format": "flac", "parts": "original+positive"})(
+                    item, target
+                )
                 original, sounds[renderer] = (str(path.relative_to(whole)) for path in paths[:2])
             yield Example(title=f"{Path(item.clip.source).name}: {item.outcome}; {explainer}", original=original, sounds=sounds)
 
@@ -243,8 +256,8 @@ def recognised(classifier: Classifier, waveforms: FloatArray) -> IntArray:
     def logits(batch: torch.Tensor) -> torch.Tensor:
         return classifier.logits(classifier.features(batch.to(classifier.device))).cpu()
 
-    with torch.no_grad(), xaudio.evaluation_mode(classifier.network):
-        found = xaudio.in_batches(logits, torch.from_numpy(waveforms), size=32)
+    with torch.no_grad(), xaudio.plugin.evaluation_mode(classifier.network):
+        found = xaudio.plugin.in_batches(logits, torch.from_numpy(waveforms), size=32)
     return np.asarray(found.argmax(1).numpy())
 
 
@@ -276,7 +289,7 @@ def evidence_of(dataset: Dataset, indices: IntArray, explanations: Sequence[Expl
 
 
 def _renderer(spec: str) -> Any:
-    name, options = xaudio.parse_spec(spec)
+    name, options = xaudio.plugin.parse_spec(spec)
     if name != "audible":
         raise PluginError(
             f"--renderers names {name!r}; expected settings of the renderer audible, as in audible:domain=waveform."
@@ -291,7 +304,7 @@ def _renderer(spec: str) -> Any:
 def _read(path: Path, explainer: str, renderer: str, recordings: int) -> Values | None:
     """Values that an earlier run left, or None if there are none or they are damaged."""
     try:
-        content: Mapping[str, Any] = xaudio.read_json(path)
+        content: Mapping[str, Any] = xaudio.plugin.read_json(path)
         values: Values = content["values"]
         whole = all(len(values[name]) == recordings for name in MEASURES)
         return values if whole and (content["explainer"], content["renderer"]) == (explainer, renderer) else None

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import uniform_filter
 from scipy.signal import stft
 
-from xaudio.types import Better, FloatArray
+from xaudio.plugin import Better, FloatArray
 
 FRAME_S, HOP_S = 0.032, 0.008
 """Seconds of a frame of the transform in which artefacts are looked for, and from one to the next."""

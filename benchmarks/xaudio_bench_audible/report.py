@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import xaudio
-from xaudio.types import CONTROLS
+import xaudio.plugin
+from xaudio.plugin import CONTROLS
 
 from .results import Cell, Column, Model, Results, Score
 
@@ -19,9 +20,9 @@ def write_report(folder: Path) -> Path:
     ModelError
         If a file is missing, damaged or of another version.
     """
-    results = xaudio.read_results(folder / "results.json", Results)
+    results = xaudio.plugin.read_results(folder / "results.json", Results)
     models = [{"model": model, "tables": tables(model, results)} for model in results.models]
-    return xaudio.write_page(
+    return xaudio.plugin.write_page(
         folder, __package__, results=results, shown=shown(results), models=models, controls=CONTROLS, title_of=title_of
     )
 

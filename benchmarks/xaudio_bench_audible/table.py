@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 import xaudio
-from xaudio import DataError
-from xaudio.types import CONTROLS, FloatArray
+import xaudio.plugin
+from xaudio.plugin import CONTROLS, DataError, FloatArray
 
 from .measures import MEASURES
 from .results import Cell, Column, Row, Score
@@ -49,7 +49,7 @@ def _scored(values: FloatArray, seed: int) -> tuple[Score, Any]:
     """The score, and the interval before rounding, or None."""
     known = values[np.isfinite(values)]
     try:
-        interval = xaudio.bootstrap_interval(known, seed=seed)
+        interval = xaudio.plugin.bootstrap_interval(known, seed=seed)
     except DataError as error:
         if not len(known):
             return Score(recordings=0, refused=str(error)), None
@@ -71,7 +71,7 @@ def overall(
             found = [_means([values[spec, renderer][name] for spec in asked if (spec, renderer) in values]) for values in models]
             scores[renderer][name], interval = _scored(np.concatenate(found), seed)
             intervals.append(interval)
-        for renderer, rank in zip(renderers, xaudio.ranks_with_ties(intervals, measure.better), strict=True):
+        for renderer, rank in zip(renderers, xaudio.plugin.ranks_with_ties(intervals, measure.better), strict=True):
             if rank is not None:
                 ranks[renderer][name] = rank
     return [Row(renderer=renderer, scores=scores[renderer], ranks=ranks[renderer]) for renderer in renderers]

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 import xaudio
-from xaudio import DataError, Experiment, PluginError
-from xaudio.types import Dataset
+import xaudio.plugin
+from xaudio.plugin import DataError, Dataset, Experiment, PluginError
 
 from .examples import Explain, choose_examples, figure_one, figure_two
 from .figures import write_figure_one, write_figure_three, write_figure_two, write_moved, write_spectra
@@ -78,10 +78,10 @@ class AudioMnistBenchmark:
             If the data cannot be used, a task or fold does not exist, or the folder belongs to a run of other settings.
         """
         choices, preset = self.choices, PRESETS[self.choices.preset]
-        device = xaudio.resolve_device(choices.device)
+        device = xaudio.plugin.resolve_device(choices.device)
         dataset = xaudio.open_dataset(choices.dataset or preset.dataset, choices.data, choices.seed)
         tasks, reads = self._tasks(dataset), self._reads()
-        explainer, options = xaudio.parse_spec(choices.explainer)
+        explainer, options = xaudio.plugin.parse_spec(choices.explainer)
         xaudio.create("explainer", explainer, **options)
         planned = [(model, task, fold) for task in tasks for model in self.models for fold in self._folds(dataset, task)]
         _say(f"{dataset.title}: {len(planned)} trainings ({self.label})")
@@ -106,8 +106,8 @@ class AudioMnistBenchmark:
             fractions=list(FRACTIONS),
             **found,
         )
-        xaudio.write_run(folder, settings=self._settings(tasks), device=str(device), data=dataset.title)
-        xaudio.write_json(folder / "results.json", results.model_dump())
+        xaudio.plugin.write_run(folder, settings=self._settings(tasks), device=str(device), data=dataset.title)
+        xaudio.plugin.write_json(folder / "results.json", results.model_dump())
         print(table_text(results))
         print(f"Report: {self.report(folder)}")
 
@@ -202,7 +202,7 @@ class AudioMnistBenchmark:
         ]
         folders = [folder / "models" / "-".join((model, task, f"fold{fold}")) for model, task, fold in planned]
         runs = []
-        results = xaudio.run_experiments(list(zip(experiments, folders, strict=True)), device, self.choices.jobs)
+        results = xaudio.plugin.run_experiments(list(zip(experiments, folders, strict=True)), device, self.choices.jobs)
         for (model, task, fold), target, result in zip(planned, folders, results, strict=True):
             _say(f"{model} {task} fold {fold}: {result.accuracy_beside}")
             runs.append(Run(model, task, fold, target, result, read_predictions(target)))
@@ -214,7 +214,7 @@ class AudioMnistBenchmark:
             return {}
         networks = {model: xaudio.create("model", model, **{**options, "classes": 2}) for model, options in self.models.items()}
         specs = {model: getattr(network, "representation", None) for model, network in networks.items()}
-        reads = {model: xaudio.parse_spec(spec)[0] if spec else "" for model, spec in specs.items()}
+        reads = {model: xaudio.plugin.parse_spec(spec)[0] if spec else "" for model, spec in specs.items()}
         for name in self.representations:
             if name not in reads.values():
                 given = ", ".join(f"{model} reads {read}" for model, read in reads.items())
@@ -223,7 +223,7 @@ class AudioMnistBenchmark:
 
     def _explain(self, dataset: Dataset) -> Any:
         """A function (run, indices) to explanations of the true class, with the rules of the data set."""
-        explainer, options = xaudio.parse_spec(self.choices.explainer)
+        explainer, options = xaudio.plugin.parse_spec(self.choices.explainer)
         classifiers: dict[Path, xaudio.Classifier] = {}
 
         def explain(run: Run, indices: list[int], name: str = "", target: str = "true") -> list[xaudio.Explanation]:
@@ -269,7 +269,7 @@ def _once(option: str, specs: tuple[str, ...]) -> dict[str, dict[str, str]]:
         If one is named twice, or none is.
     """
     # Several options of one plugin are separated by commas too, so the parts are put together again first.
-    parsed = [xaudio.parse_spec(spec) for spec in xaudio.split_specs(",".join(specs))]
+    parsed = [xaudio.plugin.parse_spec(spec) for spec in xaudio.plugin.split_specs(",".join(specs))]
     names = [name for name, _ in parsed]
     if len(set(names)) < len(names):
         raise PluginError(f"--{option} {','.join(specs)} names one twice.")

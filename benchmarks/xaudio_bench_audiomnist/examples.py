@@ -9,8 +9,7 @@ from pathlib import Path
 import numpy as np
 
 import xaudio
-from xaudio import Explanation
-from xaudio.types import Dataset
+from xaudio.plugin import Dataset, Explanation
 
 from .results import Example, Measured
 from .trained import Run

@@ -7,6 +7,7 @@ from textwrap import fill
 from typing import Any
 
 import xaudio
+import xaudio.plugin
 
 from .examples import ZOOM, Panel, covers
 from .manipulation import FRACTIONS, ORDERS
@@ -14,7 +15,7 @@ from .results import Curve, Spectra
 from .spectra import F0_RANGES
 
 
-@xaudio.own_style()
+@xaudio.plugin.own_style()
 def write_figure_one(panels: list[Panel], folder: Path, data: str) -> Path | None:
     """Spectrograms under their relevance, in a grid; None if there are none."""
     if not panels:
@@ -35,7 +36,7 @@ def write_figure_one(panels: list[Panel], folder: Path, data: str) -> Path | Non
     return _save(figure, folder / "figures" / "figure1.png")
 
 
-@xaudio.own_style()
+@xaudio.plugin.own_style()
 def write_figure_two(panel: Panel | None, folder: Path, data: str) -> Path | None:
     """The waveform, its relevance and a zoomed segment; None if there is no waveform model."""
     if panel is None:
@@ -53,10 +54,10 @@ def _entitle(figure: Any, *lines: str) -> None:
 
 
 def _save(figure: Any, path: Path) -> Path:
-    return xaudio.save_figure(figure, path, dpi=150)
+    return xaudio.plugin.save_figure(figure, path, dpi=150)
 
 
-@xaudio.own_style()
+@xaudio.plugin.own_style()
 def write_figure_three(curves: dict[str, dict[str, Curve]], chance: dict[str, float], folder: Path, data: str) -> Path | None:
     """Accuracy over the share of samples set to 0, whole and the first tenth, per task; None if there is nothing."""
     if not curves:
@@ -80,7 +81,7 @@ def write_figure_three(curves: dict[str, dict[str, Curve]], chance: dict[str, fl
     return _save(figure, folder / "figures" / "figure3.png")
 
 
-@xaudio.own_style()
+@xaudio.plugin.own_style()
 def write_spectra(found: Spectra | None, folder: Path, data: str) -> Path | None:
     """Mean relevance by frequency of each sex, with the ranges of their fundamental frequencies; None if there is none."""
     if found is None:
@@ -101,7 +102,7 @@ def write_spectra(found: Spectra | None, folder: Path, data: str) -> Path | None
     return _save(figure, folder / "figures" / "spectra.png")
 
 
-@xaudio.own_style()
+@xaudio.plugin.own_style()
 def write_moved(pair: tuple[Any, Any], axes_of: Any, caption: str, folder: Path, data: str) -> Path:
     """A spectrogram as recorded and with its frequency axis scaled."""
     from matplotlib.figure import Figure

@@ -15,8 +15,8 @@ import numpy as np
 import torch
 
 import xaudio
-from xaudio import ModelError
-from xaudio.types import Dataset, Explainer
+import xaudio.plugin
+from xaudio.plugin import Dataset, Explainer, ModelError
 
 from .results import Condition, Curve
 from .tables import mean_and_deviation
@@ -44,11 +44,11 @@ def kept(path: Path, key: Mapping[str, Any], make: Callable[[], dict[str, Any]],
     """What a file holds, if it was made with the same settings; else it is made and written, after its ``rows``."""
     wanted = json.loads(json.dumps(key))
     with contextlib.suppress(ModelError):  # missing or damaged: it is made again
-        found = xaudio.read_json(path)
+        found = xaudio.plugin.read_json(path)
         if isinstance(found, dict) and found.get("settings") == wanted and (rows is None or rows.exists()):
             return found
     content = {"settings": wanted, **make()}
-    xaudio.write_json(path, content)
+    xaudio.plugin.write_json(path, content)
     return content
 
 
@@ -71,7 +71,7 @@ def move_frequencies(run: Run, dataset: Dataset, device: str, limit: int | None)
         by_class = torch.tensor([FACTORS[name] for name in dataset.tasks["sex"]], device=classifier.device)
         predicted: dict[str, list[int]] = {condition: [] for condition in CONDITIONS}
         with torch.no_grad():
-            for chunk, waveforms in xaudio.placed_waveforms(classifier, dataset, indices):
+            for chunk, waveforms in xaudio.plugin.placed_waveforms(classifier, dataset, indices):
                 levels = classifier.representation(waveforms)
                 truth = torch.from_numpy(labels[chunk]).to(levels.device)
                 for condition, factors in {
@@ -80,14 +80,14 @@ def move_frequencies(run: Run, dataset: Dataset, device: str, limit: int | None)
                     "swapped": by_class.flip(0)[truth],
                     "resampled": torch.ones_like(by_class)[truth],
                 }.items():
-                    moved = levels if factors is None else xaudio.scaled_frequencies(levels, factors)
+                    moved = levels if factors is None else xaudio.plugin.scaled_frequencies(levels, factors)
                     centred = moved if classifier.mean is None else moved - classifier.mean
                     predicted[condition] += classifier.logits(centred).argmax(1).tolist()
         truth = labels[indices]
         rows = zip(
             indices.tolist(), (dataset.speakers[index] for index in indices), truth.tolist(), *predicted.values(), strict=True
         )
-        xaudio.write_rows(path, ["index", "speaker", "label", *predicted], rows)
+        xaudio.plugin.write_rows(path, ["index", "speaker", "label", *predicted], rows)
         accuracy = {condition: float((np.array(values) == truth).mean()) for condition, values in predicted.items()}
         return {"recordings": len(indices), "accuracy": accuracy}
 
@@ -107,18 +107,18 @@ def flip_samples(
 
     def make() -> dict[str, Any]:
         classifier = xaudio.load_model(run.folder, device)
-        name, options = xaudio.parse_spec(explainer)
+        name, options = xaudio.plugin.parse_spec(explainer)
         method: Explainer = xaudio.create("explainer", name, **options)
         indices = np.array(tested(run, limit))
         generator = torch.Generator().manual_seed(seed)
         classes, shares, explained = [], [], []
-        with xaudio.progress(f"Flipping samples, {run.model} {run.task} fold {run.fold}", len(indices)) as advance:
-            for chunk, waveforms in xaudio.placed_waveforms(classifier, dataset, indices, CHUNK):
-                features, relevance, _, target = xaudio.attribute(classifier, method, waveforms)
+        with xaudio.plugin.progress(f"Flipping samples, {run.model} {run.task} fold {run.fold}", len(indices)) as advance:
+            for chunk, waveforms in xaudio.plugin.placed_waveforms(classifier, dataset, indices, CHUNK):
+                features, relevance, _, target = xaudio.plugin.attribute(classifier, method, waveforms)
                 drawn = [torch.rand(features.shape, generator=generator).to(features.device) for _ in range(draws)]
                 logits = torch.stack(
                     [
-                        xaudio.flipped_logits(classifier, features, scores, FRACTIONS)
+                        xaudio.plugin.flipped_logits(classifier, features, scores, FRACTIONS)
                         for scores in (*drawn, features.abs(), relevance)
                     ],
                     dim=1,
@@ -136,7 +136,7 @@ def flip_samples(
             for k, order in enumerate(names)
         )
         columns = [f"{kind} {fraction:g}" for kind in ("predicted", "probability") for fraction in FRACTIONS]
-        xaudio.write_rows(path, ["index", "speaker", "label", "explained", "order", *columns], rows)
+        xaudio.plugin.write_rows(path, ["index", "speaker", "label", "explained", "order", *columns], rows)
         right = (predicted == truth[:, None, None]).mean(0)
         fall = (probability[:, :, :1] - probability).mean((0, 2))
         parts = {order: [k for k, name in enumerate(names) if name.startswith(order)] for order in ORDERS}
@@ -175,9 +175,9 @@ def moved_example(run: Run, dataset: Dataset) -> tuple[tuple[Any, Any], tuple[An
     classifier = xaudio.load_model(run.folder, "cpu")
     index = next(iter(sorted(run.predicted)))
     sex = dataset.tasks["sex"][dataset.labels("sex")[index]]
-    _, waveforms = next(iter(xaudio.placed_waveforms(classifier, dataset, np.array([index]))))
+    _, waveforms = next(iter(xaudio.plugin.placed_waveforms(classifier, dataset, np.array([index]))))
     with torch.no_grad():
         levels = classifier.representation(waveforms)
-        moved = xaudio.scaled_frequencies(levels, torch.tensor([FACTORS[sex]]))
+        moved = xaudio.plugin.scaled_frequencies(levels, torch.tensor([FACTORS[sex]]))
     caption = f"{sex} speaker {dataset.speakers[index]}, x{FACTORS[sex]:g}"
     return (levels[0, 0].numpy(), moved[0, 0].numpy()), classifier.representation.axes, caption

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import xaudio
+import xaudio.plugin
 
 from .manipulation import CONDITIONS
 from .results import Results
@@ -27,5 +28,5 @@ def write_report(folder: Path) -> Path:
     ModelError
         If a file is missing or damaged, or the results are of another version.
     """
-    results = xaudio.read_results(folder / "results.json", Results)
-    return xaudio.write_page(folder, __package__, **dict(results), conditions=CONDITIONS)
+    results = xaudio.plugin.read_results(folder / "results.json", Results)
+    return xaudio.plugin.write_page(folder, __package__, **dict(results), conditions=CONDITIONS)

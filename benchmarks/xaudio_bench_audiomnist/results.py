@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from xaudio import TrainingResult
+from xaudio.plugin import TrainingResult
 
 
 class _Part(BaseModel):

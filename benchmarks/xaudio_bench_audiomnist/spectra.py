@@ -9,7 +9,8 @@ import numpy as np
 import torch
 
 import xaudio
-from xaudio.types import Dataset, Explainer
+import xaudio.plugin
+from xaudio.plugin import Dataset, Explainer
 
 from .manipulation import kept, tested
 from .results import Spectra
@@ -29,15 +30,15 @@ def relevance_spectra(run: Run, dataset: Dataset, explainer: str, device: str, l
 
     def make() -> dict[str, Any]:
         classifier = xaudio.load_model(run.folder, device)
-        name, options = xaudio.parse_spec(explainer)
+        name, options = xaudio.plugin.parse_spec(explainer)
         method: Explainer = xaudio.create("explainer", name, **options)
         labels, indices = dataset.labels(run.task), tested(run, limit)
         frequencies = classifier.representation.axes[0].centres
         total = {label: np.zeros(len(frequencies)) for label in classifier.classes}
         seen = dict.fromkeys(classifier.classes, 0)
-        with xaudio.progress(f"Explaining, {run.model} {run.task} fold {run.fold}", len(indices)) as advance:
-            for chunk, waveforms in xaudio.placed_waveforms(classifier, dataset, np.array(indices), CHUNK):
-                relevance = xaudio.attribute(classifier, method, waveforms)[1].cpu().double()
+        with xaudio.plugin.progress(f"Explaining, {run.model} {run.task} fold {run.fold}", len(indices)) as advance:
+            for chunk, waveforms in xaudio.plugin.placed_waveforms(classifier, dataset, np.array(indices), CHUNK):
+                relevance = xaudio.plugin.attribute(classifier, method, waveforms)[1].cpu().double()
                 magnitude = relevance.abs().sum((1, 2, 3)).clamp(min=torch.finfo(torch.float64).tiny)
                 spectra = (relevance.sum((1, 3)) / magnitude[:, None]).numpy()
                 for index, spectrum in zip(chunk, spectra, strict=True):

@@ -7,7 +7,7 @@ from itertools import chain
 
 import numpy as np
 
-from xaudio.types import Dataset
+from xaudio.plugin import Dataset
 
 from .presets import PUBLISHED, RECORDINGS
 from .results import LowestSpeaker, Results, TableRow

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from xaudio import TrainingResult
+from xaudio.plugin import TrainingResult
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,10 @@ from pathlib import Path
 import numpy as np
 
 import xaudio
-from xaudio import ConceptResults, DataError, PluginError
-from xaudio.types import FloatArray, IntArray
+import xaudio.plugin
+import xaudio_concepts
+from xaudio.plugin import DataError, FloatArray, IntArray, PluginError
+from xaudio_concepts.results import ConceptResults
 
 from .measures import Tested, carrying, cells_in, classes_of, masses, switching, tested, tuning
 from .results import HeatMaps, Results, Row, Shares, Switching, Tuning
@@ -46,9 +48,9 @@ class ConceptTruth:
         device: str,
         seed: int,
     ) -> None:
-        xaudio.at_least(1, "concepts", recordings=recordings, top=top, references=references, draws=draws)
-        xaudio.at_least(0, "concepts", seed=seed)
-        self.models, self.explainers = models, xaudio.split_specs(",".join(explainers))
+        xaudio.plugin.at_least(1, "concepts", recordings=recordings, top=top, references=references, draws=draws)
+        xaudio.plugin.at_least(0, "concepts", seed=seed)
+        self.models, self.explainers = models, xaudio.plugin.split_specs(",".join(explainers))
         self.layer, self.dataset, self.recordings = layer, dataset, recordings
         self.top, self.references, self.draws, self.device, self.seed = top, references, draws, device, seed
 
@@ -63,7 +65,7 @@ class ConceptTruth:
         if not self.models:
             raise PluginError("The check of concepts needs trained models: give their run folders with --models.")
         settings = {
-            "models": {path: xaudio.weights_digest(Path(path)) for path in self.models},
+            "models": {path: xaudio.plugin.weights_digest(Path(path)) for path in self.models},
             "explainers": list(self.explainers),
             "layer": self.layer,
             "dataset": self.dataset,
@@ -73,29 +75,29 @@ class ConceptTruth:
             "draws": self.draws,
             "seed": self.seed,
         }
-        xaudio.refuse_other_settings(folder, settings)
-        xaudio.write_run(folder, settings=settings)
+        xaudio.plugin.refuse_other_settings(folder, settings)
+        xaudio.plugin.write_run(folder, settings=settings)
         rows, title = [], ""
         for number, path in enumerate(self.models):
             classifier = xaudio.load_model(path, self.device)
             dataset, indices = xaudio.held_out(classifier, self.dataset)
             title = dataset.title
-            layer = xaudio.find_layer(classifier.network, self.layer)
+            layer = xaudio.plugin.find_layer(classifier.network, self.layer)
             one = None
             for place, explainer in enumerate(self.explainers):
                 kept = folder / "rows" / f"{number}-{place}.json"
                 if not kept.exists():
                     one = one or tested(classifier, dataset, indices, layer)
                     kept.parent.mkdir(exist_ok=True)
-                    xaudio.write_json(kept, self.row(Path(path).name, one, explainer).model_dump())
-                rows.append(Row.model_validate(xaudio.read_json(kept)))
+                    xaudio.plugin.write_json(kept, self.row(Path(path).name, one, explainer).model_dump())
+                rows.append(Row.model_validate(xaudio.plugin.read_json(kept)))
         results = Results(data=title, top=self.top, references=self.references, draws=self.draws, rows=rows)
-        xaudio.write_json(folder / "results.json", results.model_dump())
+        xaudio.plugin.write_json(folder / "results.json", results.model_dump())
         print(f"Report: {self.report(folder)}")
 
     def report(self, folder: Path) -> Path:
         """Write the page anew from what the folder holds."""
-        return xaudio.write_page(folder, __package__, results=xaudio.read_results(folder / "results.json", Results))
+        return xaudio.plugin.write_page(folder, __package__, results=xaudio.plugin.read_results(folder / "results.json", Results))
 
     def row(self, name: str, one: Tested, explainer: str) -> Row:
         """All that is measured of a model with an explainer.
@@ -136,7 +138,7 @@ class ConceptTruth:
 
     def _found(self, one: Tested, explainer: str, by: str) -> ConceptResults:
         """All channels with their references."""
-        return xaudio.concepts(
+        return xaudio_concepts.concepts(
             one.classifier,
             one.dataset,
             one.indices,

@@ -11,8 +11,9 @@ import torch
 from torch import Tensor
 
 import xaudio
-from xaudio import Classifier, ConceptResults, Explanation
-from xaudio.types import Dataset, FloatArray, IntArray
+import xaudio.plugin
+from xaudio.plugin import Classifier, Dataset, Explanation, FloatArray, IntArray
+from xaudio_concepts.results import ConceptResults
 
 HALF_WIDTH = 40
 """Hz on either side of a carrier that are taken out."""
@@ -45,7 +46,7 @@ class Tested:
 
 def tested(classifier: Classifier, dataset: Dataset, indices: IntArray, layer: str) -> Tested:
     """The test recordings as the model hears them, and what it makes of them."""
-    waveforms = torch.cat([batch for _, batch in xaudio.placed_waveforms(classifier, dataset, indices)])
+    waveforms = torch.cat([batch for _, batch in xaudio.plugin.placed_waveforms(classifier, dataset, indices)])
     predicted = np.concatenate([_logits(classifier, part).argmax(1).numpy() for part in waveforms.split(BATCH)])  # type: ignore[no-untyped-call]
     labels = dataset.labels(classifier.task)[indices]
     return Tested(classifier, dataset, indices, layer, waveforms, predicted, labels)
@@ -58,7 +59,7 @@ def _logits(classifier: Classifier, waveforms: Tensor, layer: str = "", kept: Te
         module = classifier.network.get_submodule(layer)
         handles = [module.register_forward_hook(lambda *args: args[-1] * kept.reshape(-1, *[1] * (args[-1].ndim - 2)))]
     try:
-        with torch.no_grad(), xaudio.evaluation_mode(classifier.network):
+        with torch.no_grad(), xaudio.plugin.evaluation_mode(classifier.network):
             return classifier.logits(classifier.features(waveforms)).cpu()
     finally:
         for handle in handles:
@@ -71,7 +72,7 @@ def activations(one: Tested, waveforms: Tensor) -> FloatArray:
     module = one.classifier.network.get_submodule(one.layer)
     handle = module.register_forward_hook(lambda *args: found.append(args[-1].flatten(2).relu().mean(2).cpu()))
     try:
-        with torch.no_grad(), xaudio.evaluation_mode(one.classifier.network):
+        with torch.no_grad(), xaudio.plugin.evaluation_mode(one.classifier.network):
             for part in waveforms.split(BATCH):  # type: ignore[no-untyped-call]
                 one.classifier.logits(one.classifier.features(part))
     finally:
@@ -134,9 +135,9 @@ def masses(
         Rows of these entries.
     """
     clips = [one.dataset[int(one.indices[row])] for row in rows]
-    name, given = xaudio.parse_spec(explainer)
+    name, given = xaudio.plugin.parse_spec(explainer)
     found, masks = [], None
-    with xaudio.progress("Measuring heat maps", len(channels)) as advance:
+    with xaudio.plugin.progress("Measuring heat maps", len(channels)) as advance:
         for channel in channels:
             options: dict[str, Any] = {} if channel is None else {"layer": one.layer, "channels": (channel,)}
             options |= given
@@ -158,14 +159,14 @@ def masses(
 
 
 def _in_domain_of_truth(explanation: Explanation) -> Explanation:
-    domain = xaudio.truth_domain(explanation)
+    domain = xaudio.plugin.truth_domain(explanation)
     return explanation if set(domain.split("-")) <= set(explanation.domain.split("-")) else explanation.view(domain)
 
 
 def _mask(explanation: Explanation, truth: str, rows: slice) -> FloatArray:
     clip = explanation.clip
     part = replace(clip, truth={"part": clip.truth[truth][rows]})
-    return np.asarray(xaudio.truth_mask(replace(explanation, clip=part), "part"))
+    return np.asarray(xaudio.plugin.truth_mask(replace(explanation, clip=part), "part"))
 
 
 def _share(explanation: Explanation, mask: FloatArray) -> float:
@@ -191,7 +192,7 @@ def switching(one: Tested, carriers: Mapping[int, Sequence[int]], channels: int,
     """Change of the class's logit when its channels are switched off, and as many others, (1 + draws,) for each class."""
     rng = np.random.default_rng(seed)
     found = []
-    with xaudio.progress("Switching channels off", len(carriers)) as advance:
+    with xaudio.plugin.progress("Switching channels off", len(carriers)) as advance:
         for label, own in carriers.items():
             others = np.setdiff1d(np.arange(channels), own)
             waveforms = one.waveforms[np.flatnonzero(one.predicted == label)[:BATCH]]

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import xaudio
-from xaudio import Classifier, Evaluation, Explanation, PluginError, XaudioError
-from xaudio.types import Dataset, IntArray
+import xaudio.plugin
+from xaudio.plugin import Classifier, Dataset, Evaluation, Explanation, IntArray, PluginError, XaudioError
 
 from .report import write_report
 from .results import Example, Model, Results
@@ -53,8 +53,8 @@ class Leaderboard:
             raise PluginError(f"--min-accuracy {choices.min_accuracy:g} must lie between 0 and 1.")
         self.explainers = chosen("explainer", choices.explainers) or all_explainers()
         self.metrics = chosen("metric", choices.metrics) or tuple(xaudio.names("metric"))
-        self.datasets = xaudio.for_each("--datasets", xaudio.split_specs(choices.datasets), len(choices.models))
-        self.data = xaudio.for_each("--data", choices.data, len(choices.models))
+        self.datasets = xaudio.plugin.for_each("--datasets", xaudio.plugin.split_specs(choices.datasets), len(choices.models))
+        self.data = xaudio.plugin.for_each("--data", choices.data, len(choices.models))
 
     def __call__(self, folder: Path) -> None:
         """Run, or continue, in a folder.
@@ -74,9 +74,9 @@ class Leaderboard:
             for classifier, dataset, data in zip(classifiers, self.datasets, self.data, strict=True)
         ]
         settings = self._settings(classifiers, [dataset for dataset, _ in found])
-        xaudio.refuse_other_settings(folder, settings)
+        xaudio.plugin.refuse_other_settings(folder, settings)
         facts = {"device": str(classifiers[0].device), "data": [dataset.title for dataset, _ in found]}
-        xaudio.write_run(folder, settings=settings, **facts)
+        xaudio.plugin.write_run(folder, settings=settings, **facts)
         evaluations = [
             self._evaluate(path, classifier, *tested, folder / f"model{number}")
             for number, (path, classifier, tested) in enumerate(zip(choices.models, classifiers, found, strict=True))
@@ -114,7 +114,7 @@ class Leaderboard:
             metrics=metrics,
             models=models,
         )
-        xaudio.write_json(folder / "results.json", results.model_dump())
+        xaudio.plugin.write_json(folder / "results.json", results.model_dump())
         print(table_text(results))
         print(f"Report: {self.report(folder)}")
 
@@ -141,7 +141,7 @@ class Leaderboard:
         """All that the numbers depend on."""
         choices = self.choices
         return {
-            "models": {path: xaudio.weights_digest(Path(path)) for path in choices.models},
+            "models": {path: xaudio.plugin.weights_digest(Path(path)) for path in choices.models},
             "data": [dataset.fingerprint() for dataset in datasets],
             "explainers": list(self.explainers),
             "metrics": list(self.metrics),
@@ -160,9 +160,9 @@ def chosen(kind: str, text: str) -> tuple[str, ...]:
     PluginError
         If one cannot.
     """
-    specs = tuple(dict.fromkeys(xaudio.split_specs(text)))
+    specs = tuple(dict.fromkeys(xaudio.plugin.split_specs(text)))
     for spec in specs:
-        name, options = xaudio.parse_spec(spec)
+        name, options = xaudio.plugin.parse_spec(spec)
         xaudio.create(kind, name, **options)
     return specs
 
@@ -188,7 +188,7 @@ def _examples(evaluation: Evaluation, folder: Path, count: int, name: str) -> li
     indices = evaluation.examples(count)
     explainers = [explainer for explainer in evaluation.folders if (explainer, "") not in evaluation.refused]
     found = []
-    with xaudio.progress(f"{name}: drawing examples", len(indices) * len(explainers)) as advance:
+    with xaudio.plugin.progress(f"{name}: drawing examples", len(indices) * len(explainers)) as advance:
         for index in indices:
             folders: dict[str, str] = {}
             for explainer in explainers:

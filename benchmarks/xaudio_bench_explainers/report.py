@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import xaudio
-from xaudio.types import CONTROLS
+import xaudio.plugin
+from xaudio.plugin import CONTROLS
 
 from .results import Metric, Model, Results, Score
 from .table import headline, refusals
@@ -27,10 +28,10 @@ def write_report(folder: Path) -> Path:
     ModelError
         If a file is missing, damaged or of another version.
     """
-    results = xaudio.read_results(folder / "results.json", Results)
+    results = xaudio.plugin.read_results(folder / "results.json", Results)
     models = [shown(model, results) for model in results.models]
     over = overall(results) if len(models) > 1 else []
-    return xaudio.write_page(folder, __package__, results=results, models=models, overall=over, controls=CONTROLS)
+    return xaudio.plugin.write_page(folder, __package__, results=results, models=models, overall=over, controls=CONTROLS)
 
 
 def shown(model: Model, results: Results) -> dict[str, Any]:

@@ -8,8 +8,8 @@ import numpy as np
 from scipy.stats import rankdata
 
 import xaudio
-from xaudio import DataError, Evaluation, Interval
-from xaudio.types import FloatArray
+import xaudio.plugin
+from xaudio.plugin import DataError, Evaluation, FloatArray, Interval
 
 from .results import Metric, Score
 
@@ -47,7 +47,7 @@ def _column(evaluation: Evaluation, metric: Metric, seed: int) -> list[Score]:
         else None
         for score in scores
     ]
-    ranks = xaudio.ranks_with_ties(intervals, metric.better)
+    ranks = xaudio.plugin.ranks_with_ties(intervals, metric.better)
     return [score.model_copy(update={"rank": rank}) for score, rank in zip(scores, ranks, strict=True)]
 
 
@@ -62,7 +62,7 @@ def _score(evaluation: Evaluation, explainer: str, metric: Metric, seed: int) ->
         why = " It is measured on correctly predicted recordings." if metric.needs_truth else ""
         return score.model_copy(update={"refused": f"There are no values.{why}"})
     try:
-        mean, low, high = xaudio.bootstrap_interval(values, seed=seed)
+        mean, low, high = xaudio.plugin.bootstrap_interval(values, seed=seed)
     except DataError as error:
         why = " It is measured on correctly predicted recordings." if metric.needs_truth else ""
         return score.model_copy(update={"mean": float(values.mean()), "no_interval": f"{error}{why}"})

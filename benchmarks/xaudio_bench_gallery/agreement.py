@@ -7,8 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from scipy.stats import rankdata
 
-from xaudio import Explanation
-from xaudio.types import FloatArray
+from xaudio.plugin import Explanation, FloatArray
 
 
 def agreement(found: Sequence[Sequence[Explanation]]) -> list[list[float | None]]:

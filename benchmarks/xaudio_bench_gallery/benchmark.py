@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 
 import xaudio
-from xaudio import Classifier, Clip, Explanation, ModelError, PluginError, XaudioError
-from xaudio.types import Dataset
+import xaudio.plugin
+from xaudio.plugin import Classifier, Clip, Dataset, Explanation, ModelError, PluginError, XaudioError
 
 from .agreement import agreement
 from .report import Card, Model, Results, write_report
@@ -41,10 +41,10 @@ class Gallery:
         if recordings < 1 or seed < 0:
             raise PluginError(f"--recordings {recordings} must be 1 or more, and --seed {seed} 0 or more.")
         self.models, self.dataset, self.data, self.recordings = models, dataset, data, recordings
-        self.methods = xaudio.split_specs(",".join(methods)) or all_methods()
+        self.methods = xaudio.plugin.split_specs(",".join(methods)) or all_methods()
         self.device, self.seed = device, seed
         for method in self.methods:
-            name, options = xaudio.parse_spec(method)
+            name, options = xaudio.plugin.parse_spec(method)
             xaudio.create("explainer", name, **options)
 
     def __call__(self, folder: Path) -> None:
@@ -61,14 +61,14 @@ class Gallery:
         datasets, indices = self._chosen(classifiers)
         dataset = datasets[0]
         settings = {
-            "models": {path: xaudio.weights_digest(Path(path)) for path in self.models},
+            "models": {path: xaudio.plugin.weights_digest(Path(path)) for path in self.models},
             "methods": self.methods,
             "recordings": self.recordings,
             "data": dataset.fingerprint(),
             "seed": self.seed,
         }
-        xaudio.refuse_other_settings(folder, settings)
-        xaudio.write_run(folder, settings=settings, device=str(classifiers[0].device), data=dataset.title)
+        xaudio.plugin.refuse_other_settings(folder, settings)
+        xaudio.plugin.write_run(folder, settings=settings, device=str(classifiers[0].device), data=dataset.title)
         models = [
             self._explain(path, classifier, [own[index] for index in indices], folder / f"model{number}")
             for number, (path, classifier, own) in enumerate(zip(self.models, classifiers, datasets, strict=True))
@@ -79,7 +79,7 @@ class Gallery:
             methods=list(self.methods),
             models=models,
         )
-        xaudio.write_json(folder / "results.json", results.model_dump())
+        xaudio.plugin.write_json(folder / "results.json", results.model_dump())
         print(f"Gallery: {self.report(folder)}")
 
     def report(self, folder: Path) -> Path:
@@ -107,7 +107,7 @@ class Gallery:
         cards: list[Card] = []
         for number, method in enumerate(self.methods):
             target = folder / f"{number:02d}-{re.sub('[^a-z0-9_]+', '-', method.lower())}"
-            with xaudio.progress(f"{Path(path).name}: {method}", len(clips)) as advance:
+            with xaudio.plugin.progress(f"{Path(path).name}: {method}", len(clips)) as advance:
                 start = time.monotonic()
                 try:
                     found[method] = self._explained(method, classifier, clips, target)

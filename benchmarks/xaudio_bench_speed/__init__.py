@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from xaudio import hookimpl
+from xaudio.plugin import hookimpl
 
 
 def speed(

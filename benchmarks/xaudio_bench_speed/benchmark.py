@@ -13,7 +13,8 @@ import torch
 from torch import Tensor
 
 import xaudio
-from xaudio import PluginError
+import xaudio.plugin
+from xaudio.plugin import PluginError
 
 from .contenders import Run, long_runs, pairs, unit
 from .flipping import flip
@@ -44,11 +45,11 @@ class SpeedBenchmark:
             if value < least:
                 raise PluginError(f"--{name} {value} must be {least} or more.")
         self.models, self.batch, self.rounds, self.recordings, self.flips = models, batch, rounds, recordings, flips
-        self.device, self.seed = xaudio.resolve_device(device), seed
+        self.device, self.seed = xaudio.plugin.resolve_device(device), seed
 
     def __call__(self, folder: Path) -> None:
         """Run and write ``results.json`` and ``report.html``."""
-        peak = xaudio.matrix_peak(self.device, "float32")
+        peak = xaudio.plugin.matrix_peak(self.device, "float32")
         rows, longs, flips = [], [], []
         for model in self.models:
             classifier, waveforms = self._classifier(model)
@@ -69,8 +70,8 @@ class SpeedBenchmark:
             flips=flips,
         )
         settings = {name: getattr(self, name) for name in ("models", "batch", "rounds", "recordings", "flips", "seed")}
-        xaudio.write_run(folder, settings=settings, device=str(self.device))
-        xaudio.write_json(folder / "results.json", results.model_dump())
+        xaudio.plugin.write_run(folder, settings=settings, device=str(self.device))
+        xaudio.plugin.write_json(folder / "results.json", results.model_dump())
         print(table_text(results))
         print(f"Report: {self.report(folder)}")
 
@@ -80,18 +81,18 @@ class SpeedBenchmark:
 
     def _classifier(self, model: str) -> tuple[xaudio.Classifier, Tensor]:
         """An untrained classifier, and recordings of synthetic speech (recordings, samples)."""
-        name, options = xaudio.parse_spec(model)
+        name, options = xaudio.plugin.parse_spec(model)
         speech = xaudio.create("dataset", "synthetic", seed=self.seed)
         with torch.random.fork_rng():
             torch.manual_seed(self.seed)
             network = textbook_audionet(10) if name == TEXTBOOK else xaudio.create("model", name, **{**options, "classes": 10})
-        reads, read_options = xaudio.parse_spec(str(network.representation))
+        reads, read_options = xaudio.plugin.parse_spec(str(network.representation))
         representation = xaudio.create("representation", reads, **read_options)
         classifier = xaudio.Classifier(network.eval().requires_grad_(False), representation, tuple("0123456789"))
         classifier.to(self.device)
         count = max(self.batch, min(self.recordings, len(speech)))
         chosen = np.arange(count) % len(speech)
-        _, waveforms = next(xaudio.placed_waveforms(classifier, speech, chosen, batch_size=count))
+        _, waveforms = next(xaudio.plugin.placed_waveforms(classifier, speech, chosen, batch_size=count))
         return classifier, waveforms
 
     def _rows(self, model: str, classifier: xaudio.Classifier, waveforms: Tensor, peak: float) -> list[Row]:
@@ -103,7 +104,7 @@ class SpeedBenchmark:
         for pair in pairs(classifier.network, features, target):
             _say(f"{model}: {pair.name} beside {pair.library}")
             difference = _difference(pair.xaudio(), pair.other())  # also the first, slower call of each
-            operations = [xaudio.count_operations(run) for run in (pair.xaudio, pair.other)]
+            operations = [xaudio.plugin.count_operations(run) for run in (pair.xaudio, pair.other)]
             times = self._times([base, pair.xaudio, pair.other])
             medians = [statistics.median(found) for found in times]
             rows.append(

@@ -8,6 +8,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 import xaudio
+import xaudio.plugin
 
 
 class _Part(BaseModel):
@@ -114,5 +115,5 @@ def write_report(folder: Path) -> Path:
     ModelError
         If one of them is missing, damaged or of another version.
     """
-    results = xaudio.read_results(folder / "results.json", Results)
-    return xaudio.write_page(folder, __package__, results=results)
+    results = xaudio.plugin.read_results(folder / "results.json", Results)
+    return xaudio.plugin.write_page(folder, __package__, results=results)

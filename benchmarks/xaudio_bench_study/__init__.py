@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from xaudio import hookimpl
+from xaudio.plugin import hookimpl
 
 
 def study(

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import xaudio
-from xaudio import DataError, PluginError
+import xaudio.plugin
+from xaudio.plugin import DataError, PluginError
 
 from .forging import Forger, try_all
 from .report import Crashes, Forgery, FullDisk, Results, Separation, figures_of, write_report
@@ -79,8 +80,8 @@ class StudyProof:
             If the study cannot be built or served.
         """
         settings = {name: value if isinstance(value, int | None) else str(value) for name, value in vars(self).items()}
-        xaudio.refuse_other_settings(folder, settings)
-        xaudio.write_run(folder, settings=settings)
+        xaudio.plugin.refuse_other_settings(folder, settings)
+        xaudio.plugin.write_run(folder, settings=settings)
         start = time.monotonic()
         study = self._built(folder)
         crashes, logs = self._crashes(study)
@@ -94,7 +95,7 @@ class StudyProof:
             full_disk=full,
             seconds=round(time.monotonic() - start, 1),
         )
-        xaudio.write_json(folder / "results.json", results.model_dump())
+        xaudio.plugin.write_json(folder / "results.json", results.model_dump())
         self.report(folder)
         for name, value, held in figures_of(results):
             print(f"{'ok ' if held else 'NO '} {name}: {value}")
@@ -117,7 +118,9 @@ class StudyProof:
             xaudio.run_experiment(
                 xaudio.Experiment(speech, "digit", 0, "audionet", training=TRAINING), model, torch.device("cpu")
             )
-        config = xaudio.write_text(folder / "study.toml", SETTINGS.format(seed=self.seed, right=self.right, wrong=self.wrong))
+        config = xaudio.plugin.write_text(
+            folder / "study.toml", SETTINGS.format(seed=self.seed, right=self.right, wrong=self.wrong)
+        )
         given = [part for name in ("dataset", "data") if (value := getattr(self, name)) for part in (f"--{name}", value)]
         run_command("build", "--model", model, "--out", study, "--config", config, "--device", "cpu", *given)
         for path in study.glob("answers.sqlite*"):
@@ -131,7 +134,7 @@ class StudyProof:
         moments = sorted(draw.sample(range(total // 20, total * 19 // 20), self.kills))
         server = Server(study)
         down: list[float] = []
-        with xaudio.progress(f"{self.participants} simulated participants, {items} items each", total) as advance:
+        with xaudio.plugin.progress(f"{self.participants} simulated participants, {items} items each", total) as advance:
             count = 0
 
             def acknowledged() -> None:
@@ -176,7 +179,7 @@ class StudyProof:
         forger = Forger(study, fresh, halfway.log, logs[0], gone, state["trial"], self.seed)
         before = digest(study)
         forged = list(forger.make(self.requests + self.requests // 10))
-        with xaudio.progress("Forged requests", len(forged)) as advance:
+        with xaudio.plugin.progress("Forged requests", len(forged)) as advance:
             counts, surprises = try_all(server.port, forged)
             advance(len(forged))
         alike = sum(

@@ -14,9 +14,9 @@ import sys
 import time
 from pathlib import Path
 
-from xaudio import XaudioError
+from xaudio.plugin import XaudioError
 
-COMMAND = [sys.executable, "-c", "from xaudio.cli import main; main()", "study"]
+COMMAND = [sys.executable, "-c", "from xaudio.cli.app import main; main()", "study"]
 START_SECONDS = 120.0
 Answer = tuple[int, bytes]
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from xaudio import XaudioError
+from xaudio.plugin import XaudioError
 
 from .server import Client
 

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from xaudio import ModelError, PluginError
+from xaudio.plugin import ModelError, PluginError
 
 CELLS = 227
 """Frequencies and frames of the spectrogram it reads."""
@@ -43,7 +43,7 @@ class AlexNet(nn.Module):
     representation : str
         The representation it was published with.
     training_settings : mapping
-        The settings of `xaudio.settings.TrainingSettings` it was published with.
+        The settings of `xaudio.model.settings.TrainingSettings` it was published with.
     """
 
     representation = "spectrogram"

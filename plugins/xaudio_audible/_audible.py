@@ -9,8 +9,18 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from xaudio import Axis, Explanation, OutputError, PluginError, at_least, part_gain, reference_gain, write_audio, write_json
-from xaudio.types import FloatArray
+from xaudio.plugin import (
+    Axis,
+    Explanation,
+    FloatArray,
+    OutputError,
+    PluginError,
+    at_least,
+    part_gain,
+    reference_gain,
+    write_audio,
+    write_json,
+)
 
 from . import PARTS
 from ._extras import comparison

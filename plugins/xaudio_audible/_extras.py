@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from xaudio.types import FloatArray
+from xaudio.plugin import FloatArray
 
 from ._levels import rms
 from ._time import faded

@@ -8,8 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from xaudio import loudness
-from xaudio.types import FloatArray
+from xaudio.plugin import FloatArray, loudness
 
 STEPS = 32767
 """From silence to full scale in a file of 16 bits."""

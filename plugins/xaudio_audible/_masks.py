@@ -8,8 +8,7 @@ from typing import Literal
 
 import numpy as np
 
-from xaudio import Axis
-from xaudio.types import FloatArray
+from xaudio.plugin import Axis, FloatArray
 
 Normalisation = Literal["maximum", "percentile", "soft", "top"]
 

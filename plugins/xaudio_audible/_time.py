@@ -7,8 +7,7 @@ from typing import Literal
 
 import numpy as np
 
-from xaudio import Explanation, original_recording
-from xaudio.types import FloatArray, IntArray
+from xaudio.plugin import Explanation, FloatArray, IntArray, original_recording
 
 FRAME_S = 0.03
 """Seconds of a frame of WSOLA: two periods of the lowest voices."""

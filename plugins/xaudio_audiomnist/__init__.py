@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from xaudio import SpeakerDataset, hookimpl
+from xaudio.plugin import SpeakerDataset, hookimpl
 
 
 def audiomnist(*, data: Path | None = None, seed: int = 0) -> SpeakerDataset:

@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from xaudio import DataError, Recording, SpeakerDataset, cache_folder, speaker_folds
+from xaudio.plugin import DataError, Recording, SpeakerDataset, cache_folder, speaker_folds
 
 PATTERN = "{digit}_{speaker}_{repetition}.wav, such as 7_03_12.wav"
 METADATA = "audioMNIST_meta.txt"

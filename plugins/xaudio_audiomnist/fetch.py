@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from xaudio import AudioError, DataError, read_audio
+from xaudio.plugin import AudioError, DataError, read_audio
 
 from ._corpus import METADATA, PER_SPEAKER, SPEAKERS, corpus_folder, default_folder, find_recordings, name, read_sexes
 

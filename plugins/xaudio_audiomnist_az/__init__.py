@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from xaudio import Clip, DataError, Recording, SpeakerDataset, hookimpl, read_audio, speaker_folds
+from xaudio.plugin import Clip, DataError, Recording, SpeakerDataset, hookimpl, read_audio, speaker_folds
 
 PATTERN = "NN/{digit}_{NN}_{repetition}.wav with NN the speaker, such as 03/7_03_2.wav"
 METADATA = "metadata.txt"

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from xaudio import hookimpl
+from xaudio.plugin import hookimpl
 
 
 def audionet(*, classes: int, pool1: Literal["code", "paper"] = "code", samples: int = 8000) -> Any:

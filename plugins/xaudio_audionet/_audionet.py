@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from xaudio import ModelError, PluginError
+from xaudio.plugin import ModelError, PluginError
 
 SAMPLES = 8000
 CHANNELS = (100, 64, 128, 128, 128, 128)
@@ -39,7 +39,7 @@ class AudioNet(nn.Module):
     representation : str
         The representation it was published with, of its length.
     training_settings : mapping
-        The settings of `xaudio.settings.TrainingSettings` it was published with, for the digit task.
+        The settings of `xaudio.model.settings.TrainingSettings` it was published with, for the digit task.
     """
 
     representation = "waveform"

@@ -3,8 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from xaudio import hookimpl
-from xaudio.types import Explainer
+from xaudio.plugin import Explainer, hookimpl
 
 
 def random(*, seed: int = 0) -> Explainer:

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from xaudio import Sound
+from xaudio.plugin import Sound
 
 
 @dataclass(frozen=True)

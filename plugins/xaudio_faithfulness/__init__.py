@@ -6,7 +6,7 @@ All are of the class that was explained, by default the predicted one. Metrics o
 from collections.abc import Callable
 from typing import Any, Literal
 
-from xaudio import hookimpl
+from xaudio.plugin import hookimpl
 
 Domain = Literal["features", "time", "frequency", "time-frequency"]
 Imputation = Literal["zero", "silence", "noise_floor", "mean_spectrum", "band_stop"]
@@ -41,7 +41,7 @@ domain : {"features", "time", "frequency", "time-frequency"}
     are, they are taken away from the sound (from its samples, its spectrum, or its short-time Fourier transform, which for a
     model of spectrograms is its own), and the model reads what is left.
 imputation : {"zero", "silence", "noise_floor", "mean_spectrum", "band_stop"}
-    What stands in for what is taken away, as `xaudio.baseline_features` makes it. In a domain of the sound, zero is silence.
+    What stands in for what is taken away, as `xaudio.plugin.baseline_features` makes it. In a domain of the sound, zero is silence.
     band_stop is for domain=frequency: a filter that rings for 25 ms, where zero cuts sharply and rings throughout.
 seed : int
     Of the noise of noise_floor and mean_spectrum.

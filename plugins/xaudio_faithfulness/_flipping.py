@@ -10,8 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from xaudio import Classifier, Explanation, PluginError, logits_without, tied
-from xaudio.types import FloatArray
+from xaudio.plugin import Classifier, Explanation, FloatArray, PluginError, logits_without, tied
 
 from ._parts import Block, Parts
 

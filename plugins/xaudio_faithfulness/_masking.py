@@ -11,8 +11,17 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from xaudio import Classifier, Explanation, ModelError, PluginError, evaluation_mode, in_batches, log_odds, probabilities
-from xaudio.types import FloatArray
+from xaudio.plugin import (
+    Classifier,
+    Explanation,
+    FloatArray,
+    ModelError,
+    PluginError,
+    evaluation_mode,
+    in_batches,
+    log_odds,
+    probabilities,
+)
 
 from ._parts import Block, Parts
 

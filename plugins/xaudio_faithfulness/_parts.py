@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from xaudio import Classifier, Explanation, ModelError, PluginError, Sound, baseline_features, baseline_waveforms
+from xaudio.plugin import Classifier, Explanation, ModelError, PluginError, Sound, baseline_features, baseline_waveforms
 
 BLOCK = 64
 """Explanations on the device at once: 53 MB of each quantity of spectrograms of 227 x 227 cells in float64."""

@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from xaudio import DataError, Recording, SpeakerDataset, hookimpl
+from xaudio.plugin import DataError, Recording, SpeakerDataset, hookimpl
 
 PATTERN = "{digit}_{speaker}_{index}.wav, such as 7_jackson_32.wav"
 SOURCE = "github.com/Jakobovski/free-spoken-digit-dataset"

@@ -3,8 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from xaudio import hookimpl
-from xaudio.types import Baseline, Explainer
+from xaudio.plugin import Baseline, Explainer, hookimpl
 
 
 def gradient(*, internal_batch_size: int | None = 64) -> Explainer:
@@ -62,7 +61,7 @@ def integrated_gradients(
     ----------
     baseline : {"zero", "silence", "noise_floor", "mean_spectrum"}
         Where the way begins. "zero" is features of 0: silence in a waveform, in a spectrogram the training mean (or 0 dB
-        where none is subtracted); the others are sounds, see ``xaudio.baseline_features``.
+        where none is subtracted); the others are sounds, see ``xaudio.plugin.baseline_features``.
     steps : int
         Points of the Gauss-Legendre quadrature along the way; each costs a forward and a backward pass.
     spacing : {"uniform", "geometric"}
@@ -152,7 +151,7 @@ def deep_lift(*, baseline: Baseline = "zero", seed: int = 0, internal_batch_size
     ----------
     baseline : {"zero", "silence", "noise_floor", "mean_spectrum"}
         What the activations are compared with. "zero" is features of 0: silence in a waveform, in a spectrogram the
-        training mean (or 0 dB where none is subtracted); the others are sounds, see ``xaudio.baseline_features``.
+        training mean (or 0 dB where none is subtracted); the others are sounds, see ``xaudio.plugin.baseline_features``.
     seed : int
         Of a baseline with noise.
     internal_batch_size : int or None

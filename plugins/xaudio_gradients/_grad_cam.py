@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from xaudio import ModelError, at_least, in_this_thread, own_hooks
+from xaudio.plugin import ModelError, at_least, in_this_thread, own_hooks
 
 from ._gradients import backward, blocks
 

@@ -14,8 +14,16 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from xaudio import ModelError, Sound, at_least, baseline_features, difference_from_baseline, in_sight, seeded_generator
-from xaudio.types import Baseline
+from xaudio.plugin import (
+    Baseline,
+    ModelError,
+    Sound,
+    at_least,
+    baseline_features,
+    difference_from_baseline,
+    in_sight,
+    seeded_generator,
+)
 
 FORWARD = "use an explainer that runs forward only, such as feature_ablation"
 

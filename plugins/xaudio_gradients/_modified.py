@@ -13,8 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from xaudio import ModelError, Sound, at_least, baseline_features, completeness, difference_from_baseline
-from xaudio.types import Baseline
+from xaudio.plugin import Baseline, ModelError, Sound, at_least, baseline_features, completeness, difference_from_baseline
 
 from ._gradients import blocks, differentiate
 

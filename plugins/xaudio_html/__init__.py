@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from xaudio import hookimpl
+from xaudio.plugin import hookimpl
 
 
 def html(*, sounds: str = "audible", renderers: tuple[str, ...] = ()) -> Any:

@@ -16,7 +16,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
 
-from xaudio import (
+from xaudio.plugin import (
     Explanation,
     OutputError,
     PluginError,

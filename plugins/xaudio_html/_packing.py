@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from xaudio.types import Axis, FloatArray
+from xaudio.plugin import Axis, FloatArray
 
 LEVELS = {"int8": 127, "int16": 32767}
 """Largest value that each format of a signed number is used for."""

@@ -6,8 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from xaudio import Explanation, ModelError, OutputError
-from xaudio.types import FloatArray
+from xaudio.plugin import Explanation, FloatArray, ModelError, OutputError
 
 from ._packing import Packed, packed_axis
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from xaudio import Explanation
+from xaudio.plugin import Explanation
 
 
 def quoted(explanation: Explanation) -> str:

@@ -6,7 +6,7 @@ from weakref import WeakKeyDictionary
 
 from torch import Tensor, nn
 
-from xaudio import own_hooks
+from xaudio.plugin import own_hooks
 
 from ._builder import PlanBuilder
 from ._chain import UnknownChainError, describe, record_chain

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from xaudio import ModelError, plain_copy
+from xaudio.plugin import ModelError, plain_copy
 
 from ._normalisation import refuse_batch_statistics
 

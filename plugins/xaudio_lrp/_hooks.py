@@ -7,8 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from xaudio import ModelError, own_hooks, plain_copy
-from xaudio.types import LayerRelevance
+from xaudio.plugin import LayerRelevance, ModelError, own_hooks, plain_copy
 
 from . import _zennit as zennit
 from ._normalisation import make_affine, make_mergeable, refuse_batch_statistics

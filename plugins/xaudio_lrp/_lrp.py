@@ -7,8 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from xaudio import ModelError, PluginError, at_least, find_layer
-from xaudio.types import LayerRelevance
+from xaudio.plugin import LayerRelevance, ModelError, PluginError, at_least, find_layer
 
 from ._cache import plan_for
 from ._chain import UnknownChainError

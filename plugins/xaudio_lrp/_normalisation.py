@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from xaudio import ModelError
+from xaudio.plugin import ModelError
 
 from ._rules import stabilised
 

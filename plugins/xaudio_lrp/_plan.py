@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from xaudio.types import LayerRelevance
+from xaudio.plugin import LayerRelevance
 
 from ._steps import Step, WeightedStep
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.overrides import TorchFunctionMode
 
-from xaudio import ModelError
+from xaudio.plugin import ModelError
 
 from ._chain import describe
 from ._normalisation import affine, per_channel

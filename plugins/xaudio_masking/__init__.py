@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from xaudio import hookimpl
+from xaudio.plugin import hookimpl
 
 Score = Literal["logit", "probability"]
 StandIn = Literal["silence", "noise_floor", "mean_spectrum"]

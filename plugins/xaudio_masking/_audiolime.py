@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from xaudio import PluginError, Sound, XaudioWarning, at_least, create, parse_spec
+from xaudio.plugin import PluginError, Sound, XaudioWarning, at_least, create, parse_spec
 
 from ._masking import Group, Masking
 from ._parts import Cut, Grid, Sources, band_gains, drawn, slot_windows

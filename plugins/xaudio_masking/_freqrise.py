@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from xaudio import PluginError, Sound, at_least
+from xaudio.plugin import PluginError, Sound, at_least
 
 from ._masking import Group, Masking
 from ._parts import Grid, drawn, hats

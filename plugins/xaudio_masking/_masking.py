@@ -7,8 +7,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor, nn
 
-from xaudio import Sound, at_least, in_sight, probabilities
-from xaudio.types import Baseline
+from xaudio.plugin import Baseline, Sound, at_least, in_sight, probabilities
 
 from ._parts import Cut
 

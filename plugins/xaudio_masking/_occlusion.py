@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from xaudio import Sound
+from xaudio.plugin import Sound
 
 from ._masking import Masking
 from ._parts import Cut, Grid, band_gains, slot_windows

@@ -10,8 +10,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from xaudio import PluginError, Sound, at_least, baseline_waveforms, seeded_generator
-from xaudio.types import Baseline, Separator
+from xaudio.plugin import Baseline, PluginError, Separator, Sound, at_least, baseline_waveforms, seeded_generator
 
 TOLERANCE = 1e-4
 """Largest difference of the sum of the sources and the recording, as a share of its peak."""

@@ -11,8 +11,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from xaudio import Classifier, Explanation, ModelError, check_explanations
-from xaudio.types import Better, FloatArray
+from xaudio.plugin import Better, Classifier, Explanation, FloatArray, ModelError, check_explanations
 
 BATCH = 64
 """Explanations stacked at a time: 26 MB of float64 for spectrograms of 227 x 227 cells."""
@@ -40,7 +39,7 @@ class Conservation:
         Raises
         ------
         ModelError
-            If a logit is exactly 0 but the sum is not, or for what `xaudio.check_explanations` refuses.
+            If a logit is exactly 0 but the sum is not, or for what `xaudio.plugin.check_explanations` refuses.
         """
         del classifier
         sums = np.concatenate([_relevance(batch).sum(1) for batch in _batches(explanations)])

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from xaudio import hookimpl
+from xaudio.plugin import hookimpl
 
 
 def reference(*, classes: int, reads: Literal["waveform", "spectrogram"] = "waveform") -> Any:

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from xaudio import ModelError, PluginError
+from xaudio.plugin import ModelError, PluginError
 
 TRAINING: Mapping[str, Any] = MappingProxyType(
     {"optimiser": "adam", "learning_rate": 1e-3, "schedule": "cosine", "warmup": 20, "batch_size": 32, "steps": 800}
@@ -38,7 +38,7 @@ class ReadsWaveform(nn.Module):
     Attributes
     ----------
     representation, training_settings
-        See `xaudio.hookspecs.xaudio_models`.
+        See `xaudio.registry.hookspecs.xaudio_models`.
     """
 
     representation = "waveform"

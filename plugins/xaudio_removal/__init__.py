@@ -7,8 +7,7 @@ a cell belong together. The relevance of a part is shared equally by those of it
 from collections.abc import Mapping
 from typing import Any
 
-from xaudio import hookimpl
-from xaudio.types import Baseline, Explainer
+from xaudio.plugin import Baseline, Explainer, hookimpl
 
 
 def feature_ablation(
@@ -29,7 +28,7 @@ def feature_ablation(
         Equal parts of frequency; none is half as many as slots. Features without frequencies have none.
     baseline : {"zero", "silence", "noise_floor", "mean_spectrum"}
         What stands in for a part. "zero" is features of 0: silence in a waveform, in a spectrogram the training mean (or
-        0 dB where none is subtracted); the others are sounds, see ``xaudio.baseline_features``.
+        0 dB where none is subtracted); the others are sounds, see ``xaudio.plugin.baseline_features``.
     seed : int
         Of a baseline with noise.
     internal_batch_size : int or None
@@ -61,7 +60,7 @@ def occlusion(
         Parts that a window covers along each axis (all of an axis that has fewer). 1 is ``feature_ablation``.
     baseline : {"zero", "silence", "noise_floor", "mean_spectrum"}
         What is behind the window. "zero" is features of 0: silence in a waveform, in a spectrogram the training mean (or
-        0 dB where none is subtracted); the others are sounds, see ``xaudio.baseline_features``.
+        0 dB where none is subtracted); the others are sounds, see ``xaudio.plugin.baseline_features``.
     seed : int
         Of a baseline with noise.
     internal_batch_size : int or None
@@ -93,7 +92,7 @@ def shapley_value_sampling(
         Orders, in pairs of one and its reverse; each costs one forward pass a part.
     baseline : {"zero", "silence", "noise_floor", "mean_spectrum"}
         What stands in for a part. "zero" is features of 0: silence in a waveform, in a spectrogram the training mean (or
-        0 dB where none is subtracted); the others are sounds, see ``xaudio.baseline_features``.
+        0 dB where none is subtracted); the others are sounds, see ``xaudio.plugin.baseline_features``.
     seed : int
         Of the orders, which are the same for all recordings, and of a baseline with noise.
     internal_batch_size : int or None
@@ -126,7 +125,7 @@ def kernel_shap(
         power of the parts), all are computed, and the Shapley values are exact.
     baseline : {"zero", "silence", "noise_floor", "mean_spectrum"}
         What stands in for a part. "zero" is features of 0: silence in a waveform, in a spectrogram the training mean (or
-        0 dB where none is subtracted); the others are sounds, see ``xaudio.baseline_features``.
+        0 dB where none is subtracted); the others are sounds, see ``xaudio.plugin.baseline_features``.
     seed : int
         Of the coalitions, which are the same for all recordings, and of a baseline with noise.
     internal_batch_size : int or None
@@ -164,7 +163,7 @@ def lime(
         Penalty on the squares of the coefficients, relative to the mean squared error.
     baseline : {"zero", "silence", "noise_floor", "mean_spectrum"}
         What stands in for a part. "zero" is features of 0: silence in a waveform, in a spectrogram the training mean (or
-        0 dB where none is subtracted); the others are sounds, see ``xaudio.baseline_features``.
+        0 dB where none is subtracted); the others are sounds, see ``xaudio.plugin.baseline_features``.
     seed : int
         Of the coalitions, which are the same for all recordings, and of a baseline with noise.
     internal_batch_size : int or None

@@ -11,8 +11,7 @@ from math import comb, prod
 import torch
 from torch import Tensor, nn
 
-from xaudio import PluginError, Sound, at_least, baseline_features, difference_from_baseline, seeded_generator
-from xaudio.types import Baseline
+from xaudio.plugin import Baseline, PluginError, Sound, at_least, baseline_features, difference_from_baseline, seeded_generator
 
 from ._values import Removal, grid, parts_of
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor, nn
 
-from xaudio import PluginError, Sound, in_sight
+from xaudio.plugin import PluginError, Sound, in_sight
 
 ENTRIES = 2**24
 """Entries of the table of coalitions that is held for a block of recordings."""

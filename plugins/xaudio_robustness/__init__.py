@@ -3,8 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from xaudio import hookimpl
-from xaudio.types import Baseline
+from xaudio.plugin import Baseline, hookimpl
 
 
 def infidelity(

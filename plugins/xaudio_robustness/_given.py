@@ -9,9 +9,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from xaudio import (
+from xaudio.plugin import (
     Classifier,
+    Explainer,
     Explanation,
+    FloatArray,
     ModelError,
     PluginError,
     check_explanations,
@@ -19,7 +21,6 @@ from xaudio import (
     explainer_of,
     in_batches,
 )
-from xaudio.types import Explainer, FloatArray
 
 TOLERANCE = 0.01
 """Difference of the logits, as a share of the largest, that another device or precision may make."""

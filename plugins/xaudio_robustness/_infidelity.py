@@ -9,8 +9,19 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from xaudio import Classifier, Explanation, PluginError, Sound, baseline_features, evaluation_mode, in_batches, seeded_generator
-from xaudio.types import Baseline, Better, FloatArray
+from xaudio.plugin import (
+    Baseline,
+    Better,
+    Classifier,
+    Explanation,
+    FloatArray,
+    PluginError,
+    Sound,
+    baseline_features,
+    evaluation_mode,
+    in_batches,
+    seeded_generator,
+)
 
 from ._given import Given, as_array, check_counts, given, jobs, level
 
@@ -66,7 +77,7 @@ class Infidelity:
         Raises
         ------
         ModelError
-            For what `xaudio.check_explanations` refuses, for views, and if the classifier is not what was explained.
+            For what `xaudio.plugin.check_explanations` refuses, for views, and if the classifier is not what was explained.
         """
         items = given(classifier, explanations, self.name, self.batch_size)
         said, did = self._said_and_did(classifier, items)

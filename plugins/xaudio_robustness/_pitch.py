@@ -8,8 +8,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from xaudio import Classifier, DataError, Explanation, PluginError, check_explanations
-from xaudio.types import Better, FloatArray
+from xaudio.plugin import Better, Classifier, DataError, Explanation, FloatArray, PluginError, check_explanations
 
 
 @dataclass(frozen=True)
@@ -46,7 +45,7 @@ class F0Hit:
         DataError
             If the classes are not male and female.
         ModelError
-            For what `xaudio.check_explanations` refuses, and for relevance that cannot be brought to frequencies.
+            For what `xaudio.plugin.check_explanations` refuses, and for relevance that cannot be brought to frequencies.
         """
         del classifier
         check_explanations(explanations)

@@ -10,8 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from xaudio import Classifier, Explanation, ModelError, attribute, evaluation_mode, in_batches
-from xaudio.types import Better, FloatArray
+from xaudio.plugin import Better, Classifier, Explanation, FloatArray, ModelError, attribute, evaluation_mode, in_batches
 
 from ._given import Given, as_array, check_counts, given, the_explainer
 from ._ranks import rank_correlation, ranks
@@ -69,7 +68,7 @@ class ModelRandomisation:
         Raises
         ------
         ModelError
-            For what `xaudio.check_explanations` refuses, for views, for several explainers, if the classifier is not what
+            For what `xaudio.plugin.check_explanations` refuses, for views, for several explainers, if the classifier is not what
             was explained, or it has no weights or cannot be copied.
         """
         items = given(classifier, explanations, self.name, self.batch_size)

@@ -10,8 +10,19 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from xaudio import Classifier, Explanation, ModelError, PluginError, attribute, in_batches, seeded_generator
-from xaudio.types import Better, Explainer, FloatArray, Representation
+from xaudio.plugin import (
+    Better,
+    Classifier,
+    Explainer,
+    Explanation,
+    FloatArray,
+    ModelError,
+    PluginError,
+    Representation,
+    attribute,
+    in_batches,
+    seeded_generator,
+)
 
 from ._given import as_array, check_counts, given, jobs, level, the_explainer
 
@@ -57,7 +68,7 @@ class MaxSensitivity:
         Raises
         ------
         ModelError
-            For what `xaudio.check_explanations` refuses, for views, for several explainers, if the classifier is not what
+            For what `xaudio.plugin.check_explanations` refuses, for views, for several explainers, if the classifier is not what
             was explained, and if the features alone are perturbed of an explainer that listens to the sound.
         """
         items = given(classifier, explanations, self.name, self.batch_size)

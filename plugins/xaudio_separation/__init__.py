@@ -3,8 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from xaudio import hookimpl
-from xaudio.types import Separator
+from xaudio.plugin import Separator, hookimpl
 
 
 def harmonic_percussive(*, window: float = 0.064, width: int = 17, power: float = 2.0) -> Separator:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from xaudio import PluginError, at_least, seeded_generator
+from xaudio.plugin import PluginError, at_least, seeded_generator
 
 TINY = 1e-12
 """Keeps the multiplicative updates from dividing by 0; magnitudes are scaled to a mean of 1."""

@@ -3,8 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from xaudio import hookimpl
-from xaudio.types import Placement, Representation
+from xaudio.plugin import Placement, Representation, hookimpl
 
 
 def spectrogram(

@@ -5,8 +5,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from xaudio import Axis, ModelError, PluginError
-from xaudio.types import Placement
+from xaudio.plugin import Axis, ModelError, Placement, PluginError
 
 FULL_SCALE = 32768.0
 """The published constant below belongs to 16-bit integers; our waveforms are those divided by this."""

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from xaudio import DataError, SpeakerDataset, hookimpl
+from xaudio.plugin import DataError, SpeakerDataset, hookimpl
 
 FEWEST_SPEAKERS = 8
 """Four folds of the sex task need a speaker of each sex."""

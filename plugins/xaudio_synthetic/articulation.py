@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from xaudio.types import FloatArray
+from xaudio.plugin import FloatArray
 
 from .voice import Voice
 from .words import DIGITS, NEUTRAL, PHONEMES, Phoneme

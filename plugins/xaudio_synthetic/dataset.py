@@ -9,7 +9,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from xaudio import Clip, Recording, SpeakerDataset, speaker_folds
+from xaudio.plugin import Clip, Recording, SpeakerDataset, speaker_folds
 
 from .articulation import VOICED, articulate
 from .evidence import sex_boxes

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from xaudio.types import FloatArray
+from xaudio.plugin import FloatArray
 
 from .articulation import STEP, VOICED, Tracks
 

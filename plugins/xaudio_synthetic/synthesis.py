@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.fft import irfft, next_fast_len, rfft
 
-from xaudio.types import FloatArray
+from xaudio.plugin import FloatArray
 
 from .articulation import STEP, VOICED, Tracks
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import ndtri
 
-from xaudio.types import FloatArray
+from xaudio.plugin import FloatArray
 
 from .words import PHONEMES
 

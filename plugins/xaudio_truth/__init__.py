@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from xaudio import DataError, SpeakerDataset, hookimpl
+from xaudio.plugin import DataError, SpeakerDataset, hookimpl
 
 FEWEST_RECORDINGS = 160
 """Every group has a recording of each of 16 classes."""

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from xaudio import Clip, Fold, Recording, SpeakerDataset
-from xaudio.types import FloatArray
+from xaudio.plugin import Clip, FloatArray, Fold, Recording, SpeakerDataset
 
 from .sounds import CARRIERS, RATE, SLOTS, Sound, background, carriers, clever_hans, conjunction, slot
 
@@ -36,7 +35,7 @@ class TruthDataset(SpeakerDataset):
     """The generated recordings; the click of clever_hans follows the label by recording, so it has one fold only."""
 
     def folds(self, task: str) -> tuple[Fold, ...]:
-        """Folds of a task; see `xaudio.SpeakerDataset.folds`."""
+        """Folds of a task; see `xaudio.plugin.SpeakerDataset.folds`."""
         found = super().folds(task)
         return found[:1] if task == "clever_hans" else found
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from xaudio.types import FloatArray
+from xaudio.plugin import FloatArray
 
 RATE, SAMPLES = 8000, 8000
 """In Hz; one second, so that every whole number of Hz is a frequency of the transform."""

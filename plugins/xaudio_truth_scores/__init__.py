@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from xaudio import hookimpl
+from xaudio.plugin import hookimpl
 
 from ._options import Cells, Domain, Order, Share
 

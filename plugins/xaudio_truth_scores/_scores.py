@@ -9,8 +9,17 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
-from xaudio import Classifier, DataError, Explanation, PluginError, check_explanations, truth_domain, truth_mask
-from xaudio.types import Better, FloatArray
+from xaudio.plugin import (
+    Better,
+    Classifier,
+    DataError,
+    Explanation,
+    FloatArray,
+    PluginError,
+    check_explanations,
+    truth_domain,
+    truth_mask,
+)
 
 from ._options import Cells
 

@@ -2,7 +2,7 @@
 
 from typing import Any, Literal
 
-from xaudio import hookimpl
+from xaudio.plugin import hookimpl
 
 
 def visual(

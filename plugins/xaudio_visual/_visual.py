@@ -16,8 +16,7 @@ from matplotlib.figure import Figure
 from matplotlib.text import Annotation
 from numpy.typing import NDArray
 
-from xaudio import Explanation, OutputError, PluginError, clean_texts, own_style, save_figure
-from xaudio.types import Axis, FloatArray
+from xaudio.plugin import Axis, Explanation, FloatArray, OutputError, PluginError, clean_texts, own_style, save_figure
 
 RED = (0.80, 0.00, 0.10)
 BLUE = (0.00, 0.25, 0.80)

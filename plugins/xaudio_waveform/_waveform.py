@@ -4,8 +4,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from xaudio import Axis, ModelError, PluginError
-from xaudio.types import Placement
+from xaudio.plugin import Axis, ModelError, Placement, PluginError
 
 FULL_SCALE = 32768.0
 """The published constant below belongs to 16-bit integers; our waveforms are those divided by this."""

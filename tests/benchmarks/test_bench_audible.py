@@ -11,8 +11,9 @@ from scipy.signal import stft
 from typer.testing import CliRunner
 
 import xaudio
+import xaudio.plugin
 from xaudio import DataError, ModelError, PluginError
-from xaudio.cli import app
+from xaudio.cli.app import app
 from xaudio_bench_audible.benchmark import all_settings, evidence_of, measured, recognised
 from xaudio_bench_audible.measures import MEASURES, artefact_measures, evidence_measures, flatness
 from xaudio_bench_audible.results import Results
@@ -169,7 +170,7 @@ def read(folder):
 
 def test_every_combination_is_in_the_results(folder):
     results = read(folder)
-    assert results.renderers == list(xaudio.split_specs(RENDERERS))
+    assert results.renderers == list(xaudio.plugin.split_specs(RENDERERS))
     assert results.explainers == ["lrp:composite=epsilon", "amplitude", "random"]
     (only,) = results.models
     assert {(cell.explainer, cell.renderer) for cell in only.cells} == {
@@ -241,7 +242,7 @@ def test_the_same_command_goes_on_and_gives_the_same(folder, model, monkeypatch)
         raise AssertionError("made again")
 
     before = read(folder)
-    monkeypatch.setattr("xaudio.scoring.explain_prepared", again)
+    monkeypatch.setattr("xaudio.measuring.scoring.explain_prepared", again)
     monkeypatch.setattr("xaudio_bench_audible.benchmark.measured", again)
     benchmark(model)(folder)
     assert read(folder) == before
@@ -331,7 +332,7 @@ def test_the_settings_are_all_combinations():
     settings = all_settings()
     assert settings[0] == "audible"
     assert len(set(settings)) == 1 + 2 * 4 * 3
-    assert xaudio.split_specs(",".join(settings)) == settings
+    assert xaudio.plugin.split_specs(",".join(settings)) == settings
 
 
 # What is kept
@@ -344,7 +345,7 @@ def test_the_published_schema_is_that_of_the_code():
 @pytest.mark.parametrize("name", ["audible-truth", "audible-speech"])
 def test_the_defaults_are_those_that_the_kept_table_speaks_for(name):
     """No other setting does better beyond the intervals: in what is recognised, in what is left out, in likeness."""
-    results = xaudio.read_results(KEPT / name / "results.json", Results)
+    results = xaudio.plugin.read_results(KEPT / name / "results.json", Results)
     assert tuple(results.renderers) == all_settings()
     default = next(row for row in results.overall if row.renderer == "audible")
     assert [default.ranks.get(name, 1) for name in ("kept", "likeness", "fid_in", "fid_out")] == [1] * 4

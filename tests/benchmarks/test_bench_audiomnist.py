@@ -12,7 +12,9 @@ import soundfile
 import torch
 
 import xaudio
-from xaudio import DataError, ModelError, PluginError, Recording, SpeakerDataset, TrainingResult
+import xaudio.plugin
+from xaudio import DataError, ModelError, PluginError
+from xaudio.plugin import Recording, SpeakerDataset, TrainingResult
 from xaudio_bench_audiomnist.benchmark import parse_settings
 from xaudio_bench_audiomnist.manipulation import move_frequencies
 from xaudio_bench_audiomnist.presets import PRESETS, PUBLISHED, training_of
@@ -96,7 +98,7 @@ def test_the_report_names_its_data_everywhere_and_needs_no_network(folder):
 def test_the_report_is_made_anew_from_the_results(folder):
     from typer.testing import CliRunner
 
-    from xaudio.cli import app
+    from xaudio.cli.app import app
 
     before = (folder / "report.html").read_text()
     (folder / "report.html").unlink()
@@ -133,7 +135,7 @@ def test_the_same_command_repeats_no_training_and_another_is_refused(folder):
 
 
 def test_the_paper_preset_is_the_papers_protocol():
-    from xaudio.settings import settings_for
+    from xaudio.model.settings import settings_for
 
     for model, task, steps, rate, halve, clip in [
         ("alexnet", "digit", 10_000, 1e-3, 2_500, 5.0),
@@ -363,7 +365,7 @@ def test_results_follow_their_schema_and_damaged_ones_are_named(folder, tmp_path
     ]:
         (tmp_path / "results.json").write_text(json.dumps(content | damage))
         with pytest.raises(ModelError, match=message):
-            xaudio.read_results(tmp_path / "results.json", Results)
+            xaudio.plugin.read_results(tmp_path / "results.json", Results)
 
 
 def test_the_published_schema_is_that_of_the_code():
@@ -372,7 +374,7 @@ def test_the_published_schema_is_that_of_the_code():
 
 @pytest.mark.parametrize("kept", sorted(RESULTS.glob("small-*")), ids=lambda path: path.name)
 def test_kept_results_can_be_read_and_say_where_they_come_from(kept):
-    results = xaudio.read_results(kept / "results.json", Results)
+    results = xaudio.plugin.read_results(kept / "results.json", Results)
     run = json.loads((kept / "run.json").read_text())
     assert run["command"].startswith("xaudio bench audiomnist")
     assert results.data == run["data"]
@@ -396,7 +398,7 @@ def test_flipping_follows_from_the_definition(folder):
     indices = [int(row["index"]) for row in csv.DictReader((run / "predictions.csv").open())]
     right, drop = np.zeros(len(FRACTIONS)), 0.0
     for index in indices:
-        _, waveform = next(iter(xaudio.placed_waveforms(classifier, speech, [index])))
+        _, waveform = next(iter(xaudio.plugin.placed_waveforms(classifier, speech, [index])))
         with torch.no_grad():
             features = classifier.features(waveform)
             start = classifier.network(features)

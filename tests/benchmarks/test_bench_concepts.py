@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 import xaudio
+import xaudio_concepts
 from xaudio import Classifier, DataError, ModelError, PluginError
 from xaudio_bench_concepts import measures
 from xaudio_bench_concepts.benchmark import CARRIERS, _holds
@@ -62,7 +63,7 @@ def test_switching_costs_what_the_channels_carry(knowing):
 
 
 def test_channels_of_a_class_have_the_largest_share_there(knowing):
-    found = xaudio.concepts(knowing.classifier, knowing.dataset, knowing.indices, "0", top=5, references=1, draws=1)
+    found = xaudio_concepts.concepts(knowing.classifier, knowing.dataset, knowing.indices, "0", top=5, references=1, draws=1)
     own = carrying(knowing, found, 2)
     shares = {item.channel: item.classes for item in found.channels}
     for label, channels in own.items():

@@ -17,10 +17,12 @@ from scipy.stats import spearmanr
 from typer.testing import CliRunner
 
 import xaudio
-from xaudio import DataError, Evaluation, ModelError, PluginError, statistics
-from xaudio.cli import app
-from xaudio.registry import registry
-from xaudio.scoring import Column
+import xaudio.plugin
+from xaudio import DataError, Evaluation, ModelError, PluginError
+from xaudio.cli.app import app
+from xaudio.measuring import statistics
+from xaudio.measuring.scoring import Column
+from xaudio.registry.loading import registry
 from xaudio_bench_explainers.benchmark import _name, all_explainers
 from xaudio_bench_explainers.report import digest, drawing
 from xaudio_bench_explainers.results import Metric, Results, Score
@@ -163,7 +165,7 @@ def test_a_cell_is_the_mean_over_recordings_the_model_never_heard(folder, run_fo
     values = xaudio.create("metric", "sparseness")(classifier, explanations)["sparseness"]
     (cell,) = [score for score in model.scores if (score.explainer, score.column) == ("gradient", "sparseness")]
     assert cell.mean == pytest.approx(values.mean())
-    assert (cell.low, cell.high) == pytest.approx(xaudio.bootstrap_interval(values)[1:])
+    assert (cell.low, cell.high) == pytest.approx(xaudio.plugin.bootstrap_interval(values)[1:])
     right = [item.predicted == item.label for item in explanations]
     assert model.accuracy == np.mean(right)
 
@@ -215,7 +217,7 @@ def test_the_same_command_goes_on_and_gives_the_same(folder, two_models, monkeyp
         raise AssertionError("explained again")
 
     before = read(folder)
-    monkeypatch.setattr("xaudio.scoring.explain_prepared", explained)
+    monkeypatch.setattr("xaudio.measuring.scoring.explain_prepared", explained)
     leaderboard(two_models)(folder)
     assert read(folder) == before
 
@@ -279,7 +281,7 @@ def test_a_model_that_did_not_learn_is_named(tmp_path, run_folder, installed, ca
     assert model.unlearned.split(";")[0] in (tmp_path / "report.html").read_text()
 
 
-COMMAND = "import sys; sys.argv[0] = 'xaudio'; from xaudio.cli import main; main()"
+COMMAND = "import sys; sys.argv[0] = 'xaudio'; from xaudio.cli.app import main; main()"
 
 
 def arguments(run_folder, out):
@@ -339,7 +341,7 @@ def test_evaluate_prints_a_table_or_json(tmp_path, run_folder):
 def test_of_too_few_recordings_there_is_a_mean_and_no_interval(tmp_path, run_folder, monkeypatch):
     monkeypatch.setattr(statistics, "FEWEST_FOR_INTERVAL", 16)
     leaderboard((str(run_folder),))(tmp_path)
-    model = xaudio.read_results(tmp_path / "results.json", Results).models[0]
+    model = xaudio.plugin.read_results(tmp_path / "results.json", Results).models[0]
     assert {(score.low, score.high, score.rank, score.refused) for score in model.scores} == {(None, None, None, None)}
     assert all(np.isfinite(score.mean) for score in model.scores)
     assert {score.no_interval for score in model.scores} == {"9 recordings are too few for an interval; expected 16 or more."}
@@ -371,8 +373,8 @@ def test_wrong_choices_are_named_before_anything_runs(tmp_path, run_folder):
         leaderboard(())(tmp_path)
     with pytest.raises(ModelError, match="is not the run folder of a model"):
         leaderboard((str(tmp_path),))(tmp_path / "out")
-    assert xaudio.for_each("--data", ["x"], 3) == ["x"] * 3
-    assert xaudio.for_each("--data", ["x", "y"], 2) == ["x", "y"]
+    assert xaudio.plugin.for_each("--data", ["x"], 3) == ["x"] * 3
+    assert xaudio.plugin.for_each("--data", ["x", "y"], 2) == ["x", "y"]
 
 
 def test_everything_installed_is_measured_unless_some_is_named(run_folder):

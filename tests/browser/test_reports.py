@@ -7,7 +7,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from typer.testing import CliRunner
 
-from xaudio.cli import app
+from xaudio.cli.app import app
 from xaudio_bench_study.report import write_report
 
 DATA = ("--dataset", "synthetic:speakers=8,repetitions=1", "--device", "cpu")

@@ -12,9 +12,9 @@ from contextlib import closing
 
 import pytest
 
-from xaudio.study.links import Links
-from xaudio.study.store import open_database, read_study
-from xaudio.study.texts import read_texts
+from xaudio_study.server.links import Links
+from xaudio_study.server.store import open_database, read_study
+from xaudio_study.server.texts import read_texts
 
 
 class Serving:
@@ -32,7 +32,7 @@ class Serving:
         command = [
             sys.executable,
             "-c",
-            "from xaudio.cli import main; main()",
+            "from xaudio.cli.app import main; main()",
             "study",
             "serve",
             str(self.folder),
@@ -66,7 +66,7 @@ class Serving:
 @pytest.fixture
 def serve(make_study, tmp_path, monkeypatch):
     for name, seconds in (("TONE_SECONDS", 0.2), ("PAUSE_SECONDS", 0.1), ("NOISE_SECONDS", 0.5)):
-        monkeypatch.setattr(f"xaudio.study.sounds.{name}", seconds)
+        monkeypatch.setattr(f"xaudio_study.sounds.{name}", seconds)
     running = []
 
     def start(*options, **settings):

@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 import soundfile
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from xaudio import Clip, Explanation, OutputError, PluginError, create
 from xaudio_audible._audible import Audible

@@ -11,7 +11,7 @@ import soundfile
 
 import xaudio
 from xaudio import Clip, Explanation, create
-from xaudio.levels import GATE, MOST_GAIN_DB, PEAK, REFERENCE, heard_renderer, reference_gain
+from xaudio.sound.levels import GATE, MOST_GAIN_DB, PEAK, REFERENCE, heard_renderer, reference_gain
 
 RATE, SAMPLES = 8000, 8000
 PARTS = ("positive", "negative", "complement")

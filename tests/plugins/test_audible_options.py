@@ -8,12 +8,13 @@ import pyloudnorm
 import pytest
 import soundfile
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 import xaudio
-from xaudio import AudioError, Axis, Clip, Explanation, PluginError, create, loudness
-from xaudio.levels import matching_gain
+import xaudio.plugin
+from xaudio import AudioError, Clip, Explanation, PluginError, create
+from xaudio.plugin import Axis, loudness
+from xaudio.sound.levels import matching_gain
 from xaudio_audible._audible import Audible
 from xaudio_audible._levels import highest
 from xaudio_audible._masks import mask_of, smoothed
@@ -501,7 +502,7 @@ SPEC = (
 
 
 def test_every_option_is_reached_from_a_spec(tmp_path):
-    name, options = xaudio.parse_spec(SPEC)
+    name, options = xaudio.plugin.parse_spec(SPEC)
     made = create("renderer", name, **options)
     expected = {**options, "parts_written": ("original", "positive"), "extras": ("comparison", "stereo")}
     del expected["parts"]
@@ -555,7 +556,7 @@ def test_the_highest_level_never_rounds_above_the_peak():
 def test_the_command_says_which_sound_is_silent_and_why(run_folder, recording, tmp_path):
     from typer.testing import CliRunner
 
-    from xaudio.cli import app
+    from xaudio.cli.app import app
 
     given = ["explain", recording, "--model", run_folder, "--explainer", "amplitude", "--render", "audible:domain=features"]
     done = CliRunner().invoke(app, [str(item) for item in [*given, "--out", tmp_path / "out"]])

@@ -5,11 +5,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from xaudio import DataError
-from xaudio.registry import registry
+from xaudio.registry.loading import registry
 from xaudio_audiomnist import _corpus, audiomnist
 
 FEMALE = {12, 26, 28, 36, 43, 47, 52, 56, 57, 58, 59, 60}

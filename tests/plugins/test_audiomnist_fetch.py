@@ -10,12 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
+from hypothesis import HealthCheck, given, settings, strategies as st
 
 from xaudio import DataError
-from xaudio_audiomnist import audiomnist
-from xaudio_audiomnist import fetch as module
+from xaudio_audiomnist import audiomnist, fetch as module
 from xaudio_audiomnist.fetch import download, fetch, unpack, verify
 
 ROOT = "AudioMNIST-master/"

@@ -4,7 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from xaudio import Sound, create
+from xaudio import create
+from xaudio.plugin import Sound
 
 
 @pytest.fixture

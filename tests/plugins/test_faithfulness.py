@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 import xaudio
+import xaudio.plugin
 from xaudio import Classifier, Clip, ModelError, PluginError, create
 from xaudio.types import Sound
 from xaudio_faithfulness import _parts
@@ -75,8 +76,8 @@ def probabilities(classifier, features):
 def absent_of(classifier, explanation, imputation):
     """Features and waveform of what stands in for one recording."""
     sound = Sound(torch.from_numpy(explanation.clip.waveform)[None], classifier.representation, classifier.features)
-    waveform = xaudio.baseline_waveforms("silence" if imputation in ("zero", "band_stop") else imputation, sound)[0]
-    return xaudio.baseline_features(imputation, torch.from_numpy(explanation.features)[None], sound)[
+    waveform = xaudio.plugin.baseline_waveforms("silence" if imputation in ("zero", "band_stop") else imputation, sound)[0]
+    return xaudio.plugin.baseline_features(imputation, torch.from_numpy(explanation.features)[None], sound)[
         0
     ] if imputation != "band_stop" else None, waveform
 
@@ -514,8 +515,8 @@ def test_every_metric_keeps_the_contract(waves, name, monkeypatch):
 
 @pytest.mark.parametrize("name", CURVES + MASKED)
 def test_every_option_is_described(name):
-    from xaudio.options import options_of
-    from xaudio.registry import registry
+    from xaudio.registry.loading import registry
+    from xaudio.registry.options import options_of
 
     factory = registry().factory("metric", name)
     assert all(option.description for option in options_of(factory).values())

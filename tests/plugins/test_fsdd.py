@@ -3,12 +3,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from xaudio import DataError
-from xaudio.audio import fit_length
-from xaudio.registry import registry
+from xaudio.registry.loading import registry
+from xaudio.sound.audio import fit_length
 from xaudio_fsdd import fsdd, parse_name
 
 

@@ -6,7 +6,8 @@ from captum.attr import IntegratedGradients
 from torch import nn
 
 import xaudio
-from xaudio import ModelError, PluginError, Sound, baseline_features, create
+from xaudio import ModelError, PluginError, create
+from xaudio.plugin import Sound, baseline_features
 
 EXPLAINERS = [
     "deep_lift",

@@ -13,11 +13,11 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 import soundfile
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 from hypothesis.extra.numpy import arrays
 
-from xaudio import Axis, Clip, Explanation, OutputError, PluginError, create, heard_renderer, loudness
+from xaudio import Clip, Explanation, OutputError, PluginError, create
+from xaudio.plugin import Axis, heard_renderer, loudness
 from xaudio_html._html import Html, player_style
 from xaudio_html._packing import Packed, packed_axis
 

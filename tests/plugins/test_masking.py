@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 from torch import nn
 
 import xaudio
-from xaudio import PluginError, Sound, baseline_waveforms, create
+from xaudio import PluginError, create
+from xaudio.plugin import Sound, baseline_waveforms
 from xaudio_masking._masking import Masking
 from xaudio_masking._parts import Grid, band_edges, drawn, hats, slot_windows, windows
 

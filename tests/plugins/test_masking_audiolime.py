@@ -6,14 +6,14 @@ from importlib.metadata import EntryPoint
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 from torch import nn
 
-import xaudio.conformance
-import xaudio.pipeline
-from xaudio import PluginError, Sound, XaudioWarning, create
-from xaudio.registry import Registry, registry
+import xaudio.explanation.explaining
+import xaudio.testing
+from xaudio import PluginError, XaudioWarning, create
+from xaudio.plugin import Sound
+from xaudio.registry.loading import Registry, registry
 from xaudio_masking._audiolime import fitted
 from xaudio_masking._parts import drawn
 
@@ -118,7 +118,7 @@ def test_a_model_that_is_linear_in_the_parts_is_found_exactly(baseline, recwarn)
     sound, network, target = make_sound(silent=150), SlotEnergies(), torch.tensor([2, 0])
     explainer = lime(ridge=0.0, baseline=baseline)
     surrogate = explainer.surrogate(network, target, sound)
-    present, absent = sound.waveforms, xaudio.baseline_waveforms(baseline, sound)
+    present, absent = sound.waveforms, xaudio.plugin.baseline_waveforms(baseline, sound)
     energies = (present.square() - absent.square()).unfold(1, 100, 100).mean(2)
     energies[:, 7] = 0
     torch.testing.assert_close(surrogate.coefficients, energies * network.weights[:, target].T, rtol=1e-6, atol=1e-9)
@@ -225,9 +225,9 @@ def test_a_separator_that_breaks_its_contract_is_named(others, name, message):
 
 
 def test_the_conformance_suite_notices_a_separator_that_breaks_its_contract(others, monkeypatch):
-    monkeypatch.setattr(xaudio.conformance, "registry", xaudio.pipeline.registry)
+    monkeypatch.setattr(xaudio.conformance, "registry", xaudio.explanation.explaining.registry)
     problems = {
-        name: [result.what for result in xaudio.conformance.check("separator", name) if result.problem]
+        name: [result.what for result in xaudio.testing.check("separator", name) if result.problem]
         for name in ("halves", "loses_something", "forgets_the_sources")
     }
     assert problems["halves"] == []

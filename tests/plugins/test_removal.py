@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 import torch
 from captum.attr import FeatureAblation, Occlusion
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 from torch import nn
 
 import xaudio
-from xaudio import Axis, PluginError, Sound, baseline_features, create
+from xaudio import PluginError, create
+from xaudio.plugin import Axis, Sound, baseline_features
 from xaudio_removal._values import grid
 
 EXPLAINERS = ["feature_ablation", "kernel_shap", "lime", "occlusion", "shapley_value_sampling"]

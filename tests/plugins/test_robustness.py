@@ -8,9 +8,10 @@ import torch
 from torch import nn
 
 import xaudio
+import xaudio.plugin
 import xaudio_robustness._given
 from xaudio import Classifier, Clip, DataError, ModelError, PluginError, create
-from xaudio.domains import Time, TimeFrequency
+from xaudio.sound.domains import Time, TimeFrequency
 
 RATE, SAMPLES, CLASSES = 8000, 96, ("a", "b", "c")
 
@@ -136,8 +137,8 @@ def test_infidelity_against_single_draws(model, perturbation, reading):
     baseline = "zero" if (perturbation, reading) == ("gaussian", "gradient") else "mean_spectrum"
     metric = create("metric", "infidelity", perturbation=perturbation, reading=reading, draws=4, size=0.5, baseline=baseline)
     waveforms, features = features_of(classifier)
-    sound = xaudio.Sound(waveforms, classifier.representation, classifier.features)
-    reference = xaudio.baseline_features(baseline, features, sound)
+    sound = xaudio.plugin.Sound(waveforms, classifier.representation, classifier.features)
+    reference = xaudio.plugin.baseline_features(baseline, features, sound)
 
     def scale_of(x, x0):
         return rms_where_sounding(x) if perturbation == "gaussian" else x - x0

@@ -5,8 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from xaudio import Axis, Clip, DataError, Explanation, ModelError, create
-from xaudio.domains import Time
+from xaudio import Clip, DataError, Explanation, ModelError, create
+from xaudio.plugin import Axis
+from xaudio.sound.domains import Time
 
 RATE, SAMPLES = 8000, 4000
 FREQUENCIES = np.arange(0, 4001, 25.0)

@@ -7,15 +7,14 @@ import numpy as np
 import pytest
 import scipy.stats
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 from hypothesis.extra import numpy as arrays
 from torch import nn
 
 import xaudio
 import xaudio_robustness._given
 from xaudio import Classifier, Clip, ModelError, create
-from xaudio.domains import Time
+from xaudio.sound.domains import Time
 from xaudio_robustness import _randomisation
 from xaudio_robustness._ranks import rank_correlation, ranks
 

@@ -5,12 +5,12 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings
-from hypothesis import strategies as st
+from hypothesis import assume, given, settings, strategies as st
 from hypothesis.extra import numpy as arrays
 from scipy.stats import rankdata
 
-from xaudio import Axis, Clip, DataError, Explanation, ModelError, PluginError, create, explain, truth_mask
+from xaudio import Clip, DataError, Explanation, ModelError, PluginError, create, explain
+from xaudio.plugin import Axis, truth_mask
 from xaudio_truth_scores import _scores
 
 NAMES = ("relevance_mass", "relevance_rank", "pointing_game", "iou", "auc")

@@ -11,7 +11,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.image import imread
 
-from xaudio import Axis, Clip, Explanation, OutputError, PluginError, create
+from xaudio import Clip, Explanation, OutputError, PluginError, create
+from xaudio.plugin import Axis
 from xaudio_visual._visual import BLUE, RED, Visual
 
 RATE, SAMPLES = 1000, 1000

@@ -14,8 +14,8 @@ from typer.core import TyperGroup
 from typer.main import get_command
 
 from ..errors import PluginError, unknown
-from ..options import REQUIRED, options_of, summary_of
-from ..registry import registry
+from ..registry.loading import registry
+from ..registry.options import REQUIRED, options_of, summary_of
 from .common import JsonOption, OutOption, print_json, print_table, warn_about_plugins
 
 
@@ -50,7 +50,7 @@ def compare_results(
     as_json: JsonOption = False,
 ) -> None:
     """Put two folders of results side by side and say what differs beyond noise."""
-    from ..comparison import compare
+    from ..measuring.comparison import compare
 
     settings, differences = compare(first, second)
     if as_json:
@@ -77,8 +77,8 @@ def _command(name: str, factory: Callable[..., Any]) -> Callable[..., None]:
     """A function whose signature is that of the factory, every value a string that the registry converts."""
 
     def run(out: Path, **given: Any) -> None:
-        from ..allocator import keep_large_buffers
-        from ..runs import output_folder
+        from ..model.allocator import keep_large_buffers
+        from ..output.runs import output_folder
 
         warn_about_plugins()
         keep_large_buffers()

@@ -11,8 +11,8 @@ from typing import Annotated, Any
 import typer
 
 from ..errors import OutputError
-from ..registry import registry
-from ..runs import refuse_other_command
+from ..output.runs import refuse_other_command
+from ..registry.loading import registry
 
 
 def no_other_results(out: Path | None) -> Path | None:

@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
-from ..datasets import open_dataset
 from ..errors import DataError
-from ..registry import registry
+from ..registry.loading import registry
+from ..sound.datasets import open_dataset
 from ..types import Fit
 from .common import DataOption, JsonOption, print_json, warn_about_plugins
 
@@ -41,7 +41,7 @@ def info(
     as_json: JsonOption = False,
 ) -> None:
     """Show tasks, speakers, folds, durations, how many recordings must be fitted, and the problems found."""
-    from ..inspection import describe, inspect
+    from ..sound.inspection import describe, inspect
 
     warn_about_plugins()
     found = inspect(open_dataset(dataset, data), seconds, fit)

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from ..registry import registry
+from ..registry.loading import registry
 from .common import DataOption, DeviceOption, JsonOption, SeedOption, no_other_results, print_json, warn_about_plugins
 
 BENCHMARK = "explainers"
@@ -44,8 +44,8 @@ def evaluate(
     as_json: JsonOption = False,
 ) -> None:
     """Measure explainers by metrics on recordings that a model never heard."""
-    from ..allocator import keep_large_buffers
-    from ..runs import output_folder, read_json
+    from ..model.allocator import keep_large_buffers
+    from ..output.runs import output_folder, read_json
 
     warn_about_plugins()
     keep_large_buffers()

@@ -52,17 +52,16 @@ def explain(
     as_json: JsonOption = False,
 ) -> None:
     """Explain why a model classifies recordings as it does: pictures, sounds, and the relevance itself."""
-    from ..allocator import keep_large_buffers
-    from ..audio import read_audio
-    from ..devices import resolve_device
-    from ..options import parse_spec, split_specs
-    from ..pipeline import explain as explain_audio
-    from ..pipeline import load_model
-    from ..registry import registry
-    from ..rendering import save_and_render, write_report
-    from ..runs import files_of_earlier_run, output_folder, remove_files, remove_leftovers, write_run
-    from ..terminal import progress
-    from ..views import parse_view
+    from ..explanation.explaining import explain as explain_audio, load_model
+    from ..explanation.rendering import save_and_render, write_report
+    from ..explanation.views import parse_view
+    from ..model.allocator import keep_large_buffers
+    from ..model.devices import resolve_device
+    from ..output.runs import files_of_earlier_run, output_folder, remove_files, remove_leftovers, write_run
+    from ..output.terminal import progress
+    from ..registry.loading import registry
+    from ..registry.options import parse_spec, split_specs
+    from ..sound.audio import read_audio
 
     warn_about_plugins()
     keep_large_buffers()
@@ -136,7 +135,7 @@ def explain(
 
 def _silent(paths: list[Path]) -> dict[str, str]:
     """Why sounds among the files are silent, by name."""
-    from ..runs import read_json
+    from ..output.runs import read_json
 
     found = [read_json(path)["sounds"] for path in paths if path.name == "audible.json"]
     return {name: facts["reason"] for sounds in found for name, facts in sounds.items() if facts["reason"]}

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..errors import PluginError, unknown
-from ..options import REQUIRED, options_of, parse_spec, summary_of
-from ..registry import KINDS, Registry, registry
+from ..registry.loading import KINDS, Registry, registry
+from ..registry.options import REQUIRED, options_of, parse_spec, summary_of
 from .common import JsonOption, print_json, print_table, warn_about_plugins
 
 if TYPE_CHECKING:
-    from ..conformance import Result
+    from ..testing import Result
 
 app = typer.Typer(help="What is installed, its options, and whether it keeps the contract.", no_args_is_help=True)
 Name = Annotated[str, typer.Argument(help="Name of the plugin, as kind/name where two kinds share it.")]
@@ -93,7 +93,7 @@ def check(
     representation: Annotated[str | None, typer.Option(help="What a model reads, with options; by default its own.")] = None,
 ) -> None:
     """Check that a plugin keeps the contract of its kind; exit status 1 if it does not."""
-    from ..conformance import check as conformance
+    from ..testing import check as conformance
 
     name, options = parse_spec(plugin)
     failed = 0

@@ -9,8 +9,8 @@ from typing import Annotated
 import typer
 
 from ..errors import ModelError
-from ..registry import registry
-from ..runs import read_json
+from ..output.runs import read_json
+from ..registry.loading import registry
 
 
 def report(
@@ -35,33 +35,34 @@ def report(
 
 
 def _of_groups(folder: Path) -> Path:
-    from ..pattern_pages import report_groups
+    from xaudio_patterns.pages import report_groups
 
     return report_groups(folder)
 
 
 def _of_clusters(folder: Path) -> Path:
-    from ..pattern_pages import report_clusters
+    from xaudio_patterns.pages import report_clusters
 
     return report_clusters(folder)
 
 
 def _of_probe(folder: Path) -> Path:
-    from ..probing import report as report_probe
+    from xaudio_probe.probing import report as report_probe
 
     return report_probe(folder)
 
 
 def _of_concepts(folder: Path) -> Path:
-    from ..concept.page import report as report_concepts
+    from xaudio_concepts.page import report as report_concepts
 
     return report_concepts(folder)
 
 
 def _of_study(folder: Path) -> Path:
-    from ..pages import read_results
-    from ..study.analysis_report import write_results
-    from ..study.analysis_results import StudyResults
+    from xaudio_study.analysis.report import write_results
+    from xaudio_study.analysis.results import StudyResults
+
+    from ..output.pages import read_results
 
     return write_results(folder, read_results(folder / "results.json", StudyResults))
 

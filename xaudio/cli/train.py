@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
-from ..datasets import open_dataset
 from ..errors import PluginError
+from ..sound.datasets import open_dataset
 from ..types import Fit, Resampling
 from .common import DataOption, DatasetOption, DeviceOption, OutOption, SeedOption, warn_about_plugins
 
@@ -31,11 +31,11 @@ def train(
     seed: SeedOption = 0,
 ) -> None:
     """Train a model on one fold of a data set and test it on speakers it never heard."""
-    from ..allocator import keep_large_buffers
-    from ..devices import resolve_device
-    from ..experiment import Experiment, run_experiment
-    from ..options import parse_spec
-    from ..wording import counted
+    from ..explanation.wording import counted
+    from ..model.allocator import keep_large_buffers
+    from ..model.devices import resolve_device
+    from ..model.experiment import Experiment, run_experiment
+    from ..registry.options import parse_spec
 
     warn_about_plugins()
     keep_large_buffers()

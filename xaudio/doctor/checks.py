@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 import torch
 from torch import Tensor, nn
 
-from ..modes import in_training
+from ..model.modes import in_training
 from . import operations as known
 from .findings import Family, Finding
 from .recorder import Operation

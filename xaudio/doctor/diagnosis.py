@@ -11,16 +11,16 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ..arguments import as_classifier, as_clip, as_explainer
-from ..classifier import Classifier
-from ..devices import resolve_device
 from ..errors import AudioError, PluginError
-from ..memory import naming_memory
-from ..modes import plain_torch
-from ..options import parse_spec
-from ..preparation import place, placement_of_own, prepare_clips
-from ..registry import registry
-from ..terminal import progress
+from ..model.arguments import as_classifier, as_clip, as_explainer
+from ..model.devices import resolve_device
+from ..model.model import Classifier
+from ..model.modes import plain_torch
+from ..output.memory import naming_memory
+from ..output.terminal import progress
+from ..registry.loading import registry
+from ..registry.options import parse_spec
+from ..sound.preparation import place, placement_of_own, prepare_clips
 from ..types import Explainer, Representation
 from .checks import check_mode
 from .findings import Diagnosis, family_of

@@ -8,17 +8,17 @@ from typing import Any, Literal, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from ..attribution import heard
-from ..baselines import baseline_features
-from ..classifier import Classifier, evaluation_mode, run_network
-from ..copies import plain_copy
-from ..modes import in_this_thread
-from ..sums import Completeness, completeness, difference_from_baseline
+from ..model.attribution import heard
+from ..model.copies import plain_copy
+from ..model.model import Classifier, evaluation_mode, run_network
+from ..model.modes import in_this_thread
+from ..model.sums import Completeness, completeness, difference_from_baseline
+from ..sound.baselines import baseline_features
 from ..types import Explainer, Sound
 from .findings import Family, Finding
 
 GAP = 0.05
-"""Share of the logit by which a sum may miss it; the difference from a baseline may be missed by `xaudio.sums.TOLERANCE`."""
+"""Share of the logit by which a sum may miss it; the difference from a baseline may be missed by `xaudio.model.sums.TOLERANCE`."""
 
 GROSS = 0.5
 """The same where no rule that merely suits a model badly is likely to be the cause."""

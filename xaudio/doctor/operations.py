@@ -8,7 +8,7 @@ and for other activations (it multiplies the relevance by their slope).
 
 from torch import nn
 
-from ..copies import WEIGHTED as LAYERS
+from ..model.copies import WEIGHTED as LAYERS
 
 COPIES = frozenset(
     [

@@ -9,9 +9,9 @@ from weakref import WeakKeyDictionary
 import torch
 from torch import Tensor, nn
 
-from ..classifier import Classifier
 from ..errors import XaudioWarning
-from ..randomness import seeded_generator
+from ..model.model import Classifier
+from ..registry.randomness import seeded_generator
 from .checks import Families, check, check_modules
 from .findings import Finding, family_of
 from .tracing import trace

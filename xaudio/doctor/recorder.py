@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from ..errors import ModelError
-from ..modes import in_this_thread
+from ..model.modes import in_this_thread
 
 TORCH = str(Path(torch.__file__).parent)
 XAUDIO = str(Path(__file__).parent.parent)

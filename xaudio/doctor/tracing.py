@@ -14,9 +14,9 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.graph import saved_tensors_hooks
 
-from ..classifier import evaluation_mode, run_network
 from ..errors import ModelError
-from ..modes import own_hooks
+from ..model.model import evaluation_mode, run_network
+from ..model.modes import own_hooks
 from .recorder import Call, Operation, Place, Recorder
 
 

@@ -1,4 +1,4 @@
-from xaudio import hookimpl
+from xaudio.plugin import hookimpl
 
 
 def sensitivity(model, features, target):

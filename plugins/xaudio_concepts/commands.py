@@ -1,0 +1,111 @@
+"""`xaudio concepts`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from xaudio.plugin import (
+    DataOption,
+    DeviceOption,
+    JsonOption,
+    OutOption,
+    SeedOption,
+    print_json,
+    print_table,
+    refuse_inside,
+    warn_about_plugins,
+)
+
+if TYPE_CHECKING:
+    from .results import ConceptResults
+
+
+def concepts(
+    model: Annotated[Path, typer.Option(help="Run folder of a trained model.")],
+    out: OutOption,
+    files: Annotated[
+        list[Path] | None,
+        typer.Argument(help="Recordings whose prediction the channels shall carry. [default: the reference data]"),
+    ] = None,
+    layer: Annotated[
+        str | None, typer.Option(help="Convolution or linear layer, as the model names it. [default: the last convolution]")
+    ] = None,
+    explained: Annotated[
+        str | None, typer.Option("--class", help="Class to explain; by default the predicted one of each recording.")
+    ] = None,
+    top: Annotated[int, typer.Option(min=1, help="Channels that are shown.")] = 8,
+    references: Annotated[int, typer.Option(min=1, help="Reference recordings of each channel.")] = 6,
+    by: Annotated[Literal["relevance", "activation"], typer.Option(help="What references have most of.")] = "relevance",
+    explainer: Annotated[str, typer.Option(help="Explainer that can tell what flows through a channel, with options.")] = "lrp",
+    dataset: Annotated[
+        str | None, typer.Option(help="Data set of the references, with options; by default that of the training.")
+    ] = None,
+    data: DataOption = None,
+    recordings: Annotated[
+        int | None,
+        typer.Option(min=1, help="At most so many held-out recordings, drawn at random. [default: all]"),
+    ] = None,
+    draws: Annotated[int, typer.Option(min=1, help="Sets of other channels that are switched off to compare with.")] = 20,
+    render: Annotated[
+        str, typer.Option(help="Renderers of the explanations of FILES, separated by commas.")
+    ] = "visual:dpi=80,audible:format=flac",
+    batch_size: Annotated[int, typer.Option(min=1, help="Recordings at once.")] = 32,
+    device: DeviceOption = "auto",
+    seed: SeedOption = 0,
+    as_json: JsonOption = False,
+) -> None:
+    """Channels of a layer that carry a prediction, each with the recordings that it answers to, to see and to hear."""
+    from xaudio.plugin import drawn, find_layer, held_out, keep_large_buffers, load_model, split_specs
+
+    from .channels import conditional_explainer
+    from .finding import concepts as find_concepts
+
+    warn_about_plugins()
+    keep_large_buffers()
+    refuse_inside(files or (), out)
+    classifier = load_model(model, device)
+    find_layer(classifier.network, layer)  # what can be wrong is said before the data are opened
+    conditional_explainer(explainer)
+    found, indices = held_out(classifier, dataset, data)
+    result = find_concepts(
+        classifier,
+        found,
+        drawn(indices, recordings, seed),
+        layer,
+        audio=files or (),
+        target=explained,
+        explainer=explainer,
+        by=by,
+        top=top,
+        references=references,
+        draws=draws,
+        seed=seed,
+        batch_size=batch_size,
+        renderers=split_specs(render),
+        folder=out,
+    )
+    if as_json:
+        print_json(result.model_dump())
+        return
+    print_table(["channel", "share", "logit without it", "classes", "references"], _rows(result))
+    if result.switched:
+        print(result.switched.statement)
+    for note in result.notes:
+        print(f"note: {note}")
+    print(f"Concepts: {out / 'report.html'}")
+
+
+def _rows(result: ConceptResults) -> list[list[str]]:
+    return [
+        [
+            str(channel.channel),
+            f"{channel.share:+.1%}",
+            f"{channel.effect:+.2f}",
+            ", ".join(f"{name} {share:+.1%}" for name, share in list(channel.classes.items())[:3]),
+            ", ".join(reference.source for reference in channel.references[:3]),
+        ]
+        for channel in result.channels
+    ]

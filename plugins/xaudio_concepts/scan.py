@@ -1,0 +1,114 @@
+"""A whole data set measured at a layer, in parts that are kept, so that interrupted work goes on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from xaudio.plugin import (
+    Classifier,
+    ConditionalExplainer,
+    Dataset,
+    FloatArray,
+    IntArray,
+    ModelError,
+    channels_of,
+    examples,
+    in_batches,
+    output_folder,
+    prepare_dataset,
+    progress,
+    read_tensors,
+    refuse_other_settings,
+    remove_leftovers,
+    write_run,
+    write_tensors,
+)
+
+from .channels import Measured, measured
+
+PART = 256
+"""Recordings of a file."""
+
+KIND = "xaudio_concepts.concepts"
+
+
+def scan(
+    classifier: Classifier,
+    dataset: Dataset,
+    indices: IntArray,
+    explainer: ConditionalExplainer,
+    layer: str,
+    *,
+    batch_size: int,
+    folder: Path | None = None,
+    identity: dict[str, Any] | None = None,
+) -> Measured:
+    """Relevance and activation of each channel of a layer for recordings of a data set, explained for their predicted classes.
+
+    Parameters
+    ----------
+    classifier : Classifier
+    dataset : Dataset
+    indices : ndarray of int
+    explainer : ConditionalExplainer
+    layer : str
+    batch_size : int
+        Recordings at once; halved when memory runs out.
+    folder : Path, optional
+        Keeps what is measured in parts; those that are there already are read.
+    identity : dict, optional
+        JSON values on which the numbers depend; a folder of others is refused.
+
+    Raises
+    ------
+    ModelError
+        If the folder belongs to something else.
+    """
+    if folder is not None:
+        refuse_other_settings(folder, identity or {})
+        remove_leftovers(output_folder(folder))
+        write_run(folder, settings=identity or {}, device=str(classifier.device))
+    facts = classifier.facts
+    prepared = prepare_dataset(dataset, classifier.representation, facts.get("fit"), facts.get("resampling"))
+    data = examples(prepared, np.zeros(len(dataset), np.int64), indices, classifier, facts.get("seed", 0))
+    parts = [np.arange(start, min(start + PART, len(indices))) for start in range(0, len(indices), PART)]
+    paths = [None if folder is None else folder / f"{number:05d}.safetensors" for number in range(len(parts))]
+    channels = channels_of(classifier.network.get_submodule(layer))
+    width = 4 * channels + len(classifier.classes)
+    rows = [_read(path, indices[part], width) for path, part in zip(paths, parts, strict=True)]
+    done = sum(len(found) for found in rows if found is not None)
+    with progress(f"Measuring channels of {layer}", len(indices), done) as advance:
+        for number, part in enumerate(parts):
+            if rows[number] is not None:
+                continue
+
+            def measure(positions: torch.Tensor) -> torch.Tensor:
+                found = measured(classifier, explainer, layer, data.batch(positions))
+                advance(len(positions))
+                return found
+
+            positions = torch.from_numpy(part).to(data.labels.device)
+            found = in_batches(measure, positions, size=batch_size)
+            path = paths[number]
+            if path is not None:
+                write_tensors(path, {"rows": found, "recordings": torch.from_numpy(indices[part])}, KIND, {})
+            rows[number] = found.numpy()
+    return Measured(np.concatenate([found for found in rows if found is not None]), channels)
+
+
+def _read(path: Path | None, indices: IntArray, width: int) -> FloatArray | None:
+    """The rows of a file, or None if it is not there, is damaged or holds those of other recordings."""
+    if path is None or not path.exists():
+        return None
+    try:
+        _, tensors = read_tensors(path, KIND, "")
+    except ModelError:
+        return None
+    rows, recordings = tensors.get("rows"), tensors.get("recordings")
+    if rows is None or recordings is None or rows.shape != (len(indices), width) or recordings.tolist() != indices.tolist():
+        return None
+    return np.asarray(rows.numpy())

@@ -1,0 +1,121 @@
+"""The recordings whose prediction the channels shall carry: some of the reference data, or recordings that were given."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+
+from xaudio.plugin import (
+    Classifier,
+    ConditionalExplainer,
+    DataError,
+    Dataset,
+    Explanation,
+    FloatArray,
+    IntArray,
+    channels_of,
+    placed_waveforms,
+    progress,
+    save_and_render,
+)
+
+from .channels import Measured, Through, measured, spec_through
+from .references import Source, explained_clips
+from .results import Explained
+
+SWITCHED = 64
+"""Recordings, evenly spread, on which channels are switched off."""
+
+
+class Chosen(NamedTuple):
+    """The recordings whose prediction the channels shall carry.
+
+    Parameters
+    ----------
+    shares : ndarray, shape (recordings, channels)
+    reaching : ndarray, shape (recordings,)
+        Relevance at the layer as a share of the logit.
+    waveforms : Tensor, shape (some recordings, samples)
+        Of those on which channels are switched off.
+    targets : ndarray of int
+        Their explained classes.
+    """
+
+    shares: FloatArray
+    reaching: FloatArray
+    waveforms: torch.Tensor
+    targets: IntArray
+
+
+def of_data(classifier: Classifier, dataset: Dataset, indices: IntArray, found: Measured, wanted: int | None) -> Chosen:
+    """The recordings of the reference data that are predicted as the class, or all of them."""
+    predicted = found.logits.argmax(1)
+    rows = np.arange(len(predicted)) if wanted is None else np.flatnonzero(predicted == wanted)
+    if not len(rows):
+        known = sorted({classifier.classes[one] for one in predicted})
+        raise DataError(
+            f"No recording of {dataset.title} is predicted as {classifier.classes[wanted or 0]!r} (predicted: "
+            f"{', '.join(known)}); take another class, or give recordings."
+        )
+    some = rows[np.unique(np.linspace(0, len(rows) - 1, min(len(rows), SWITCHED)).round().astype(int))]
+    waveforms = torch.cat([batch for _, batch in placed_waveforms(classifier, dataset, indices[some])])
+    logits = found.logits[np.arange(len(predicted)), predicted]
+    reaching = found.relevance.sum(1) / np.where(logits == 0, np.inf, logits)
+    return Chosen(found.shares[rows], reaching[rows], waveforms, predicted[some])
+
+
+def of_audio(classifier: Classifier, explainer: ConditionalExplainer, layer: str, wholes: Sequence[Explanation]) -> Chosen:
+    """The recordings that were given."""
+    waveforms = torch.from_numpy(np.stack([item.clip.waveform for item in wholes])).to(classifier.device)
+    targets = np.array([item.target for item in wholes])
+    wanted = torch.from_numpy(targets).to(classifier.device)
+    found = Measured(
+        measured(classifier, explainer, layer, waveforms, wanted).numpy(), channels_of(classifier.network.get_submodule(layer))
+    )
+    logits = np.array([item.logits[item.target] for item in wholes])
+    reaching = found.relevance.sum(1) / np.where(logits == 0, np.inf, logits)
+    return Chosen(found.shares, reaching, waveforms, targets)
+
+
+def parts_of_audio(
+    source: Source,
+    clips: Sequence[Any],
+    wholes: Sequence[Explanation],
+    shares: FloatArray,
+    channels: Sequence[int],
+    renderers: Sequence[str],
+    out: Path | None,
+) -> list[Explained]:
+    """What each channel speaks for in the recordings that were given, as ordinary explanations."""
+    folders = [{"whole": f"explanations/{number}/whole"} for number in range(1, len(wholes) + 1)]
+    if out is not None and wholes:
+        with progress("Explaining through channels", len(wholes) * len(channels)) as advance:
+            for whole, folder in zip(wholes, folders, strict=True):
+                save_and_render([whole], renderers, out / folder["whole"], for_page=True)
+            for channel in channels:
+                explainer, spec = (
+                    Through(source.explainer, source.layer, [channel]),
+                    spec_through(source.spec, source.layer, [channel]),
+                )
+                targets = [whole.target for whole in wholes]
+                made = explained_clips(source.classifier, explainer, spec, clips, targets, source.batch_size)
+                for number, explanation in enumerate(made, 1):
+                    folders[number - 1][str(channel)] = f"explanations/{number}/channel-{channel:04d}"
+                    save_and_render([explanation], renderers, out / folders[number - 1][str(channel)], for_page=True)
+                    advance()
+    return [
+        Explained(
+            source=whole.clip.name,
+            predicted=whole.classes[whole.predicted],
+            explained=whole.classes[whole.target],
+            label=None if whole.label is None else whole.classes[whole.label],
+            shares={str(channel): float(row[channel]) for channel in channels},
+            whole=None if out is None else folder["whole"],
+            parts={} if out is None else {name: path for name, path in folder.items() if name != "whole"},
+        )
+        for whole, row, folder in zip(wholes, shares[: len(wholes)], folders, strict=True)
+    ]

@@ -1,0 +1,1 @@
+"""What many explanations have in common: differences of groups, clusters of strategies."""

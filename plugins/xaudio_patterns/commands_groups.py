@@ -1,0 +1,203 @@
+"""`xaudio groups`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
+
+import typer
+
+from xaudio.plugin import (
+    DataError,
+    DataOption,
+    DeviceOption,
+    JsonOption,
+    OutOption,
+    SeedOption,
+    print_json,
+    print_table,
+    unknown,
+    warn_about_plugins,
+)
+
+if TYPE_CHECKING:
+    from xaudio.plugin import Dataset, KeptExplanations
+
+ModelOption = Annotated[Path, typer.Option("--model", help="Run folder of a trained model.")]
+DatasetOption = Annotated[
+    str | None,
+    typer.Option("--dataset", help="Data set, with options as in synthetic:speakers=40. [default: that of the training]"),
+]
+ExplainerOption = Annotated[str, typer.Option("--explainer", help="Explainer, with options as in lrp:composite=epsilon_plus.")]
+ViewOption = Annotated[
+    str,
+    typer.Option(
+        "--view", help="time, frequency or time-frequency, the last with options as in time-frequency:length=455,hop=35."
+    ),
+]
+PartOption = Annotated[
+    Literal["test", "train", "all"],
+    typer.Option("--part", help="Recordings that the model never heard, those it was trained on, or all."),
+]
+RecordingsOption = Annotated[int | None, typer.Option("--recordings", min=1, help="At most so many, drawn at random.")]
+ExplanationsOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--explanations",
+        help="Folder that keeps the explanations, so that other commands need not explain again. [default: in --out]",
+    ),
+]
+NormaliseOption = Annotated[
+    Literal["magnitude", "positive", "none"],
+    typer.Option(
+        "--normalise", help="What each recording's relevance is divided by: the sum of magnitudes, or of what is positive."
+    ),
+]
+AlignOption = Annotated[
+    Literal["start", "duration", "window"],
+    typer.Option("--align", help="Time 0: the start of the recording (duration: stretched to one length), or of the window."),
+]
+FrequencyBinsOption = Annotated[int | None, typer.Option("--frequency-bins", min=1, help="[default: 64; in time-frequency 32]")]
+TimeBinsOption = Annotated[int | None, typer.Option("--time-bins", min=1, help="[default: 64; in time-frequency 24]")]
+
+
+def groups(
+    model: ModelOption,
+    out: OutOption,
+    by: Annotated[
+        str, typer.Option(help="class (the explained one), speaker, or a task of the data set, such as sex.")
+    ] = "class",
+    view: ViewOption = "frequency",
+    dataset: DatasetOption = None,
+    data: DataOption = None,
+    explainer: ExplainerOption = "lrp",
+    part: PartOption = "test",
+    recordings: RecordingsOption = None,
+    permute: Annotated[
+        Literal["auto", "speakers", "within-speakers", "recordings"],
+        typer.Option(help="What the test exchanges between groups; auto: speakers, if each is in one group."),
+    ] = "auto",
+    permutations: Annotated[int, typer.Option(min=1, help="Of the test.")] = 1999,
+    level: Annotated[
+        float, typer.Option(help="Family-wise error: the chance that anything is marked where nothing differs.")
+    ] = 0.05,
+    normalise: NormaliseOption = "magnitude",
+    align: AlignOption = "start",
+    frequency_bins: FrequencyBinsOption = None,
+    time_bins: TimeBinsOption = None,
+    explanations: ExplanationsOption = None,
+    device: DeviceOption = "auto",
+    seed: SeedOption = 0,
+    as_json: JsonOption = False,
+) -> None:
+    """Mean relevance of classes and of groups of speakers, with differences tested and marked."""
+    from xaudio.plugin import write_json, write_run
+
+    from .groups import group_relevance
+    from .pages import report_groups
+    from .results import write_cells
+
+    kept = explained(
+        model,
+        out,
+        explanations,
+        dataset=dataset,
+        data=data,
+        explainer=explainer,
+        part=part,
+        recordings=recordings,
+        device=device,
+        settings={
+            "command": "groups",
+            "view": view,
+            "by": by,
+            "permute": permute,
+            "permutations": permutations,
+            "level": level,
+            "normalise": normalise,
+            "align": align,
+            "frequency_bins": frequency_bins,
+            "time_bins": time_bins,
+            "seed": seed,
+        },
+    )
+    result = group_relevance(
+        kept.explanations,
+        by=by,
+        view=view,
+        normalise=normalise,
+        align=align,
+        frequency_bins=frequency_bins,
+        time_bins=time_bins,
+        permute=permute,
+        permutations=permutations,
+        level=level,
+        seed=seed,
+        classes=kept.dataset.tasks,
+    )
+    write_run(out, **kept.run)
+    write_json(out / "results.json", result.model_dump())
+    write_cells(result, out / "cells.csv")
+    page = report_groups(out)
+    if as_json:
+        print_json(result.model_dump())
+        return
+    rows = [[item.group, item.against, str(item.marked), f"{item.smallest_p:.4f}"] for item in result.contrasts]
+    print_table(["group", "against", "cells marked", "smallest corrected p"], rows)
+    for note in result.notes:
+        print(f"note: {note}")
+    print(f"Groups: {page}")
+
+
+class Kept(NamedTuple):
+    """Recordings of a data set, explained, and what `xaudio.plugin.write_run` shall get beside the results."""
+
+    dataset: Dataset
+    explanations: KeptExplanations
+    run: dict[str, Any]
+
+
+def explained(
+    model: Path,
+    out: Path,
+    folder: Path | None,
+    *,
+    dataset: str | None,
+    data: Path | None,
+    explainer: str,
+    part: Literal["test", "train", "all"],
+    recordings: int | None,
+    device: str,
+    settings: dict[str, object],
+) -> Kept:
+    """Explain what a command asks for, after a look at its settings.
+
+    Raises
+    ------
+    XaudioError
+        If the folder holds the results of another command or settings, or anything does not fit.
+    """
+    from xaudio.plugin import (
+        drawn,
+        identity_of,
+        keep_large_buffers,
+        kept_explanations,
+        load_model,
+        output_folder,
+        parse_view,
+        recordings_of,
+        refuse_other_settings,
+    )
+
+    warn_about_plugins()
+    keep_large_buffers()
+    parse_view(str(settings["view"]))
+    classifier = load_model(model, device)
+    found, indices = recordings_of(classifier, dataset, data, part)
+    if settings.get("by", "class") not in ("class", "speaker", *found.tasks):  # before anything takes time
+        raise DataError(unknown("grouping", str(settings["by"]), {"class", "speaker", *found.tasks}))
+    chosen = drawn(indices, recordings, int(str(settings["seed"])))
+    settings = {**settings, **identity_of(classifier, found, explainer), "part": part, "recordings": recordings}
+    refuse_other_settings(out, settings)
+    explanations = kept_explanations(classifier, found, chosen, explainer, folder or output_folder(out) / "explanations")
+    return Kept(found, explanations, {"settings": settings, "device": str(classifier.device)})

@@ -1,0 +1,115 @@
+"""`xaudio probe`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import numpy as np
+import typer
+
+from xaudio.plugin import (
+    DataOption,
+    DeviceOption,
+    IntArray,
+    JsonOption,
+    OutOption,
+    SeedOption,
+    print_json,
+    print_table,
+    warn_about_plugins,
+)
+
+if TYPE_CHECKING:
+    from .results import ProbeResults
+
+Changes = Annotated[
+    list[str],
+    typer.Option(
+        "--change",
+        help="What is removed or moved: band:low=100,high=300 | slots:start=0.1,stop=0.2 | scale:factor=1.5 or "
+        "scale:male=1.5,female=0.66 | level:gain=6 | relevant:explainer=lrp,share=0.1,view=time. Several are separated by "
+        "commas; may be repeated. The guide lists all options.",
+    ),
+]
+
+
+def probe(
+    model: Annotated[
+        list[Path],
+        typer.Option(
+            help="Run folder of a trained model; may be repeated for the folds of one, each tested on its own test set."
+        ),
+    ],
+    change: Changes,
+    out: OutOption,
+    dataset: Annotated[str | None, typer.Option(help="Data set, with options; by default that of the training.")] = None,
+    data: DataOption = None,
+    recordings: Annotated[
+        int | None, typer.Option(min=1, help="At most so many test recordings, evenly spread. [default: all]")
+    ] = None,
+    draws: Annotated[int, typer.Option(min=1, help="Of each random control.")] = 20,
+    over: Annotated[Literal["speakers", "recordings"], typer.Option(help="What the bootstrap draws anew.")] = "speakers",
+    batch_size: Annotated[int, typer.Option(help="Recordings at once.", min=1)] = 50,
+    device: DeviceOption = "auto",
+    seed: SeedOption = 0,
+    as_json: JsonOption = False,
+) -> None:
+    """Remove or move what an explanation points at, on a whole test set, beside matched controls."""
+    from xaudio.plugin import held_out, keep_large_buffers, load_model
+
+    from .changes import parse_changes
+    from .probing import probe as run_probe
+
+    warn_about_plugins()
+    keep_large_buffers()
+    parse_changes(change)  # before anything takes time
+    classifiers = [load_model(folder, device) for folder in model]
+    found, indices = zip(*(held_out(classifier, dataset, data) for classifier in classifiers), strict=True)
+    chosen = [_spread(own, None if recordings is None else -(-recordings // len(model))) for own in indices]
+    results = run_probe(
+        classifiers, found[0], chosen, change, draws=draws, seed=seed, over=over, batch_size=batch_size, folder=out
+    )
+    if as_json:
+        print_json(results.model_dump())
+        return
+    print_table(
+        ["change", "before", "after", "control", "after it", "lowest", "highest", "difference (95 %, points)", "costs more"],
+        _rows(results),
+    )
+    for item in results.changes:
+        print("\n" + "\n".join([control.statement for control in item.controls] + [f"note: {note}" for note in item.notes]))
+    print(f"Beside these accuracies: chance {results.chance:.1%}, commonest label {results.commonest or 0:.1%}.")
+    for note in results.notes:
+        print(f"note: {note}")
+    print(f"Report: {out / 'report.html'}")
+
+
+def _spread(indices: IntArray, count: int | None) -> IntArray:
+    """At most so many of the indices, evenly spread."""
+    if count is None or count >= len(indices):
+        return indices
+    return indices[np.arange(count) * len(indices) // count]
+
+
+def _points(share: float) -> str:
+    """A share as points with a sign, and never -0.0."""
+    return f"{round(100 * share, 1) + 0.0:+.1f}"
+
+
+def _rows(results: ProbeResults) -> list[list[str]]:
+    return [
+        [
+            item.change,
+            f"{item.before:.1%}",
+            f"{item.after:.1%}",
+            control.name,
+            f"{control.accuracy:.1%}",
+            f"{control.low:.1%}",
+            f"{control.high:.1%}",
+            "{} ({} to {})".format(*map(_points, (control.difference.mean, control.difference.low, control.difference.high))),
+            control.verdict,
+        ]
+        for item in results.changes
+        for control in item.controls
+    ]

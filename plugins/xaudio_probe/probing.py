@@ -1,0 +1,265 @@
+"""Hypotheses tested by manipulation: what happens to accuracy when what an explanation points at is removed or moved.
+
+A change by itself says little, since any change of a sound costs some accuracy. So each is compared with matched controls:
+manipulations of the same size elsewhere, or in another direction. See `xaudio_probe.changes` for the changes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from xaudio.plugin import (
+    Classifier,
+    DataError,
+    Dataset,
+    Examples,
+    IntArray,
+    ModelError,
+    PluginError,
+    evaluation_mode,
+    examples,
+    guessing,
+    in_batches,
+    in_classes_of,
+    output_folder,
+    prepare_dataset,
+    progress,
+    read_results,
+    refuse_other_settings,
+    remove_leftovers,
+    write_json,
+    write_page,
+    write_run,
+)
+
+from .changes import parse_changes
+from .moves import root_mean_squares
+from .results import ProbeResults
+from .rows import Rows
+from .summary import Outcomes, check_groups, summarise
+from .test_set import Heard, HeldOut, Plan
+
+BATCH = 50
+"""Recordings manipulated at once."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Tested:
+    """A model and its test set."""
+
+    held: HeldOut
+    data: Examples
+    indices: IntArray
+
+    @property
+    def labels(self) -> IntArray:
+        return np.asarray(self.data.labels.cpu().numpy())
+
+
+def probe(
+    classifier: Classifier | Sequence[Classifier],
+    dataset: Dataset,
+    indices: IntArray | Sequence[IntArray],
+    changes: str | Sequence[str],
+    *,
+    draws: int = 20,
+    seed: int = 0,
+    over: Literal["speakers", "recordings"] = "speakers",
+    batch_size: int = BATCH,
+    folder: str | Path | None = None,
+) -> ProbeResults:
+    """Change a test set and measure what it costs a model, beside matched controls.
+
+    Parameters
+    ----------
+    classifier : Classifier or sequence of Classifier
+        On the device to compute on. Those of several folds are each tested on their own recordings and reported together.
+    dataset : Dataset
+    indices : sequence of int, or one such sequence per classifier
+        Recordings that the classifier was not trained on; see `xaudio.held_out`. Those without a label are left out.
+    changes : str or sequence of str
+        As in "band:low=100,high=300" or "scale:male=1.5,female=0.66"; several are separated by commas.
+    draws : int
+        Of each random control; fewer than 20 cannot show that less than one in twenty is as costly.
+    seed : int
+        What is random for a recording follows from it and from the recording alone.
+    over : {"speakers", "recordings"}
+        What the bootstrap draws anew. Recordings of one speaker are not independent: intervals over recordings are too narrow.
+    batch_size : int
+        Recordings at once; halved when memory runs out.
+    folder : path, optional
+        Gets ``results.json``, ``report.html``, ``run.json`` and one file of rows per change. What an earlier, interrupted call
+        with the same arguments measured is not measured again.
+
+    Returns
+    -------
+    ProbeResults
+
+    Raises
+    ------
+    PluginError
+        If a change or an option does not fit.
+    DataError
+        If a change does not fit the recordings or the task, or there are too few speakers for an interval.
+    ModelError
+        If the classifiers are no folds of one kind of model, or the folder belongs to other settings.
+    """
+    named = parse_changes(changes)
+    if draws < 1 or seed < 0 or batch_size < 1:
+        raise PluginError(
+            f"A probe needs 1 draw or more, a seed of 0 or more and a batch of 1 or more; got {draws}, {seed} and {batch_size}."
+        )
+    models, sets = ([classifier], [indices]) if isinstance(classifier, Classifier) else (list(classifier), list(indices))
+    _check_models(models, sets)
+    dataset = in_classes_of(models[0], dataset)
+    chosen = [_labelled(model, dataset, given) for model, given in zip(models, sets, strict=True)]
+    together = np.concatenate(chosen)
+    speakers = np.array(dataset.speakers)[together]
+    groups = speakers if over == "speakers" else together
+    notes = [*check_groups(groups, over), *dataset.notes]
+    given_count = sum(len(given) for given in sets)
+    if len(together) < given_count:
+        notes.append(f"{given_count - len(together)} of {given_count} recordings have no label and are left out")
+    tested = [_tested(model, dataset, own, draws, seed) for model, own in zip(models, chosen, strict=True)]
+    # All that can be wrong is said before anything takes time.
+    plans = [[item.change.plan(part.held) for part in tested] for item in named]
+    out = None if folder is None else output_folder(Path(folder))
+    names = [str(model.facts.get("run") or model.model_spec.get("name") or type(model.network).__name__) for model in models]
+    if out is not None:
+        _begin(
+            out,
+            models[0].device,
+            {
+                "models": names,
+                "weights": [model.digest() for model in models],
+                "task": models[0].task,
+                "data": dataset.title,
+                "fingerprint": dataset.fingerprint(),
+                "recordings": len(together),
+                "changes": [item.spec for item in named],
+                "draws": draws,
+                "seed": seed,
+                "over": over,
+            },
+        )
+    labels, found = np.concatenate([part.labels for part in tested]), []
+    for number, (item, own) in enumerate(zip(named, plans, strict=True), start=1):
+        title = f"Probing {item.spec} ({number} of {len(named)})"
+        path = None if out is None else out / f"rows-{number}-{item.spec.partition(':')[0]}.csv"
+        rows = Rows(path, ["before", *own[0].versions], together, speakers.tolist(), labels)
+        _measure(own, tested, rows, batch_size, title)
+        outcomes = Outcomes(labels, groups, rows.values[..., 0].astype(np.int64), rows.values[..., 1])
+        found.append(summarise(item.spec, own, outcomes, models[0].classes, over, None if path is None else path.name, seed))
+    results = ProbeResults(
+        models=names,
+        task=models[0].task,
+        data=dataset.title,
+        classes=list(models[0].classes),
+        recordings=len(together),
+        speakers=len(set(speakers.tolist())),
+        chance=1 / len(models[0].classes),
+        commonest=guessing(labels),
+        draws=draws,
+        seed=seed,
+        over=over,
+        notes=notes,
+        changes=found,
+    )
+    if out is not None:
+        write_json(out / "results.json", results.model_dump())
+        report(out)
+    return results
+
+
+def report(folder: Path) -> Path:
+    """Write ``report.html`` anew from the ``results.json`` and ``run.json`` of a probe."""
+    results = read_results(folder / "results.json", ProbeResults)
+    return write_page(folder, "xaudio.probes", results=results)
+
+
+def _check_models(models: Sequence[Classifier], sets: Sequence[Any]) -> None:
+    if not models or len(models) != len(sets):
+        raise ModelError(f"A probe needs models and as many test sets; got {len(models)} and {len(sets)}.")
+    for model in models[1:]:
+        if _kind(model) != _kind(models[0]):
+            raise ModelError(
+                f"{model.facts.get('run', 'A model')}: differs from {models[0].facts.get('run', 'the first')} in task, classes, "
+                "data or representation; only models of several folds can be probed together."
+            )
+
+
+def _kind(model: Classifier) -> tuple[Any, ...]:
+    read = model.representation
+    axes = tuple((axis.name, len(axis.centres)) for axis in read.axes)
+    return model.task, model.classes, model.facts.get("dataset"), read.sample_rate, read.samples, read.unit, axes
+
+
+def _labelled(classifier: Classifier, dataset: Dataset, indices: Any) -> IntArray:
+    """Indices of the recordings with a label that the classifier knows."""
+    classifier.check_one_class(dataset)
+    chosen = np.asarray(indices, dtype=np.int64)
+    chosen = chosen[dataset.labels(classifier.task)[chosen] >= 0]
+    if not len(chosen):
+        raise DataError(f"None of the {len(indices)} recordings of {dataset.title} has a label of task {classifier.task!r}.")
+    return chosen
+
+
+def _tested(classifier: Classifier, dataset: Dataset, chosen: IntArray, draws: int, seed: int) -> _Tested:
+    """The recordings on the device, and what changes must know of them."""
+    facts, read = classifier.facts, classifier.representation
+    prepared = prepare_dataset(dataset, read, facts.get("fit"), facts.get("resampling"))
+    data = examples(prepared, dataset.labels(classifier.task), chosen, classifier, facts.get("seed", 0))
+    levels = root_mean_squares(data.waveforms, data.lengths)
+    level = float(levels[levels > 0].median()) if bool((levels > 0).any()) else 0.0
+    held = HeldOut(classifier, data.lengths.cpu().double().numpy() / read.sample_rate, level, draws, seed)
+    return _Tested(held, data, chosen)
+
+
+def _begin(out: Path, device: torch.device, settings: dict[str, Any]) -> None:
+    """Say in the folder what is done there, unless it belongs to something else."""
+    refuse_other_settings(out, settings)
+    remove_leftovers(out)
+    write_run(out, settings=settings, device=str(device))
+
+
+def _measure(plans: Sequence[Plan], tested: Sequence[_Tested], rows: Rows, batch_size: int, title: str) -> None:
+    """Predicted class and probability of the true class before the change and after, for what is not in the rows yet."""
+    left, total = len(rows), sum(len(part.data) for part in tested)
+    if left == total:
+        return
+    try:
+        with torch.no_grad(), progress(title, total, left) as advance:
+            for plan, part in zip(plans, tested, strict=True):
+                done = min(left, len(part.data))
+                left -= done
+
+                def measure(positions: Tensor, plan: Plan = plan, part: _Tested = part) -> Tensor:
+                    found = _versions(plan, part, positions)
+                    rows.add(found.numpy())
+                    advance(len(positions))
+                    return found
+
+                positions = torch.arange(done, len(part.data), device=part.data.labels.device)
+                if len(positions):
+                    with evaluation_mode(part.held.classifier.network):
+                        in_batches(measure, positions, size=batch_size)
+    finally:
+        if len(rows):
+            rows.save()
+
+
+def _versions(plan: Plan, part: _Tested, positions: Tensor) -> Tensor:
+    """Predicted class and probability of the true class (batch, versions, 2), float64 on the CPU."""
+    data, classifier = part.data, part.held.classifier
+    waveforms, labels, own = data.batch(positions), data.labels[positions], part.indices[positions.cpu().numpy()]
+    heard = Heard(classifier, waveforms, data.offsets[positions], data.lengths[positions], labels, own, part.held.seed)
+    logits = torch.cat([heard.logits(waveforms)[:, None], plan.logits(heard)], dim=1).cpu().double()
+    true = labels.cpu()[:, None, None].expand(-1, logits.shape[1], 1)
+    return torch.stack([logits.argmax(2).double(), classifier.probabilities(logits).gather(2, true)[..., 0]], dim=2)

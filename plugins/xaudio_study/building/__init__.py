@@ -1,0 +1,1 @@
+"""A study made from a trained model: recordings, explanations, order, sounds, pictures."""

@@ -1,0 +1,1 @@
+"""A study served to browsers without losing an answer."""

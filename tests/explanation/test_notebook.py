@@ -1,0 +1,213 @@
+"""What a notebook shows of explanations, and the notebook of the documentation."""
+
+import base64
+import io
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import nbformat
+import numpy as np
+import pytest
+import soundfile
+from matplotlib.figure import Figure
+from nbclient import NotebookClient
+
+import xaudio
+
+NOTEBOOK = Path(__file__).parents[2] / "docs" / "guide" / "notebook.ipynb"
+
+
+class Cells(HTMLParser):
+    """The texts of a table's cells, row by row."""
+
+    def __init__(self, page):
+        super().__init__()
+        self.rows = []
+        self.feed(page)
+
+    def handle_starttag(self, tag, attributes):
+        if tag == "tr":
+            self.rows.append([])
+        elif tag in ("td", "th"):
+            self.rows[-1].append("")
+
+    def handle_data(self, data):
+        if self.rows and self.rows[-1]:
+            self.rows[-1][-1] += data
+
+
+@pytest.fixture(scope="module")
+def classifier(run_folder):
+    return xaudio.load_model(run_folder)
+
+
+@pytest.fixture(scope="module")
+def clips():
+    speech = xaudio.open_dataset("synthetic")
+    return [speech[index] for index in (0, 45)]
+
+
+@pytest.fixture(scope="module")
+def explanations(classifier, clips):
+    return xaudio.explain(classifier, clips, explainer="gradient")
+
+
+def test_notebook_of_the_documentation_runs_and_shows_everything(run_folder):
+    """A page, a figure, a player, a table, a contrast and a view, and not one error."""
+    notebook = nbformat.read(NOTEBOOK, as_version=4)
+    assert not any(cell.get("outputs") for cell in notebook.cells), "the notebook is kept without outputs"
+    source = notebook.cells[1]["source"]
+    notebook.cells[1]["source"] = re.sub(r'^RUN = ".*"$', f"RUN = {str(run_folder)!r}", source, flags=re.M)
+    assert notebook.cells[1]["source"] != source
+    NotebookClient(notebook, timeout=300, kernel_name="python3").execute()
+    shown = [
+        {kind for output in cell["outputs"] for kind in output.get("data", {})}
+        for cell in notebook.cells
+        if cell["cell_type"] == "code"
+    ]
+    assert shown[0] == set()
+    html = {index for index, kinds in enumerate(shown) if "text/html" in kinds}
+    pictures = {index for index, kinds in enumerate(shown) if "image/png" in kinds}
+    assert html == {1, 3, 4}
+    assert pictures == {2, 5, 6}
+    last = "".join(output.get("text", "") for output in notebook.cells[-1]["outputs"])
+    before, after = map(float, last.split())
+    assert after == pytest.approx(before, rel=1e-3)
+
+
+def test_figure_can_be_restyled_and_is_shown_without_pyplot(explanations):
+    figure = explanations[0].plot(dpi=80)
+    assert isinstance(figure, Figure)
+    figure.axes[0].set_title("mine")
+    assert figure._repr_png_().startswith(b"\x89PNG")
+    with pytest.raises(xaudio.PluginError, match="dip"):
+        explanations[0].plot(dip=80)
+
+
+def test_player_holds_the_sound_that_the_renderer_writes(explanations, tmp_path):
+    explanations[0].render("audible:level=reference", folder=tmp_path)
+    player = explanations[0].play("positive")
+    assert player.content == (tmp_path / "positive.wav").read_bytes()
+    source = re.search(r'src="data:audio/wav;base64,([^"]+)"', player._repr_html_())[1]
+    sound, rate = soundfile.read(io.BytesIO(base64.b64decode(source)))
+    assert rate == 8000
+    assert len(sound) == len(explanations[0].clip.waveform)
+    assert "speaks for" in player._repr_html_()
+    flac = explanations[0].play("original", format="flac")
+    assert flac.kind == "audio/flac"
+    assert flac.content.startswith(b"fLaC")
+
+
+def test_player_of_silence_says_why(explanations):
+    nothing = explanations[0].with_relevance(np.zeros_like(explanations[0].relevance))
+    page = nothing.play("negative")._repr_html_()
+    assert "<audio" not in page
+    assert "there is no negative relevance" in page
+    assert "silent" in repr(nothing.play("negative"))
+
+
+def test_unknown_part_lists_the_parts(explanations):
+    with pytest.raises(xaudio.PluginError, match=r"no sound 'postive'.*original, positive, negative"):
+        explanations[0].play("postive")
+
+
+def test_list_shows_as_a_table(explanations):
+    page = (explanations + explanations[:1])._repr_html_()
+    head, *rows = Cells(page).rows
+    assert head[:3] == ["Recording", "Explained", "Predicted"]
+    assert len(rows) == 3
+    for row, item in zip(rows, [*explanations, explanations[0]], strict=True):
+        cells = dict(zip(head, row, strict=True))
+        assert cells["Recording"] == Path(item.clip.source).name
+        assert cells["Truth"] == item.classes[item.label]
+        assert cells["Explainer"] == "gradient"
+        relevance = item.relevance.astype(float)
+        share = relevance[relevance > 0].sum() / np.abs(relevance).sum()
+        assert int(cells["For"].removesuffix(" %")) == pytest.approx(100 * share, abs=1)
+        strongest = item.recording_axes[0].centres[np.abs(relevance[0]).argmax()]
+        assert float(cells["Strongest at"].split()[0]) == pytest.approx(strongest, rel=1e-2, abs=1e-3)
+
+
+def test_bars_of_the_table_follow_the_relevance(explanations):
+    """All relevance in the second half of the window, positive: bars above the line, right of the middle."""
+    relevance = np.zeros_like(explanations[0].relevance)
+    relevance[:, 6000:6100] = 1.0
+    page = xaudio.Explanations([explanations[0].with_relevance(relevance)])._repr_html_()
+    bars = [
+        (float(x), float(y), float(h))
+        for x, y, h in re.findall(r'<rect x="([\d.]+)" y="([\d.]+)" width="1.6" height="([\d.]+)"', page)
+    ]
+    tall = [(x, y) for x, y, height in bars if height > 1]
+    assert tall
+    assert all(abs(x - 2 * 60 * 6050 / 8000) < 4 and y < 20 for x, y in tall)
+
+
+def test_names_in_the_table_are_escaped(explanations):
+    from dataclasses import replace
+
+    item = explanations[0]
+    odd = replace(item, clip=replace(item.clip, source="<script>.wav"), classes=("<b>", *item.classes[1:]), target=0)
+    page = xaudio.Explanations([odd])._repr_html_()
+    assert "<script>" not in page
+    assert "<b>" not in page
+
+
+def test_slices_stay_tables_and_items_are_explanations(explanations):
+    assert isinstance(explanations, xaudio.Explanations)
+    assert isinstance(explanations[:1], xaudio.Explanations)
+    assert isinstance(explanations[0], xaudio.Explanation)
+
+
+def test_contrast_is_the_difference_of_two_explanations(classifier, clips):
+    one = xaudio.explain(classifier, clips, target="3", explainer="input_x_gradient")
+    other = xaudio.explain(classifier, clips, target="5", explainer="input_x_gradient")
+    found = xaudio.explain(classifier, clips, target="3", contrast="5", explainer="input_x_gradient")
+    for item, first, second in zip(found, one, other, strict=True):
+        np.testing.assert_array_equal(item.relevance, first.relevance - second.relevance)
+        assert item.question == "3 rather than 5"
+        assert "'3' rather than '5' explained" in item.title()
+        assert first.question == "3"
+
+
+def test_contrast_conserves_the_difference_of_the_logits(classifier, clips):
+    """LRP-0 without biases is gradient times input; epsilon conserves up to what the biases take."""
+    found = xaudio.explain(classifier, clips, target="3", contrast="5", explainer="integrated_gradients", steps=200)
+    start = classifier.logits(classifier.features(__import__("torch").zeros(1, 8000)))[0].detach().numpy()
+    for item in found:
+        difference = (item.logits - start)[3] - (item.logits - start)[5]
+        assert item.relevance.sum() == pytest.approx(difference, rel=0.02, abs=1e-4)
+
+
+def test_contrast_in_a_view_and_saved(classifier, clips, tmp_path):
+    item = xaudio.explain(classifier, clips[0], target="3", contrast="5", explainer="gradient", view="frequency")
+    again = xaudio.Explanation.load(item.save(tmp_path / "contrast.safetensors"))
+    assert again.question == "3 rather than 5"
+    assert again.domain == "frequency"
+    (picture,) = item.render("visual", folder=tmp_path)
+    assert picture.exists()
+
+
+def test_contrast_refuses_what_cannot_be_compared(classifier, clips, explanations):
+    with pytest.raises(xaudio.ModelError, match="cannot be contrasted with itself"):
+        xaudio.explain(classifier, clips, target="3", contrast="3", explainer="gradient")
+    with pytest.raises(xaudio.ModelError, match="differ in their recording"):
+        explanations[0].contrast(explanations[1])
+    other = xaudio.explain(classifier, clips[0], target="5", explainer="input_x_gradient")
+    with pytest.raises(xaudio.ModelError, match="differ in their explainer"):
+        explanations[0].contrast(other)
+    with pytest.raises(xaudio.ModelError, match="'x'"):
+        xaudio.explain(classifier, clips, contrast="x", explainer="gradient")
+
+
+def test_contrast_on_the_command_line(run_folder, recording, tmp_path):
+    from typer.testing import CliRunner
+
+    from xaudio.cli.app import app
+
+    command = ["explain", str(recording), "--model", str(run_folder), "--out", str(tmp_path / "out"), "--explainer", "gradient"]
+    result = CliRunner().invoke(app, [*command, "--target", "3", "--contrast", "5", "--render", "visual,audible", "--json"])
+    assert result.exit_code == 0, result.output
+    (record,) = json.loads(result.stdout)
+    assert (record["explained"], record["contrast"]) == ("3", "5")

@@ -1,0 +1,162 @@
+"""Every first-party plugin keeps its contract, and the suite notices one that does not."""
+
+import os
+from importlib.metadata import EntryPoint
+from pathlib import Path
+
+import pytest
+
+import xaudio.testing
+from xaudio.registry.loading import KINDS, Registry, registry
+from xaudio.testing import check
+
+FOLDERS = {"audiomnist": "audiomnist-en", "audiomnist-az": "audiomnist-az", "fsdd": "fsdd"}
+"""Real recordings of the data sets that need files."""
+
+PLUGINS = [(kind, name) for kind in KINDS for name in registry().names(kind) if kind != "dataset" or name not in FOLDERS]
+
+
+@pytest.mark.parametrize(("kind", "name"), PLUGINS)
+def test_first_party_plugins_conform(kind, name):
+    results = check(kind, name)
+    assert results
+    assert [f"{result.what}: {result.problem}" for result in results if result.problem] == []
+
+
+@pytest.mark.parametrize(("name", "folder"), FOLDERS.items())
+def test_first_party_data_sets_of_real_recordings_conform(name, folder):
+    if "XAUDIO_TEST_DATA" not in os.environ:
+        pytest.skip("XAUDIO_TEST_DATA names no folder of real recordings")
+    results = check("dataset", name, {"data": Path(os.environ["XAUDIO_TEST_DATA"]) / folder})
+    assert len(results) > 10
+    assert [f"{result.what}: {result.problem}" for result in results if result.problem] == []
+
+
+BROKEN = """
+import torch
+from xaudio import hookimpl
+
+def wrong_shape(model, features, target):
+    return features[:, :, :3]
+
+def forgets_seed(model, features, target):
+    return torch.rand_like(features)
+
+def changes_weights(model, features, target):
+    with torch.no_grad():
+        next(model.parameters()).add_(1)
+    return features
+
+def leaves_gradients(model, features, target):
+    model(features).sum().backward()
+    return features
+
+def leaves_hooks(model, features, target):
+    model[0].register_forward_hook(lambda *_: None)
+    return features
+
+def mixes_batch(model, features, target):
+    return features - features.mean(0, keepdim=True)
+
+def raises(model, features, target):
+    raise KeyError("x")
+
+@hookimpl
+def xaudio_explainers():
+    found = [wrong_shape, forgets_seed, changes_weights, leaves_gradients, leaves_hooks, mixes_batch, raises]
+    return {f.__name__: (lambda f=f: (lambda: f))() for f in found}
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "problem"),
+    [
+        ("wrong_shape", "expected relevance shaped like the features"),
+        ("forgets_seed", "the same call gives the same relevance"),
+        ("changes_weights", "weights are left as they were"),
+        ("leaves_gradients", "no gradients are left"),
+        ("leaves_hooks", "no hooks are left"),
+        ("mixes_batch", "does not depend on the batch"),
+        ("raises", "KeyError"),
+    ],
+)
+def test_a_plugin_that_breaks_its_contract_is_found(tmp_path, monkeypatch, name, problem):
+    (tmp_path / "broken_explainers.py").write_text(BROKEN)
+    monkeypatch.syspath_prepend(tmp_path)
+    broken = Registry([EntryPoint("broken", "broken_explainers", "xaudio")])
+    assert broken.problems() == []
+    monkeypatch.setattr(xaudio.conformance, "registry", lambda: broken)
+    problems = [f"{result.what}: {result.problem}" for result in check("explainer", name) if result.problem]
+    assert any(problem in line for line in problems)
+
+
+BROKEN_METRICS = """
+import numpy as np
+from xaudio import ModelError, hookimpl
+
+def metric(value, better={"score": "higher"}):
+    def measure(classifier, explanations):
+        return {"score": value(classifier, explanations)}
+    if better is not None:
+        measure.better = better
+    return lambda: measure
+
+calls = []
+
+def counts_calls(classifier, explanations):
+    calls.append(1)
+    return np.full(len(explanations), len(calls))
+
+def changes_weights(classifier, explanations):
+    next(classifier.network.parameters()).data.add_(1)
+    return np.zeros(len(explanations))
+
+def refuses(text):
+    def measure(classifier, explanations):
+        raise ModelError(text)
+    return measure
+
+one = lambda classifier, explanations: np.ones(len(explanations))
+
+@hookimpl
+def xaudio_metrics():
+    return {
+        "fine": metric(one),
+        "fine_refusal": metric(refuses("does not apply to toys; leave it out.")),
+        "refuses_in_lines": metric(refuses("two\\nlines")),
+        "no_better": metric(one, None),
+        "odd_better": metric(one, {"score": "up"}),
+        "other_better": metric(one, {"other": "lower"}),
+        "not_finite": metric(lambda classifier, explanations: np.full(len(explanations), np.nan)),
+        "one_for_all": metric(lambda classifier, explanations: np.ones(1)),
+        "counts_calls": metric(counts_calls),
+        "mixes": metric(lambda classifier, explanations: np.full(len(explanations), len(explanations))),
+        "changes_weights": metric(changes_weights),
+    }
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "problem"),
+    [
+        ("fine", ""),
+        ("fine_refusal", ""),
+        ("refuses_in_lines", "in one line"),
+        ("no_better", "which values are better"),
+        ("odd_better", "which values are better"),
+        ("other_better", "says of every value"),
+        ("not_finite", "values are finite"),
+        ("one_for_all", "one per explanation"),
+        ("counts_calls", "the same call gives the same"),
+        ("mixes", "does not depend on the other"),
+        ("changes_weights", "weights are left as they were"),
+    ],
+)
+def test_a_metric_that_breaks_its_contract_is_found(tmp_path, monkeypatch, name, problem):
+    (tmp_path / "broken_metrics.py").write_text(BROKEN_METRICS)
+    monkeypatch.syspath_prepend(tmp_path)
+    broken = Registry([EntryPoint("broken", "broken_metrics", "xaudio")])
+    assert broken.problems() == []
+    monkeypatch.setattr(xaudio.conformance, "registry", lambda: broken)
+    problems = [f"{result.what}: {result.problem}" for result in check("metric", name) if result.problem]
+    assert any(problem in line for line in problems) if problem else problems == []

@@ -1,0 +1,28 @@
+"""What users see; each name is loaded from its module when it is first used."""
+
+from .doctor.diagnosis import diagnose as diagnose
+from .doctor.findings import Diagnosis as Diagnosis, Finding as Finding
+from .errors import (
+    AudioError as AudioError,
+    DataError as DataError,
+    DeviceError as DeviceError,
+    ModelError as ModelError,
+    OutputError as OutputError,
+    PluginError as PluginError,
+    XaudioError as XaudioError,
+    XaudioWarning as XaudioWarning,
+)
+from .explanation.explaining import create as create, explain as explain, load_model as load_model, names as names
+from .explanation.explanation import Explanation as Explanation
+from .explanation.notebook import Explanations as Explanations
+from .measuring.evaluation import Evaluation as Evaluation, evaluate as evaluate
+from .model.allocator import keep_large_buffers as keep_large_buffers
+from .model.experiment import Experiment as Experiment, run_experiment as run_experiment
+from .model.model import Classifier as Classifier
+from .model.splits import held_out as held_out
+from .sound.audio import read_audio as read_audio, write_audio as write_audio
+from .sound.datasets import open_dataset as open_dataset
+from .types import Clip as Clip
+
+__version__: str
+__all__: list[str]

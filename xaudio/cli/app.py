@@ -1,0 +1,124 @@
+"""The command line: each command reads its options and calls one function. Nothing here imports torch before it must."""
+
+from __future__ import annotations
+
+import os
+import sys
+import warnings
+from io import TextIOWrapper
+from typing import Annotated, Any
+
+import typer
+
+from xaudio_concepts import commands as concepts
+from xaudio_patterns import commands_cluster as cluster, commands_groups as groups
+from xaudio_probe import commands as probe
+from xaudio_study import commands as study, commands_analysis as study_analysis
+
+from .. import __version__
+from ..errors import XaudioError, XaudioWarning
+from ..output import terminal
+from ..output.memory import out_of_memory
+from . import bench, data, doctor, evaluate, explain, plugins, report, stopping, study_group, train
+
+app = typer.Typer(
+    name="xaudio",
+    help="Why did the network decide this way? Explanations of audio classifiers, to see and to hear.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=True,
+    rich_markup_mode=None,
+)
+app.add_typer(plugins.app, name="plugins")
+app.add_typer(data.app, name="data")
+app.add_typer(bench.app, name="bench")
+app.add_typer(study_group.app, name="study")
+study_group.app.command("analyze")(study_analysis.analyze)
+study_group.app.command("simulate")(study_analysis.simulate)
+app.command("train")(train.train)
+app.command("explain")(explain.explain)
+app.command("evaluate")(evaluate.evaluate)
+app.command("doctor")(doctor.doctor)
+app.command("probe")(probe.probe)
+app.command("groups")(groups.groups)
+app.command("cluster")(cluster.cluster)
+app.command("concepts")(concepts.concepts)
+app.command("report")(report.report)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(f"xaudio {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    context: typer.Context,
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")] = False,
+) -> None:
+    """Options of the program itself."""
+    terminal.in_command = True
+    context.call_on_close(lambda: setattr(terminal, "in_command", False))
+
+
+def _show_warnings() -> None:
+    """Show warnings of our own as one line, without the line of code that Python adds; all others as before."""
+    before = warnings.showwarning
+
+    def show(message: Any, category: type[Warning], *rest: Any, **more: Any) -> None:
+        if issubclass(category, XaudioWarning):
+            print(f"xaudio: warning: {message}", file=sys.stderr)
+        else:
+            before(message, category, *rest, **more)
+
+    warnings.simplefilter("always", XaudioWarning)
+    warnings.showwarning = show
+
+
+def _show_any_name() -> None:
+    """Let no console fail at a name that it cannot show, nor at one that is not UTF-8; such letters appear as their numbers."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def main() -> None:
+    """Run the command line: exit status 0 done, 1 an error the user can fix, 2 wrong usage, 130 after Ctrl-C."""
+    _show_any_name()
+    _show_warnings()
+    stopping.watch()
+    os.environ["MPLBACKEND"] = "agg"  # a notebook's, or one that needs a display, may not be there; nothing is shown
+    try:
+        _run()
+    except BaseException:  # Ctrl-C within an import, a callback or a handler takes many shapes
+        if stopping.was_stopped():
+            stopping.end(sys.argv[1:])
+        raise
+
+
+def _run() -> None:
+    """The command, with errors in one line, also those of an output that nobody reads or that has no room."""
+    status: Any = 0
+    try:
+        try:
+            app()
+        finally:
+            if sys.stdout:  # closed by who started the program, it is None
+                sys.stdout.flush()
+    except XaudioError as error:
+        print(f"xaudio: error: {error}", file=sys.stderr)
+        status = 1
+    except SystemExit as end:
+        status = end.code
+    except OSError as error:  # of files, all are told as errors of our own; this is the output's
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains of it at its end
+        if not isinstance(error, BrokenPipeError):
+            print(f"xaudio: error: {error.filename or 'the output'} cannot be used ({error.strerror}).", file=sys.stderr)
+        status = 1
+    except Exception as error:
+        if not out_of_memory(error):
+            raise
+        print("xaudio: error: Memory ran out. Work on less at once, or choose another device.", file=sys.stderr)
+        status = 1
+    sys.exit(status)

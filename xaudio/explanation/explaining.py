@@ -1,0 +1,317 @@
+"""From a sound to its explanation: the one orchestrating function, and what it is made of."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from copy import deepcopy
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from ..doctor.probe import warn_about
+from ..errors import AudioError, DataError
+from ..model.arguments import as_classifier, as_clip, as_explainer, seeded, target_indices
+from ..model.attribution import attribute, expected_sums
+from ..model.devices import resolve_device
+from ..model.model import Classifier
+from ..model.modes import plain_torch
+from ..model.probability import Kind
+from ..output.memory import naming_memory
+from ..output.runs import versions
+from ..output.terminal import progress
+from ..registry.loading import registry
+from ..registry.options import convert
+from ..registry.plain import whole
+from ..sound.labels import label_index
+from ..sound.preparation import Prepared, place, placement_of_own, prepare_clips
+from ..types import Clip, Explainer, Fit, Placement, Representation, Resampling
+from .explanation import Explanation
+from .notebook import Explanations
+from .views import other_domain, parse_view, seen_in
+
+BATCH = 32
+"""Recordings explained at once; on a CPU 16 to 32 cost least per recording."""
+
+
+def create(kind: str, name: str, **options: Any) -> Any:
+    """Make a plugin's object by name.
+
+    Parameters
+    ----------
+    kind : str
+        "dataset", "representation", "model", "explainer", "separator", "renderer", "metric" or "benchmark".
+    name : str
+    **options
+        Of the plugin, as ``xaudio plugins show NAME`` lists them.
+
+    Raises
+    ------
+    PluginError
+        For an unknown name or option, or a value that does not fit.
+    """
+    return registry().create(kind, name, options)
+
+
+def names(kind: str) -> list[str]:
+    """Names of all installed plugins of a kind; see `create`."""
+    return registry().names(kind)
+
+
+def load_model(folder: str | Path, device: str = "auto") -> Classifier:
+    """The classifier of a run folder, on a device.
+
+    Raises
+    ------
+    ModelError
+        If it is not a run folder or is damaged.
+    DeviceError
+        If the device is not there.
+    """
+    return Classifier.load(Path(folder)).to(resolve_device(device))
+
+
+@naming_memory("Give a smaller batch_size or shorter recordings, or choose another device.")
+@plain_torch()
+def explain(
+    model: str | Path | nn.Module | Classifier,
+    audio: Any,
+    *,
+    sample_rate: int | None = None,
+    representation: str | Representation | None = None,
+    explainer: str | Explainer = "lrp",
+    target: int | str | Sequence[int | str] | None = None,
+    device: str = "auto",
+    classes: Iterable[Any] | None = None,
+    fit: Fit | None = None,
+    resampling: Resampling | None = None,
+    placement: Placement | None = None,
+    seed: int | None = None,
+    batch_size: int = BATCH,
+    view: str | None = None,
+    contrast: int | str | Sequence[int | str] | None = None,
+    kind: Kind | None = None,
+    **options: Any,
+) -> Explanation | Explanations:
+    """Explain why a model classifies sounds as it does.
+
+    Parameters
+    ----------
+    model : path, nn.Module or Classifier
+        A run folder of ``xaudio train``, or any module together with ``representation``.
+    audio : path, array, tensor, Clip, or a list of these
+        An array has the shape (samples,) or (channels, samples) and needs ``sample_rate``.
+    sample_rate : int, optional
+        Of arrays and tensors, in Hz.
+    representation : str or Representation, optional
+        Name of a plugin, with options as in "waveform:samples=16000", or an object; a run folder knows its own.
+    explainer : str or callable
+        Name of a plugin, with options as in "lime:samples=100,seed=1", or a callable (model, features, target) -> relevance.
+    target : class name or index, or one per recording, optional
+        The class to explain; by default the predicted one.
+    device : str
+        "auto", "cpu", "cuda", "cuda:N" or "mps".
+    classes : iterable or mapping, optional
+        Class names in the order of the outputs, or a mapping such as ``id2label`` or ``label2id``, for a module that does not
+        bring its own; by default "0", "1", ...
+    fit : {"error", "trim", "loudest"}, optional
+        What to do with a recording that is too long; by default what the model was trained with, else "error".
+    resampling : {"soxr", "fft"}, optional
+        By default what the model was trained with, else "soxr".
+    placement : {"centre", "start", "file", "step"}, optional
+        Where recordings shorter than the model's window lie within the zeros. By default in the middle, where training drew a
+        position ("file" or "step") and no seed is given, else as in training.
+    seed : int, optional
+        Of all that is drawn: the position of short recordings, drawn as in training (by default they are centred, and where
+        ``placement`` asks for a draw, it is that of the model's training, else of 0), and what the explainer draws, if it
+        has an option of this name that ``explainer`` does not give (by default its own).
+    batch_size : int
+    view : str, optional
+        Domain to bring the relevance to: "time", "frequency" or "time-frequency", the last with options as in
+        "time-frequency:window=hann,length=455,hop=35"; by default that of the representation. See `Explanation.view`.
+    contrast : class name or index, or one per recording, optional
+        Explain why ``target`` rather than this class: see `Explanation.contrast`.
+    kind : {"classes", "labels"}, optional
+        What the outputs of a module are: classes that exclude each other (softmax), or labels, of which several may be true
+        (a sigmoid each). A single output is always a label. By default classes, and the explanation notes that nobody said so.
+    **options
+        Of the explainer.
+
+    Returns
+    -------
+    Explanation or Explanations
+        A list, which a notebook shows as a table, if ``audio`` is one.
+
+    Raises
+    ------
+    XaudioError
+        If any input does not fit: one line that says which, and what to do.
+    """
+    at_once = whole(batch_size)
+    if at_once is None or at_once < 1:
+        raise AudioError(f"batch_size is {batch_size!r}; expected a whole number, 1 or more.")
+    if not (seed is None or isinstance(seed, int | np.integer)):
+        raise DataError(f"The seed is {seed!r}; expected a whole number, 0 or more.")
+    if view is not None:
+        parse_view(view)  # before anything takes time
+    fit = convert("fit", Fit | None, fit)
+    resampling = convert("resampling", Resampling | None, resampling)
+    placement = convert("placement", Placement | None, placement)
+    single = not isinstance(audio, list | tuple)
+    clips = [as_clip(item, sample_rate) for item in ([audio] if single else audio)]
+    if not clips:
+        raise AudioError("There is nothing to explain: the list of recordings is empty.")
+    classifier = as_classifier(model, representation, classes, kind).to(resolve_device(device))
+    method, spec = as_explainer(seeded(explainer, seed), options)
+    read = classifier.representation
+    fit = fit or classifier.facts.get("fit", "error")
+    placement = placement or placement_of_own(read, seed)
+    resampling = resampling or classifier.facts.get("resampling", "soxr")
+    seed = int(classifier.facts.get("seed", 0) if seed is None else seed)
+    prepared = prepare_clips(clips, read.sample_rate, read.samples, fit, resampling)
+    provenance = provenance_of(classifier, spec, seed=seed, fit=fit, resampling=resampling)
+    targets = target_indices(target, len(clips), classifier.classes)
+    others = target_indices(contrast, len(clips), classifier.classes)
+    if findings := warn_about(classifier, spec["name"], method):
+        provenance["findings"] = findings
+
+    def explained(wanted: Sequence[int] | None) -> Explanations:
+        return explain_prepared(
+            classifier,
+            method,
+            clips,
+            prepared,
+            wanted,
+            provenance,
+            placement=placement,
+            seed=seed,
+            batch_size=at_once,
+            view=view,
+        )
+
+    found = explained(targets)
+    if others is not None:
+        found = Explanations(one.contrast(other) for one, other in zip(found, explained(others), strict=True))
+    return found[0] if single else found
+
+
+def provenance_of(classifier: Classifier, explainer: dict[str, Any], **rules: Any) -> dict[str, Any]:
+    """What an explanation says of its origin: model, representation, explainer, and the rules its recording was prepared by."""
+    trained_on = str(classifier.facts.get("data", ""))
+    # Runs of before this fact was kept are known by the title of their data.
+    synthetic = classifier.facts.get("synthetic", "synthetic" in trained_on)
+    return {
+        "model": {**classifier.model_spec, "run": classifier.facts.get("run")},
+        "representation": dict(classifier.representation_spec),
+        "explainer": explainer,
+        "trained_on": trained_on,
+        **({"synthetic": True} if synthetic else {}),
+        **rules,
+    }
+
+
+def explain_prepared(
+    classifier: Classifier,
+    explainer: Explainer,
+    clips: Sequence[Clip],
+    prepared: Prepared,
+    targets: Sequence[int] | None,
+    provenance: dict[str, Any],
+    *,
+    placement: Placement | None = None,
+    seed: int = 0,
+    batch_size: int = BATCH,
+    view: str | None = None,
+) -> Explanations:
+    """Explanations of prepared recordings, batch by batch.
+
+    Parameters
+    ----------
+    classifier : Classifier
+    explainer : callable
+    clips : sequence of Clip
+        What was prepared, for names and labels.
+    prepared : Prepared
+    targets : sequence of int or None
+        The classes to explain; None for the predicted ones.
+    provenance : dict
+    placement : {"centre", "start", "file", "step"}, optional
+        By default as in training.
+    seed : int
+        Of the placement.
+    batch_size : int
+    view : str, optional
+        See `explain`.
+    """
+    domain = other_domain(view, classifier.representation)
+    placement = placement or classifier.representation.placement
+    offsets = prepared.offsets(placement, seed)
+    labels = [_label(clip, classifier) for clip in clips]
+    facts = provenance | {"device": str(classifier.device), "versions": versions(), "placed_by": placement}
+    # Renderers work on the CPU; a representation made by a plugin they make anew.
+    own = None if classifier.representation_spec else _on_cpu(classifier.representation)
+    found = Explanations()
+    title = f"Explaining with {provenance.get('explainer', {}).get('name', 'an explainer')}"
+    with progress(title, len(clips), always=False) as advance:
+        for start in range(0, len(clips), batch_size):
+            chosen = slice(start, min(start + batch_size, len(clips)))
+            waveforms = place(
+                torch.from_numpy(np.array(prepared.waveforms[chosen])).to(classifier.device),
+                torch.from_numpy(prepared.lengths[chosen]).to(classifier.device),
+                torch.from_numpy(offsets[chosen]).to(classifier.device),
+            )
+            wanted = None if targets is None else torch.tensor(targets[chosen], device=classifier.device)
+            attributed = features, relevance, logits, explained = attribute(classifier, explainer, waveforms, wanted)
+            sums = expected_sums(classifier, explainer, waveforms, attributed)
+            for row, index in enumerate(range(chosen.start, chosen.stop)):
+                clip = replace(
+                    clips[index],
+                    waveform=waveforms[row].cpu().numpy(),
+                    sample_rate=classifier.representation.sample_rate,
+                    labels={**clips[index].labels, **({} if labels[index] is None else {classifier.task: labels[index]})},
+                    notes=(*prepared.notes[index], *classifier.facts.get("notes", ())),
+                )
+                placed = {
+                    "offset": int(offsets[index]),
+                    "samples": int(prepared.lengths[index]),
+                    "start": int(prepared.starts[index]),
+                }
+                found.append(
+                    Explanation(
+                        clip=clip,
+                        features=features[row].cpu().numpy(),
+                        relevance=relevance[row].cpu().numpy(),
+                        axes=classifier.representation.axes,
+                        logits=logits[row].cpu().numpy(),
+                        classes=classifier.classes,
+                        target=int(explained[row]),
+                        task=classifier.task,
+                        provenance={
+                            **facts,
+                            "placement": placed,
+                            "original_sample_rate": clips[index].sample_rate,
+                            **({} if sums is None else {"completeness": sums.record(row)}),
+                        },
+                        kind=classifier.kind,
+                        _representation=own,
+                    )
+                )
+            found[chosen] = seen_in(domain, found[chosen], classifier.representation, waveforms, relevance)
+            advance(chosen.stop - chosen.start)
+    return found
+
+
+def _label(clip: Clip, classifier: Classifier) -> int | None:
+    """Index of a clip's true class in the classifier's task, None where it is unknown."""
+    label, names = clip.labels.get(classifier.task), classifier.classes
+    where = f"{clip.source}: its label of task {classifier.task!r}"
+    if len(names) == 1 and not (label is None or isinstance(label, str)):
+        raise DataError(f"{where} is {label!r}, which could mean that {names[0]!r} is there or not; give the name, or none.")
+    return label_index(label, names, where)
+
+
+def _on_cpu(representation: Representation) -> Representation:
+    return deepcopy(representation).cpu() if isinstance(representation, nn.Module) else representation

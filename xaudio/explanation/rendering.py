@@ -1,0 +1,111 @@
+"""Write explanations with renderers."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from itertools import count
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..output.memory import naming_memory
+from ..output.runs import output_folder, write_text
+from ..output.terminal import progress
+from ..registry.loading import registry
+from ..registry.options import parse_spec
+from ..sound.levels import heard_renderer
+
+if TYPE_CHECKING:
+    from .explanation import Explanation
+
+LONGEST = 50
+"""Bytes of a part of a folder's name: file systems take 255 in all."""
+
+
+def render(explanations: Iterable[Explanation], renderers: Sequence[str | Callable[..., Any]], folder: Path) -> list[Path]:
+    """Write explanations with renderers; one goes into the folder, several into a subfolder each.
+
+    Parameters
+    ----------
+    explanations : iterable of Explanation
+    renderers : sequence of str or callable
+        Names, with options as in ``visual:dpi=300``, or objects.
+    folder : Path
+
+    Returns
+    -------
+    list of Path
+        What was written.
+
+    Raises
+    ------
+    OutputError
+        If the folder cannot be written.
+    """
+    found = list(explanations)
+    return [path for paths in _write(found, renderers, folder, save=False) for path in paths]
+
+
+def save_and_render(
+    explanations: Sequence[Explanation],
+    renderers: Sequence[str | Callable[..., Any]],
+    folder: Path,
+    *,
+    for_page: bool = False,
+) -> list[list[Path]]:
+    """As `render`, with each explanation saved as ``explanation.safetensors`` as well; the files of each explanation.
+
+    Sounds ``for_page`` are at the reference, as all that a page plays.
+    """
+    return _write(explanations, renderers, folder, save=True, for_page=for_page)
+
+
+def write_report(explanations: Sequence[Explanation], renderers: Sequence[str], folder: Path) -> Path | None:
+    """Write ``report.html`` with all of several explanations, if the renderer ``html`` is among those asked for."""
+    for name, options in map(parse_spec, renderers):
+        if name == "html" and len(explanations) > 1:
+            return write_text(folder / "report.html", registry().create("renderer", name, options).page(explanations))
+    return None
+
+
+@naming_memory("Render fewer or shorter recordings at once, or fewer renderers.")
+def _write(
+    explanations: Sequence[Explanation],
+    renderers: Sequence[str | Callable[..., Any]],
+    folder: Path,
+    *,
+    save: bool,
+    for_page: bool = False,
+) -> list[list[Path]]:
+    create = heard_renderer if for_page else partial(registry().create, "renderer")
+    made = [create(*parse_spec(item)) if isinstance(item, str) else item for item in renderers]
+    written = []
+    with progress("Rendering", len(explanations), always=False) as advance:
+        for explanation, name in zip(explanations, _folder_names(explanations), strict=True):
+            target = output_folder(folder if len(explanations) == 1 else folder / name)
+            paths = [explanation.save(target / "explanation.safetensors")] if save else []
+            written.append(paths + [path for renderer in made for path in renderer(explanation, target)])
+            advance()
+    return written
+
+
+def _folder_names(explanations: Sequence[Explanation]) -> list[str]:
+    """A distinct folder name for each explanation, from its recording, class, explainer and view."""
+    names: list[str] = []
+    taken: set[str] = set()  # folded, since some file systems know no case
+    for explanation in explanations:
+        view = explanation.provenance.get("view")
+        parts = [Path(explanation.clip.source).stem or "recording", explanation.question, explanation.explainer]
+        name = "-".join(map(_safe, [*parts, *([view["name"]] if view else [])]))
+        number = next(number for number in count(1) if f"{name}-{number}".removesuffix("-1").casefold() not in taken)
+        names.append(f"{name}-{number}".removesuffix("-1"))
+        taken.add(names[-1].casefold())
+    return names
+
+
+def _safe(text: str) -> str:
+    """A part of a file name that every file system takes: letters of any script, digits, dots and lines, not too long."""
+    kept = re.sub(r"[^\w.-]+", "_", unicodedata.normalize("NFC", text)).strip("._-")
+    return kept.encode()[:LONGEST].decode(errors="ignore") or "_"

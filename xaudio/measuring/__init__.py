@@ -1,0 +1,1 @@
+"""Explanations measured: evaluation, truth, perturbation, statistics, comparison, timing."""

@@ -1,0 +1,313 @@
+"""The explanations and scores of one model, batch by batch; what an earlier run left is read and not made again."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..doctor.probe import warn_about
+from ..errors import DataError, ModelError, PluginError, XaudioError, XaudioWarning
+from ..explanation.explaining import explain_prepared, provenance_of
+from ..explanation.explanation import Explanation
+from ..model.arguments import as_explainer
+from ..model.model import Classifier
+from ..output.memory import out_of_memory
+from ..output.runs import read_json, write_json
+from ..output.terminal import progress
+from ..registry.loading import registry
+from ..registry.options import parse_spec, summary_of
+from ..sound.preparation import Prepared, prepare_clips
+from ..types import Better, Clip, Dataset, Explainer, FloatArray, IntArray
+from .timing import timed
+
+BATCH = 16
+"""Recordings explained and measured at a time; an interruption costs at most so many explanations of one explainer."""
+
+REFERENCE = "amplitude"
+"""The explainer that is asked first: it costs no more than the prediction, which decides what can be measured."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """A value that a metric gives.
+
+    Parameters
+    ----------
+    metric : str
+        As it was given, with its options.
+    name : str
+        Of the value.
+    better : {"higher", "lower", "none"}
+    needs_truth : bool
+        Whether it is measured on correctly predicted recordings only.
+    definition : str
+        First line of the metric's description.
+    """
+
+    metric: str
+    name: str
+    better: Better
+    needs_truth: bool
+    definition: str
+
+
+class Work:
+    """The explanations and scores of one model: batch by batch, each batch by all explainers and metrics in turn."""
+
+    def __init__(
+        self,
+        classifier: Classifier,
+        dataset: Dataset,
+        indices: IntArray,
+        explainers: Sequence[str],
+        metrics: Sequence[str],
+        folder: Path,
+    ) -> None:
+        self.classifier, self.dataset, self.indices = classifier, dataset, indices
+        self.explainers, self.metrics = list(explainers), list(dict.fromkeys(metrics))
+        self.folders = {spec: folder / file_name(number, spec) for number, spec in enumerate(self.explainers)}
+        self.refused: dict[tuple[str, str], str] = {}
+        self._methods: dict[str, tuple[Explainer, dict[str, Any]]] = {}
+        self._objects: dict[str, Any] = {}
+        self._sizes = dict.fromkeys(self.explainers, BATCH)
+        self._warm: set[str] = set()
+        self._prepared: tuple[tuple[int, ...], list[Clip], Prepared] | None = None
+        for spec in self.explainers:
+            with self._noting(spec, ""):
+                name, options = parse_spec(spec)
+                self._methods[spec] = as_explainer(name, dict(options))
+                warn_about(classifier, name, self._methods[spec][0])
+        for metric in self.metrics:
+            with self._noting("", metric):
+                name, options = parse_spec(metric)
+                self._objects[metric] = registry().create("metric", name, options)
+            if reason := self.refused.pop(("", metric), None):
+                self.refused |= {(spec, metric): reason for spec in self.explainers}
+        self._scores = {
+            (spec, metric): _read_scores(self._score_path(spec, metric)) for spec in self.explainers for metric in self.metrics
+        }
+
+    def predictions(self, title: str) -> IntArray:
+        """Predicted classes, (recordings,).
+
+        Raises
+        ------
+        XaudioError
+            If the model cannot be asked about these recordings.
+        """
+        if (REFERENCE, "") in self.refused:
+            raise PluginError(self.refused[REFERENCE, ""])
+        found: list[int] = []
+        with progress(title, len(self.indices)) as advance:
+            for batch in self._batches():
+                found += [item.predicted for item in self._explained(REFERENCE, batch)]
+                advance(len(batch))
+        return np.array(found, dtype=np.int64)
+
+    def measure(self, right: Any, unlearned: str, title: str) -> None:
+        """Explain and measure; ``right`` says which predictions are (recordings,)."""
+        self.refused |= {(spec, metric): unlearned for spec in self.explainers for metric in self._true() if unlearned}
+        steps = len(self.indices) * len(self.explainers) * (1 + len(self.metrics))
+        hits = dict(zip(self.indices.tolist(), right.tolist(), strict=True))
+        with progress(title, steps) as advance:
+            for batch in self._batches():
+                for spec in self.explainers:
+                    found: list[Explanation] = []
+                    if (spec, "") not in self.refused:
+                        found = self._attempt(spec, batch)
+                    advance(len(batch), spec)
+                    for metric in self.metrics:
+                        wanted = [index for index in batch if hits[index] or metric not in self._true()]
+                        if found and (spec, metric) not in self.refused:
+                            self._measure(spec, metric, {i: item for i, item in zip(batch, found, strict=True) if i in wanted})
+                        advance(len(batch), f"{spec}, {metric}")
+
+    def _batches(self) -> Iterator[list[int]]:
+        return (self.indices[start : start + BATCH].tolist() for start in range(0, len(self.indices), BATCH))
+
+    def _true(self) -> list[str]:
+        return [metric for metric, made in self._objects.items() if getattr(made, "needs_truth", False)]
+
+    @contextlib.contextmanager
+    def _noting(self, spec: str, metric: str) -> Iterator[None]:
+        """Note why a plugin refuses; a plugin may fail in any way, and the others must go on."""
+        try:
+            yield
+        except XaudioError as error:
+            self.refused[spec, metric] = " ".join(str(error).split())
+        except Exception as error:
+            if out_of_memory(error):
+                self.refused[spec, metric] = "memory ran out"
+                return
+            self.refused[spec, metric] = f"{type(error).__name__}: {' '.join(str(error).split())}"
+
+    def _attempt(self, spec: str, batch: list[int]) -> list[Explanation]:
+        """Explanations of a batch, or none if the explainer refuses."""
+        kept, found = self._kept(spec, batch), []
+        if kept is not None:
+            return kept
+        with self._noting(spec, ""):
+            found = self._explain(spec, batch)
+        return self._save(spec, batch, found)
+
+    def _explained(self, spec: str, batch: list[int]) -> list[Explanation]:
+        """Explanations of a batch; what the explainer raises is passed on."""
+        kept = self._kept(spec, batch)
+        return self._save(spec, batch, self._explain(spec, batch)) if kept is None else kept
+
+    def _kept(self, spec: str, batch: list[int]) -> list[Explanation] | None:
+        with contextlib.suppress(ModelError):  # missing or damaged: made again
+            return [Explanation.load(explanation_path(self.folders[spec], index)) for index in batch]
+        return None
+
+    def _save(self, spec: str, batch: list[int], found: list[Explanation]) -> list[Explanation]:
+        for index, item in zip(batch if found else [], found, strict=True):
+            item.save(explanation_path(self.folders[spec], index))
+        return found
+
+    def _explain(self, spec: str, batch: list[int]) -> list[Explanation]:
+        """Explain a batch and note how long it took, unless it is the first: that one warms up."""
+        method, described = self._methods[spec]
+        classifier, facts = self.classifier, self.classifier.facts
+        rules = {
+            "fit": facts.get("fit", self.dataset.fit),
+            "resampling": facts.get("resampling", self.dataset.resampling),
+            "seed": facts.get("seed", 0),
+        }
+        clips, prepared = self._prepare(batch, rules)
+        while True:
+            seconds: list[float] = []
+            clocked = timed(method, seconds.append, classifier.device)
+            provenance = provenance_of(classifier, described, **rules)
+            size = self._sizes[spec]
+            try:
+                found = explain_prepared(
+                    classifier, clocked, clips, prepared, None, provenance, seed=rules["seed"], batch_size=size
+                )
+                break
+            except Exception as error:
+                if size == 1 or not out_of_memory(error):
+                    raise
+            self._sizes[spec] = size // 2
+            warnings.warn(f"{spec}: memory ran out with {size} at once; going on with {size // 2}.", XaudioWarning, stacklevel=2)
+        if spec in self._warm:
+            self._times(spec, batch, sum(seconds))
+        self._warm.add(spec)
+        return found
+
+    def _prepare(self, batch: list[int], rules: Mapping[str, Any]) -> tuple[list[Clip], Prepared]:
+        """Recordings of a batch, decoded once for all explainers."""
+        if self._prepared is None or self._prepared[0] != tuple(batch):
+            read = self.classifier.representation
+            clips = [self.dataset[index] for index in batch]
+            prepared = prepare_clips(clips, read.sample_rate, read.samples, rules["fit"], rules["resampling"])
+            self._prepared = (tuple(batch), clips, prepared)
+        return self._prepared[1:]
+
+    def _times(self, spec: str, batch: list[int], seconds: float) -> None:
+        path = self.folders[spec] / "times.json"
+        write_json(path, {**_read_times(path), str(batch[0]): 1000 * seconds / len(batch)})
+
+    def milliseconds(self, spec: str) -> float:
+        """Median over batches; if none was timed, the last one is explained again."""
+        path = self.folders[spec] / "times.json"
+        while not (times := _read_times(path)):
+            self._explain(spec, list(self._batches())[-1])
+        return float(np.median(list(times.values())))
+
+    def _score_path(self, spec: str, metric: str) -> Path:
+        return self.folders[spec] / "scores" / f"{file_name(self.metrics.index(metric), metric)}.json"
+
+    def _measure(self, spec: str, metric: str, explanations: dict[int, Explanation]) -> None:
+        """Measure what is not measured yet, and keep it."""
+        scores = self._scores[spec, metric]
+        known = set.intersection(*map(set, scores.values())) if scores else set()
+        missing = [index for index in explanations if str(index) not in known]
+        if not missing:
+            return
+        values: dict[str, FloatArray] = {}
+        with self._noting(spec, metric):
+            found = self._objects[metric](self.classifier, [explanations[index] for index in missing])
+            values = _checked(found, metric, spec, [explanations[index] for index in missing])
+        for name, numbers in values.items():
+            scores.setdefault(name, {}).update(zip(map(str, missing), numbers.tolist(), strict=True))
+        if values:
+            write_json(self._score_path(spec, metric), {"explainer": spec, "metric": metric, "values": scores})
+
+    def values(self) -> dict[tuple[str, str, str], FloatArray]:
+        """All values that are not refused, in the order of the recordings."""
+        return {
+            (spec, metric, name): np.array([values[str(index)] for index in self.indices if str(index) in values])
+            for (spec, metric), scores in self._scores.items()
+            for name, values in scores.items()
+            if not {(spec, metric), (spec, "")} & set(self.refused)
+        }
+
+    def columns(self) -> list[Column]:
+        """What each metric gives; one that was refused throughout stands under its own name."""
+        found = []
+        for metric in self.metrics:
+            made = self._objects.get(metric)
+            better = dict(getattr(made, "better", {}))
+            given = [name for spec in self.explainers for name in self._scores[spec, metric]]
+            definition = self._definition(metric)
+            for name in dict.fromkeys([*better, *given]) or [parse_spec(metric)[0]]:
+                found.append(Column(metric, name, better.get(name, "none"), metric in self._true(), definition))
+        return found
+
+    def _definition(self, metric: str) -> str:
+        try:
+            return summary_of(registry().factory("metric", parse_spec(metric)[0]))
+        except PluginError as error:
+            return str(error)
+
+
+def explanation_path(folder: Path, index: int) -> Path:
+    """Where an explainer's folder keeps the explanation of a recording."""
+    return folder / "explanations" / f"{index}.safetensors"
+
+
+def file_name(number: int, spec: str) -> str:
+    """A name for the files of a plugin with its options, distinct by its number."""
+    return f"{number:02d}-{re.sub('[^a-z0-9_]+', '-', spec.lower())[:60].strip('-')}"
+
+
+def _checked(found: Any, metric: str, spec: str, explanations: Sequence[Explanation]) -> dict[str, FloatArray]:
+    """What a metric returned, as (recordings,) arrays of finite numbers."""
+    if not isinstance(found, Mapping) or not found:
+        raise PluginError(f"The metric {metric!r} returned {type(found).__name__}; expected named values, one per explanation.")
+    values: dict[str, FloatArray] = {str(name): np.asarray(numbers, dtype=np.float64) for name, numbers in found.items()}
+    for name, numbers in values.items():
+        if numbers.shape != (len(explanations),):
+            raise PluginError(
+                f"The metric {metric!r} returned {name!r} of shape {numbers.shape} for {len(explanations)} explanations "
+                f"by {spec}; expected one value for each."
+            )
+        bad = np.flatnonzero(~np.isfinite(numbers))
+        if bad.size:
+            source = explanations[bad[0]].clip.source
+            raise DataError(f"The metric {metric!r} gives {numbers[bad[0]]} as {name!r} of {source} explained by {spec}.")
+    return values
+
+
+def _read_scores(path: Path) -> dict[str, dict[str, float]]:
+    """Values by name and recording that an earlier run left; none if there are none or they are damaged."""
+    try:
+        values = read_json(path)["values"]
+        return {name: {index: float(value) for index, value in found.items()} for name, found in values.items()}
+    except (ModelError, TypeError, KeyError, AttributeError, ValueError):
+        return {}
+
+
+def _read_times(path: Path) -> dict[str, float]:
+    try:
+        return {str(batch): float(value) for batch, value in read_json(path).items()}
+    except (ModelError, TypeError, AttributeError, ValueError):
+        return {}

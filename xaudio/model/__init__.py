@@ -1,0 +1,1 @@
+"""A network with all that is needed to ask it: training, experiments, batches, attribution."""

@@ -1,0 +1,87 @@
+"""Probabilities of logits: the one place that knows what a model's outputs are."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal, TypeVar, cast, get_args
+
+import numpy as np
+
+from ..errors import ModelError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from ..types import FloatArray
+
+Kind = Literal["classes", "labels"]
+"""What a model's outputs are: ``classes``, of which one is true (softmax), or ``labels``, several of which may be true
+(a sigmoid each). A single output is always a label: there is nothing that it could exclude."""
+
+ASSUMED = (
+    "The outputs are taken for classes that exclude each other (softmax); say kind='classes' if they are, or kind='labels' if "
+    "several can be true at once."
+)
+"""What is noted where nobody said what a model's outputs are."""
+
+Logits = TypeVar("Logits", "Tensor", "FloatArray")
+
+
+def checked_kind(kind: object) -> Kind:
+    """The same kind.
+
+    Raises
+    ------
+    ModelError
+        If it is none.
+    """
+    if not isinstance(kind, str) or kind not in get_args(Kind):
+        raise ModelError(
+            f"The kind of the model's outputs is {kind!r}; expected 'classes' (one is true) or 'labels' (several may be)."
+        )
+    return cast("Kind", kind)
+
+
+def kind_of(kind: Kind, outputs: int) -> Kind:
+    """The kind of so many outputs: a single one is always a label."""
+    return "labels" if outputs == 1 else kind
+
+
+def probabilities(logits: Logits, kind: Kind) -> Logits:
+    """Probabilities, shaped like the logits (..., outputs), of a tensor or an array.
+
+    Parameters
+    ----------
+    logits : Tensor or ndarray, shape (..., outputs)
+    kind : {"classes", "labels"}
+        See `Kind`.
+    """
+    alone = kind_of(kind, logits.shape[-1]) == "labels"
+    if isinstance(logits, np.ndarray):
+        from scipy.special import expit, softmax
+
+        return np.asarray(expit(logits) if alone else softmax(logits, axis=-1))
+    return logits.sigmoid() if alone else logits.softmax(-1)
+
+
+def log_odds(logits: Tensor, target: Tensor, kind: Kind) -> Tensor:
+    """ln(p / (1 - p)) of the target (batch,), from logits (batch, outputs).
+
+    The probability is its sigmoid; unlike the probability itself it keeps all digits next to 0 and to 1.
+
+    Parameters
+    ----------
+    logits : Tensor, shape (batch, outputs)
+    target : Tensor of int64, shape (batch,)
+    kind : {"classes", "labels"}
+    """
+    chosen = logits.gather(1, target[:, None])[:, 0]
+    if kind_of(kind, logits.shape[1]) == "labels":
+        return chosen
+    return chosen - logits.scatter(1, target[:, None], -float("inf")).logsumexp(1)
+
+
+def predicted_outputs(logits: FloatArray, kind: Kind) -> list[int]:
+    """Indices of the outputs that are predicted: the largest logit of classes, the labels above 1/2, the largest first."""
+    if kind_of(kind, len(logits)) == "classes":
+        return [int(np.argmax(logits))]
+    return [int(index) for index in np.argsort(-logits, kind="stable") if logits[index] > 0]

@@ -1,0 +1,130 @@
+"""What a finished training says of itself: the content of ``results.json`` in its run folder."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, model_validator
+
+from ..measuring.statistics import guessing
+from ..types import FloatArray, IntArray
+from .precision import Precision
+
+
+class Speed(BaseModel):
+    """How fast the steps of a training were, as far as they were done without interruption.
+
+    Parameters
+    ----------
+    precision : {"float32", "tf32", "bfloat16"}
+        Of the products.
+    steps_per_second : float
+    operations_per_step : int
+        Floating-point operations of a step's convolutions and matrix products, forwards and backwards.
+    matrix_peak : float
+        The most operations per second that this device, with as many threads, was measured to do multiplying matrices in
+        this precision.
+    share_of_peak : float
+        Of ``matrix_peak``.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    precision: Precision
+    steps_per_second: float
+    operations_per_step: int
+    matrix_peak: float
+    share_of_peak: float
+
+
+class TrainingResult(BaseModel):
+    """A training and its test.
+
+    Parameters
+    ----------
+    model, task : str
+    fold : int
+    data : str
+        Title of the data set.
+    accuracy : float
+        Share of the test recordings whose highest logit is that of the label.
+    chance : float
+        One over the number of classes.
+    commonest : float
+        Share of the commonest label of the test: the accuracy of always naming it.
+    recordings, speakers : int
+        In the test; none of the speakers was heard in training.
+    accuracy_per_speaker : dict of str to float
+    classes : list of str
+    confusion : list of list of int
+        Rows are labels, columns predictions.
+    train_recordings : int
+    seconds : float
+        That training took, since it was last continued.
+    speed : Speed or None
+        None if the last step had been done before it was last continued.
+    identity : dict
+        Everything that determines the result; a run of another identity is refused in the same folder.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    model: str
+    task: str
+    fold: int
+    data: str
+    accuracy: float
+    chance: float
+    commonest: float
+    recordings: int
+    speakers: int
+    accuracy_per_speaker: dict[str, float]
+    classes: list[str]
+    confusion: list[list[int]]
+    train_recordings: int
+    seconds: float
+    speed: Speed | None
+    identity: dict[str, Any]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _with_commonest(cls, content: Any) -> Any:
+        """Results of earlier versions do not name the share, but hold it in the confusion."""
+        if isinstance(content, dict) and "commonest" not in content and content.get("confusion"):
+            counts = [sum(row) for row in content["confusion"]]
+            return {**content, "commonest": max(counts) / max(1, sum(counts))}
+        return content
+
+    @property
+    def accuracy_beside(self) -> str:
+        """The accuracy beside what needs no hearing: one over the number of classes, and always naming the commonest label."""
+        return f"accuracy {self.accuracy:.2%} (chance {self.chance:.2%}, commonest label {self.commonest:.2%})"
+
+
+def test_summary(logits: FloatArray, labels: IntArray, speakers: Any, classes: tuple[str, ...]) -> Mapping[str, Any]:
+    """The part of `TrainingResult` that follows from the test.
+
+    Parameters
+    ----------
+    logits : ndarray, shape (recordings, classes)
+    labels : ndarray of int, shape (recordings,)
+    speakers : ndarray of str, shape (recordings,)
+    classes : tuple of str
+    """
+    predicted = np.argmax(logits, 1)
+    right = predicted == labels
+    confusion = np.zeros((len(classes), len(classes)), dtype=np.int64)
+    np.add.at(confusion, (labels, predicted), 1)
+    per_speaker = {str(speaker): float(right[speakers == speaker].mean()) for speaker in np.unique(speakers)}
+    return {
+        "accuracy": float(right.mean()),
+        "chance": 1 / len(classes),
+        "commonest": guessing(labels),
+        "recordings": len(labels),
+        "speakers": len(per_speaker),
+        "accuracy_per_speaker": per_speaker,
+        "classes": list(classes),
+        "confusion": confusion.tolist(),
+    }

@@ -1,0 +1,332 @@
+"""Train a classifier so that a run can be stopped at any moment and ends with the same weights."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ..errors import DataError, ModelError
+from ..output.runs import read_json, refuse_other_identity
+from ..output.tensors import read_tensors, write_tensors
+from ..output.terminal import progress
+from ..registry.options import convert
+from ..sound.preparation import Prepared, place
+from ..types import FloatArray, IntArray
+from .initialisation import feature_statistics, initialise
+from .model import Classifier, evaluation_mode
+from .precision import SHORTEST, Precision, float32_products, matrix_peak, resolve_precision, training_operations
+from .results import Speed
+from .settings import TrainingSettings
+
+CHECKPOINT, RESULTS = "checkpoint.safetensors", "results.json"
+DAMAGED = "Delete it to train from the start."
+CHECKPOINT_SECONDS = 60.0
+EVALUATION_BATCH = 50
+LOSS_EVERY = 10
+"""Steps between two looks at the loss: each look waits for the device."""
+
+
+@dataclass(frozen=True, eq=False)
+class Examples:
+    """Labelled recordings on the device, ready to be placed.
+
+    Parameters
+    ----------
+    waveforms : Tensor, shape (recordings, samples)
+        See `Prepared`.
+    lengths, offsets, labels : Tensor of int64, shape (recordings,)
+    per_step : bool
+        Draw the offsets anew at each training step.
+    """
+
+    waveforms: Tensor
+    lengths: Tensor
+    offsets: Tensor
+    labels: Tensor
+    per_step: bool
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def batch(self, indices: Tensor) -> Tensor:
+        """Placed waveforms (batch, samples)."""
+        return place(self.waveforms[indices], self.lengths[indices], self.offsets[indices])
+
+    def batches(self, size: int = EVALUATION_BATCH) -> Iterator[Tensor]:
+        """Indices of all recordings, some at a time."""
+        for start in range(0, len(self), size):
+            yield torch.arange(start, min(start + size, len(self)), device=self.labels.device)
+
+    def training_batch(self, indices: Tensor) -> Tensor:
+        """Placed waveforms, anew at each call if the placement is per step."""
+        if not self.per_step:
+            return self.batch(indices)
+        free = self.waveforms.shape[1] - self.lengths[indices]
+        draws = torch.rand(len(indices)).to(free.device)
+        return place(self.waveforms[indices], self.lengths[indices], (draws * free).long())
+
+
+def examples(prepared: Prepared, labels: IntArray, indices: IntArray, classifier: Classifier, seed: int) -> Examples:
+    """The chosen recordings of a prepared data set, on the classifier's device."""
+    device, placement = classifier.device, classifier.representation.placement
+    offsets = prepared.offsets(placement, seed)
+    return Examples(
+        torch.from_numpy(np.array(prepared.waveforms[indices])).to(device),
+        torch.from_numpy(prepared.lengths[indices]).to(device),
+        torch.from_numpy(offsets[indices]).to(device),
+        torch.from_numpy(np.asarray(labels)[indices]).to(device),
+        placement == "step",
+    )
+
+
+def train(
+    classifier: Classifier, data: Examples, settings: TrainingSettings, folder: Path, *, title: str, identity: Mapping[str, Any]
+) -> Speed | None:
+    """Train a classifier in place, continuing from the folder's checkpoint if there is one.
+
+    All that is random in a step follows from the seed and the step's number, so that a continued run ends with the
+    weights of one that was never stopped (on the same device, with the same number of threads).
+
+    Parameters
+    ----------
+    classifier : Classifier
+        Untrained, on its device.
+    data : Examples
+    settings : TrainingSettings
+    folder : Path
+        Where the checkpoint is kept while the training runs.
+    title : str
+        For the progress bar.
+    identity : mapping
+        Everything that determines the result (data, fold, model, ...); a checkpoint of another identity is refused.
+
+    Returns
+    -------
+    Speed or None
+        Of the steps done now; None if there were none.
+
+    Raises
+    ------
+    DataError
+        If there is nothing to train on.
+    ModelError
+        If the loss is not a number, or the checkpoint is damaged or of another run.
+    """
+    if not len(data):
+        raise DataError(f"{title}: the training set is empty.")
+    network = classifier.network
+    precision = decided_precision(settings, folder, classifier.device)
+    full_identity = {**identity, "settings": settings.model_dump() | {"precision": precision}}
+    if settings.subtract_mean or settings.initialisation == "he":  # else the pass over the data would be for nothing
+        mean, deviation = feature_statistics(classifier, data)
+        classifier.mean = mean if settings.subtract_mean else None
+        if settings.initialisation == "he":
+            initialise(network, settings.seed, deviation)
+    optimiser = _optimiser(network, settings)
+    first = step = _load_checkpoint(folder / CHECKPOINT, network, optimiser, full_identity)
+    if step == settings.steps:
+        return None
+    network.train()
+    advance_one = _Step(classifier, data, settings, precision, optimiser)
+    operations, peak = advance_one.operations(), matrix_peak(classifier.device, precision)
+
+    def save() -> None:
+        _save_checkpoint(folder / CHECKPOINT, network, optimiser, step, full_identity)
+
+    start = saved = time.monotonic()
+    writing = 0.0
+    shown = progress(title, settings.steps, done=step)
+    try:
+        with torch.random.fork_rng(), float32_products(precision == "tf32"), shown as advance:
+            while step < settings.steps:
+                loss = advance_one(step)
+                step += 1
+                due = time.monotonic() - saved > CHECKPOINT_SECONDS
+                note = ""
+                if due or step % LOSS_EVERY == 0 or step == settings.steps:
+                    note = f"loss {_finite(loss, step, title, settings, folder):.3f}"
+                advance(note=note)
+                if due and step < settings.steps:
+                    begun = time.monotonic()
+                    save()
+                    saved = time.monotonic()
+                    writing += saved - begun
+    except KeyboardInterrupt:
+        save()
+        raise
+    seconds = max(time.monotonic() - start - writing, SHORTEST)
+    if not all(bool(torch.isfinite(weight).all()) for weight in network.parameters()):
+        raise ModelError(
+            f"{title}: the weights are no longer numbers after the last step. Lower the learning rate "
+            f"({settings.learning_rate}) or set clip_norm."
+        )
+    network.eval()
+    rate = (step - first) / seconds
+    return Speed(
+        precision=precision,
+        steps_per_second=round(rate, 4),
+        operations_per_step=operations,
+        matrix_peak=round(peak),
+        share_of_peak=round(operations * rate / peak, 4),
+    )
+
+
+def decided_precision(settings: TrainingSettings, folder: Path, device: torch.device) -> Precision:
+    """The number format of a training: for "auto" the one that the run in the folder began with, else what suits the device.
+
+    Raises
+    ------
+    DeviceError
+        If the device has no such format.
+    ModelError
+        If what the folder holds is damaged.
+    """
+    decided: str = settings.precision
+    if decided == "auto" and (folder / CHECKPOINT).exists():
+        decided = _precision_in(read_tensors(folder / CHECKPOINT, "xaudio.checkpoint", DAMAGED)[0])
+    elif decided == "auto" and (folder / RESULTS).exists():
+        decided = _precision_in(read_json(folder / RESULTS))
+    return resolve_precision(convert("the precision of the run", Precision | Literal["auto"], decided), device)
+
+
+def _precision_in(content: Any) -> str:
+    """The precision that a checkpoint or a result says; "auto" if it says none."""
+    settings = (content.get("identity") or {}).get("settings") if isinstance(content, dict) else None
+    return str((settings or {}).get("precision", "auto"))
+
+
+def _finite(loss: Tensor, step: int, title: str, settings: TrainingSettings, folder: Path) -> float:
+    value = float(loss)
+    if not math.isfinite(value):
+        raise ModelError(
+            f"{title}: the loss became {value} by step {step}. Lower the learning rate ({settings.learning_rate}) "
+            f"or set clip_norm; the last checkpoint is kept in {folder}."
+        )
+    return value
+
+
+class _Step:
+    """One step of training, addressed by its number, from which all that is random in it follows."""
+
+    def __init__(
+        self,
+        classifier: Classifier,
+        data: Examples,
+        settings: TrainingSettings,
+        precision: Precision,
+        optimiser: torch.optim.Optimizer,
+    ) -> None:
+        self.classifier, self.data, self.settings, self.optimiser = classifier, data, settings, optimiser
+        self.mixed = torch.autocast(classifier.device.type, torch.bfloat16, enabled=precision == "bfloat16")
+        self.order = _Order(len(data), settings.seed)
+        self.network: Callable[[Tensor], Tensor] = classifier.network
+        if settings.compiled:
+            mode = "reduce-overhead" if classifier.device.type == "cuda" else "default"
+            self.network = torch.compile(classifier.network, mode=mode)
+
+    def batch(self, step: int) -> tuple[Tensor, Tensor]:
+        """Features and labels of a step."""
+        indices = torch.from_numpy(self.order.batch(step, self.settings.batch_size)).to(self.data.labels.device)
+        with torch.no_grad():
+            return self.classifier.features(self.data.training_batch(indices)), self.data.labels[indices]
+
+    def __call__(self, step: int) -> Tensor:
+        """Take the step; returns its loss."""
+        torch.manual_seed(_mix(self.settings.seed, step))
+        for group in self.optimiser.param_groups:
+            group["lr"] = self.settings.rate_at(step)
+        features, labels = self.batch(step)
+        self.optimiser.zero_grad(set_to_none=True)
+        with self.mixed:
+            loss = nn.functional.cross_entropy(self.network(features), labels)
+        torch.autograd.backward(loss)
+        if self.settings.clip_norm is not None:
+            nn.utils.clip_grad_norm_(self.classifier.network.parameters(), self.settings.clip_norm)
+        self.optimiser.step()
+        return loss.detach()
+
+    def operations(self) -> int:
+        """Floating-point operations of a step."""
+        with self.mixed, torch.random.fork_rng():
+            return training_operations(self.classifier.network, *self.batch(0))
+
+
+def _mix(seed: int, step: int) -> int:
+    return int(np.random.SeedSequence([seed, step]).generate_state(1, np.uint64)[0] >> 1)
+
+
+class _Order:
+    """An endless sequence of shuffled passes over the examples, addressed by step."""
+
+    def __init__(self, count: int, seed: int) -> None:
+        self.count, self.seed = count, seed
+        self.shuffled: dict[int, IntArray] = {}
+
+    def _pass(self, number: int) -> IntArray:
+        if number not in self.shuffled:
+            self.shuffled = {number: np.random.default_rng([self.seed, number]).permutation(self.count)}
+        return self.shuffled[number]
+
+    def batch(self, step: int, size: int) -> IntArray:
+        start, stop = step * size, (step + 1) * size
+        parts = []
+        while start < stop:
+            number, position = divmod(start, self.count)
+            part = self._pass(number)[position : position + stop - start]
+            parts.append(part)
+            start += len(part)
+        return np.concatenate(parts)
+
+
+def _optimiser(network: nn.Module, settings: TrainingSettings) -> torch.optim.Optimizer:
+    if settings.optimiser == "adam":
+        return torch.optim.Adam(network.parameters(), settings.learning_rate, fused=True)
+    return torch.optim.SGD(network.parameters(), settings.learning_rate, momentum=settings.momentum, fused=True)
+
+
+@torch.no_grad()
+def evaluate(classifier: Classifier, data: Examples, title: str = "Testing") -> FloatArray:
+    """Logits of all recordings, shape (recordings, classes), float32."""
+    parts = []
+    with evaluation_mode(classifier.network), progress(title, len(data)) as advance:
+        for indices in data.batches():
+            parts.append(classifier.logits(classifier.features(data.batch(indices))).cpu())
+            advance(len(indices))
+    return np.asarray(torch.cat(parts).numpy())
+
+
+def _save_checkpoint(
+    path: Path, network: nn.Module, optimiser: torch.optim.Optimizer, step: int, identity: Mapping[str, Any]
+) -> None:
+    tensors = {f"network.{name}": tensor for name, tensor in network.state_dict().items()}
+    for index, state in optimiser.state_dict()["state"].items():
+        tensors |= {f"optimiser.{index}.{name}": torch.as_tensor(value) for name, value in state.items() if value is not None}
+    write_tensors(path, tensors, "xaudio.checkpoint", {"step": step, "identity": identity})
+
+
+def _load_checkpoint(path: Path, network: nn.Module, optimiser: torch.optim.Optimizer, identity: Mapping[str, Any]) -> int:
+    """Restore what a stopped run left and return the steps it did; 0 if it left nothing."""
+    if not path.exists():
+        return 0
+    metadata, tensors = read_tensors(path, "xaudio.checkpoint", DAMAGED)
+    refuse_other_identity(path, metadata["identity"], identity)
+    network.load_state_dict({name.removeprefix("network."): t for name, t in tensors.items() if name.startswith("network.")})
+    weights = list(network.parameters())
+    state: dict[int, dict[str, Tensor]] = {}
+    for name, tensor in tensors.items():
+        if name.startswith("optimiser."):
+            _, index, key = name.split(".", 2)
+            weight = weights[int(index)]
+            # The fused optimisers read the memory of weights and state side by side, so both must lie in the same order.
+            like = torch.empty_like(weight).copy_(tensor) if tensor.shape == weight.shape else tensor
+            state.setdefault(int(index), {})[key] = like
+    optimiser.load_state_dict({"state": state, "param_groups": optimiser.state_dict()["param_groups"]})
+    return int(metadata["step"])

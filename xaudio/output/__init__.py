@@ -1,0 +1,1 @@
+"""Files that are never half written: runs, tensors, pages, the terminal."""

@@ -1,0 +1,8 @@
+"""What authors of plugins see: `hookimpl`, all types that plugins and the core exchange, and the helpers a plugin may use.
+
+The names are those of ``plugin.pyi``: each is loaded from its module when it is first used.
+"""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub("xaudio", __file__)

@@ -1,0 +1,176 @@
+"""What authors of plugins see; each name is loaded from its module when it is first used."""
+
+from .cli.common import (
+    DataOption as DataOption,
+    DeviceOption as DeviceOption,
+    JsonOption as JsonOption,
+    OutOption as OutOption,
+    SeedOption as SeedOption,
+    no_other_results as no_other_results,
+    print_json as print_json,
+    print_table as print_table,
+    refuse_inside as refuse_inside,
+    warn_about_plugins as warn_about_plugins,
+)
+from .doctor.diagnosis import diagnose as diagnose
+from .doctor.findings import Diagnosis as Diagnosis, Finding as Finding
+from .doctor.probe import warn_about as warn_about
+from .errors import (
+    AudioError as AudioError,
+    DataError as DataError,
+    DeviceError as DeviceError,
+    ModelError as ModelError,
+    OutputError as OutputError,
+    PluginError as PluginError,
+    XaudioError as XaudioError,
+    XaudioWarning as XaudioWarning,
+    nearest as nearest,
+    unknown as unknown,
+)
+from .explanation.collection import (
+    KeptExplanations as KeptExplanations,
+    drawn as drawn,
+    identity_of as identity_of,
+    kept_explanations as kept_explanations,
+    recordings_of as recordings_of,
+)
+from .explanation.explaining import (
+    create as create,
+    explain as explain,
+    explain_prepared as explain_prepared,
+    load_model as load_model,
+    names as names,
+    provenance_of as provenance_of,
+)
+from .explanation.explanation import Explanation as Explanation
+from .explanation.notebook import Explanations as Explanations
+from .explanation.rendering import save_and_render as save_and_render
+from .explanation.views import domain_name as domain_name, other_domain as other_domain, parse_view as parse_view
+from .explanation.wording import counted as counted
+from .measuring.checks import check_explanations as check_explanations
+from .measuring.evaluation import Evaluation as Evaluation, evaluate as evaluate
+from .measuring.perturbation import (
+    flipped_logits as flipped_logits,
+    logits_without as logits_without,
+    ranks as ranks,
+    scaled_frequencies as scaled_frequencies,
+    tied as tied,
+)
+from .measuring.statistics import (
+    LEAST as LEAST,
+    LEVEL as LEVEL,
+    Interval as Interval,
+    bootstrap_interval as bootstrap_interval,
+    guessing as guessing,
+    ranks_with_ties as ranks_with_ties,
+)
+from .measuring.truth import truth_domain as truth_domain, truth_mask as truth_mask
+from .model.allocator import keep_large_buffers as keep_large_buffers
+from .model.arguments import (
+    as_clip as as_clip,
+    as_explainer as as_explainer,
+    class_index as class_index,
+    explainer_of as explainer_of,
+    seeded as seeded,
+)
+from .model.attribution import attribute as attribute
+from .model.batching import in_batches as in_batches
+from .model.copies import plain_copy as plain_copy
+from .model.devices import resolve_device as resolve_device
+from .model.experiment import Experiment as Experiment, placed_waveforms as placed_waveforms, run_experiment as run_experiment
+from .model.layers import channels_of as channels_of, find_layer as find_layer
+from .model.model import Classifier as Classifier, evaluation_mode as evaluation_mode, weights_digest as weights_digest
+from .model.modes import in_this_thread as in_this_thread, own_hooks as own_hooks
+from .model.parallel import run_experiments as run_experiments
+from .model.precision import count_operations as count_operations, matrix_peak as matrix_peak
+from .model.probability import log_odds as log_odds, probabilities as probabilities
+from .model.results import TrainingResult as TrainingResult
+from .model.splits import held_out as held_out
+from .model.sums import completeness as completeness, difference_from_baseline as difference_from_baseline
+from .model.training import Examples as Examples, examples as examples
+from .output.figures import clean_texts as clean_texts, own_style as own_style, save_figure as save_figure
+from .output.pages import data_address as data_address, read_results as read_results, write_page as write_page
+from .output.runs import (
+    cache_folder as cache_folder,
+    output_folder as output_folder,
+    read_json as read_json,
+    refuse_other_settings as refuse_other_settings,
+    remove_leftovers as remove_leftovers,
+    replaced as replaced,
+    write_json as write_json,
+    write_rows as write_rows,
+    write_run as write_run,
+    write_text as write_text,
+)
+from .output.tensors import read_tensors as read_tensors, write_tensors as write_tensors
+from .output.terminal import in_sight as in_sight, progress as progress
+from .registry.hookspecs import hookimpl as hookimpl
+from .registry.loading import registry as registry
+from .registry.options import (
+    at_least as at_least,
+    check_options as check_options,
+    convert as convert,
+    first_fault as first_fault,
+    for_each as for_each,
+    format_spec as format_spec,
+    options_of as options_of,
+    parse_spec as parse_spec,
+    split_specs as split_specs,
+)
+from .registry.randomness import seeded_generator as seeded_generator
+from .sound.audio import read_audio as read_audio, write_audio as write_audio
+from .sound.baselines import baseline_features as baseline_features, baseline_waveforms as baseline_waveforms
+from .sound.datasets import (
+    Recording as Recording,
+    SpeakerDataset as SpeakerDataset,
+    in_classes_of as in_classes_of,
+    open_dataset as open_dataset,
+    speaker_folds as speaker_folds,
+)
+from .sound.domains import (
+    FLOOR_DB as FLOOR_DB,
+    Domain as Domain,
+    Frequency as Frequency,
+    Time as Time,
+    exact as exact,
+    like as like,
+)
+from .sound.levels import (
+    heard_renderer as heard_renderer,
+    loudness as loudness,
+    part_gain as part_gain,
+    reference_gain as reference_gain,
+)
+from .sound.preparation import (
+    original_recording as original_recording,
+    place as place,
+    prepare_clips as prepare_clips,
+    prepare_dataset as prepare_dataset,
+)
+from .types import (
+    CONTROLS as CONTROLS,
+    NO_TEXT as NO_TEXT,
+    Axis as Axis,
+    Baseline as Baseline,
+    Benchmark as Benchmark,
+    Better as Better,
+    Clip as Clip,
+    ConditionalExplainer as ConditionalExplainer,
+    Dataset as Dataset,
+    Explainer as Explainer,
+    Fit as Fit,
+    FloatArray as FloatArray,
+    Fold as Fold,
+    Heard as Heard,
+    IntArray as IntArray,
+    LayerRelevance as LayerRelevance,
+    Metric as Metric,
+    Placement as Placement,
+    Renderer as Renderer,
+    Representation as Representation,
+    Resampling as Resampling,
+    Separator as Separator,
+    Sound as Sound,
+)
+
+__all__: list[str]

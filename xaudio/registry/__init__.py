@@ -1,0 +1,1 @@
+"""Who offers what: hooks, loading of plugins, their options."""

@@ -1,0 +1,67 @@
+"""The hooks of xaudio, one per kind of plugin.
+
+Each hook returns a mapping from a name to a factory. A factory's keyword-only parameters, with their types, defaults
+and docstring, are its options. A module that implements hooks is named in its distribution's entry points::
+
+    [project.entry-points.xaudio]
+    my_plugin = "my_plugin"
+
+Modules with hooks must not import torch or other heavy packages at the top: import them inside the factory.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import pluggy
+
+PROJECT = "xaudio"
+hookspec = pluggy.HookspecMarker(PROJECT)
+hookimpl = pluggy.HookimplMarker(PROJECT)
+
+Factories = Mapping[str, Callable[..., Any]]
+
+
+@hookspec
+def xaudio_datasets() -> Factories:  # type: ignore[empty-body]
+    """Factories of `xaudio.types.Dataset`; one that reads files takes ``data``, the folder, as an option."""
+
+
+@hookspec
+def xaudio_representations() -> Factories:  # type: ignore[empty-body]
+    """Factories of `xaudio.types.Representation`, as torch modules."""
+
+
+@hookspec
+def xaudio_models() -> Factories:  # type: ignore[empty-body]
+    """Factories of torch modules, features (batch, channels, *axes) to logits; each takes ``classes``, their number.
+
+    The attribute ``representation`` of a module names the representation it reads unless another is chosen, with options
+    where it needs them ("waveform:samples=16000"), and ``training_settings``, a mapping, the settings of
+    `xaudio.model.settings.TrainingSettings` it was published with. A model with a number of classes of its own refuses others by a
+    `xaudio.PluginError` that names its own, or says it by an attribute ``classes``, the number or the names.
+    """
+
+
+@hookspec
+def xaudio_explainers() -> Factories:  # type: ignore[empty-body]
+    """Factories of `xaudio.types.Explainer`."""
+
+
+@hookspec
+def xaudio_separators() -> Factories:  # type: ignore[empty-body]
+    """Factories of `xaudio.types.Separator`."""
+
+
+@hookspec
+def xaudio_renderers() -> Factories:  # type: ignore[empty-body]
+    """Factories of `xaudio.types.Renderer`."""
+
+
+@hookspec
+def xaudio_metrics() -> Factories:  # type: ignore[empty-body]
+    """Factories of `xaudio.types.Metric`."""
+
+
+@hookspec
+def xaudio_benchmarks() -> Factories:  # type: ignore[empty-body]
+    """Factories of `xaudio.types.Benchmark`."""

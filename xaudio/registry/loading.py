@@ -1,0 +1,177 @@
+"""Find, load and create plugins."""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any
+
+import pluggy
+
+from ..errors import PluginError, unknown
+from . import hookspecs
+from .options import check_options, jsonable, options_of
+
+SPEC = "_xaudio_spec"
+"""Attribute in which a representation or a data set keeps the name and the options it was made of, so that what is saved can make
+it anew; a data set all options, defaults and all."""
+
+KINDS = ("dataset", "representation", "model", "explainer", "separator", "renderer", "metric", "benchmark")
+
+
+@dataclass(frozen=True)
+class Plugin:
+    """An entry point of a distribution: what it is, and why it could not be loaded, if so."""
+
+    name: str
+    module: str
+    distribution: str
+    version: str
+    error: str = ""
+    provides: dict[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.distribution} {self.version})"
+
+
+class Registry:
+    """Plugins of one set of entry points, loaded one by one: one that fails is named and the rest go on.
+
+    Parameters
+    ----------
+    sources : iterable of EntryPoint
+        By default those of the group ``xaudio`` in this environment.
+
+    Attributes
+    ----------
+    plugins : list of Plugin
+    """
+
+    def __init__(self, sources: Iterable[EntryPoint] | None = None) -> None:
+        self.plugins: list[Plugin] = []
+        self._offers: dict[tuple[str, str], list[tuple[Plugin, Callable[..., Any]]]] = {}
+        found = entry_points(group=hookspecs.PROJECT) if sources is None else sources
+        for source in sorted(found, key=lambda entry: entry.name):
+            self._load(source)
+
+    def _load(self, source: EntryPoint) -> None:
+        distribution, version = (source.dist.name, source.dist.version) if source.dist else ("?", "?")
+        plugin = Plugin(source.name, source.value, distribution, version)
+        try:
+            offers = _offers_of(source.load(), source.name)
+        except (Exception, SystemExit) as error:  # a plugin may fail in any way; the others must go on
+            reason = str(error) if isinstance(error, PluginError) else f"{type(error).__name__}: {error}"
+            reason = " ".join(reason.split())
+            self.plugins.append(Plugin(source.name, source.value, distribution, version, reason))
+            return
+        for kind, factories in offers.items():
+            plugin.provides[kind] = tuple(sorted(factories))
+            for name, factory in factories.items():
+                self._offers.setdefault((kind, name), []).append((plugin, factory))
+        self.plugins.append(plugin)
+
+    def problems(self) -> list[str]:
+        """One line per plugin that failed to load and per name that two plugins offer."""
+        failed = [f"The plugin {plugin} could not be loaded: {plugin.error}" for plugin in self.plugins if plugin.error]
+        return failed + [self._collision(kind, name) for (kind, name), offers in self._offers.items() if len(offers) > 1]
+
+    def _collision(self, kind: str, name: str) -> str:
+        owners = " and ".join(str(plugin) for plugin, _ in self._offers[kind, name])
+        return f"The {kind} {name!r} is offered by {owners}: uninstall one of them."
+
+    def names(self, kind: str) -> list[str]:
+        """Names of all plugins of a kind."""
+        return sorted(name for offered, name in self._offers if offered == kind)
+
+    def spelt(self, kind: str, name: str) -> str:
+        """A name as its plugin spells it, if it differs in hyphens, underscores and capitals only (IntegratedGradients)."""
+        if (kind, name) in self._offers:
+            return name
+        return next((offered for offered in self.names(kind) if _bare(offered) == _bare(name)), name)
+
+    def factory(self, kind: str, name: str) -> Callable[..., Any]:
+        """Factory of a plugin.
+
+        Raises
+        ------
+        PluginError
+            If no plugin, or more than one, offers the name.
+        """
+        offers = self._offers.get((kind, self.spelt(kind, name)))
+        if offers is None:
+            failed = "".join(f" {line}" for line in self.problems())
+            raise PluginError(unknown(kind, name, self.names(kind)) + failed)
+        if len(offers) > 1:
+            raise PluginError(self._collision(kind, name))
+        return offers[0][1]
+
+    def owner(self, kind: str, name: str) -> Plugin:
+        """The plugin that offers a name."""
+        self.factory(kind, name)
+        return self._offers[kind, self.spelt(kind, name)][0][0]
+
+    def create(self, kind: str, name: str, options: Mapping[str, Any] | None = None) -> Any:
+        """Make a plugin's object, with its options checked and converted.
+
+        Raises
+        ------
+        PluginError
+            For an unknown name or option, or a value that does not fit.
+        """
+        factory = self.factory(kind, name)
+        given = check_options(f"{kind} {name!r}", factory, options or {})
+        made = factory(**given)
+        if kind in ("representation", "dataset"):
+            options = given if kind == "representation" else {**_defaults(factory), **given}
+            with contextlib.suppress(AttributeError):  # of an object that takes none
+                object.__setattr__(made, SPEC, {"name": self.spelt(kind, name), "options": jsonable(options)})
+        return made
+
+
+def _defaults(factory: Callable[..., Any]) -> dict[str, Any]:
+    return {name: option.default for name, option in options_of(factory).items()}
+
+
+def _bare(name: str) -> str:
+    return name.replace("-", "").replace("_", "").lower()
+
+
+def _offers_of(module: Any, name: str) -> dict[str, dict[str, Callable[..., Any]]]:
+    """What a plugin module offers, by kind and name, after checking its hooks and factories."""
+    manager = pluggy.PluginManager(hookspecs.PROJECT)
+    manager.add_hookspecs(hookspecs)
+    manager.register(module, name=name)
+    hooks = {hook.name for hook in manager.get_hookcallers(manager.get_plugin(name)) or ()}
+    specified = {hook for hook, _ in inspect.getmembers(hookspecs, inspect.isfunction) if hook.startswith("xaudio_")}
+    for hook in hooks - specified:
+        raise PluginError(f"{unknown('hook', hook, specified)} Hooks of a plugin must have one of these names.")
+    if not hooks:
+        raise PluginError(f"It has no hooks: mark a function such as {min(specified)!r} with @xaudio.hookimpl.")
+    offers: dict[str, dict[str, Callable[..., Any]]] = {}
+    for hook in sorted(hooks):
+        kind = hook.removeprefix("xaudio_").removesuffix("s")
+        # pluggy leaves out a hook that returned None: that is a mistake here, not an empty offer.
+        for factories in getattr(manager.hook, hook)() or (None,):
+            if not isinstance(factories, Mapping):
+                shown = repr(factories) if len(repr(factories)) < 80 else type(factories).__name__
+                raise PluginError(f"Its hook {hook!r} returned {shown}; expected a mapping from names to factories.")
+            for offered, factory in factories.items():
+                if not isinstance(offered, str) or not re.fullmatch(r"[^\s:,=+/]+", offered):
+                    rule = "expected text without blanks, ':', ',', '=', '+' and '/'"
+                    raise PluginError(f"Its hook {hook!r} offers a factory by the name {offered!r}; {rule}.")
+                if not callable(factory):
+                    raise PluginError(f"Its hook {hook!r} offers {factory!r} as {offered!r}; expected a factory.")
+                options_of(factory)
+                offers.setdefault(kind, {})[offered] = factory
+    return offers
+
+
+@cache
+def registry() -> Registry:
+    """The plugins of this environment, loaded once."""
+    return Registry()

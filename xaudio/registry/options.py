@@ -1,0 +1,269 @@
+"""Options of a plugin: the keyword-only parameters of its factory, read from its signature and docstring."""
+
+from __future__ import annotations
+
+import inspect
+import math
+import re
+import types
+import typing
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, TypeVar
+
+from ..errors import PluginError, unknown
+
+if typing.TYPE_CHECKING:
+    from pydantic import ValidationError
+
+REQUIRED = inspect.Parameter.empty
+Item = TypeVar("Item")
+
+
+@dataclass(frozen=True)
+class Option:
+    """One option of a plugin: its name, type, default (`REQUIRED` if it has none) and description."""
+
+    name: str
+    annotation: Any
+    default: Any
+    description: str
+
+    @property
+    def type_name(self) -> str:
+        """The type as a person would write it, such as ``'a' | 'b'`` or ``float``."""
+        return _type_name(self.annotation)
+
+
+BOUNDS = {"gt": "above {:g}", "ge": "{:g} or more", "lt": "below {:g}", "le": "{:g} at most"}
+"""Limits of annotated types, as messages say them."""
+
+
+def _type_name(annotation: Any) -> str:
+    origin = typing.get_origin(annotation)
+    if origin is typing.Annotated:
+        name, *parts = typing.get_args(annotation)
+        limits = [limit for part in parts for limit in getattr(part, "metadata", [part])]
+        words = [said.format(getattr(limit, key)) for limit in limits for key, said in BOUNDS.items() if hasattr(limit, key)]
+        return ", ".join([_type_name(name), *words])
+    if origin is typing.Literal:
+        return " | ".join(str(choice) for choice in typing.get_args(annotation))
+    if origin in (typing.Union, types.UnionType):
+        return " | ".join(_type_name(part) for part in typing.get_args(annotation))
+    if annotation is type(None):
+        return "none"
+    if origin is tuple:
+        members = typing.get_args(annotation)
+        return ",".join(_type_name(part) if part is not Ellipsis else "..." for part in members)
+    return getattr(annotation, "__name__", str(annotation)) if origin is None else str(annotation).replace("typing.", "")
+
+
+@cache
+def options_of(factory: Callable[..., Any]) -> dict[str, Option]:
+    """Options of a factory, by name.
+
+    Parameters
+    ----------
+    factory : callable
+        Its keyword-only parameters become options; their descriptions are those of the docstring's ``Parameters``.
+
+    Raises
+    ------
+    PluginError
+        If a parameter is not keyword-only, so that it could not be given by name.
+    """
+    try:
+        hints = typing.get_type_hints(factory.__init__ if isinstance(factory, type) else factory)  # type: ignore[misc]
+    except Exception as error:  # an annotation that names something which is not imported
+        raise PluginError(f"The type hints of {_describe(factory)} cannot be read: {error}.") from error
+    described = _parameter_descriptions(inspect.getdoc(factory) or "")
+    options = {}
+    for name, parameter in inspect.signature(factory).parameters.items():
+        if parameter.kind is not parameter.KEYWORD_ONLY:
+            raise PluginError(
+                f"Parameter {name!r} of {_describe(factory)} must be keyword-only: put it behind a '*' in the signature."
+            )
+        options[name] = Option(name, hints.get(name, str), parameter.default, described.get(name, ""))
+    return options
+
+
+def _describe(factory: Callable[..., Any]) -> str:
+    return f"{getattr(factory, '__module__', '?')}.{getattr(factory, '__qualname__', factory)}"
+
+
+def _parameter_descriptions(docstring: str) -> dict[str, str]:
+    """Descriptions of the parameters in a numpydoc docstring."""
+    section = re.search(r"^Parameters\n-+\n(.*?)(?=^\w[^\n]*\n-+\n|\Z)", docstring, re.M | re.S)
+    described: dict[str, str] = {}
+    names: list[str] = []
+    for line in section.group(1).splitlines() if section else ():
+        if line and not line[0].isspace():
+            names = [name.strip() for name in line.split(" : ")[0].split(",")]
+            described.update(dict.fromkeys(names, ""))
+        elif line.strip():
+            described.update({name: f"{described[name]} {line.strip()}".strip() for name in names})
+    return described
+
+
+def summary_of(factory: Callable[..., Any]) -> str:
+    """First line of a factory's docstring."""
+    return (inspect.getdoc(factory) or "").split("\n", 1)[0]
+
+
+def check_options(label: str, factory: Callable[..., Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    """Options converted to the types that the factory declares.
+
+    Parameters
+    ----------
+    label : str
+        How messages name the plugin, such as "explainer 'lrp'".
+    factory : callable
+    given : mapping
+        Values, or strings as they come from a command line.
+
+    Raises
+    ------
+    PluginError
+        For an unknown option (naming the nearest), a missing one, or a value that does not fit.
+    """
+    options = options_of(factory)
+    for name in given:
+        if name not in options:
+            raise PluginError(f"In the options of {label}: {unknown('option', name, options)}")
+    missing = [name for name, option in options.items() if option.default is REQUIRED and name not in given]
+    if missing:
+        description = options[missing[0]].description
+        raise PluginError(f"The {label} needs the option {missing[0]!r}{f' ({description})' if description else ''}.")
+    return {name: convert(f"option {name!r} of {label}", options[name].annotation, value) for name, value in given.items()}
+
+
+def convert(label: str, annotation: Any, value: Any) -> Any:
+    """A value, or a string from a command line, as the annotated type; the string "none" is None where that is allowed.
+
+    Raises
+    ------
+    PluginError
+        If the value does not fit, naming what was expected.
+    """
+    from pydantic import ConfigDict, TypeAdapter, ValidationError
+    from pydantic.errors import PydanticUserError
+
+    if annotation is Any:
+        return value
+    given, parts = value, (annotation, *typing.get_args(annotation))
+    if isinstance(value, str) and value.lower() == "none" and type(None) in parts:
+        return None
+    choices = [choice for part in parts if typing.get_origin(part) is typing.Literal for choice in typing.get_args(part)]
+    if isinstance(value, str) and value in map(str, choices):  # a choice may be a number
+        return next(choice for choice in choices if str(choice) == value)
+    try:
+        try:
+            adapter = TypeAdapter(annotation, config=ConfigDict(arbitrary_types_allowed=True))
+        except PydanticUserError:  # a type that brings a pydantic configuration of its own
+            adapter = TypeAdapter(annotation)
+        if isinstance(value, str) and any(typing.get_origin(part) is tuple for part in parts):
+            value = tuple(part.strip() for part in value.replace("+", ",").split(",") if part.strip())
+        return adapter.validate_python(value)
+    except ValidationError:
+        raise PluginError(f"{given!r} does not fit {label}: expected {_type_name(annotation)}.") from None
+
+
+def first_fault(error: ValidationError) -> str:
+    """The first thing that pydantic found wrong, as "'steps' is -1: input should be greater than 0"."""
+    first = error.errors()[0]
+    where = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "value_error":  # of our own
+        return str(first["ctx"]["error"])
+    if first["type"] in ("extra_forbidden", "missing"):
+        return f"{where!r} is {'unknown' if first['type'] == 'extra_forbidden' else 'missing'}"
+    shown = repr(first["input"])
+    return f"{where!r} is {shown if len(shown) < 80 else type(first['input']).__name__}: {first['msg'].lower()}"
+
+
+def parse_spec(text: str) -> tuple[str, dict[str, str]]:
+    """Name and options of a plugin written as ``name`` or ``name:key=value,key=value``.
+
+    Raises
+    ------
+    PluginError
+        If the text has another form.
+
+    Examples
+    --------
+    >>> parse_spec("lrp:composite=epsilon_plus,epsilon=1e-6")
+    ('lrp', {'composite': 'epsilon_plus', 'epsilon': '1e-6'})
+    """
+    name, colon, rest = text.partition(":")
+    options: dict[str, str] = {}
+    for part in rest.split(",") if colon else ():
+        key, equals, value = part.partition("=")
+        if not equals or not key.strip():
+            raise PluginError(f"Cannot read {part!r} in {text!r}: expected name:option=value,option=value.")
+        if key.strip() in options:
+            raise PluginError(f"The option {key.strip()!r} is given twice in {text!r}.")
+        options[key.strip()] = value.strip()
+    if not name.strip():
+        raise PluginError(f"No plugin is named in {text!r}: expected name:option=value,option=value.")
+    return name.strip(), options
+
+
+def split_specs(text: str) -> tuple[str, ...]:
+    """Several plugins with their options, separated by commas.
+
+    Examples
+    --------
+    >>> split_specs("visual,audible:peak=0.5,loudness=match")
+    ('visual', 'audible:peak=0.5,loudness=match')
+    """
+    specs: list[str] = []
+    for part in filter(None, (part.strip() for part in text.split(","))):
+        if "=" in part and ":" not in part and specs and ":" in specs[-1]:
+            specs[-1] += f",{part}"
+        else:
+            specs.append(part)
+    return tuple(specs)
+
+
+def jsonable(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Options as JSON values; tuples as `parse_spec` reads them, and paths from the root, so that they hold anywhere."""
+    simple = str | int | float | bool | None
+    joined = {name: "+".join(map(str, value)) if isinstance(value, tuple) else value for name, value in options.items()}
+    joined = {name: value.absolute() if isinstance(value, Path) else value for name, value in joined.items()}
+    return {name: value if isinstance(value, simple) else str(value) for name, value in joined.items()}
+
+
+def format_spec(name: str, options: Mapping[str, Any]) -> str:
+    """The inverse of `parse_spec`, for titles and provenance."""
+    shown = {key: "+".join(map(str, value)) if isinstance(value, tuple) else value for key, value in options.items()}
+    return name + (":" + ",".join(f"{key}={value}" for key, value in shown.items()) if options else "")
+
+
+def for_each(option: str, given: Sequence[Item], count: int) -> list[Item | None]:
+    """One value for each model of a benchmark, from none, one for all or one for each.
+
+    Parameters
+    ----------
+    option : str
+        As the user knows it, for the message.
+    given : sequence
+    count : int
+        How many models there are.
+
+    Raises
+    ------
+    PluginError
+        If there is another number of them.
+    """
+    if len(given) not in (0, 1, count):
+        raise PluginError(f"{option} names {len(given)} for {count} models; give one for all, or one for each.")
+    return list(given) if len(given) == count else [given[0] if given else None] * count
+
+
+def at_least(minimum: float, method: str, **options: float | None) -> None:
+    """Raise `PluginError` for the first option that is below its minimum or no finite number; None passes."""
+    for name, value in options.items():
+        if value is not None and not minimum <= value < math.inf:
+            bound = f"at least {minimum}" if value < minimum else "a finite number"
+            raise PluginError(f"{method}: {name} must be {bound}; got {value}.")

@@ -1,0 +1,305 @@
+"""From clips to the waveforms a representation takes: resampled, fitted, placed; decoded once into a cache."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import shutil
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from ..errors import AudioError, DataError, OutputError
+from ..explanation.wording import SILENT
+from ..output.runs import cache_folder
+from ..output.terminal import progress
+from ..types import Clip, Dataset, Fit, FloatArray, IntArray, Placement, Representation, Resampling
+from .audio import at_rate, fit_length, read_audio
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from ..explanation.explanation import Explanation
+
+CACHE_VERSION = 3
+
+KEY_PARTS = 16
+"""Parts of a sound whose powers its key compares."""
+
+KEY_PAIRS = np.array([*((part, part + 1) for part in range(15)), *((part, part + 8) for part in range(8))])
+"""Which of them are compared."""
+
+KEY_SILENCE, KEY_QUIET = 100 * 2.0**-30, 0.04
+"""Power, and share of the sound's mean power, below which the key hears nothing."""
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """Recordings ready for a representation, not yet placed.
+
+    Parameters
+    ----------
+    waveforms : ndarray, shape (recordings, samples)
+        float32; each starts at sample 0 and is followed by zeros.
+    lengths : ndarray, shape (recordings,)
+        Samples of each before the zeros.
+    starts : ndarray, shape (recordings,)
+        Samples that were cut off before the first that is kept.
+    keys : ndarray, shape (recordings,)
+        The `sound_key` of each; its position depends on it.
+    notes : sequence of sequence of str
+        What was done to each.
+    """
+
+    waveforms: FloatArray
+    lengths: IntArray
+    starts: IntArray
+    keys: IntArray
+    notes: Sequence[Sequence[str]]
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    def offsets(self, placement: Placement, seed: int) -> IntArray:
+        """Where each recording starts, for the placement that does not change from step to step.
+
+        The published code draws from [0, samples - length), once per recording. Here the draw depends on the seed and
+        on the sound alone, so that a file is placed alike in a data set and on its own, and in 16 bits as in floats.
+        """
+        if seed < 0:
+            raise DataError(f"The seed is {seed}; expected 0 or more.")
+        free = self.waveforms.shape[1] - self.lengths
+        if placement == "start":
+            return np.zeros_like(free)
+        if placement == "centre":
+            return np.asarray(free // 2)
+        draws = [np.random.default_rng([seed, int(key)]).random() for key in self.keys]
+        return np.asarray(np.floor(np.array(draws) * free), dtype=np.int64)
+
+
+def prepare_clip(
+    clip: Clip, rate: int, samples: int, fit: Fit, resampling: Resampling
+) -> tuple[FloatArray, int, tuple[str, ...]]:
+    """A clip's waveform at a rate and at most ``samples`` long, how many samples were cut off before it, and all notes.
+
+    Raises
+    ------
+    AudioError
+        If it is too long and the rule does not make it fit.
+    """
+    clip = at_rate(clip, rate, resampling)
+    waveform, start, note = fit_length(clip, samples, fit)
+    silence = "" if waveform.any() else SILENT
+    return waveform, start, (*clip.notes, *filter(None, (note, silence)))
+
+
+def prepare_clips(clips: Sequence[Clip], rate: int, samples: int, fit: Fit, resampling: Resampling) -> Prepared:
+    """Prepare clips in memory; see `prepare_dataset` for whole data sets."""
+    waveforms = np.zeros((len(clips), samples), dtype=np.float32)
+    lengths, starts, keys = np.zeros((3, len(clips)), np.int64)
+    notes = []
+    for index, clip in enumerate(clips):
+        waveform, starts[index], remarks = prepare_clip(clip, rate, samples, fit, resampling)
+        waveforms[index, : len(waveform)] = waveform
+        lengths[index], keys[index] = len(waveform), sound_key(waveform)
+        notes.append(list(remarks))
+    return Prepared(waveforms, lengths, starts, keys, notes)
+
+
+def sound_key(waveform: FloatArray) -> int:
+    """A number that tells sounds apart and is the same for a sound in 16 bits, 24 bits and floats.
+
+    A checksum of samples changes with each rounding. This number follows from the length, from which of 16 parts are louder
+    than the next one and than that half of the sound later, and from how bright the sound is (the power of its slope beside
+    its own, in eighths of an octave), all without the offset. Differences of less than 1 %, or than 4 % of the sound's
+    mean power, or than what lies 70 dB below full scale, are none, so that rounding decides nothing in silence, steady tones
+    and clicks.
+
+    Parameters
+    ----------
+    waveform : ndarray, shape (samples,)
+        Full scale is [-1, 1].
+    """
+    if not len(waveform):
+        return 0
+    sound = waveform.astype(np.float64) - float(waveform.mean(dtype=np.float64))
+    energy = sound**2
+    starts = np.arange(KEY_PARTS) * len(sound) // KEY_PARTS
+    powers = np.add.reduceat(energy, starts) * (KEY_PARTS / len(sound))
+    silence = KEY_SILENCE + KEY_QUIET * float(energy.mean())
+    first, second = powers[KEY_PAIRS[:, 0]], powers[KEY_PAIRS[:, 1]]
+    louder = first > 1.01 * second + silence
+    slope = float((np.diff(sound) ** 2).mean()) if len(sound) > 1 else 0.0
+    brightness = round(8 * math.log2((slope + silence) / (float(energy.mean()) + silence)))
+    order = int(np.dot(louder, 1 << np.arange(len(KEY_PAIRS))))
+    return len(sound) << 32 | (brightness & 0xFF) << len(KEY_PAIRS) | order
+
+
+def prepare_dataset(
+    dataset: Dataset, representation: Representation, fit: Fit | None = None, resampling: Resampling | None = None
+) -> Prepared:
+    """All recordings of a data set, decoded and resampled once and then read from a memory-mapped cache.
+
+    Parameters
+    ----------
+    dataset : Dataset
+    representation : Representation
+        Gives the rate and the length.
+    fit, resampling : optional
+        Instead of the data set's own rules.
+
+    Raises
+    ------
+    AudioError
+        For the first recording that cannot be used.
+    OutputError
+        If the cache cannot be written.
+    """
+    rate, samples = representation.sample_rate, representation.samples
+    fit, resampling = fit or dataset.fit, resampling or dataset.resampling
+    key = json.dumps([CACHE_VERSION, dataset.fingerprint(), rate, samples, fit, resampling])
+    folder = cache_folder() / "prepared" / hashlib.blake2b(key.encode(), digest_size=16).hexdigest()
+    cached = _load(folder, len(dataset), samples)
+    if cached is not None:
+        return cached
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        building = Path(tempfile.mkdtemp(prefix="building-", dir=folder.parent))
+    except OSError as error:
+        raise OutputError(f"{folder.parent}: the cache cannot be written ({error.strerror}). Set XAUDIO_CACHE.") from None
+    try:
+        _build(building, dataset, rate, samples, fit, resampling)
+        _publish(building, folder, len(dataset), samples)
+    except OSError as error:
+        raise OutputError(
+            f"{folder.parent}: the cache cannot be written ({error.strerror}). Free space, or set XAUDIO_CACHE."
+        ) from None
+    finally:
+        shutil.rmtree(building, ignore_errors=True)
+    loaded = _load(folder, len(dataset), samples)
+    if loaded is None:
+        raise OutputError(f"{folder}: the cache was damaged while it was written. Delete it and run the command again.")
+    return loaded
+
+
+def _build(folder: Path, dataset: Dataset, rate: int, samples: int, fit: Fit, resampling: Resampling) -> None:
+    shape = (len(dataset), samples)
+    lengths, starts, keys = np.zeros((3, shape[0]), np.int64)
+    notes = []
+    # Written row by row and not through a memory map, where a full disk would kill the process.
+    with (folder / "waveforms.npy").open("wb") as file, progress(f"Preparing {dataset.title}", shape[0]) as advance:
+        np.lib.format.write_array_header_1_0(file, {"descr": "<f4", "fortran_order": False, "shape": shape})
+        for index in range(shape[0]):
+            waveform, starts[index], remarks = prepare_clip(dataset[index], rate, samples, fit, resampling)
+            row = np.zeros(samples, dtype="<f4")
+            row[: len(waveform)] = waveform
+            file.write(row.tobytes())
+            lengths[index], keys[index] = len(waveform), sound_key(waveform)
+            notes.append(list(remarks))
+            advance()
+    np.save(folder / "lengths.npy", lengths)
+    np.save(folder / "starts.npy", starts)
+    np.save(folder / "keys.npy", keys)
+    (folder / "notes.json").write_text(json.dumps(notes))
+
+
+def _publish(building: Path, folder: Path, recordings: int, samples: int) -> None:
+    """Give a finished cache its name; another process that was faster wins, since the content is the same."""
+    try:
+        building.rename(folder)
+    except OSError:
+        if _load(folder, recordings, samples) is None:  # a damaged one is in the way
+            shutil.rmtree(folder, ignore_errors=True)
+            building.rename(folder)
+
+
+def _load(folder: Path, recordings: int, samples: int) -> Prepared | None:
+    """The cache of a folder, or None if it is not there or is damaged (it is then built again)."""
+    try:
+        waveforms = np.load(folder / "waveforms.npy", mmap_mode="r")
+        lengths, starts, keys = (np.load(folder / f"{name}.npy") for name in ("lengths", "starts", "keys"))
+        notes = json.loads((folder / "notes.json").read_text())
+    except (OSError, ValueError, EOFError):
+        return None
+    if waveforms.shape != (recordings, samples) or {len(lengths), len(starts), len(keys), len(notes)} != {recordings}:
+        return None
+    return Prepared(waveforms, lengths, starts, keys, notes)
+
+
+def place(waveforms: Tensor, lengths: Tensor, offsets: Tensor) -> Tensor:
+    """Move each waveform to its offset within the zeros.
+
+    Parameters
+    ----------
+    waveforms : Tensor, shape (batch, samples)
+        Each starts at sample 0 and is followed by zeros.
+    lengths, offsets : Tensor of int64, shape (batch,)
+
+    Returns
+    -------
+    Tensor, shape (batch, samples)
+    """
+    import torch
+
+    position = torch.arange(waveforms.shape[1], device=waveforms.device) - offsets[:, None]
+    inside = (position >= 0) & (position < lengths[:, None])
+    return waveforms.gather(1, position.clamp(0, waveforms.shape[1] - 1)) * inside
+
+
+def placement_of_own(representation: Representation, seed: int | None = None) -> Placement:
+    """How a user's own recordings are placed: centred where training drew a position, unless a seed asks for such a draw."""
+    drawn = representation.placement in ("file", "step")
+    return "centre" if drawn and seed is None else representation.placement
+
+
+class Original(NamedTuple):
+    """An explained recording as it was before it was brought to the model's rate.
+
+    Parameters
+    ----------
+    waveform : ndarray, shape (samples,)
+        All of it, at its own rate, mono, in [-1, 1].
+    sample_rate : int
+        In Hz.
+    start : int
+        Of its samples at the model's rate, the first that the model heard.
+    length : int
+        How many samples it has at the model's rate.
+    """
+
+    waveform: FloatArray
+    sample_rate: int
+    start: int
+    length: int
+
+
+def original_recording(explanation: Explanation) -> Original:
+    """The recording of an explanation at its own sample rate, read from its file again unless the model's rate is its own.
+
+    Raises
+    ------
+    AudioError
+        If the rates differ and the file is not there any more, or never was, or holds another recording.
+    """
+    clip, facts = explanation.clip, explanation.provenance
+    rate = facts.get("original_sample_rate", clip.sample_rate)
+    offset, start, samples = explanation.heard
+    heard = clip.waveform[offset : offset + samples]
+    if rate == clip.sample_rate:
+        return Original(heard, rate, 0, len(heard))
+    if not Path(clip.source).is_file():
+        raise AudioError(
+            f"{clip.source}: is not a file that can be read again, so the recording is known at the model's "
+            f"{clip.sample_rate} Hz only and not at its own {rate} Hz. Explain a file, or take the model's rate."
+        )
+    found = read_audio(clip.source)
+    resampled = at_rate(found, clip.sample_rate, facts["resampling"])
+    excerpt = resampled.waveform[start : start + len(heard)]
+    if found.sample_rate != rate or len(excerpt) != len(heard) or not np.allclose(excerpt, heard, atol=1e-4):
+        raise AudioError(f"{clip.source}: is not the recording that was explained; it has changed since. Explain it again.")
+    return Original(found.waveform, rate, start, len(resampled.waveform))

@@ -1,4 +1,32 @@
-"""Concepts one can hear: the channels of a layer that carry a prediction, and what each of them answers to.
+"""Concepts one can hear: the channels of a layer that carry a prediction, and what each of them answers to."""
 
-`xaudio_concepts.concepts` is the way in.
-"""
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import lazy_loader
+
+from xaudio.plugin import hookimpl
+
+if TYPE_CHECKING:
+    from .finding import concepts as concepts
+    from .results import ConceptResults as ConceptResults
+
+# Not __dir__: what looks for hooks would load all that it names.
+__getattr__, _, __all__ = lazy_loader.attach(__name__, submod_attrs={"finding": ["concepts"], "results": ["ConceptResults"]})
+
+
+@hookimpl
+def xaudio_commands() -> Mapping[str, Any]:
+    """Offer `xaudio concepts`."""
+    from .commands import concepts
+
+    return {"concepts": concepts}
+
+
+@hookimpl
+def xaudio_reports() -> Mapping[str, Callable[[Path], Path]]:
+    """Write the page of `xaudio concepts` anew."""
+    from .page import report
+
+    return {"concepts": report}

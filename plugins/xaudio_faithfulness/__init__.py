@@ -41,7 +41,8 @@ domain : {"features", "time", "frequency", "time-frequency"}
     are, they are taken away from the sound (from its samples, its spectrum, or its short-time Fourier transform, which for a
     model of spectrograms is its own), and the model reads what is left.
 imputation : {"zero", "silence", "noise_floor", "mean_spectrum", "band_stop"}
-    What stands in for what is taken away, as `xaudio.plugin.baseline_features` makes it. In a domain of the sound, zero is silence.
+    What stands in for what is taken away, as `baseline_features` of `xaudio.plugin` makes it. In a domain of the sound, zero
+    is silence.
     band_stop is for domain=frequency: a filter that rings for 25 ms, where zero cuts sharply and rings throughout.
 seed : int
     Of the noise of noise_floor and mean_spectrum.

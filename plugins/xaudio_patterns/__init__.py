@@ -1,1 +1,35 @@
-"""What many explanations have in common: differences of groups, clusters of strategies."""
+"""What many explanations have in common: where groups of recordings differ, and clusters of strategies."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import lazy_loader
+
+from xaudio.plugin import hookimpl
+
+if TYPE_CHECKING:
+    from .clusters import cluster_explanations as cluster_explanations
+    from .groups import group_relevance as group_relevance
+
+# Not __dir__: what looks for hooks would load all that it names.
+__getattr__, _, __all__ = lazy_loader.attach(
+    __name__, submod_attrs={"groups": ["group_relevance"], "clusters": ["cluster_explanations"]}
+)
+
+
+@hookimpl
+def xaudio_commands() -> Mapping[str, Any]:
+    """Offer `xaudio groups` and `xaudio cluster`."""
+    from .commands_cluster import cluster
+    from .commands_groups import groups
+
+    return {"groups": groups, "cluster": cluster}
+
+
+@hookimpl
+def xaudio_reports() -> Mapping[str, Callable[[Path], Path]]:
+    """Write the pages of groups and clusters anew."""
+    from .pages import report_clusters, report_groups
+
+    return {"groups": report_groups, "clusters": report_clusters}

@@ -1,1 +1,32 @@
-"""Hypotheses tested by manipulation: what is changed in a test set, its matched controls, and what is found."""
+"""Hypotheses tested by manipulation: what is changed in a test set, its matched controls, and what comes of it."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import lazy_loader
+
+from xaudio.plugin import hookimpl
+
+if TYPE_CHECKING:
+    from .probing import probe as probe
+    from .results import ProbeResults as ProbeResults
+
+# Not __dir__: what looks for hooks would load all that it names.
+__getattr__, _, __all__ = lazy_loader.attach(__name__, submod_attrs={"probing": ["probe"], "results": ["ProbeResults"]})
+
+
+@hookimpl
+def xaudio_commands() -> Mapping[str, Any]:
+    """Offer `xaudio probe`."""
+    from .commands import probe
+
+    return {"probe": probe}
+
+
+@hookimpl
+def xaudio_reports() -> Mapping[str, Callable[[Path], Path]]:
+    """Write the page of `xaudio probe` anew."""
+    from .probing import report
+
+    return {"probe": report}

@@ -181,7 +181,7 @@ def probe(
 def report(folder: Path) -> Path:
     """Write ``report.html`` anew from the ``results.json`` and ``run.json`` of a probe."""
     results = read_results(folder / "results.json", ProbeResults)
-    return write_page(folder, "xaudio.probes", results=results)
+    return write_page(folder, __package__, results=results)
 
 
 def _check_models(models: Sequence[Classifier], sets: Sequence[Any]) -> None:

@@ -24,7 +24,7 @@ CHUNK = 2**23
 def scaled_sound(waveforms: Tensor, factors: Tensor, sample_rate: int) -> Tensor:
     """Sounds whose frequencies are all multiplied by a factor, as long as they were; a factor of 1 gives the sound itself.
 
-    A phase vocoder. The short-time spectrum Z(k, m) is read at k / s, as `xaudio.plugin.scaled_frequencies` reads levels. That scales
+    A phase vocoder. The short-time spectrum Z(k, m) is read at k / s, as `scaled_frequencies` reads levels. That scales
     the spectral envelope and the places of the harmonics within a frame, but would leave the frames out of step with each other:
     so the phases go on from frame to frame at s times each component's own frequency, which is read from its phases. All cells
     around a spectral peak turn together (identity phase locking, Laroche and Dolson 1999), so that the peak keeps its form. What

@@ -8,7 +8,17 @@ from typing import Annotated
 
 import typer
 
-from xaudio.plugin import DataOption, DeviceOption, JsonOption, app, no_other_results, print_json, print_table, warn_about_plugins
+from xaudio.plugin import DataOption, DeviceOption, JsonOption, no_other_results, print_json, print_table, warn_about_plugins
+
+from .commands_analysis import analyze, simulate
+
+app = typer.Typer(
+    help="A listening study: build it from a run, serve it to people, analyse what they answered.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+app.command("analyze")(analyze)
+app.command("simulate")(simulate)
 
 StudyArgument = Annotated[Path, typer.Argument(metavar="STUDY", help="Folder of a built study.")]
 

@@ -9,20 +9,42 @@ from io import TextIOWrapper
 from typing import Annotated, Any
 
 import typer
-
-from xaudio_concepts import commands as concepts
-from xaudio_patterns import commands_cluster as cluster, commands_groups as groups
-from xaudio_probe import commands as probe
-from xaudio_study import commands as study, commands_analysis as study_analysis
+from typer.core import TyperGroup
+from typer.main import get_command
 
 from .. import __version__
 from ..errors import XaudioError, XaudioWarning
 from ..output import terminal
 from ..output.memory import out_of_memory
-from . import bench, data, doctor, evaluate, explain, plugins, report, stopping, study_group, train
+from ..registry.loading import registry
+from . import bench, data, doctor, evaluate, explain, plugins, report, stopping, train
+
+
+class Commands(TyperGroup):
+    """The commands of the core, and those that plugins bring, which are asked for when they are needed."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """Names of all commands."""
+        own = super().list_commands(ctx)
+        return [*own, *(name for name in registry().names("command") if name not in own)]
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """A command of the core, or else one of a plugin, or None if there is none of that name."""
+        own = super().get_command(ctx, cmd_name)
+        if own is not None or cmd_name not in registry().names("command"):
+            return own
+        offer = registry().factory("command", cmd_name)
+        if isinstance(offer, typer.Typer):
+            offer.info.name = cmd_name
+            return get_command(offer)
+        single = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False, add_completion=False)
+        single.command(cmd_name)(offer)
+        return get_command(single)
+
 
 app = typer.Typer(
     name="xaudio",
+    cls=Commands,
     help="Why did the network decide this way? Explanations of audio classifiers, to see and to hear.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -32,17 +54,10 @@ app = typer.Typer(
 app.add_typer(plugins.app, name="plugins")
 app.add_typer(data.app, name="data")
 app.add_typer(bench.app, name="bench")
-app.add_typer(study_group.app, name="study")
-study_group.app.command("analyze")(study_analysis.analyze)
-study_group.app.command("simulate")(study_analysis.simulate)
 app.command("train")(train.train)
 app.command("explain")(explain.explain)
 app.command("evaluate")(evaluate.evaluate)
 app.command("doctor")(doctor.doctor)
-app.command("probe")(probe.probe)
-app.command("groups")(groups.groups)
-app.command("cluster")(cluster.cluster)
-app.command("concepts")(concepts.concepts)
 app.command("report")(report.report)
 
 

@@ -10,6 +10,7 @@ Modules with hooks must not import torch or other heavy packages at the top: imp
 """
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import pluggy
@@ -19,6 +20,8 @@ hookspec = pluggy.HookspecMarker(PROJECT)
 hookimpl = pluggy.HookimplMarker(PROJECT)
 
 Factories = Mapping[str, Callable[..., Any]]
+Commands = Mapping[str, Any]
+Reports = Mapping[str, Callable[[Path], Path]]
 
 
 @hookspec
@@ -65,3 +68,20 @@ def xaudio_metrics() -> Factories:  # type: ignore[empty-body]
 @hookspec
 def xaudio_benchmarks() -> Factories:  # type: ignore[empty-body]
     """Factories of `xaudio.types.Benchmark`."""
+
+
+@hookspec
+def xaudio_commands() -> Commands:  # type: ignore[empty-body]
+    """Commands of ``xaudio``, by name: functions that typer reads, or ``typer.Typer`` groups.
+
+    It is called when the command line needs to know, so it may import typer, but nothing heavy. The options that the commands
+    share are in `xaudio.plugin`: ``DeviceOption``, ``SeedOption``, ``JsonOption``, ``DataOption`` and ``OutOption``.
+    """
+
+
+@hookspec
+def xaudio_reports() -> Reports:  # type: ignore[empty-body]
+    """What writes the report of a result folder anew, by what its ``results.json`` says under "result".
+
+    A function takes the folder and returns the path of the report; ``xaudio report`` calls it.
+    """

@@ -6,7 +6,7 @@ import contextlib
 import inspect
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
@@ -22,6 +22,8 @@ SPEC = "_xaudio_spec"
 it anew; a data set all options, defaults and all."""
 
 KINDS = ("dataset", "representation", "model", "explainer", "separator", "renderer", "metric", "benchmark")
+FEATURES = ("command", "report")
+"""What a plugin offers beside factories; it is asked for when it is first needed, since commands import typer."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,7 @@ class Registry:
     def __init__(self, sources: Iterable[EntryPoint] | None = None) -> None:
         self.plugins: list[Plugin] = []
         self._offers: dict[tuple[str, str], list[tuple[Plugin, Callable[..., Any]]]] = {}
+        self._unasked: dict[str, list[tuple[Plugin, Callable[[], Any]]]] = {kind: [] for kind in FEATURES}
         found = entry_points(group=hookspecs.PROJECT) if sources is None else sources
         for source in sorted(found, key=lambda entry: entry.name):
             self._load(source)
@@ -63,17 +66,29 @@ class Registry:
         distribution, version = (source.dist.name, source.dist.version) if source.dist else ("?", "?")
         plugin = Plugin(source.name, source.value, distribution, version)
         try:
-            offers = _offers_of(source.load(), source.name)
+            hooks = _hooks_of(source.load(), source.name)
+            offers = {kind: _offered(kind, hook) for kind, hook in hooks.items() if kind not in FEATURES}
         except (Exception, SystemExit) as error:  # a plugin may fail in any way; the others must go on
-            reason = str(error) if isinstance(error, PluginError) else f"{type(error).__name__}: {error}"
-            reason = " ".join(reason.split())
-            self.plugins.append(Plugin(source.name, source.value, distribution, version, reason))
+            self.plugins.append(replace(plugin, error=_reason(error)))
             return
-        for kind, factories in offers.items():
-            plugin.provides[kind] = tuple(sorted(factories))
-            for name, factory in factories.items():
-                self._offers.setdefault((kind, name), []).append((plugin, factory))
         self.plugins.append(plugin)
+        for kind, factories in offers.items():
+            self._add(plugin, kind, factories)
+        for kind in hooks.keys() & FEATURES:
+            self._unasked[kind].append((plugin, hooks[kind]))
+
+    def _add(self, plugin: Plugin, kind: str, offers: Mapping[str, Callable[..., Any]]) -> None:
+        plugin.provides[kind] = tuple(sorted(offers))
+        for name, offer in offers.items():
+            self._offers.setdefault((kind, name), []).append((plugin, offer))
+
+    def _ask(self, kind: str) -> None:
+        """Ask the plugins for their commands or reports, once."""
+        for plugin, hook in self._unasked.pop(kind, ()):
+            try:
+                self._add(plugin, kind, _offered(kind, hook))
+            except (Exception, SystemExit) as error:
+                self.plugins[self.plugins.index(plugin)] = replace(plugin, error=_reason(error))
 
     def problems(self) -> list[str]:
         """One line per plugin that failed to load and per name that two plugins offer."""
@@ -85,7 +100,8 @@ class Registry:
         return f"The {kind} {name!r} is offered by {owners}: uninstall one of them."
 
     def names(self, kind: str) -> list[str]:
-        """Names of all plugins of a kind."""
+        """Names of all plugins of a kind, or of the commands or reports that plugins bring."""
+        self._ask(kind)
         return sorted(name for offered, name in self._offers if offered == kind)
 
     def spelt(self, kind: str, name: str) -> str:
@@ -102,6 +118,7 @@ class Registry:
         PluginError
             If no plugin, or more than one, offers the name.
         """
+        self._ask(kind)
         offers = self._offers.get((kind, self.spelt(kind, name)))
         if offers is None:
             failed = "".join(f" {line}" for line in self.problems())
@@ -141,8 +158,13 @@ def _bare(name: str) -> str:
     return name.replace("-", "").replace("_", "").lower()
 
 
-def _offers_of(module: Any, name: str) -> dict[str, dict[str, Callable[..., Any]]]:
-    """What a plugin module offers, by kind and name, after checking its hooks and factories."""
+def _reason(error: BaseException) -> str:
+    """What went wrong in a plugin, in one line."""
+    return " ".join((str(error) if isinstance(error, PluginError) else f"{type(error).__name__}: {error}").split())
+
+
+def _hooks_of(module: Any, name: str) -> dict[str, Callable[[], Any]]:
+    """The hooks that a plugin module implements, by kind, after checking their names."""
     manager = pluggy.PluginManager(hookspecs.PROJECT)
     manager.add_hookspecs(hookspecs)
     manager.register(module, name=name)
@@ -151,23 +173,27 @@ def _offers_of(module: Any, name: str) -> dict[str, dict[str, Callable[..., Any]
     for hook in hooks - specified:
         raise PluginError(f"{unknown('hook', hook, specified)} Hooks of a plugin must have one of these names.")
     if not hooks:
-        raise PluginError(f"It has no hooks: mark a function such as {min(specified)!r} with @xaudio.hookimpl.")
-    offers: dict[str, dict[str, Callable[..., Any]]] = {}
-    for hook in sorted(hooks):
-        kind = hook.removeprefix("xaudio_").removesuffix("s")
-        # pluggy leaves out a hook that returned None: that is a mistake here, not an empty offer.
-        for factories in getattr(manager.hook, hook)() or (None,):
-            if not isinstance(factories, Mapping):
-                shown = repr(factories) if len(repr(factories)) < 80 else type(factories).__name__
-                raise PluginError(f"Its hook {hook!r} returned {shown}; expected a mapping from names to factories.")
-            for offered, factory in factories.items():
-                if not isinstance(offered, str) or not re.fullmatch(r"[^\s:,=+/]+", offered):
-                    rule = "expected text without blanks, ':', ',', '=', '+' and '/'"
-                    raise PluginError(f"Its hook {hook!r} offers a factory by the name {offered!r}; {rule}.")
-                if not callable(factory):
-                    raise PluginError(f"Its hook {hook!r} offers {factory!r} as {offered!r}; expected a factory.")
+        raise PluginError(f"It has no hooks: mark a function such as {min(specified)!r} with @hookimpl of xaudio.plugin.")
+    return {hook.removeprefix("xaudio_").removesuffix("s"): getattr(manager.hook, hook) for hook in sorted(hooks)}
+
+
+def _offered(kind: str, hook: Callable[[], Any]) -> dict[str, Callable[..., Any]]:
+    """What a hook offers, by name, after checking it."""
+    offers: dict[str, Callable[..., Any]] = {}
+    # pluggy leaves out a hook that returned None: that is a mistake here, not an empty offer.
+    for factories in hook() or (None,):
+        if not isinstance(factories, Mapping):
+            shown = repr(factories) if len(repr(factories)) < 80 else type(factories).__name__
+            raise PluginError(f"Its hook 'xaudio_{kind}s' returned {shown}; expected a mapping from names to factories.")
+        for name, factory in factories.items():
+            if not isinstance(name, str) or not re.fullmatch(r"[^\s:,=+/]+", name):
+                rule = "expected text without blanks, ':', ',', '=', '+' and '/'"
+                raise PluginError(f"Its hook 'xaudio_{kind}s' offers a factory by the name {name!r}; {rule}.")
+            if not callable(factory):
+                raise PluginError(f"Its hook 'xaudio_{kind}s' offers {factory!r} as {name!r}; expected a factory.")
+            if kind not in FEATURES:
                 options_of(factory)
-                offers.setdefault(kind, {})[offered] = factory
+            offers[name] = factory
     return offers
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from xaudio.plugin import Interval, own_style, ranks_with_ties, save_figure, write_json, write_page, write_rows
+from xaudio.plugin import Interval, own_style, ranks_with_ties, read_results, save_figure, write_json, write_page, write_rows
 
 from .results import Cell, Estimate, Group, StudyResults
 
@@ -54,6 +54,11 @@ def write_results(folder: Path, results: StudyResults) -> Path:
         timed=any(cell.median_ms > 0 for cell in results.cells),
         left_out=SHOWN if len({cell.condition for cell in results.cells}) > SHOWN else 0,
     )
+
+
+def report(folder: Path) -> Path:
+    """Write the report anew from the ``results.json`` and ``run.json`` of an analysis."""
+    return write_results(folder, read_results(folder / "results.json", StudyResults))
 
 
 def ranking(results: StudyResults, group: Group) -> list[tuple[int | None, Cell]]:

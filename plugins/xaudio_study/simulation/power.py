@@ -258,7 +258,7 @@ def _simulated(
 def _analysed(
     design: StudyData, behaviour: Behaviour, people: int, group: Group, rules: ExclusionRules, rng: np.random.Generator
 ) -> tuple[Fit | None, int]:
-    """The test as `xaudio_study.analysis.analysis.analyze` makes it, None if there is none, and how many participants are left."""
+    """The test as `analyze` makes it, None if there is none, and how many participants are left."""
     participants, answers = answers_of(design, behaviour, people, rng)
     kept = apply_rules(design.model_copy(update={"participants": participants, "answers": answers}), rules).data
     table = choice_table(kept)

@@ -11,11 +11,13 @@ from ..errors import PluginError, unknown
 from ..registry.loading import KINDS, Registry, registry
 from ..registry.options import REQUIRED, options_of, parse_spec, summary_of
 from .common import JsonOption, print_json, print_table, warn_about_plugins
+from .new import new
 
 if TYPE_CHECKING:
     from ..testing import Result
 
 app = typer.Typer(help="What is installed, its options, and whether it keeps the contract.", no_args_is_help=True)
+app.command("new")(new)
 Name = Annotated[str, typer.Argument(help="Name of the plugin, as kind/name where two kinds share it.")]
 
 

@@ -414,7 +414,7 @@ def test_a_gpu_finds_the_same():
 
 
 def test_names_are_checked_without_torch():
-    code = "import sys, xaudio.views as v; print(v.parse_view('time-frequency:hop=5'), 'torch' in sys.modules)"
+    code = "import sys, xaudio.explanation.views as v; print(v.parse_view('time-frequency:hop=5'), 'torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "('time-frequency', {'hop': 5}) False"
     assert parse_view("time-frequency:hop=5", length=9) == ("time-frequency", {"hop": 5, "length": 9})

@@ -157,7 +157,7 @@ def plugins(monkeypatch):
     for kind, factories in offers.items():
         for factory in factories:
             found._offers[kind, factory.__name__] = [(owner, factory)]
-    for module in (xaudio.arguments, xaudio.scoring):
+    for module in (xaudio.model.arguments, xaudio.measuring.scoring):
         monkeypatch.setattr(module, "registry", lambda: found)
     CALLS.clear()
 
@@ -412,7 +412,7 @@ def test_a_model_that_cannot_be_asked_stops_the_work(tmp_path):
 
 
 def test_the_reference_that_cannot_be_made_is_named(tmp_path, monkeypatch):
-    monkeypatch.setattr(xaudio.scoring, "REFERENCE", "gone")
-    monkeypatch.setattr(xaudio.evaluation, "CONTROLS", ("gone", "random"))
+    monkeypatch.setattr(xaudio.measuring.scoring, "REFERENCE", "gone")
+    monkeypatch.setattr(xaudio.measuring.evaluation, "CONTROLS", ("gone", "random"))
     with pytest.raises(PluginError, match="Unknown explainer 'gone'"):
         measured(tmp_path)

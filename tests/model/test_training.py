@@ -92,7 +92,7 @@ def test_a_full_disk_stops_with_one_line_and_keeps_the_checkpoint(speech, small,
     data, settings = small[1], TrainingSettings(steps=8, batch_size=8, optimiser="adam", learning_rate=1e-3)
     whole = _small(speech)
     train(whole, data, settings, tmp_path / "whole", title="t", identity={})
-    monkeypatch.setattr(xaudio.training, "CHECKPOINT_SECONDS", 0)
+    monkeypatch.setattr(xaudio.model.training, "CHECKPOINT_SECONDS", 0)
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     step = _Step.__call__
 
@@ -139,7 +139,10 @@ def test_data_that_disappear_do_not_stop_a_training_and_are_named_when_they_are_
 
 def test_a_command_killed_at_twenty_random_moments_ends_with_the_same_weights(tmp_path):
     """SIGKILL while it imports, prepares, trains or writes a checkpoint (one after every step here); then it finishes."""
-    program = "import sys, xaudio.training as t; t.CHECKPOINT_SECONDS = 0; from xaudio.cli.app import main; sys.argv[0] = 'xaudio'; main()"
+    program = (
+        "import sys, xaudio.model.training as t; t.CHECKPOINT_SECONDS = 0; "
+        "from xaudio.cli.app import main; sys.argv[0] = 'xaudio'; main()"
+    )
     arguments = ["train", "--dataset", "synthetic:speakers=8,repetitions=1", "--task", "sex", "--model", "audionet"]
     arguments += [item for name, value in SHORT.items() for item in ("--set", f"{name}={str(value).lower()}")]
     arguments += ["--set", "steps=15"]
@@ -194,7 +197,7 @@ def test_a_damaged_checkpoint_is_named(speech, small, tmp_path):
 def _checkpoint(speech, data, folder: Path) -> Path:
     settings = TrainingSettings(steps=4, batch_size=8)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(xaudio.training, "CHECKPOINT_SECONDS", 0.0)
+        patch.setattr(xaudio.model.training, "CHECKPOINT_SECONDS", 0.0)
         train(_small(speech), data, settings, folder, title="t", identity={"fold": 0})
     return folder / "checkpoint.safetensors"
 

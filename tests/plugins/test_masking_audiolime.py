@@ -199,7 +199,7 @@ def others(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(tmp_path)
     found = Registry([EntryPoint("others", "other_separators", "xaudio")])
     assert found.problems() == []
-    monkeypatch.setattr(xaudio.pipeline, "registry", lambda: found)
+    monkeypatch.setattr(xaudio.explanation.explaining, "registry", lambda: found)
 
 
 def test_sources_of_a_third_party(others):

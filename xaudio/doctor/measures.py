@@ -18,7 +18,7 @@ from ..types import Explainer, Sound
 from .findings import Family, Finding
 
 GAP = 0.05
-"""Share of the logit by which a sum may miss it; the difference from a baseline may be missed by `xaudio.model.sums.TOLERANCE`."""
+"""Share of the logit by which a sum may miss it; the difference from a baseline may be missed by `sums.TOLERANCE`."""
 
 GROSS = 0.5
 """The same where no rule that merely suits a model badly is likely to be the cause."""

@@ -40,8 +40,8 @@ def xaudio_models() -> Factories:  # type: ignore[empty-body]
 
     The attribute ``representation`` of a module names the representation it reads unless another is chosen, with options
     where it needs them ("waveform:samples=16000"), and ``training_settings``, a mapping, the settings of
-    `xaudio.model.settings.TrainingSettings` it was published with. A model with a number of classes of its own refuses others by a
-    `xaudio.PluginError` that names its own, or says it by an attribute ``classes``, the number or the names.
+    `xaudio.model.settings.TrainingSettings` it was published with. A model with a number of classes of its own refuses
+    others by a `xaudio.PluginError` that names its own, or says it by an attribute ``classes``, the number or the names.
     """
 
 

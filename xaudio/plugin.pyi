@@ -88,7 +88,13 @@ from .model.results import TrainingResult as TrainingResult
 from .model.splits import held_out as held_out
 from .model.sums import completeness as completeness, difference_from_baseline as difference_from_baseline
 from .model.training import Examples as Examples, examples as examples
-from .output.figures import clean_texts as clean_texts, own_style as own_style, save_figure as save_figure
+from .output.figures import (
+    AGAINST as AGAINST,
+    FOR as FOR,
+    clean_texts as clean_texts,
+    own_style as own_style,
+    save_figure as save_figure,
+)
 from .output.pages import data_address as data_address, read_results as read_results, write_page as write_page
 from .output.runs import (
     cache_folder as cache_folder,

@@ -11,7 +11,7 @@ import xaudio
 import xaudio.plugin
 import xaudio_concepts
 from xaudio.plugin import DataError, FloatArray, IntArray, PluginError
-from xaudio_concepts.results import ConceptResults
+from xaudio_concepts import ConceptResults
 
 from .measures import Tested, carrying, cells_in, classes_of, masses, switching, tested, tuning
 from .results import HeatMaps, Results, Row, Shares, Switching, Tuning

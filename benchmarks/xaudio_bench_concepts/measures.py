@@ -13,7 +13,7 @@ from torch import Tensor
 import xaudio
 import xaudio.plugin
 from xaudio.plugin import Classifier, Dataset, Explanation, FloatArray, IntArray
-from xaudio_concepts.results import ConceptResults
+from xaudio_concepts import ConceptResults
 
 HALF_WIDTH = 40
 """Hz on either side of a carrier that are taken out."""

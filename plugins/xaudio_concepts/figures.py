@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from xaudio.plugin import Axis, Explanation, FloatArray, own_style, save_figure
-from xaudio_patterns.figures import BLUE, RED
+from xaudio.plugin import AGAINST, FOR, Axis, Explanation, FloatArray, own_style, save_figure
 
 from .excerpts import Field
 from .results import Channel
@@ -51,7 +50,7 @@ def _draw_lines(panels: Sequence[Axes], explanation: Explanation, field: Field, 
     above.plot(places, whole[first : last + 1], color="0.25", linewidth=0.7)
     above.set_xticklabels([])
     below.axhline(0, color="0.6", linewidth=0.6)
-    for part, colour in ((relevance > 0, RED), (relevance < 0, BLUE)):
+    for part, colour in ((relevance > 0, FOR), (relevance < 0, AGAINST)):
         below.vlines(places[part], 0, relevance[part], color=colour, linewidth=0.7)
     below.set_ylim(-1.1 * limit if (relevance < 0).any() else 0, 1.1 * limit)
     below.set_xlabel(_label(axis), fontsize="small")
@@ -73,7 +72,7 @@ def _draw_map(panel: Axes, explanation: Explanation, field: Field, relevance: Fl
     edges = (columns.edges, rows.edges)
     panel.pcolorfast(*edges, level, cmap=LinearSegmentedColormap.from_list("greys", ["white", "0.2"]))
     strength = np.linspace(-1, 1, 257)
-    colours = np.array([[*_rgb(RED if one > 0 else BLUE), abs(one) ** 0.7] for one in strength])
+    colours = np.array([[*_rgb(FOR if one > 0 else AGAINST), abs(one) ** 0.7] for one in strength])
     heat = colours[np.clip(np.round((relevance / (limit or 1.0) + 1) * 128), 0, 256).astype(int)]
     panel.pcolorfast(*edges, heat)
     panel.set_xlabel(_label(columns), fontsize="small")
@@ -94,8 +93,8 @@ def picture_of_shares(channels: Sequence[Channel], shares: Sequence[float], path
     figure, (panel,) = _figure(7.0, 2.2)
     ordered = np.sort(np.array(shares))[::-1]
     places = np.arange(1, len(ordered) + 1)
-    panel.bar(places, 100 * ordered, width=1.0, color=np.where(ordered > 0, RED, BLUE).tolist(), alpha=0.35)
-    panel.bar(places[: len(channels)], [100 * item.share for item in channels], width=1.0, color=RED)
+    panel.bar(places, 100 * ordered, width=1.0, color=np.where(ordered > 0, FOR, AGAINST).tolist(), alpha=0.35)
+    panel.bar(places[: len(channels)], [100 * item.share for item in channels], width=1.0, color=FOR)
     panel.set_xlabel(f"all {len(ordered)} channels, largest share first", fontsize="small")
     panel.set_ylabel("share (%)", fontsize="small")
     panel.margins(x=0.01)

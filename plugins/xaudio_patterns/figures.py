@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from xaudio.plugin import FloatArray, counted, own_style
+from xaudio.plugin import AGAINST, FOR, FloatArray, counted, own_style
 
 from .cells import CellAxis
 from .results import Cluster, ClusterResult, ClusterSet, Contrast, GroupRelevance
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-RED, BLUE = "#cc001a", "#0040cc"
 """For and against; they differ in lightness too and are told apart with any common colour blindness."""
 
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#000000", "#999933")
@@ -62,8 +61,8 @@ def _draw_lines(result: GroupRelevance, contrasts: Sequence[Contrast]) -> Figure
         left.legend(fontsize="small", frameon=False)
         _mark_spans(right, axis, _marked(contrast, result.level))
         difference = np.array(contrast.difference)
-        right.stairs(np.maximum(difference, 0), axis.edges, fill=True, color=RED)
-        right.stairs(np.minimum(difference, 0), axis.edges, fill=True, color=BLUE)
+        right.stairs(np.maximum(difference, 0), axis.edges, fill=True, color=FOR)
+        right.stairs(np.minimum(difference, 0), axis.edges, fill=True, color=AGAINST)
         right.set_title(_difference(contrast), loc="left", fontsize="small", parse_math=False)
         left.set_title("mean relevance", loc="left", fontsize="small")
         for panel in (left, right):
@@ -119,7 +118,7 @@ def _draw_eigenvalues(axes: Axes, found: ClusterSet) -> None:
     if found.expected:
         axes.plot(numbers, found.expected, color="0.6", linestyle=":", label="expected without clusters")
     if count < len(values):
-        axes.vlines(count + 0.5, values[count - 1], values[count], color=RED, linewidth=2, label=f"gap {found.gap:.2g}")
+        axes.vlines(count + 0.5, values[count - 1], values[count], color=FOR, linewidth=2, label=f"gap {found.gap:.2g}")
     axes.set(xlabel="number", ylabel="eigenvalue", xticks=numbers, ylim=(min(-0.05, values.min()), None))
     axes.set_title(f"eigenvalues of the Laplacian, {found.neighbours} neighbours", loc="left", fontsize="small")
     axes.legend(fontsize="small", frameon=False)
@@ -164,7 +163,7 @@ def _draw_mean(panel: Axes, axes: Sequence[CellAxis], cluster: Cluster, colour: 
 def _draw_map(panel: Axes, axes: Sequence[CellAxis], values: FloatArray, limit: float) -> Any:
     from matplotlib.colors import LinearSegmentedColormap
 
-    colours = LinearSegmentedColormap.from_list("relevance", [(0, BLUE), (0.5, "white"), (1, RED)])
+    colours = LinearSegmentedColormap.from_list("relevance", [(0, AGAINST), (0.5, "white"), (1, FOR)])
     frequency, time = axes
     drawn = panel.pcolorfast(time.edges, frequency.edges, values, cmap=colours, vmin=-(limit or 1), vmax=limit or 1)
     panel.set(xlabel=_label(time), ylabel=_label(frequency))

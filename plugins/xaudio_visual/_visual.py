@@ -11,15 +11,24 @@ from typing import Any, Literal
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.colors import LinearSegmentedColormap, ListedColormap
+from matplotlib.colors import LinearSegmentedColormap, ListedColormap, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.text import Annotation
 from numpy.typing import NDArray
 
-from xaudio.plugin import Axis, Explanation, FloatArray, OutputError, PluginError, clean_texts, own_style, save_figure
+from xaudio.plugin import (
+    AGAINST,
+    FOR,
+    Axis,
+    Explanation,
+    FloatArray,
+    OutputError,
+    PluginError,
+    clean_texts,
+    own_style,
+    save_figure,
+)
 
-RED = (0.80, 0.00, 0.10)
-BLUE = (0.00, 0.25, 0.80)
 """For and against; they differ in lightness too and are told apart with any common colour blindness."""
 
 GREYS = LinearSegmentedColormap.from_list("greys", ["white", "0.2"])
@@ -39,7 +48,7 @@ def _relevance_colours(steps: int = 257) -> ListedColormap:
     """Blue to red through transparent, so that the heat map hides nothing where there is no relevance."""
     strength = np.linspace(-1, 1, steps)
     colours = np.empty((steps, 4))
-    colours[:, :3] = np.where(strength[:, None] < 0, BLUE, RED)
+    colours[:, :3] = np.where(strength[:, None] < 0, to_rgb(AGAINST), to_rgb(FOR))
     colours[:, 3] = np.abs(strength) ** OPACITY
     return ListedColormap(colours, name="relevance")
 
@@ -168,7 +177,7 @@ class Visual:
         whole.plot(axis.centres, signal, color="0.25", linewidth=0.6)
         whole.set_ylabel(name, parse_math=False)
         below.axhline(0, color="0.6", linewidth=0.6)
-        for part, colour in ((relevance > 0, RED), (relevance < 0, BLUE)):
+        for part, colour in ((relevance > 0, FOR), (relevance < 0, AGAINST)):
             below.vlines(axis.centres[part], 0, relevance[part], color=colour, linewidth=0.6)
         below.set_ylabel("Relevance")
         if axis.name == "frequency":  # neighbours differ in sign where what is relevant is shorter than the recording

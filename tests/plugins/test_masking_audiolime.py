@@ -225,7 +225,7 @@ def test_a_separator_that_breaks_its_contract_is_named(others, name, message):
 
 
 def test_the_conformance_suite_notices_a_separator_that_breaks_its_contract(others, monkeypatch):
-    monkeypatch.setattr(xaudio.conformance, "registry", xaudio.explanation.explaining.registry)
+    monkeypatch.setattr(xaudio.testing, "registry", xaudio.explanation.explaining.registry)
     problems = {
         name: [result.what for result in xaudio.testing.check("separator", name) if result.problem]
         for name in ("halves", "loses_something", "forgets_the_sources")

@@ -80,7 +80,7 @@ BROKEN = {
     "syntax": ("def broken(:\n    pass", r"SyntaxError: .*line 1"),
     "exception": ("raise RuntimeError('first line\\nsecond line')", "RuntimeError: first line second line"),
     "exit": ("import sys\nsys.exit('no licence')", "SystemExit: no licence"),
-    "no hooks": ("def xaudio_explainers():\n    return {}", "has no hooks.*@xaudio.plugin.hookimpl"),
+    "no hooks": ("def xaudio_explainers():\n    return {}", "has no hooks.*@hookimpl of xaudio.plugin"),
     "misspelt hook": (
         "from xaudio import hookimpl\n@hookimpl\ndef xaudio_explainer():\n    return {}",
         r"Unknown hook 'xaudio_explainer'\. Did you mean 'xaudio_explainers'",

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, SupportsIndex, overload
 import numpy as np
 
 from ..errors import PluginError
+from ..output.figures import AGAINST, FOR
 from ..output.pages import SOUNDS, data_address
 from ..output.runs import read_json
 from ..registry.loading import registry
@@ -21,7 +22,6 @@ from ..types import FloatArray
 if TYPE_CHECKING:
     from .explanation import Explanation
 
-FOR, AGAINST = "#cc001a", "#0040cc"
 """Red above the line, blue below it."""
 
 WARNED = "#a33c00"

@@ -15,6 +15,9 @@ from .runs import printable, replaced
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+FOR, AGAINST = "#cc001a", "#0040cc"
+"""Colours of relevance that speaks for the class, and of relevance that speaks against it."""
+
 FONT = "DejaVu Sans"
 """Comes with matplotlib; it has Latin, Greek, Cyrillic, Arabic and Hebrew letters."""
 

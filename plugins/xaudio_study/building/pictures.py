@@ -10,14 +10,14 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.collections import LineCollection
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from xaudio.plugin import Axis, DataError, Explanation, FloatArray, own_style, save_figure
+from xaudio.plugin import AGAINST, FOR, Axis, DataError, Explanation, FloatArray, own_style, save_figure
 
 from .settings import Pictures
 
-RED, BLUE = (0.80, 0.00, 0.10), (0.00, 0.25, 0.80)
 """For and against; they differ in lightness too, and are told apart with any common colour blindness."""
 
 DPI = 100
@@ -94,7 +94,7 @@ def _draw_plane(axes: Axes, explanation: Explanation, strength: FloatArray, colo
 def _colours(strength: FloatArray) -> FloatArray:
     """Red or blue, the more opaque the stronger, (..., 4)."""
     colours = np.empty((*strength.shape, 4))
-    colours[..., :3] = np.where(strength[..., None] < 0, BLUE, RED)
+    colours[..., :3] = np.where(strength[..., None] < 0, to_rgb(AGAINST), to_rgb(FOR))
     colours[..., 3] = np.abs(strength) ** 0.7
     return colours
 

@@ -53,7 +53,8 @@ def plugin_violations(source: str, package: str, depth: int = 1) -> list[str]:
         elif module in FACES:
             wrong = name is not None and name not in FACES[module]
         elif top.startswith("xaudio_") and top != package:
-            wrong = module != top or (name is not None and name not in public_names(top))
+            offered = public_names(top)
+            wrong = module != top or not offered or (name is not None and name not in offered)
         else:
             wrong = top == "xaudio"
         violations += [shown] * wrong

@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 import torch
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.image import imread
 
 from xaudio import Clip, Explanation, OutputError, PluginError, create
-from xaudio.plugin import Axis
-from xaudio_visual._visual import BLUE, RED, Visual
+from xaudio.plugin import AGAINST, FOR, Axis
+from xaudio_visual._visual import Visual
 
 RATE, SAMPLES = 1000, 1000
 
@@ -84,8 +85,8 @@ def pixel(figure, axes, x, y):
 def test_red_where_relevance_was_planted_for_and_blue_against(planted):
     figure = Visual().figure(planted)
     axes = figure.axes[0]
-    assert pixel(figure, axes, 0.2, 100) == pytest.approx(RED, abs=0.01)
-    assert pixel(figure, axes, 0.7, 350) == pytest.approx(BLUE, abs=0.01)
+    assert pixel(figure, axes, 0.2, 100) == pytest.approx(to_rgb(FOR), abs=0.01)
+    assert pixel(figure, axes, 0.7, 350) == pytest.approx(to_rgb(AGAINST), abs=0.01)
     loud, quiet = pixel(figure, axes, 0.5, 470), pixel(figure, axes, 0.5, 5)
     assert np.ptp(loud) == np.ptp(quiet) == 0, "there is no relevance there: it must be grey"
     assert loud[0] == pytest.approx(0.2, abs=0.05)
@@ -110,7 +111,7 @@ def test_axes_and_cells_are_where_their_centres_say(planted):
     assert axes.get_ylim() == pytest.approx((-12.5, 487.5))
     # Rows 2 to 5 are centred at 50 to 125 Hz, columns 5 to 11 at 0.125 to 0.275 s.
     for x, y in ((0.115, 40), (0.285, 135)):
-        assert pixel(figure, axes, x, y) == pytest.approx(RED, abs=0.01)
+        assert pixel(figure, axes, x, y) == pytest.approx(to_rgb(FOR), abs=0.01)
     for x, y in ((0.105, 100), (0.295, 100), (0.2, 30), (0.2, 145)):
         assert np.ptp(pixel(figure, axes, x, y)) == 0
 
@@ -137,7 +138,7 @@ def test_uneven_axis(planted):
 
     figure = Visual().figure(explanation(Octaves(), planted.relevance))
     centres = Octaves.axes[0].centres
-    assert pixel(figure, figure.axes[0], 0.7, centres[13]) == pytest.approx(BLUE, abs=0.01)
+    assert pixel(figure, figure.axes[0], 0.7, centres[13]) == pytest.approx(to_rgb(AGAINST), abs=0.01)
     assert np.ptp(pixel(figure, figure.axes[0], 0.7, centres[11])) == 0
 
 
@@ -145,7 +146,7 @@ def test_channels_are_summed(planted):
     two = np.concatenate([planted.relevance, -planted.relevance + np.eye(20, 40)[None]])
     figure = Visual().figure(explanation(Levels(), two))
     assert np.ptp(pixel(figure, figure.axes[0], 0.2, 100)) == 0
-    assert pixel(figure, figure.axes[0], 0.25, 250) == pytest.approx(RED, abs=0.01)
+    assert pixel(figure, figure.axes[0], 0.25, 250) == pytest.approx(to_rgb(FOR), abs=0.01)
 
 
 def test_title_names_what_a_reader_must_know(planted):
@@ -215,8 +216,8 @@ def test_waveform_panels(planted_samples):
     for lines in below.collections:
         ends = np.array([segment[1] for segment in lines.get_segments()])
         signs[tuple(lines.get_color()[0][:3])] = (ends[:, 0], ends[:, 1])
-    np.testing.assert_allclose(signs[RED], (np.arange(610, 620) / RATE, np.full(10, 2.0)))
-    np.testing.assert_allclose(signs[BLUE], (np.arange(620, 630) / RATE, np.full(10, -2.0)))
+    np.testing.assert_allclose(signs[to_rgb(FOR)], (np.arange(610, 620) / RATE, np.full(10, 2.0)))
+    np.testing.assert_allclose(signs[to_rgb(AGAINST)], (np.arange(620, 630) / RATE, np.full(10, -2.0)))
     assert [panel.get_xlabel() for panel in (whole, below, detail)] == ["Time (s)"] * 3
     assert "red: for 'zero', blue: against" in bar.get_ylabel()
 
@@ -230,7 +231,7 @@ def test_detail_shows_single_samples_in_their_colours(planted_samples):
     samples = np.round(places[:, 0] * RATE).astype(int)
     np.testing.assert_allclose(places[:, 1], planted_samples.clip.waveform[samples], rtol=1e-6)
     for sample, colour in zip(samples, points.get_facecolors()[:, :3], strict=True):
-        expected = RED if 610 <= sample < 620 else BLUE if 620 <= sample < 630 else (1, 1, 1)
+        expected = to_rgb(FOR) if 610 <= sample < 620 else to_rgb(AGAINST) if 620 <= sample < 630 else (1, 1, 1)
         assert tuple(colour) == pytest.approx(expected, abs=0.01)
 
 
@@ -291,7 +292,7 @@ def test_panels_can_be_composed(planted, planted_samples):
     panels = figure.subplots(2, 2).ravel()
     Visual().draw_spectrogram(panels[0], planted)
     Visual().draw(planted_samples, *panels[1:])
-    assert pixel(figure, panels[0], 0.2, 100) == pytest.approx(RED, abs=0.01)
+    assert pixel(figure, panels[0], 0.2, 100) == pytest.approx(to_rgb(FOR), abs=0.01)
     assert len(panels[3].collections) == 1
     with pytest.raises(OutputError, match="got 2 axes and 3 panels"):
         Visual().draw(planted, *panels[1:])
@@ -384,12 +385,9 @@ def test_frequency_view_is_a_curve_of_relevance_per_frequency(two_tones):
     climb = np.asarray(total.lines[0].get_ydata())
     assert climb[-1] == pytest.approx(two_tones.relevance.sum(), rel=1e-6)
     assert climb[200] == pytest.approx(1000, rel=0.05)
-    lengths = {
-        tuple(np.round(line.get_color()[0][:3], 2)): [abs(path.vertices[1, 1]) for path in line.get_paths()]
-        for line in below.collections
-    }
-    assert max(lengths[RED]) == pytest.approx(seen.relevance.max())
-    assert max(lengths[BLUE]) == pytest.approx(-seen.relevance.min())
+    lengths = {to_hex(line.get_color()[0]): [abs(path.vertices[1, 1]) for path in line.get_paths()] for line in below.collections}
+    assert max(lengths[FOR]) == pytest.approx(seen.relevance.max())
+    assert max(lengths[AGAINST]) == pytest.approx(-seen.relevance.min())
     assert Visual(zoom=(280, 320)).figure(seen).axes[2].get_xlim() == pytest.approx((280, 319), abs=1)
 
 
@@ -397,8 +395,8 @@ def test_time_frequency_view_is_an_image_in_hertz_and_seconds(two_tones):
     figure = Visual().figure(two_tones.view("time-frequency", window="hann", length=100, hop=25))
     axes = figure.axes[0]
     assert (axes.get_xlabel(), axes.get_ylabel()) == ("Time (s)", "Frequency (Hz)")
-    assert pixel(figure, axes, 0.25, 100) == pytest.approx(RED, abs=0.05)
-    assert pixel(figure, axes, 0.75, 300) == pytest.approx(BLUE, abs=0.05)
+    assert pixel(figure, axes, 0.25, 100) == pytest.approx(to_rgb(FOR), abs=0.05)
+    assert pixel(figure, axes, 0.75, 300) == pytest.approx(to_rgb(AGAINST), abs=0.05)
     for place in ((0.25, 300), (0.25, 450), (0.75, 450)):
         assert np.ptp(pixel(figure, axes, *place)) < 0.01, "nothing is there: it must be grey"
     assert "time-frequency view (window hann, length 100, hop 25)" in figure.get_suptitle()

@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 import soundfile
 import torch
-import xaudio.cli.app.plugins
 from right_plugins import RIGHT
 from typer.testing import CliRunner
 from wrong_plugins import WRONG
 
+import xaudio.cli.plugins
 import xaudio.testing
 from xaudio.cli.app import app
 from xaudio.registry.loading import Registry
@@ -32,7 +32,7 @@ OTHERS = Registry(
 def others(tmp_path, monkeypatch):
     assert OTHERS.problems() == []
     monkeypatch.setattr(xaudio.conformance, "registry", lambda: OTHERS)
-    monkeypatch.setattr(xaudio.cli.app.plugins, "registry", lambda: OTHERS)
+    monkeypatch.setattr(xaudio.cli.plugins, "registry", lambda: OTHERS)
     monkeypatch.setenv("WRITES", str(tmp_path))
 
 

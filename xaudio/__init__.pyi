@@ -18,7 +18,7 @@ from .explanation.notebook import Explanations as Explanations
 from .measuring.evaluation import Evaluation as Evaluation, evaluate as evaluate
 from .model.allocator import keep_large_buffers as keep_large_buffers
 from .model.experiment import Experiment as Experiment, run_experiment as run_experiment
-from .model.model import Classifier as Classifier
+from .model.model import Model as Model
 from .model.splits import held_out as held_out
 from .sound.audio import read_audio as read_audio, write_audio as write_audio
 from .sound.datasets import open_dataset as open_dataset

@@ -79,7 +79,7 @@ from .model.copies import plain_copy as plain_copy
 from .model.devices import resolve_device as resolve_device
 from .model.experiment import Experiment as Experiment, placed_waveforms as placed_waveforms, run_experiment as run_experiment
 from .model.layers import channels_of as channels_of, find_layer as find_layer
-from .model.model import Classifier as Classifier, evaluation_mode as evaluation_mode, weights_digest as weights_digest
+from .model.model import Model as Model, evaluation_mode as evaluation_mode, weights_digest as weights_digest
 from .model.modes import in_this_thread as in_this_thread, own_hooks as own_hooks
 from .model.parallel import run_experiments as run_experiments
 from .model.precision import count_operations as count_operations, matrix_peak as matrix_peak

@@ -17,20 +17,20 @@ import xaudio
 import xaudio.plugin
 from xaudio.plugin import (
     CONTROLS,
-    Classifier,
     DataError,
     Dataset,
     Evaluation,
     Explanation,
     FloatArray,
     IntArray,
+    Model,
     ModelError,
     PluginError,
 )
 
 from .measures import MEASURES, artefact_measures, evidence_measures
 from .report import table_text, write_report
-from .results import Example, Model, Results
+from .results import Example, ModelResult, Results
 from .table import cells_of, columns, overall
 
 LEVEL = 0.95
@@ -132,8 +132,8 @@ class AudibleBenchmark:
         return write_report(folder)
 
     def _model(
-        self, path: str, classifier: Classifier, dataset: Dataset, indices: IntArray, whole: Path, folder: Path
-    ) -> tuple[Model, dict[tuple[str, str], Values]]:
+        self, path: str, classifier: Model, dataset: Dataset, indices: IntArray, whole: Path, folder: Path
+    ) -> tuple[ModelResult, dict[tuple[str, str], Values]]:
         name = "/".join(Path(path).parts[-2:])
         evaluation = xaudio.evaluate(
             classifier,
@@ -153,7 +153,7 @@ class AudibleBenchmark:
             for explainer, renderer in product(able, self.renderers):
                 values[explainer, renderer] = self._measured(classifier, dataset, evaluation, explainer, renderer, folder)
                 advance(1, f"{explainer}, {renderer}")
-        model = Model(
+        model = ModelResult(
             name=name,
             run=path,
             task=classifier.task,
@@ -168,7 +168,7 @@ class AudibleBenchmark:
         return model, values
 
     def _measured(
-        self, classifier: Classifier, dataset: Dataset, evaluation: Evaluation, explainer: str, renderer: str, folder: Path
+        self, classifier: Model, dataset: Dataset, evaluation: Evaluation, explainer: str, renderer: str, folder: Path
     ) -> Values:
         """The values of all recordings, measured or read from what an earlier run left."""
         number = f"{self.explainers.index(explainer):02d}-{self.renderers.index(renderer):02d}"
@@ -206,13 +206,13 @@ def all_settings() -> tuple[str, ...]:
 
 
 def measured(
-    classifier: Classifier, explanations: Sequence[Explanation], evidence: Sequence[FloatArray | None], renderer: Any
+    classifier: Model, explanations: Sequence[Explanation], evidence: Sequence[FloatArray | None], renderer: Any
 ) -> Values:
     """All measures of the sounds of explanations.
 
     Parameters
     ----------
-    classifier : Classifier
+    classifier : Model
     explanations : sequence of Explanation
     evidence : sequence of ndarray or None
         The sound of the evidence in each recording, (samples,), where it is known.
@@ -250,7 +250,7 @@ def measured(
     return values
 
 
-def recognised(classifier: Classifier, waveforms: FloatArray) -> IntArray:
+def recognised(classifier: Model, waveforms: FloatArray) -> IntArray:
     """The classes that a model names for waveforms (recordings, samples), as they are."""
 
     def logits(batch: torch.Tensor) -> torch.Tensor:

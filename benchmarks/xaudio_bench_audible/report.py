@@ -9,7 +9,7 @@ import xaudio
 import xaudio.plugin
 from xaudio.plugin import CONTROLS
 
-from .results import Cell, Column, Model, Results, Score
+from .results import Cell, Column, ModelResult, Results, Score
 
 
 def write_report(folder: Path) -> Path:
@@ -32,7 +32,7 @@ def shown(results: Results) -> list[Column]:
     return [column for column in results.measures if any(row.scores[column.name].mean is not None for row in results.overall)]
 
 
-def tables(model: Model, results: Results) -> list[dict[str, Any]]:
+def tables(model: ModelResult, results: Results) -> list[dict[str, Any]]:
     """For each measure that the model has, its settings by its explainers."""
     cells: dict[tuple[str, str], Cell] = {(cell.explainer, cell.renderer): cell for cell in model.cells}
     found = []

@@ -56,7 +56,7 @@ class Example(_Part):
     sounds: dict[str, str] = Field(description="Files of the positive parts by the first explainer, by setting.")
 
 
-class Model(_Part):
+class ModelResult(_Part):
     """A model with its table."""
 
     name: str
@@ -82,4 +82,4 @@ class Results(_Part):
     renderers: list[str]
     measures: list[Column]
     overall: list[Row]
-    models: list[Model]
+    models: list[ModelResult]

@@ -224,7 +224,7 @@ class AudioMnistBenchmark:
     def _explain(self, dataset: Dataset) -> Any:
         """A function (run, indices) to explanations of the true class, with the rules of the data set."""
         explainer, options = xaudio.plugin.parse_spec(self.choices.explainer)
-        classifiers: dict[Path, xaudio.Classifier] = {}
+        classifiers: dict[Path, xaudio.Model] = {}
 
         def explain(run: Run, indices: list[int], name: str = "", target: str = "true") -> list[xaudio.Explanation]:
             if run.folder not in classifiers:

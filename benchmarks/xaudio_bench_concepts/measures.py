@@ -12,7 +12,7 @@ from torch import Tensor
 
 import xaudio
 import xaudio.plugin
-from xaudio.plugin import Classifier, Dataset, Explanation, FloatArray, IntArray
+from xaudio.plugin import Dataset, Explanation, FloatArray, IntArray, Model
 from xaudio_concepts import ConceptResults
 
 HALF_WIDTH = 40
@@ -27,7 +27,7 @@ class Tested:
 
     Parameters
     ----------
-    classifier : Classifier
+    classifier : Model
     dataset : Dataset
     indices : ndarray of int
     layer : str
@@ -35,7 +35,7 @@ class Tested:
     predicted, labels : ndarray of int, shape (recordings,)
     """
 
-    classifier: Classifier
+    classifier: Model
     dataset: Dataset
     indices: IntArray
     layer: str
@@ -44,7 +44,7 @@ class Tested:
     labels: IntArray
 
 
-def tested(classifier: Classifier, dataset: Dataset, indices: IntArray, layer: str) -> Tested:
+def tested(classifier: Model, dataset: Dataset, indices: IntArray, layer: str) -> Tested:
     """The test recordings as the model hears them, and what it makes of them."""
     waveforms = torch.cat([batch for _, batch in xaudio.plugin.placed_waveforms(classifier, dataset, indices)])
     predicted = np.concatenate([_logits(classifier, part).argmax(1).numpy() for part in waveforms.split(BATCH)])  # type: ignore[no-untyped-call]
@@ -52,7 +52,7 @@ def tested(classifier: Classifier, dataset: Dataset, indices: IntArray, layer: s
     return Tested(classifier, dataset, indices, layer, waveforms, predicted, labels)
 
 
-def _logits(classifier: Classifier, waveforms: Tensor, layer: str = "", kept: Tensor | None = None) -> Tensor:
+def _logits(classifier: Model, waveforms: Tensor, layer: str = "", kept: Tensor | None = None) -> Tensor:
     """Logits on the CPU, with the channels that are not kept set to 0."""
     handles = []
     if kept is not None:

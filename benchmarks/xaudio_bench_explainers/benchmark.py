@@ -8,10 +8,10 @@ from pathlib import Path
 
 import xaudio
 import xaudio.plugin
-from xaudio.plugin import Classifier, Dataset, Evaluation, Explanation, IntArray, PluginError, XaudioError
+from xaudio.plugin import Dataset, Evaluation, Explanation, IntArray, Model, PluginError, XaudioError
 
 from .report import write_report
-from .results import Example, Model, Results
+from .results import Example, ModelResult, Results
 from .scores import agreement, metrics_of, scores_of
 from .table import table_text
 
@@ -87,7 +87,7 @@ class Leaderboard:
             scores = scores_of(evaluation, metrics, choices.seed)
             compared, matrix = agreement(scores, metrics)
             models.append(
-                Model(
+                ModelResult(
                     name=_name(path, choices.models),
                     run=path,
                     task=classifier.task,
@@ -122,7 +122,7 @@ class Leaderboard:
         """Write ``report.html`` anew from what the folder holds."""
         return write_report(folder)
 
-    def _evaluate(self, path: str, classifier: Classifier, dataset: Dataset, indices: IntArray, folder: Path) -> Evaluation:
+    def _evaluate(self, path: str, classifier: Model, dataset: Dataset, indices: IntArray, folder: Path) -> Evaluation:
         choices = self.choices
         return xaudio.evaluate(
             classifier,
@@ -137,7 +137,7 @@ class Leaderboard:
             title=_name(path, choices.models),
         )
 
-    def _settings(self, classifiers: Sequence[Classifier], datasets: Sequence[Dataset]) -> dict[str, object]:
+    def _settings(self, classifiers: Sequence[Model], datasets: Sequence[Dataset]) -> dict[str, object]:
         """All that the numbers depend on."""
         choices = self.choices
         return {

@@ -10,7 +10,7 @@ import xaudio
 import xaudio.plugin
 from xaudio.plugin import CONTROLS
 
-from .results import Metric, Model, Results, Score
+from .results import Metric, ModelResult, Results, Score
 from .table import headline, refusals
 
 WIDTH = 160
@@ -34,7 +34,7 @@ def write_report(folder: Path) -> Path:
     return xaudio.plugin.write_page(folder, __package__, results=results, models=models, overall=over, controls=CONTROLS)
 
 
-def shown(model: Model, results: Results) -> dict[str, Any]:
+def shown(model: ModelResult, results: Results) -> dict[str, Any]:
     """What the page shows of a model; the first metric that was measured is unfolded."""
     columns = [column(model, metric) for metric in results.metrics]
     unfolded = next((item for item in columns if item["reason"] is None), None)
@@ -47,7 +47,7 @@ def shown(model: Model, results: Results) -> dict[str, Any]:
     }
 
 
-def ranks(model: Model, results: Results) -> list[dict[str, Any]]:
+def ranks(model: ModelResult, results: Results) -> list[dict[str, Any]]:
     """The rows of the table of ranks: an explainer with its score by each metric that knows better from worse."""
     titles = [metric.title for metric in results.metrics if metric.better != "none"]
     cells = {(score.explainer, score.column): score for score in model.scores}
@@ -61,7 +61,7 @@ def ranks(model: Model, results: Results) -> list[dict[str, Any]]:
     ]
 
 
-def column(model: Model, metric: Metric) -> dict[str, Any]:
+def column(model: ModelResult, metric: Metric) -> dict[str, Any]:
     """A metric with its table, the best first, and the drawing of each interval on one scale."""
     scores = model.column(metric.title)
     known = [score for score in scores if score.mean is not None]

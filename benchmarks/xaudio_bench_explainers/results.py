@@ -46,7 +46,7 @@ class Example(_Part):
     folders: dict[str, str] = Field(description="Of picture and sounds, by explainer.")
 
 
-class Model(_Part):
+class ModelResult(_Part):
     """A model with its table."""
 
     name: str
@@ -83,4 +83,4 @@ class Results(_Part):
     device: str
     explainers: list[str]
     metrics: list[Metric]
-    models: list[Model]
+    models: list[ModelResult]

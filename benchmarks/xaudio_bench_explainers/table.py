@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Iterator, Sequence
 
-from .results import Metric, Model, Results, Score
+from .results import Metric, ModelResult, Results, Score
 
 ARROWS = {"higher": " (higher is better)", "lower": " (lower is better)", "none": ""}
 
@@ -23,7 +23,7 @@ def table_text(results: Results, width: int | None = None) -> str:
     return "\n".join(lines).lstrip("\n")
 
 
-def headline(model: Model) -> str:
+def headline(model: ModelResult) -> str:
     """What was measured, and how well the model knows it."""
     return (
         f"{model.task or 'classes'} of {model.data}; accuracy {model.accuracy:.0%} on {len(model.indices)} recordings "
@@ -33,7 +33,7 @@ def headline(model: Model) -> str:
     )
 
 
-def refusals(explainers: Sequence[str], model: Model) -> list[str]:
+def refusals(explainers: Sequence[str], model: ModelResult) -> list[str]:
     """One line per reason why cells are empty."""
     found: dict[tuple[str, str], list[str]] = {}
     for score in model.scores:
@@ -49,7 +49,7 @@ def refusals(explainers: Sequence[str], model: Model) -> list[str]:
     ]
 
 
-def _parts(results: Results, model: Model, width: int) -> Iterator[list[list[str]]]:
+def _parts(results: Results, model: ModelResult, width: int) -> Iterator[list[list[str]]]:
     """Tables of the explainers by as many metrics as fit beside each other."""
     first = ["explainer", *results.explainers]
     second = ["ms", *(_number(model.milliseconds.get(name)) for name in results.explainers)]
@@ -69,7 +69,7 @@ def _parts(results: Results, model: Model, width: int) -> Iterator[list[list[str
         yield part
 
 
-def _column(model: Model, metric: Metric, explainers: Sequence[str]) -> list[str]:
+def _column(model: ModelResult, metric: Metric, explainers: Sequence[str]) -> list[str]:
     cells = {score.explainer: _cell(score, len(model.indices)) for score in model.scores if score.column == metric.title}
     return [f"{metric.title}{ARROWS[metric.better]}", *(cells[name] for name in explainers)]
 

@@ -11,10 +11,10 @@ import numpy as np
 
 import xaudio
 import xaudio.plugin
-from xaudio.plugin import Classifier, Clip, Dataset, Explanation, ModelError, PluginError, XaudioError
+from xaudio.plugin import Clip, Dataset, Explanation, Model, ModelError, PluginError, XaudioError
 
 from .agreement import agreement
-from .report import Card, Model, Results, write_report
+from .report import Card, ModelResult, Results, write_report
 
 COMPOSITES = ("epsilon_plus", "epsilon_alpha2_beta1", "epsilon_gamma", "epsilon", "gamma")
 
@@ -86,7 +86,7 @@ class Gallery:
         """Write ``report.html`` anew from what the folder holds."""
         return write_report(folder)
 
-    def _chosen(self, classifiers: Sequence[Classifier]) -> tuple[list[Dataset], list[int]]:
+    def _chosen(self, classifiers: Sequence[Model]) -> tuple[list[Dataset], list[int]]:
         """The data as each model names its classes, and recordings that none of the models was trained on, evenly spread.
 
         Raises
@@ -102,7 +102,7 @@ class Gallery:
         places = np.linspace(0, len(common) - 1, min(self.recordings, len(common))).round().astype(int)
         return [own for own, _ in found], [sorted(common)[place] for place in places]
 
-    def _explain(self, path: str, classifier: Classifier, clips: Sequence[Clip], folder: Path) -> Model:
+    def _explain(self, path: str, classifier: Model, clips: Sequence[Clip], folder: Path) -> ModelResult:
         found: dict[str, list[Explanation]] = {}
         cards: list[Card] = []
         for number, method in enumerate(self.methods):
@@ -122,9 +122,9 @@ class Gallery:
         names = list(found)
         titles = [explanation.outcome for explanation in next(iter(found.values()))] if found else []
         matrix = agreement([found[name] for name in names])
-        return Model(name=Path(path).name, titles=titles, cards=cards, compared=names, agreement=matrix)
+        return ModelResult(name=Path(path).name, titles=titles, cards=cards, compared=names, agreement=matrix)
 
-    def _explained(self, method: str, classifier: Classifier, clips: Sequence[Clip], folder: Path) -> list[Explanation]:
+    def _explained(self, method: str, classifier: Model, clips: Sequence[Clip], folder: Path) -> list[Explanation]:
         """Explanations of the predicted classes, read where an earlier run left them."""
         paths = [folder / str(index) / "explanation.safetensors" for index in range(len(clips))]
         if all(path.exists() for path in paths):

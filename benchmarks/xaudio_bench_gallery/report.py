@@ -24,7 +24,7 @@ class Card(_Part):
     refused: str | None = Field(description="Why the method does not work for this model.")
 
 
-class Model(_Part):
+class ModelResult(_Part):
     """A model with all methods."""
 
     name: str
@@ -42,7 +42,7 @@ class Results(_Part):
     data: str
     recordings: list[str]
     methods: list[str]
-    models: list[Model]
+    models: list[ModelResult]
 
 
 def write_report(folder: Path) -> Path:

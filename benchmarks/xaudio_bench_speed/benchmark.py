@@ -79,7 +79,7 @@ class SpeedBenchmark:
         """Write ``report.html`` anew from what the folder holds."""
         return write_report(folder)
 
-    def _classifier(self, model: str) -> tuple[xaudio.Classifier, Tensor]:
+    def _classifier(self, model: str) -> tuple[xaudio.Model, Tensor]:
         """An untrained classifier, and recordings of synthetic speech (recordings, samples)."""
         name, options = xaudio.plugin.parse_spec(model)
         speech = xaudio.create("dataset", "synthetic", seed=self.seed)
@@ -88,14 +88,14 @@ class SpeedBenchmark:
             network = textbook_audionet(10) if name == TEXTBOOK else xaudio.create("model", name, **{**options, "classes": 10})
         reads, read_options = xaudio.plugin.parse_spec(str(network.representation))
         representation = xaudio.create("representation", reads, **read_options)
-        classifier = xaudio.Classifier(network.eval().requires_grad_(False), representation, tuple("0123456789"))
+        classifier = xaudio.Model(network.eval().requires_grad_(False), representation, tuple("0123456789"))
         classifier.to(self.device)
         count = max(self.batch, min(self.recordings, len(speech)))
         chosen = np.arange(count) % len(speech)
         _, waveforms = next(xaudio.plugin.placed_waveforms(classifier, speech, chosen, batch_size=count))
         return classifier, waveforms
 
-    def _rows(self, model: str, classifier: xaudio.Classifier, waveforms: Tensor, peak: float) -> list[Row]:
+    def _rows(self, model: str, classifier: xaudio.Model, waveforms: Tensor, peak: float) -> list[Row]:
         with torch.no_grad():
             features = classifier.features(waveforms[: self.batch])
             target = classifier.logits(features).argmax(1)
@@ -125,7 +125,7 @@ class SpeedBenchmark:
             )
         return rows
 
-    def _long(self, model: str, classifier: xaudio.Classifier, waveforms: Tensor) -> Long:
+    def _long(self, model: str, classifier: xaudio.Model, waveforms: Tensor) -> Long:
         many = waveforms.repeat(1 + self.recordings // len(waveforms), 1)[: self.recordings].cpu()
         ours, theirs = long_runs(classifier, many, self.batch)
         _say(f"{model}: {self.recordings} recordings through xaudio.explain beside a loop with zennit")

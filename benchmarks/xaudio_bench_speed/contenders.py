@@ -109,7 +109,7 @@ def _captum(name: str, options: dict[str, Any], network: nn.Module, features: Te
     return run
 
 
-def long_runs(classifier: xaudio.Classifier, waveforms: Tensor, batch: int) -> tuple[Callable[[], Tensor], Callable[[], Tensor]]:
+def long_runs(classifier: xaudio.Model, waveforms: Tensor, batch: int) -> tuple[Callable[[], Tensor], Callable[[], Tensor]]:
     """Many recordings through `xaudio.explain` with its defaults, and through a loop over batches written with zennit."""
     rate = classifier.representation.sample_rate
     with torch.no_grad():

@@ -28,7 +28,7 @@ BATCH = 32
 
 def flip(
     model: str,
-    classifier: xaudio.Classifier,
+    classifier: xaudio.Model,
     waveforms: Tensor,
     recordings: int,
     timed: Callable[[Sequence[Run]], list[list[float]]],
@@ -38,7 +38,7 @@ def flip(
     Parameters
     ----------
     model : str
-    classifier : Classifier
+    classifier : Model
     waveforms : Tensor, shape (batch, samples)
     recordings : int
         How many are flipped at most.
@@ -83,7 +83,7 @@ def _ratio(one: Sequence[float], other: Sequence[float]) -> float:
     return statistics.median(a / b for a, b in zip(one, other, strict=True))
 
 
-def _explained(classifier: xaudio.Classifier, waveforms: Tensor) -> Any:
+def _explained(classifier: xaudio.Model, waveforms: Tensor) -> Any:
     """Explanations of the recordings with a faint noise: Quantus also takes away what is 0 already."""
     noise = torch.randn(waveforms.shape, generator=torch.Generator().manual_seed(0))
     clips = [
@@ -93,7 +93,7 @@ def _explained(classifier: xaudio.Classifier, waveforms: Tensor) -> Any:
     return xaudio.explain(classifier, clips, explainer="gradient", device=str(classifier.device))
 
 
-def _forward(classifier: xaudio.Classifier, features: Tensor, passes: int) -> Run:
+def _forward(classifier: xaudio.Model, features: Tensor, passes: int) -> Run:
     """So many forward passes and nothing else."""
     batch = features.repeat(1 + BATCH // len(features), *[1] * (features.ndim - 1))[:BATCH]
 
@@ -105,7 +105,7 @@ def _forward(classifier: xaudio.Classifier, features: Tensor, passes: int) -> Ru
 
 
 @torch.no_grad()
-def _naive(classifier: xaudio.Classifier, features: Tensor, explanation: Any, steps: int) -> Tensor:
+def _naive(classifier: xaudio.Model, features: Tensor, explanation: Any, steps: int) -> Tensor:
     """Area under the deletion curve of one recording, one fraction at a time."""
     order = torch.from_numpy(explanation.relevance).flatten().argsort(descending=True, stable=True)
     curve = []
@@ -117,9 +117,7 @@ def _naive(classifier: xaudio.Classifier, features: Tensor, explanation: Any, st
     return torch.trapezoid(torch.stack(curve).double(), dx=1 / steps)
 
 
-def _quantus(
-    classifier: xaudio.Classifier, features: Tensor, target: Tensor, explanations: Any, steps: int
-) -> tuple[Run | None, str]:
+def _quantus(classifier: xaudio.Model, features: Tensor, target: Tensor, explanations: Any, steps: int) -> tuple[Run | None, str]:
     """Quantus as its README calls a metric, with the recordings of 64 in a batch; or why not."""
     import_zennit(classifier.network, features, target)
     try:

@@ -12,12 +12,12 @@ import torch
 from torch import Tensor, nn
 
 from xaudio.plugin import (
-    Classifier,
     ConditionalExplainer,
     Explainer,
     FloatArray,
     IntArray,
     LayerRelevance,
+    Model,
     PluginError,
     as_explainer,
     evaluation_mode,
@@ -90,13 +90,13 @@ def conditional_explainer(explainer: str | Explainer) -> tuple[ConditionalExplai
 
 
 def measured(
-    classifier: Classifier, explainer: ConditionalExplainer, layer: str, waveforms: Tensor, target: Tensor | None = None
+    classifier: Model, explainer: ConditionalExplainer, layer: str, waveforms: Tensor, target: Tensor | None = None
 ) -> Tensor:
     """Rows of `Measured` of a batch, float64 on the CPU.
 
     Parameters
     ----------
-    classifier : Classifier
+    classifier : Model
     explainer : ConditionalExplainer
     layer : str
     waveforms : Tensor, shape (batch, samples)
@@ -166,9 +166,7 @@ def spec_through(spec: dict[str, Any], layer: str, channels: Sequence[int]) -> d
     return {**spec, "options": {**spec["options"], **chosen}, "given": {**spec["given"], **chosen}}
 
 
-def at_layer(
-    classifier: Classifier, explainer: ConditionalExplainer, layer: str, waveforms: Tensor, target: Tensor
-) -> LayerRelevance:
+def at_layer(classifier: Model, explainer: ConditionalExplainer, layer: str, waveforms: Tensor, target: Tensor) -> LayerRelevance:
     """Relevance at a layer of a batch of placed waveforms, and the way from there to the features."""
     with evaluation_mode(classifier.network):
         with torch.no_grad():

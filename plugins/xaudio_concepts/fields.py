@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from xaudio.plugin import Classifier, IntArray, evaluation_mode
+from xaudio.plugin import IntArray, Model, evaluation_mode
 
 Cells = tuple[IntArray, ...]
 """Which cells along each axis, ascending: those of convolution and pooling are all their combinations."""
@@ -80,7 +80,7 @@ class _LostError(Exception):
     """The way back to the features is not known."""
 
 
-def receptive_fields(classifier: Classifier, layer: str) -> ReceptiveFields:
+def receptive_fields(classifier: Model, layer: str) -> ReceptiveFields:
     """The receptive fields of a layer, in cells of what the network reads.
 
     They are exact where convolutions, pooling, flattening, linear layers and what works on each value by itself run one after the
@@ -88,7 +88,7 @@ def receptive_fields(classifier: Classifier, layer: str) -> ReceptiveFields:
 
     Parameters
     ----------
-    classifier : Classifier
+    classifier : Model
     layer : str
         As in ``network.named_modules()``.
     """
@@ -108,7 +108,7 @@ def receptive_fields(classifier: Classifier, layer: str) -> ReceptiveFields:
     return ReceptiveFields(sizes, positions, tuple(back[::-1]))
 
 
-def _ran(classifier: Classifier, features: Tensor, layer: str) -> list[_Ran]:
+def _ran(classifier: Model, features: Tensor, layer: str) -> list[_Ran]:
     """The modules without children in the order in which they ran, up to the layer."""
     ran: list[_Ran] = []
     begun: dict[nn.Module, tuple[Tensor, int]] = {}

@@ -10,11 +10,11 @@ import numpy as np
 from pydantic import PositiveInt
 
 from xaudio.plugin import (
-    Classifier,
     DataError,
     Dataset,
     Explainer,
     IntArray,
+    Model,
     ModelError,
     as_clip,
     class_index,
@@ -45,7 +45,7 @@ RENDERERS = ("visual:dpi=80", "audible:format=flac")
 
 
 def concepts(
-    model: str | Path | Classifier,
+    model: str | Path | Model,
     dataset: Dataset,
     indices: IntArray,
     layer: str | None = None,
@@ -71,7 +71,7 @@ def concepts(
 
     Parameters
     ----------
-    model : path or Classifier
+    model : path or Model
         A run folder of ``xaudio train``, or what `xaudio.load_model` made of it.
     dataset : Dataset
     indices : sequence of int
@@ -120,7 +120,7 @@ def concepts(
     DataError
         If there is no recording to explain.
     """
-    classifier = model if isinstance(model, Classifier) else Classifier.load(Path(model))
+    classifier = model if isinstance(model, Model) else Model.load(Path(model))
     top, references, draws, batch_size = (
         convert(name, PositiveInt, value)
         for name, value in (("top", top), ("references", references), ("draws", draws), ("batch_size", batch_size))

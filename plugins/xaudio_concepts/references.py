@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 
 from xaudio.plugin import (
-    Classifier,
     Clip,
     ConditionalExplainer,
     Dataset,
     Explanation,
     FloatArray,
     IntArray,
+    Model,
     explain_prepared,
     prepare_clips,
     provenance_of,
@@ -37,7 +37,7 @@ class Source:
 
     Parameters
     ----------
-    classifier : Classifier
+    classifier : Model
     explainer : ConditionalExplainer
     spec : dict
         Name and options of the explainer.
@@ -51,7 +51,7 @@ class Source:
     batch_size : int
     """
 
-    classifier: Classifier
+    classifier: Model
     explainer: ConditionalExplainer
     spec: dict[str, Any]
     layer: str
@@ -79,7 +79,7 @@ class Source:
 
 
 def explained_clips(
-    classifier: Classifier,
+    classifier: Model,
     explainer: Any,
     spec: dict[str, Any],
     clips: Sequence[Clip],

@@ -9,11 +9,11 @@ import numpy as np
 import torch
 
 from xaudio.plugin import (
-    Classifier,
     ConditionalExplainer,
     Dataset,
     FloatArray,
     IntArray,
+    Model,
     ModelError,
     channels_of,
     examples,
@@ -37,7 +37,7 @@ KIND = "xaudio_concepts.concepts"
 
 
 def scan(
-    classifier: Classifier,
+    classifier: Model,
     dataset: Dataset,
     indices: IntArray,
     explainer: ConditionalExplainer,
@@ -51,7 +51,7 @@ def scan(
 
     Parameters
     ----------
-    classifier : Classifier
+    classifier : Model
     dataset : Dataset
     indices : ndarray of int
     explainer : ConditionalExplainer

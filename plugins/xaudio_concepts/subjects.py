@@ -10,13 +10,13 @@ import numpy as np
 import torch
 
 from xaudio.plugin import (
-    Classifier,
     ConditionalExplainer,
     DataError,
     Dataset,
     Explanation,
     FloatArray,
     IntArray,
+    Model,
     channels_of,
     placed_waveforms,
     progress,
@@ -51,7 +51,7 @@ class Chosen(NamedTuple):
     targets: IntArray
 
 
-def of_data(classifier: Classifier, dataset: Dataset, indices: IntArray, found: Measured, wanted: int | None) -> Chosen:
+def of_data(classifier: Model, dataset: Dataset, indices: IntArray, found: Measured, wanted: int | None) -> Chosen:
     """The recordings of the reference data that are predicted as the class, or all of them."""
     predicted = found.logits.argmax(1)
     rows = np.arange(len(predicted)) if wanted is None else np.flatnonzero(predicted == wanted)
@@ -68,7 +68,7 @@ def of_data(classifier: Classifier, dataset: Dataset, indices: IntArray, found: 
     return Chosen(found.shares[rows], reaching[rows], waveforms, predicted[some])
 
 
-def of_audio(classifier: Classifier, explainer: ConditionalExplainer, layer: str, wholes: Sequence[Explanation]) -> Chosen:
+def of_audio(classifier: Model, explainer: ConditionalExplainer, layer: str, wholes: Sequence[Explanation]) -> Chosen:
     """The recordings that were given."""
     waveforms = torch.from_numpy(np.stack([item.clip.waveform for item in wholes])).to(classifier.device)
     targets = np.array([item.target for item in wholes])

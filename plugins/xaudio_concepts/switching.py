@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from xaudio.plugin import (
-    Classifier,
     FloatArray,
     IntArray,
+    Model,
     channels_of,
     counted,
     evaluation_mode,
@@ -23,12 +23,12 @@ from xaudio.plugin import (
 from .results import Switched
 
 
-def logits_with_channels(classifier: Classifier, waveforms: Tensor, layer: str, kept: Tensor) -> Tensor:
+def logits_with_channels(classifier: Model, waveforms: Tensor, layer: str, kept: Tensor) -> Tensor:
     """Logits (batch, classes) when the channels of a layer that are not kept are set to 0.
 
     Parameters
     ----------
-    classifier : Classifier
+    classifier : Model
     waveforms : Tensor, shape (batch, samples)
     layer : str
     kept : Tensor, shape (channels,)
@@ -46,7 +46,7 @@ def logits_with_channels(classifier: Classifier, waveforms: Tensor, layer: str, 
 
 
 def switched_off(
-    classifier: Classifier,
+    classifier: Model,
     layer: str,
     channels: Sequence[int],
     waveforms: Tensor,
@@ -60,7 +60,7 @@ def switched_off(
 
     Parameters
     ----------
-    classifier : Classifier
+    classifier : Model
     layer : str
     channels : sequence of int
     waveforms : Tensor, shape (recordings, samples)

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from xaudio.plugin import Classifier, Explanation, FloatArray, PluginError, logits_without, tied
+from xaudio.plugin import Explanation, FloatArray, Model, PluginError, logits_without, tied
 
 from ._parts import Block, Parts
 
@@ -31,7 +31,7 @@ class Area:
         """Which direction is good."""
         return {self.parts.metric: "higher" if self._inserts else "lower"}
 
-    def __call__(self, classifier: Classifier, explanations: Sequence[Explanation]) -> dict[str, FloatArray]:
+    def __call__(self, classifier: Model, explanations: Sequence[Explanation]) -> dict[str, FloatArray]:
         """One area (n,) per explanation, 0 to 1."""
         fractions = _evenly(self.steps)
         # With a fraction q in, the least relevant 1 - q are out: the same curve, read from its end.
@@ -62,7 +62,7 @@ class PixelFlipping:
         if not any(given) or not all(0 <= fraction <= 1 for fraction in given):
             raise PluginError(f"{self.parts.metric}: fractions are {given}; expected numbers above 0, to 1.")
 
-    def __call__(self, classifier: Classifier, explanations: Sequence[Explanation]) -> dict[str, FloatArray]:
+    def __call__(self, classifier: Model, explanations: Sequence[Explanation]) -> dict[str, FloatArray]:
         """AOPC (n,) of the most relevant first, of the least relevant first, and their difference."""
         fractions = _evenly(self.steps) if self.fractions is None else sorted({0.0, *self.fractions})
         curves = probabilities(classifier, explanations, self.parts, fractions, ["descending", "ascending"], self.share)
@@ -71,7 +71,7 @@ class PixelFlipping:
 
 
 def probabilities(
-    classifier: Classifier,
+    classifier: Model,
     explanations: Sequence[Explanation],
     parts: Parts,
     fractions: Sequence[float],
@@ -90,7 +90,7 @@ def probabilities(
 
 
 def _curves(
-    classifier: Classifier, block: Block, parts: Parts, fractions: Sequence[float], orders: Sequence[Any], share: Any
+    classifier: Model, block: Block, parts: Parts, fractions: Sequence[float], orders: Sequence[Any], share: Any
 ) -> Tensor:
     segments = [torch.arange(cells, device=block.scores.device) // parts.segment for cells in block.scores.shape[2:]]
     scores, removable = block.scores, block.removable

@@ -12,9 +12,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from xaudio.plugin import (
-    Classifier,
     Explanation,
     FloatArray,
+    Model,
     ModelError,
     PluginError,
     evaluation_mode,
@@ -94,7 +94,7 @@ class Masking:
         """Which direction is good."""
         return {self.parts.metric: "lower" if "drop" in self.parts.metric else "higher"}
 
-    def __call__(self, classifier: Classifier, explanations: Sequence[Explanation]) -> dict[str, FloatArray]:
+    def __call__(self, classifier: Model, explanations: Sequence[Explanation]) -> dict[str, FloatArray]:
         """One value (n,) per explanation."""
         found = [np.zeros(0)]
         for block in self.parts.blocks(classifier, explanations):
@@ -104,7 +104,7 @@ class Masking:
         return {self.parts.metric: np.concatenate(found)}
 
     @torch.no_grad()
-    def _logits(self, classifier: Classifier, block: Block) -> Tensor:
+    def _logits(self, classifier: Model, block: Block) -> Tensor:
         """Logits (2 batch, classes) of each recording, and next of what its mask leaves."""
         masks = self._masks(block.scores)
         if self.parts.metric == "faithfulness_ff":

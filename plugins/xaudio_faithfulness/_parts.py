@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from xaudio.plugin import Classifier, Explanation, ModelError, PluginError, Sound, baseline_features, baseline_waveforms
+from xaudio.plugin import Explanation, Model, ModelError, PluginError, Sound, baseline_features, baseline_waveforms
 
 BLOCK = 64
 """Explanations on the device at once: 53 MB of each quantity of spectrograms of 227 x 227 cells in float64."""
@@ -82,7 +82,7 @@ class Parts:
         """How many changed recordings are classified at once."""
         return self.batch_size or (32 if device.type == "cpu" else 256)
 
-    def blocks(self, classifier: Classifier, explanations: Sequence[Explanation]) -> Iterator[Block]:
+    def blocks(self, classifier: Model, explanations: Sequence[Explanation]) -> Iterator[Block]:
         """The explanations, some at a time.
 
         Raises
@@ -93,7 +93,7 @@ class Parts:
         for start in range(0, len(explanations), BLOCK):
             yield self._block(classifier, explanations[start : start + BLOCK])
 
-    def _block(self, classifier: Classifier, explanations: Sequence[Explanation]) -> Block:
+    def _block(self, classifier: Model, explanations: Sequence[Explanation]) -> Block:
         for explanation in explanations:
             _check(self.metric, classifier, explanation)
         device = classifier.device
@@ -155,7 +155,7 @@ class Parts:
         return domain.amplitude(present - absent) != 0, mixed
 
 
-def _check(metric: str, classifier: Classifier, explanation: Explanation) -> None:
+def _check(metric: str, classifier: Model, explanation: Explanation) -> None:
     """Raise `ModelError` for an explanation that cannot be measured."""
     which = _named(metric, explanation)
     if explanation.relevance.shape != explanation.features.shape:

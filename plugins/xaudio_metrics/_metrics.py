@@ -11,7 +11,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from xaudio.plugin import Better, Classifier, Explanation, FloatArray, ModelError, check_explanations
+from xaudio.plugin import Better, Explanation, FloatArray, Model, ModelError, check_explanations
 
 BATCH = 64
 """Explanations stacked at a time: 26 MB of float64 for spectrograms of 227 x 227 cells."""
@@ -28,7 +28,7 @@ class Conservation:
 
     better: ClassVar[Mapping[str, Better]] = {"conservation": "none"}
 
-    def __call__(self, classifier: Classifier, explanations: Sequence[Explanation]) -> dict[str, FloatArray]:
+    def __call__(self, classifier: Model, explanations: Sequence[Explanation]) -> dict[str, FloatArray]:
         """Measure.
 
         Returns
@@ -59,7 +59,7 @@ class Silence:
 
     better: ClassVar[Mapping[str, Better]] = {"silence": "lower"}
 
-    def __call__(self, classifier: Classifier, explanations: Sequence[Explanation]) -> dict[str, FloatArray]:
+    def __call__(self, classifier: Model, explanations: Sequence[Explanation]) -> dict[str, FloatArray]:
         """Measure.
 
         Returns
@@ -89,7 +89,7 @@ class Sparseness:
 
     better: ClassVar[Mapping[str, Better]] = {"sparseness": "higher"}
 
-    def __call__(self, classifier: Classifier, explanations: Sequence[Explanation]) -> dict[str, FloatArray]:
+    def __call__(self, classifier: Model, explanations: Sequence[Explanation]) -> dict[str, FloatArray]:
         """Measure.
 
         Returns
@@ -113,7 +113,7 @@ class Complexity:
 
     better: ClassVar[Mapping[str, Better]] = {"complexity": "lower"}
 
-    def __call__(self, classifier: Classifier, explanations: Sequence[Explanation]) -> dict[str, FloatArray]:
+    def __call__(self, classifier: Model, explanations: Sequence[Explanation]) -> dict[str, FloatArray]:
         """Measure.
 
         Returns

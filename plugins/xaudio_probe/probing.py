@@ -16,11 +16,11 @@ import torch
 from torch import Tensor
 
 from xaudio.plugin import (
-    Classifier,
     DataError,
     Dataset,
     Examples,
     IntArray,
+    Model,
     ModelError,
     PluginError,
     evaluation_mode,
@@ -64,7 +64,7 @@ class _Tested:
 
 
 def probe(
-    classifier: Classifier | Sequence[Classifier],
+    classifier: Model | Sequence[Model],
     dataset: Dataset,
     indices: IntArray | Sequence[IntArray],
     changes: str | Sequence[str],
@@ -79,7 +79,7 @@ def probe(
 
     Parameters
     ----------
-    classifier : Classifier or sequence of Classifier
+    classifier : Model or sequence of Model
         On the device to compute on. Those of several folds are each tested on their own recordings and reported together.
     dataset : Dataset
     indices : sequence of int, or one such sequence per classifier
@@ -116,7 +116,7 @@ def probe(
         raise PluginError(
             f"A probe needs 1 draw or more, a seed of 0 or more and a batch of 1 or more; got {draws}, {seed} and {batch_size}."
         )
-    models, sets = ([classifier], [indices]) if isinstance(classifier, Classifier) else (list(classifier), list(indices))
+    models, sets = ([classifier], [indices]) if isinstance(classifier, Model) else (list(classifier), list(indices))
     _check_models(models, sets)
     dataset = in_classes_of(models[0], dataset)
     chosen = [_labelled(model, dataset, given) for model, given in zip(models, sets, strict=True)]
@@ -184,7 +184,7 @@ def report(folder: Path) -> Path:
     return write_page(folder, __package__, results=results)
 
 
-def _check_models(models: Sequence[Classifier], sets: Sequence[Any]) -> None:
+def _check_models(models: Sequence[Model], sets: Sequence[Any]) -> None:
     if not models or len(models) != len(sets):
         raise ModelError(f"A probe needs models and as many test sets; got {len(models)} and {len(sets)}.")
     for model in models[1:]:
@@ -195,13 +195,13 @@ def _check_models(models: Sequence[Classifier], sets: Sequence[Any]) -> None:
             )
 
 
-def _kind(model: Classifier) -> tuple[Any, ...]:
+def _kind(model: Model) -> tuple[Any, ...]:
     read = model.representation
     axes = tuple((axis.name, len(axis.centres)) for axis in read.axes)
     return model.task, model.classes, model.facts.get("dataset"), read.sample_rate, read.samples, read.unit, axes
 
 
-def _labelled(classifier: Classifier, dataset: Dataset, indices: Any) -> IntArray:
+def _labelled(classifier: Model, dataset: Dataset, indices: Any) -> IntArray:
     """Indices of the recordings with a label that the classifier knows."""
     classifier.check_one_class(dataset)
     chosen = np.asarray(indices, dtype=np.int64)
@@ -211,7 +211,7 @@ def _labelled(classifier: Classifier, dataset: Dataset, indices: Any) -> IntArra
     return chosen
 
 
-def _tested(classifier: Classifier, dataset: Dataset, chosen: IntArray, draws: int, seed: int) -> _Tested:
+def _tested(classifier: Model, dataset: Dataset, chosen: IntArray, draws: int, seed: int) -> _Tested:
     """The recordings on the device, and what changes must know of them."""
     facts, read = classifier.facts, classifier.representation
     prepared = prepare_dataset(dataset, read, facts.get("fit"), facts.get("resampling"))

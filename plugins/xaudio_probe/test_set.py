@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from xaudio.plugin import Baseline, Classifier, Domain, FloatArray, IntArray, Representation, Sound, baseline_waveforms
+from xaudio.plugin import Baseline, Domain, FloatArray, IntArray, Model, Representation, Sound, baseline_waveforms
 
 Imputation = Literal["zero", "noise_floor", "mean_spectrum"]
 """What takes the place of what is removed."""
@@ -23,7 +23,7 @@ class HeldOut:
 
     Parameters
     ----------
-    classifier : Classifier
+    classifier : Model
     durations : ndarray, shape (recordings,)
         In seconds, as the classifier hears them.
     level : float
@@ -32,7 +32,7 @@ class HeldOut:
         Of the random controls.
     """
 
-    classifier: Classifier
+    classifier: Model
     durations: FloatArray
     level: float
     draws: int
@@ -50,7 +50,7 @@ class Heard:
 
     Parameters
     ----------
-    classifier : Classifier
+    classifier : Model
     waveforms : Tensor, shape (batch, samples)
         Placed, on the classifier's device.
     offsets, lengths : Tensor of int64, shape (batch,)
@@ -61,7 +61,7 @@ class Heard:
     seed : int
     """
 
-    classifier: Classifier
+    classifier: Model
     waveforms: Tensor
     offsets: Tensor
     lengths: Tensor

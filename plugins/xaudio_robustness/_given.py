@@ -10,10 +10,10 @@ import torch
 from torch import Tensor
 
 from xaudio.plugin import (
-    Classifier,
     Explainer,
     Explanation,
     FloatArray,
+    Model,
     ModelError,
     PluginError,
     check_explanations,
@@ -36,7 +36,7 @@ class Given(NamedTuple):
     target: Tensor
 
 
-def given(classifier: Classifier, explanations: Sequence[Explanation], name: str, batch_size: int) -> Given:
+def given(classifier: Model, explanations: Sequence[Explanation], name: str, batch_size: int) -> Given:
     """The explanations as tensors.
 
     Raises
@@ -100,7 +100,7 @@ def check_counts(name: str, **counts: int) -> None:
             raise PluginError(f"{name}: {option} is {count}; expected 1 or more.")
 
 
-def _stacked(classifier: Classifier, arrays: Sequence[FloatArray]) -> Tensor:
+def _stacked(classifier: Model, arrays: Sequence[FloatArray]) -> Tensor:
     return torch.from_numpy(np.stack(arrays).astype(np.float32)).to(classifier.device)
 
 

@@ -12,9 +12,9 @@ from torch import Tensor
 from xaudio.plugin import (
     Baseline,
     Better,
-    Classifier,
     Explanation,
     FloatArray,
+    Model,
     PluginError,
     Sound,
     baseline_features,
@@ -65,7 +65,7 @@ class Infidelity:
         """Lower, with and without scaling."""
         return {self.name: "lower", f"{self.name}_scaled": "lower"}
 
-    def __call__(self, classifier: Classifier, explanations: Sequence[Explanation]) -> dict[str, FloatArray]:
+    def __call__(self, classifier: Model, explanations: Sequence[Explanation]) -> dict[str, FloatArray]:
         """Measure.
 
         Returns
@@ -89,7 +89,7 @@ class Infidelity:
         }
 
     @torch.no_grad()
-    def _said_and_did(self, classifier: Classifier, items: Given) -> tuple[FloatArray, FloatArray]:
+    def _said_and_did(self, classifier: Model, items: Given) -> tuple[FloatArray, FloatArray]:
         """I.G and f(x) - f(x - I), both (n, draws)."""
         features, target = items.features, items.target[:, None]
         patterns = self._patterns(features)
@@ -107,7 +107,7 @@ class Infidelity:
         said, after = as_array(found).reshape(len(features), self.draws, 2).transpose(2, 0, 1)
         return said, as_array(items.logits.gather(1, target)) - after
 
-    def _reference(self, classifier: Classifier, items: Given) -> Tensor:
+    def _reference(self, classifier: Model, items: Given) -> Tensor:
         """What stands in for what is removed, shaped like the features."""
         sound = Sound(items.waveforms, classifier.representation, classifier.features, classifier.kind)
         return baseline_features(self.baseline, items.features, sound, seed=self.seed)

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from xaudio.plugin import Better, Classifier, DataError, Explanation, FloatArray, PluginError, check_explanations
+from xaudio.plugin import Better, DataError, Explanation, FloatArray, Model, PluginError, check_explanations
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class F0Hit:
             if not 0 <= low < high:
                 raise PluginError(f"f0_hit: {name} is {low:g} to {high:g} Hz; expected 0 <= lowest < highest.")
 
-    def __call__(self, classifier: Classifier, explanations: Sequence[Explanation]) -> dict[str, FloatArray]:
+    def __call__(self, classifier: Model, explanations: Sequence[Explanation]) -> dict[str, FloatArray]:
         """Measure.
 
         Returns

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from xaudio.plugin import Better, Classifier, Explanation, FloatArray, ModelError, attribute, evaluation_mode, in_batches
+from xaudio.plugin import Better, Explanation, FloatArray, Model, ModelError, attribute, evaluation_mode, in_batches
 
 from ._given import Given, as_array, check_counts, given, the_explainer
 from ._ranks import rank_correlation, ranks
@@ -47,7 +47,7 @@ class ModelRandomisation:
         """Lower."""
         return {self.name: "lower"}
 
-    def __call__(self, classifier: Classifier, explanations: Sequence[Explanation]) -> dict[str, FloatArray]:
+    def __call__(self, classifier: Model, explanations: Sequence[Explanation]) -> dict[str, FloatArray]:
         """Measure; see `per_layer` for what is raised.
 
         Returns
@@ -57,7 +57,7 @@ class ModelRandomisation:
         """
         return {self.name: np.mean(list(self.per_layer(classifier, explanations).values()), axis=0)}
 
-    def per_layer(self, classifier: Classifier, explanations: Sequence[Explanation]) -> dict[str, FloatArray]:
+    def per_layer(self, classifier: Model, explanations: Sequence[Explanation]) -> dict[str, FloatArray]:
         """Measure layer by layer.
 
         Returns
@@ -97,7 +97,7 @@ class ModelRandomisation:
         return relevance.abs() if self.values == "absolute" else relevance
 
 
-def _sounding(classifier: Classifier, waveforms: Tensor) -> Tensor:
+def _sounding(classifier: Model, waveforms: Tensor) -> Tensor:
     """Cells (batch, cells) that are not exactly silent."""
     with torch.no_grad():
         return (classifier.representation.amplitude(waveforms) != 0).flatten(1)
@@ -111,7 +111,7 @@ def _copied(network: nn.Module) -> nn.Module:
         raise ModelError(f"model_randomisation works on a copy of the model, and it cannot be copied: {reason}") from error
 
 
-def _layers(classifier: Classifier, items: Given) -> dict[str, list[nn.Module]]:
+def _layers(classifier: Model, items: Given) -> dict[str, list[nn.Module]]:
     """Modules with weights of their own, by the name of the layer, from the logits to the input.
 
     One that is never called, as the projection in `torch.nn.MultiheadAttention`, belongs to the module around it.
@@ -131,7 +131,7 @@ def _layers(classifier: Classifier, items: Given) -> dict[str, list[nn.Module]]:
     return {name or "(model)": layers[name] for name in sorted(layers, key=order.__getitem__, reverse=True)}
 
 
-def _call_order(classifier: Classifier, features: Tensor) -> dict[str, int]:
+def _call_order(classifier: Model, features: Tensor) -> dict[str, int]:
     """When each module of a copy of the model returns first, by its name."""
     order: dict[str, int] = {}
     handles = []

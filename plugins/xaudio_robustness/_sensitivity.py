@@ -12,10 +12,10 @@ from torch import Tensor, nn
 
 from xaudio.plugin import (
     Better,
-    Classifier,
     Explainer,
     Explanation,
     FloatArray,
+    Model,
     ModelError,
     PluginError,
     Representation,
@@ -57,7 +57,7 @@ class MaxSensitivity:
         """Lower."""
         return {self.name: "lower"}
 
-    def __call__(self, classifier: Classifier, explanations: Sequence[Explanation]) -> dict[str, FloatArray]:
+    def __call__(self, classifier: Model, explanations: Sequence[Explanation]) -> dict[str, FloatArray]:
         """Measure.
 
         Returns
@@ -109,7 +109,7 @@ class _AsTheyAre:
         return features
 
 
-def _reading(classifier: Classifier) -> Classifier:
+def _reading(classifier: Model) -> Model:
     """The same classifier, given features instead of waveforms."""
     representation: Any = _AsTheyAre(classifier.representation)
     return replace(classifier, representation=representation, mean=None)

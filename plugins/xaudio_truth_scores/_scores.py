@@ -11,10 +11,10 @@ from scipy.stats import rankdata
 
 from xaudio.plugin import (
     Better,
-    Classifier,
     DataError,
     Explanation,
     FloatArray,
+    Model,
     PluginError,
     check_explanations,
     truth_domain,
@@ -58,7 +58,7 @@ class Score:
         """Whether the explained class must be that of the recording: where decoys are does not depend on it."""
         return not self.cells.of_decoys
 
-    def __call__(self, classifier: Classifier, explanations: Sequence[Explanation]) -> dict[str, FloatArray]:
+    def __call__(self, classifier: Model, explanations: Sequence[Explanation]) -> dict[str, FloatArray]:
         """Scores, one per explanation.
 
         Raises

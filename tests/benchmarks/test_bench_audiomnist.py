@@ -327,7 +327,7 @@ def test_men_are_moved_up_and_women_down_by_the_papers_factors(tmp_path, monkeyp
         fingerprint_of=lambda recordings: "tones of 2400 Hz",
     )
     read = xaudio.create("representation", "spectrogram", samples=2000, window=400, hop=200)
-    model = xaudio.Classifier(Loudest(), read, tuple(map(str, Loudest.frequencies)), task="sex")
+    model = xaudio.Model(Loudest(), read, tuple(map(str, Loudest.frequencies)), task="sex")
     monkeypatch.setattr(xaudio, "load_model", lambda folder, device: model)
     move_frequencies(Run("tones", "sex", 0, tmp_path, None, dict.fromkeys(range(4), 0)), data, "cpu", None)
     with (tmp_path / "frequencies.csv").open() as file:

@@ -9,7 +9,7 @@ from torch import nn
 
 import xaudio
 import xaudio_concepts
-from xaudio import Classifier, DataError, ModelError, PluginError
+from xaudio import DataError, Model, ModelError, PluginError
 from xaudio_bench_concepts import measures
 from xaudio_bench_concepts.benchmark import CARRIERS, _holds
 from xaudio_bench_concepts.measures import carrying, masses, switching, tuning
@@ -34,7 +34,7 @@ def knowing():
     dataset = xaudio.open_dataset(DATA)
     read = xaudio.create("representation", "waveform", normalisation="none")
     facts = {"fit": "error", "resampling": "fft", "seed": 0}
-    classifier = Classifier(model.eval(), read, dataset.tasks["carriers"], "carriers", facts=facts)
+    classifier = Model(model.eval(), read, dataset.tasks["carriers"], "carriers", facts=facts)
     indices = np.flatnonzero(dataset.labels("carriers") >= 0)
     return measures.tested(classifier, dataset, indices, "0")
 

@@ -343,7 +343,7 @@ def _checked(network, explainer):
     from xaudio.doctor.findings import family_of
     from xaudio.doctor.probe import examine
 
-    classifier = xaudio.Classifier(network.float(), read(), ("a", "b", "c"))
+    classifier = xaudio.Model(network.float(), read(), ("a", "b", "c"))
     return examine(classifier, probe_features(classifier), {explainer: family_of(explainer)})
 
 
@@ -894,7 +894,7 @@ def test_the_network_is_left_as_it_was():
     network.drop.eval()
     state, modes = copy.deepcopy(network.state_dict()), [module.training for module in network.modules()]
     random_state = torch.get_rng_state()
-    classifier = xaudio.Classifier(network, read(), ("a", "b", "c"))
+    classifier = xaudio.Model(network, read(), ("a", "b", "c"))
     trace(network, probe_features(classifier))
     assert all(torch.equal(state[name], value) for name, value in network.state_dict().items())
     assert [module.training for module in network.modules()] == modes

@@ -9,7 +9,7 @@ from torch import nn
 
 import xaudio
 from xaudio import AudioError, Clip, DeviceError, Explanation, ModelError, PluginError
-from xaudio.model.model import WEIGHTS, Classifier
+from xaudio.model.model import WEIGHTS, Model
 
 
 @pytest.fixture
@@ -191,7 +191,7 @@ def test_a_recording_that_is_too_long_is_fitted_only_when_asked(network):
 
 def test_a_saved_classifier_gives_the_same_logits(run_folder, spectrogram_run_folder):
     for folder in (run_folder, spectrogram_run_folder):
-        one, other = Classifier.load(folder), Classifier.load(folder)
+        one, other = Model.load(folder), Model.load(folder)
         waveforms = torch.rand(2, 8000) - 0.5
         with torch.no_grad():
             assert torch.equal(one.logits(one.features(waveforms)), other.logits(other.features(waveforms)))
@@ -206,7 +206,7 @@ def test_damaged_and_foreign_run_folders_are_named(run_folder, tmp_path):
     path = run_folder / WEIGHTS
     (tmp_path / WEIGHTS).write_bytes(path.read_bytes()[: 1 << 20])
     with pytest.raises(ModelError, match="is damaged or not xaudio's"):
-        Classifier.load(tmp_path)
+        Model.load(tmp_path)
     with safe_open(path, framework="pt") as file:
         metadata = json.loads(file.metadata()["xaudio.model"])
         tensors = {name: file.get_tensor(name) for name in file.keys()}
@@ -217,27 +217,27 @@ def test_damaged_and_foreign_run_folders_are_named(run_folder, tmp_path):
     for missing in ("model", "representation", "classes", "task", "facts"):
         save_file(tensors, tmp_path / WEIGHTS, {"xaudio.model": json.dumps({k: v for k, v in metadata.items() if k != missing})})
         with pytest.raises(ModelError, match="its description is damaged"):
-            Classifier.load(tmp_path)
+            Model.load(tmp_path)
     save_file(tensors | {"mean": torch.zeros(1, 7)}, tmp_path / WEIGHTS, {"xaudio.model": json.dumps(metadata)})
     with pytest.raises(ModelError, match=r"training mean has shape \(1, 7\)"):
-        Classifier.load(tmp_path)
+        Model.load(tmp_path)
     broken = {name: torch.full_like(tensor, torch.nan) for name, tensor in tensors.items()}
     save_file(broken, tmp_path / WEIGHTS, {"xaudio.model": json.dumps(metadata)})
     with pytest.raises(ModelError, match="output is NaN or infinite: its weights are damaged"):
         xaudio.explain(tmp_path, np.zeros(100, np.float32), sample_rate=8000, explainer="random")
     write(format=99)
     with pytest.raises(ModelError, match="has format 99; this version of xaudio reads format 1"):
-        Classifier.load(tmp_path)
+        Model.load(tmp_path)
     write(model={"name": "gone", "options": {}})
     with pytest.raises(ModelError, match=r"needs a plugin that is not there. Unknown model 'gone'"):
-        Classifier.load(tmp_path)
+        Model.load(tmp_path)
     write(classes=["a", "b"])
     with pytest.raises(ModelError, match="weights do not fit the model 'audionet'") as caught:
-        Classifier.load(tmp_path)
+        Model.load(tmp_path)
     assert "\n" not in str(caught.value)
     save_file(tensors, tmp_path / WEIGHTS)
     with pytest.raises(ModelError, match="it holds no xaudio.model"):
-        Classifier.load(tmp_path)
+        Model.load(tmp_path)
 
 
 def test_renderers_write_one_folder_per_recording(run_folder, recording, tmp_path):

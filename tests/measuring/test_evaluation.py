@@ -14,7 +14,7 @@ from torch import nn
 
 import xaudio.measuring.scoring
 import xaudio.model.arguments
-from xaudio import Classifier, Clip, DataError, Explanation, ModelError, PluginError, XaudioWarning, create, evaluate
+from xaudio import Clip, DataError, Explanation, Model, ModelError, PluginError, XaudioWarning, create, evaluate
 from xaudio.measuring.evaluation import spread, with_controls
 from xaudio.measuring.scoring import BATCH
 from xaudio.measuring.timing import timed
@@ -36,7 +36,7 @@ class Sign(nn.Module):
 def classifier():
     representation = create("representation", "waveform", samples=SAMPLES, normalisation="none")
     spec = {"name": "waveform", "options": {"samples": SAMPLES, "normalisation": "none"}}
-    return Classifier(Sign(), representation, ("up", "down"), "way", representation_spec=spec, facts={"seed": 0})
+    return Model(Sign(), representation, ("up", "down"), "way", representation_spec=spec, facts={"seed": 0})
 
 
 def dataset(wrong=0, count=ALL, unlabelled=0):

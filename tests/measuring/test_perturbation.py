@@ -8,7 +8,7 @@ from torch import nn
 
 import xaudio
 import xaudio.plugin
-from xaudio import Classifier, ModelError
+from xaudio import Model, ModelError
 from xaudio.measuring.perturbation import counts, flipped_logits, logits_without, ranks, scaled_frequencies, tied
 
 
@@ -24,7 +24,7 @@ class Reads(nn.Module):
 def classifier():
     torch.manual_seed(0)
     network = nn.Sequential(nn.Conv1d(1, 3, 5), nn.ReLU(), nn.Flatten(), nn.Linear(3 * 36, 4), nn.Dropout(0.5))
-    return Classifier(network, Reads(), tuple("abcd"))
+    return Model(network, Reads(), tuple("abcd"))
 
 
 def naive(classifier, features, scores, fractions, share):

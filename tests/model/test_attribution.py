@@ -16,11 +16,11 @@ FEW = {"samples": 20, "masks": 6, "steps": 4, "slots": 4, "permutations": 2}
 OFFERING = ("lrp", "gradient", "saliency", "input_x_gradient")
 
 
-def make_classifier(*layers: nn.Module, classes: int = 3) -> xaudio.Classifier:
+def make_classifier(*layers: nn.Module, classes: int = 3) -> xaudio.Model:
     torch.manual_seed(0)
     network = nn.Sequential(*layers, nn.Conv1d(1, 4, 5, stride=4), nn.ReLU(), nn.Flatten(), nn.LazyLinear(classes))
     network.eval()(torch.zeros(1, 1, 8000))
-    return xaudio.Classifier(network, xaudio.create("representation", "waveform"), tuple("abcdefg"[:classes]))
+    return xaudio.Model(network, xaudio.create("representation", "waveform"), tuple("abcdefg"[:classes]))
 
 
 def make_waveforms(count: int = 5) -> torch.Tensor:
@@ -58,7 +58,7 @@ def test_where_batch_normalisation_is_merged_logits_are_the_models():
     network = nn.Sequential(
         nn.Conv1d(1, 4, 5, stride=4), nn.BatchNorm1d(4, eps=0.05), nn.ReLU(), nn.Flatten(), nn.Linear(4 * 1999, 3)
     ).eval()
-    classifier = xaudio.Classifier(network, xaudio.create("representation", "waveform"), tuple("abc"))
+    classifier = xaudio.Model(network, xaudio.create("representation", "waveform"), tuple("abc"))
     features, _, logits, _ = attribute(classifier, xaudio.create("explainer", "lrp", engine="fast"), make_waveforms())
     with torch.no_grad():
         assert torch.equal(logits, network(features))
@@ -66,7 +66,7 @@ def test_where_batch_normalisation_is_merged_logits_are_the_models():
 
 @pytest.mark.parametrize("name", OFFERING)
 def test_a_network_that_does_not_fit_is_named(name):
-    wrong = xaudio.Classifier(nn.Sequential(nn.Linear(7, 2)), xaudio.create("representation", "waveform"), ("a", "b"))
+    wrong = xaudio.Model(nn.Sequential(nn.Linear(7, 2)), xaudio.create("representation", "waveform"), ("a", "b"))
     with pytest.raises(xaudio.ModelError, match="does not take features of shape"):
         attribute(wrong, xaudio.create("explainer", name), make_waveforms())
     few = make_classifier(classes=3)

@@ -269,7 +269,7 @@ def up_and_down() -> SpeakerDataset:
 def test_classes_are_matched_by_name(classes, order, tmp_path):
     """One model with its outputs and their names in another order has the same accuracy everywhere."""
     read = xaudio.create("representation", "waveform", samples=800, normalisation="none")
-    classifier = xaudio.Classifier(Votes(order), read, classes, "way")
+    classifier = xaudio.Model(Votes(order), read, classes, "way")
     data, indices = up_and_down(), np.arange(32)
     found = xaudio.evaluate(classifier, data, indices, explainers=["random"], metrics=["sparseness"], folder=tmp_path)
     assert found.accuracy == 1
@@ -284,7 +284,7 @@ def test_classes_are_matched_by_name(classes, order, tmp_path):
 
 def test_classes_that_do_not_fit_are_refused_in_one_line(tmp_path):
     read = xaudio.create("representation", "waveform", samples=800, normalisation="none")
-    classifier = xaudio.Classifier(Votes([0, 1]), read, ("down", "sideways"), "way")
+    classifier = xaudio.Model(Votes([0, 1]), read, ("down", "sideways"), "way")
     data, indices = up_and_down(), np.arange(32)
     calls = {
         "evaluate": lambda: xaudio.evaluate(classifier, data, indices, explainers=[], metrics=[], folder=tmp_path),

@@ -18,7 +18,7 @@ from torch import nn
 import xaudio
 from xaudio import AudioError, DataError, Experiment, ModelError, OutputError, PluginError, run_experiment
 from xaudio.model.initialisation import feature_statistics, initialise
-from xaudio.model.model import new_classifier
+from xaudio.model.model import new_model
 from xaudio.model.settings import TrainingSettings, settings_for
 from xaudio.model.training import Examples, _Order, _Step, evaluate, examples, train
 from xaudio.output.runs import first_difference
@@ -44,7 +44,7 @@ def small(speech):
 
 
 def _small(speech):
-    classifier = new_classifier("audionet", speech.tasks["digit"], task="digit")
+    classifier = new_model("audionet", speech.tasks["digit"], task="digit")
     with torch.random.fork_rng():
         torch.manual_seed(0)
         classifier.network = nn.Sequential(
@@ -289,7 +289,7 @@ def test_initialisation_gives_hidden_values_of_order_one_and_undecided_outputs()
 
 
 def test_placement_per_step_moves_recordings_only_in_training(speech):
-    classifier = new_classifier(
+    classifier = new_model(
         "audionet", speech.tasks["digit"], representation="waveform", representation_options={"placement": "step"}
     )
     data = examples(prepare_dataset(speech, classifier.representation), speech.labels("digit"), np.arange(4), classifier, seed=0)

@@ -11,7 +11,7 @@ from torch import nn
 
 import xaudio
 import xaudio.plugin
-from xaudio import Classifier, Clip, ModelError, PluginError, create
+from xaudio import Clip, Model, ModelError, PluginError, create
 from xaudio.types import Sound
 from xaudio_faithfulness import _parts
 
@@ -39,7 +39,7 @@ def classifier_of(name, axes, **options):
     network(read(torch.zeros(1, SAMPLES)))
     with torch.no_grad():
         network.layers[-1].weight *= 3
-    return Classifier(
+    return Model(
         network, read, ("one", "two", "three"), representation_spec={"name": name, "options": {**options, "samples": SAMPLES}}
     )
 

@@ -10,7 +10,7 @@ from torch import nn
 import xaudio
 import xaudio.plugin
 import xaudio_robustness._given
-from xaudio import Classifier, Clip, DataError, ModelError, PluginError, create
+from xaudio import Clip, DataError, Model, ModelError, PluginError, create
 from xaudio.sound.domains import Time, TimeFrequency
 
 RATE, SAMPLES, CLASSES = 8000, 96, ("a", "b", "c")
@@ -22,7 +22,7 @@ def classifier_of(network, representation=None, seed=0):
         for module in network.modules():
             if hasattr(module, "reset_parameters"):
                 module.reset_parameters()
-    return Classifier(network.eval(), representation or Time(RATE, SAMPLES), CLASSES, "toy")
+    return Model(network.eval(), representation or Time(RATE, SAMPLES), CLASSES, "toy")
 
 
 def waveform_model():

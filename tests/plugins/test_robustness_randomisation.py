@@ -13,7 +13,7 @@ from torch import nn
 
 import xaudio
 import xaudio_robustness._given
-from xaudio import Classifier, Clip, ModelError, create
+from xaudio import Clip, Model, ModelError, create
 from xaudio.sound.domains import Time
 from xaudio_robustness import _randomisation
 from xaudio_robustness._ranks import rank_correlation, ranks
@@ -27,7 +27,7 @@ def classifier_of(network, seed=0):
         for module in network.modules():
             if hasattr(module, "reset_parameters"):
                 module.reset_parameters()
-    return Classifier(network.eval(), Time(RATE, SAMPLES), CLASSES, "toy")
+    return Model(network.eval(), Time(RATE, SAMPLES), CLASSES, "toy")
 
 
 def convolutions():
@@ -371,7 +371,7 @@ def test_a_model_without_weights_or_without_a_copy_is_refused(monkeypatch):
         def forward(self, features):
             return features[:, 0, :3]
 
-    classifier = Classifier(Fixed().eval(), Time(RATE, SAMPLES), CLASSES, "toy")
+    classifier = Model(Fixed().eval(), Time(RATE, SAMPLES), CLASSES, "toy")
     with pytest.raises(ModelError, match="needs a model with weights in modules; Fixed has none"):
         measure(classifier, explained(classifier))
     classifier = convolutions()

@@ -12,9 +12,9 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import AudioError, PluginError
-from ..model.arguments import as_classifier, as_clip, as_explainer
+from ..model.arguments import as_clip, as_explainer, as_model
 from ..model.devices import resolve_device
-from ..model.model import Classifier
+from ..model.model import Model
 from ..model.modes import plain_torch
 from ..output.memory import naming_memory
 from ..output.terminal import progress
@@ -34,7 +34,7 @@ MOOT = {"not-finite", "non-deterministic", "training-mode", "in-place", "recurre
 @naming_memory("Give a shorter recording, or choose another device.")
 @plain_torch()
 def diagnose(
-    model: str | Path | nn.Module | Classifier,
+    model: str | Path | nn.Module | Model,
     audio: Any = None,
     *,
     sample_rate: int | None = None,
@@ -51,7 +51,7 @@ def diagnose(
 
     Parameters
     ----------
-    model : path, nn.Module or Classifier
+    model : path, nn.Module or Model
         A run folder of ``xaudio train``, or any module together with ``representation``.
     audio : path, array, tensor or Clip, optional
         The recording; by default a buzz with noise between silences.
@@ -80,7 +80,7 @@ def diagnose(
     python, numpy = random.getstate(), np.random.get_state()  # noqa: NPY002 (explainers run the model, which may draw from any)
     try:
         with torch.random.fork_rng():
-            classifier = as_classifier(model, representation, classes).to(resolve_device(device))
+            classifier = as_model(model, representation, classes).to(resolve_device(device))
             waveforms = _waveforms(classifier, audio, sample_rate).to(classifier.device)
             if not waveforms.any():
                 raise AudioError("The recording is silent, so that nothing can be measured on it: give one with sound.")
@@ -90,7 +90,7 @@ def diagnose(
         np.random.set_state(numpy)  # noqa: NPY002
 
 
-def _diagnose(classifier: Classifier, methods: list[Method], waveforms: Tensor, *, all_named: bool) -> Diagnosis:
+def _diagnose(classifier: Model, methods: list[Method], waveforms: Tensor, *, all_named: bool) -> Diagnosis:
     families = {method.name: method.family for method in methods}
     with torch.no_grad():
         features = classifier.features(waveforms)
@@ -137,7 +137,7 @@ def _method_or_none(name: str) -> Method | None:
         return None
 
 
-def _waveforms(classifier: Classifier, audio: Any, sample_rate: int | None) -> Tensor:
+def _waveforms(classifier: Model, audio: Any, sample_rate: int | None) -> Tensor:
     """The recording as the model hears it, (1, samples)."""
     read, facts = classifier.representation, classifier.facts
     if audio is None:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from ..model.attribution import heard
 from ..model.copies import plain_copy
-from ..model.model import Classifier, evaluation_mode, run_network
+from ..model.model import Model, evaluation_mode, run_network
 from ..model.modes import in_this_thread
 from ..model.sums import Completeness, completeness, difference_from_baseline
 from ..sound.baselines import baseline_features
@@ -36,12 +36,12 @@ class Method(NamedTuple):
     options: dict[str, Any]
 
 
-def measure(classifier: Classifier, method: Method, waveforms: Tensor) -> tuple[list[Finding], dict[str, float]]:
+def measure(classifier: Model, method: Method, waveforms: Tensor) -> tuple[list[Finding], dict[str, float]]:
     """Findings on one explainer's relevance of a recording, and the numbers they rest on.
 
     Parameters
     ----------
-    classifier : Classifier
+    classifier : Model
     method : Method
     waveforms : Tensor, shape (1, samples)
         Placed, in [-1, 1], on the classifier's device.

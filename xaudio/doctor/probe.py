@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import XaudioWarning
-from ..model.model import Classifier
+from ..model.model import Model
 from ..registry.randomness import seeded_generator
 from .checks import Families, check, check_modules
 from .findings import Finding, family_of
@@ -29,14 +29,14 @@ def probe_sound(samples: int, sample_rate: int) -> Tensor:
     return sound[None]
 
 
-def probe_features(classifier: Classifier) -> Tensor:
+def probe_features(classifier: Model) -> Tensor:
     """What a classifier's network reads of that sound, (1, channels, *axes)."""
     read = classifier.representation
     with torch.no_grad():
         return classifier.features(probe_sound(read.samples, read.sample_rate).to(classifier.device))
 
 
-def examine(classifier: Classifier, features: Tensor, families: Families) -> list[Finding]:
+def examine(classifier: Model, features: Tensor, families: Families) -> list[Finding]:
     """All that is found without running an explainer.
 
     Raises
@@ -48,14 +48,14 @@ def examine(classifier: Classifier, features: Tensor, families: Families) -> lis
     return check(trace(network, features), families) + check_modules(network, families)
 
 
-def warn_about(classifier: Classifier, name: str, explainer: Any) -> list[dict[str, str]]:
+def warn_about(classifier: Model, name: str, explainer: Any) -> list[dict[str, str]]:
     """Warn of what makes an explanation wrong, once for each model and finding.
 
     It costs a few forward passes of one recording, once.
 
     Parameters
     ----------
-    classifier : Classifier
+    classifier : Model
     name : str
         Of the explainer.
     explainer : callable
@@ -84,7 +84,7 @@ def warn_about(classifier: Classifier, name: str, explainer: Any) -> list[dict[s
     return found
 
 
-def _fails(classifier: Classifier, features: Tensor) -> bool:
+def _fails(classifier: Model, features: Tensor) -> bool:
     try:
         with torch.no_grad():
             classifier.network(features.clone())

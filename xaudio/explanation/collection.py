@@ -12,7 +12,7 @@ import numpy as np
 
 from ..errors import DataError, ModelError
 from ..model.arguments import as_explainer
-from ..model.model import Classifier, weights_digest
+from ..model.model import Model, weights_digest
 from ..model.splits import held_out, opened_for
 from ..output.runs import output_folder, refuse_other_settings, remove_leftovers, write_run
 from ..output.terminal import progress
@@ -55,12 +55,12 @@ class KeptExplanations(Sequence[Explanation]):
         return Explanation.load(self.paths[index])
 
 
-def recordings_of(classifier: Classifier, dataset: str | None, data: Path | None, part: Part) -> tuple[Dataset, IntArray]:
+def recordings_of(classifier: Model, dataset: str | None, data: Path | None, part: Part) -> tuple[Dataset, IntArray]:
     """A data set and the indices of its recordings in one part.
 
     Parameters
     ----------
-    classifier : Classifier
+    classifier : Model
     dataset : str, optional
         Name of a data set, with options; by default the one of the training.
     data : Path, optional
@@ -93,7 +93,7 @@ def drawn(indices: IntArray, count: int | None, seed: int) -> IntArray:
     return np.sort(np.random.default_rng(seed).choice(indices, count, replace=False))
 
 
-def identity_of(classifier: Classifier, dataset: Dataset, explainer: str) -> dict[str, Any]:
+def identity_of(classifier: Model, dataset: Dataset, explainer: str) -> dict[str, Any]:
     """What explanations depend on beside the choice of recordings: the weights, the data and the explainer's options."""
     name, options = parse_spec(explainer)
     return {
@@ -105,14 +105,12 @@ def identity_of(classifier: Classifier, dataset: Dataset, explainer: str) -> dic
     }
 
 
-def kept_explanations(
-    classifier: Classifier, dataset: Dataset, indices: IntArray, explainer: str, folder: Path
-) -> KeptExplanations:
+def kept_explanations(classifier: Model, dataset: Dataset, indices: IntArray, explainer: str, folder: Path) -> KeptExplanations:
     """Explain recordings for their predicted classes, all but those that an earlier run left in the folder whole.
 
     Parameters
     ----------
-    classifier : Classifier
+    classifier : Model
         Of a run folder, on the device to compute on.
     dataset : Dataset
     indices : ndarray of int

@@ -14,10 +14,10 @@ from torch import nn
 
 from ..doctor.probe import warn_about
 from ..errors import AudioError, DataError
-from ..model.arguments import as_classifier, as_clip, as_explainer, seeded, target_indices
+from ..model.arguments import as_clip, as_explainer, as_model, seeded, target_indices
 from ..model.attribution import attribute, expected_sums
 from ..model.devices import resolve_device
-from ..model.model import Classifier
+from ..model.model import Model
 from ..model.modes import plain_torch
 from ..model.probability import Kind
 from ..output.memory import naming_memory
@@ -61,7 +61,7 @@ def names(kind: str) -> list[str]:
     return registry().names(kind)
 
 
-def load_model(folder: str | Path, device: str = "auto") -> Classifier:
+def load_model(folder: str | Path, device: str = "auto") -> Model:
     """The classifier of a run folder, on a device.
 
     Raises
@@ -71,13 +71,13 @@ def load_model(folder: str | Path, device: str = "auto") -> Classifier:
     DeviceError
         If the device is not there.
     """
-    return Classifier.load(Path(folder)).to(resolve_device(device))
+    return Model.load(Path(folder)).to(resolve_device(device))
 
 
 @naming_memory("Give a smaller batch_size or shorter recordings, or choose another device.")
 @plain_torch()
 def explain(
-    model: str | Path | nn.Module | Classifier,
+    model: str | Path | nn.Module | Model,
     audio: Any,
     *,
     sample_rate: int | None = None,
@@ -100,7 +100,7 @@ def explain(
 
     Parameters
     ----------
-    model : path, nn.Module or Classifier
+    model : path, nn.Module or Model
         A run folder of ``xaudio train``, or any module together with ``representation``.
     audio : path, array, tensor, Clip, or a list of these
         An array has the shape (samples,) or (channels, samples) and needs ``sample_rate``.
@@ -164,7 +164,7 @@ def explain(
     clips = [as_clip(item, sample_rate) for item in ([audio] if single else audio)]
     if not clips:
         raise AudioError("There is nothing to explain: the list of recordings is empty.")
-    classifier = as_classifier(model, representation, classes, kind).to(resolve_device(device))
+    classifier = as_model(model, representation, classes, kind).to(resolve_device(device))
     method, spec = as_explainer(seeded(explainer, seed), options)
     read = classifier.representation
     fit = fit or classifier.facts.get("fit", "error")
@@ -198,7 +198,7 @@ def explain(
     return found[0] if single else found
 
 
-def provenance_of(classifier: Classifier, explainer: dict[str, Any], **rules: Any) -> dict[str, Any]:
+def provenance_of(classifier: Model, explainer: dict[str, Any], **rules: Any) -> dict[str, Any]:
     """What an explanation says of its origin: model, representation, explainer, and the rules its recording was prepared by."""
     trained_on = str(classifier.facts.get("data", ""))
     # Runs of before this fact was kept are known by the title of their data.
@@ -214,7 +214,7 @@ def provenance_of(classifier: Classifier, explainer: dict[str, Any], **rules: An
 
 
 def explain_prepared(
-    classifier: Classifier,
+    classifier: Model,
     explainer: Explainer,
     clips: Sequence[Clip],
     prepared: Prepared,
@@ -230,7 +230,7 @@ def explain_prepared(
 
     Parameters
     ----------
-    classifier : Classifier
+    classifier : Model
     explainer : callable
     clips : sequence of Clip
         What was prepared, for names and labels.
@@ -304,7 +304,7 @@ def explain_prepared(
     return found
 
 
-def _label(clip: Clip, classifier: Classifier) -> int | None:
+def _label(clip: Clip, classifier: Model) -> int | None:
     """Index of a clip's true class in the classifier's task, None where it is unknown."""
     label, names = clip.labels.get(classifier.task), classifier.classes
     where = f"{clip.source}: its label of task {classifier.task!r}"

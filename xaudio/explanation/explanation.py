@@ -51,7 +51,7 @@ class Explanation:
         ``representation`` and ``explainer`` (each a mapping with name and options), model, seed, device, versions and
         more, such as the ``view``: JSON values only.
     kind : {"classes", "labels"}
-        Whether one of the classes is true or each may be for itself; a single one is always a label. See `Classifier`.
+        Whether one of the classes is true or each may be for itself; a single one is always a label. See `Model`.
     """
 
     clip: Clip

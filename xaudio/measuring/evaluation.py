@@ -10,7 +10,7 @@ import numpy as np
 
 from ..explanation.explanation import Explanation
 from ..explanation.wording import counted
-from ..model.model import Classifier
+from ..model.model import Model
 from ..sound.datasets import in_classes_of
 from ..types import CONTROLS, Dataset, FloatArray, IntArray
 from .scoring import Column, Work, explanation_path
@@ -79,7 +79,7 @@ class Evaluation:
 
 
 def evaluate(
-    classifier: Classifier,
+    classifier: Model,
     dataset: Dataset,
     indices: IntArray,
     *,
@@ -95,7 +95,7 @@ def evaluate(
 
     Parameters
     ----------
-    classifier : Classifier
+    classifier : Model
     dataset : Dataset
     indices : ndarray of int
         Recordings that the classifier never heard; see `held_out`. Those without a label are left out.

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ..errors import ModelError
 from ..model.batching import in_batches
-from ..model.model import Classifier, evaluation_mode
+from ..model.model import Model, evaluation_mode
 
 Share = Literal["nonzero", "all"]
 """Of what a fraction is taken: of a recording's cells that are not zero, or of all cells."""
@@ -60,7 +60,7 @@ def counts(features: Tensor, fractions: Sequence[float], share: Share) -> Tensor
 
 @torch.no_grad()
 def logits_without(
-    classifier: Classifier,
+    classifier: Model,
     scores: Tensor,
     removable: Tensor,
     fractions: Sequence[float],
@@ -78,7 +78,7 @@ def logits_without(
 
     Parameters
     ----------
-    classifier : Classifier
+    classifier : Model
     scores : Tensor, shape ``(batch, *cells)``
         Such as relevance.
     removable : Tensor, shape ``(batch, *cells)``
@@ -133,7 +133,7 @@ def logits_without(
 
 
 def flipped_logits(
-    classifier: Classifier,
+    classifier: Model,
     features: Tensor,
     scores: Tensor,
     fractions: Sequence[float],
@@ -145,7 +145,7 @@ def flipped_logits(
 
     Parameters
     ----------
-    classifier : Classifier
+    classifier : Model
     features : Tensor, shape (batch, channels, *axes)
         What the network reads.
     scores : Tensor, same shape

@@ -17,7 +17,7 @@ from ..errors import DataError, ModelError, PluginError, XaudioError, XaudioWarn
 from ..explanation.explaining import explain_prepared, provenance_of
 from ..explanation.explanation import Explanation
 from ..model.arguments import as_explainer
-from ..model.model import Classifier
+from ..model.model import Model
 from ..output.memory import out_of_memory
 from ..output.runs import read_json, write_json
 from ..output.terminal import progress
@@ -63,7 +63,7 @@ class Work:
 
     def __init__(
         self,
-        classifier: Classifier,
+        classifier: Model,
         dataset: Dataset,
         indices: IntArray,
         explainers: Sequence[str],

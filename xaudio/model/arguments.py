@@ -20,7 +20,7 @@ from ..registry.plain import plain, whole
 from ..sound.audio import make_clip, read_audio
 from ..sound.labels import class_names
 from ..types import Clip, Explainer, Representation
-from .model import Classifier, described, evaluation_mode, run_network, unwrapped
+from .model import Model, described, evaluation_mode, run_network, unwrapped
 from .probability import ASSUMED, Kind
 
 if TYPE_CHECKING:
@@ -47,12 +47,12 @@ def as_clip(item: Any, sample_rate: int | None = None) -> Clip:
     return make_clip(item, sample_rate)
 
 
-def as_classifier(
-    model: str | os.PathLike[str] | nn.Module | Classifier,
+def as_model(
+    model: str | os.PathLike[str] | nn.Module | Model,
     representation: str | Representation | None,
     classes: Iterable[Any] | None,
     kind: Kind | None = None,
-) -> Classifier:
+) -> Model:
     """A classifier of a run folder, or of a module with a representation.
 
     Raises
@@ -61,8 +61,8 @@ def as_classifier(
         If a run folder cannot be used, or a module comes without a representation it fits.
     """
     if isinstance(model, str | os.PathLike):
-        model = Classifier.load(Path(model))
-    if isinstance(model, Classifier):
+        model = Model.load(Path(model))
+    if isinstance(model, Model):
         given = {"representation": representation, "classes": classes, "kind": kind}
         if any(value is not None for value in given.values()):
             raise ModelError("A trained model knows its representation, classes and kind: leave these arguments out.")
@@ -75,7 +75,7 @@ def as_classifier(
         raise ModelError(f"A module needs a representation, the features it reads: give its name ({known}) or an object.")
     made, spec = as_representation(chosen)
     names = class_names(classes) if classes is not None else ()
-    asked = Classifier(model, made, names or ("",), representation_spec=spec)
+    asked = Model(model, made, names or ("",), representation_spec=spec)
     if not names:
         names = tuple(str(index) for index in range(_outputs(asked)))
     notes = [*asked.facts.get("notes", ()), *([ASSUMED] if kind is None and len(names) > 1 else [])]
@@ -105,7 +105,7 @@ def as_representation(chosen: str | Representation) -> tuple[Representation, dic
     return chosen, dict(getattr(chosen, SPEC, {}))
 
 
-def _outputs(classifier: Classifier) -> int:
+def _outputs(classifier: Model) -> int:
     """How many outputs a network has, found by asking it about silence."""
     with torch.no_grad(), evaluation_mode(classifier.network):
         features = classifier.features(torch.zeros(1, classifier.representation.samples, device=classifier.device))

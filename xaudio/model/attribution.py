@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ..errors import PluginError
 from ..types import Explainer, Sound
-from .model import Classifier, evaluation_mode
+from .model import Model, evaluation_mode
 from .modes import HALF
 from .sums import Completeness, completeness
 
@@ -18,13 +18,13 @@ Attributed = tuple[Tensor, Tensor, Tensor, Tensor]
 
 
 def attribute(
-    classifier: Classifier, explainer: Explainer, waveforms: Tensor, target: Tensor | None = None
+    classifier: Model, explainer: Explainer, waveforms: Tensor, target: Tensor | None = None
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Relevance of a batch.
 
     Parameters
     ----------
-    classifier : Classifier
+    classifier : Model
     explainer : callable
     waveforms : Tensor, shape (batch, samples)
         Placed, in [-1, 1], on the classifier's device.
@@ -67,12 +67,12 @@ def attribute(
     return features, relevance, logits, logits.argmax(1) if target is None else target
 
 
-def expected_sums(classifier: Classifier, explainer: Explainer, waveforms: Tensor, attributed: Attributed) -> Completeness | None:
+def expected_sums(classifier: Model, explainer: Explainer, waveforms: Tensor, attributed: Attributed) -> Completeness | None:
     """What relevance sums to beside what it should; None where the explainer does not say what it sums to.
 
     Parameters
     ----------
-    classifier : Classifier
+    classifier : Model
     explainer : callable
         Says so by a method ``expected_sum``; see `xaudio.types.Explainer`.
     waveforms : Tensor, shape (batch, samples)
@@ -94,7 +94,7 @@ def expected_sums(classifier: Classifier, explainer: Explainer, waveforms: Tenso
     return completeness(relevance, expected, logits)
 
 
-def _cause(classifier: Classifier, features: Tensor) -> str:
+def _cause(classifier: Model, features: Tensor) -> str:
     """Why relevance may not be finite, and what to do."""
     with torch.no_grad(), evaluation_mode(classifier.network):
         at_zero = classifier.network(torch.zeros_like(features[:1]))
@@ -107,7 +107,7 @@ def _cause(classifier: Classifier, features: Tensor) -> str:
 
 
 def _in_turn(
-    classifier: Classifier, explainer: Explainer, features: Tensor, target: Tensor | None, sound: Sound
+    classifier: Model, explainer: Explainer, features: Tensor, target: Tensor | None, sound: Sound
 ) -> tuple[Any, Tensor]:
     """Relevance, after the logits (batch, classes)."""
     at_once = getattr(explainer, "internal_batch_size", None) or len(features)
@@ -119,9 +119,7 @@ def _in_turn(
         return explainer(classifier.network, features.clone(), chosen, **heard(explainer, sound)), logits
 
 
-def _together(
-    classifier: Classifier, explainer: Any, features: Tensor, target: Tensor | None, sound: Sound
-) -> tuple[Any, Tensor]:
+def _together(classifier: Model, explainer: Any, features: Tensor, target: Tensor | None, sound: Sound) -> tuple[Any, Tensor]:
     """Relevance and logits (batch, classes) of an explainer that offers both."""
     method = explainer.with_logits
     try:

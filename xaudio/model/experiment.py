@@ -18,7 +18,7 @@ from ..output.runs import output_folder, read_json, refuse_other_identity, remov
 from ..registry.options import convert, first_fault
 from ..sound.preparation import prepare_dataset
 from ..types import Dataset, Fit, FloatArray, IntArray, Resampling
-from .model import WEIGHTS, Classifier, new_classifier
+from .model import WEIGHTS, Model, new_model
 from .results import TrainingResult, test_summary
 from .settings import settings_for
 from .splits import RECORDINGS, split_facts, split_of, write_split
@@ -113,7 +113,7 @@ def run_experiment(experiment: Experiment, folder: Path, device: torch.device) -
         "test_speakers": sorted({dataset.speakers[index] for index in fold.test}),
         **split_facts(dataset, split),
     }
-    classifier = new_classifier(
+    classifier = new_model(
         experiment.model,
         tuple(dataset.tasks[task]),
         task=task,
@@ -173,13 +173,13 @@ def run_experiment(experiment: Experiment, folder: Path, device: torch.device) -
 
 
 def placed_waveforms(
-    classifier: Classifier, dataset: Dataset, indices: IntArray, batch_size: int = 50
+    classifier: Model, dataset: Dataset, indices: IntArray, batch_size: int = 50
 ) -> Iterator[tuple[IntArray, Tensor]]:
     """Recordings of a data set as a trained classifier heard them: prepared by the same rules, placed alike.
 
     Parameters
     ----------
-    classifier : Classifier
+    classifier : Model
         As `run_experiment` left it.
     dataset : Dataset
     indices : sequence of int

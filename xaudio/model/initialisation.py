@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 if TYPE_CHECKING:
-    from .model import Classifier
+    from .model import Model
     from .training import Examples
 
 
@@ -36,7 +36,7 @@ def initialise(network: nn.Module, seed: int, deviation: float) -> None:
 
 
 @torch.no_grad()
-def feature_statistics(classifier: Classifier, data: Examples) -> tuple[Tensor, float]:
+def feature_statistics(classifier: Model, data: Examples) -> tuple[Tensor, float]:
     """Mean over recordings of what the representation gives, (channels, *axes), and the deviation of all cells from it."""
     exact = torch.float32 if classifier.device.type == "mps" else torch.float64  # MPS has no float64
     total: Tensor | float = 0.0

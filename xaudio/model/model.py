@@ -86,7 +86,7 @@ def unwrapped(output: Any) -> str:
 
 
 @dataclass(eq=False)
-class Classifier:
+class Model:
     """A model that can be asked about sounds.
 
     Parameters
@@ -146,7 +146,7 @@ class Classifier:
         """Probabilities of the classes, shaped like the logits (..., classes); see ``kind``."""
         return probabilities(logits, self.kind)
 
-    def to(self, device: torch.device) -> Classifier:
+    def to(self, device: torch.device) -> Model:
         """Move everything to a device, in place."""
         self.network.to(device)
         if isinstance(self.representation, nn.Module):
@@ -233,7 +233,7 @@ class Classifier:
         return write_tensors(folder / WEIGHTS, tensors, "xaudio.model", metadata)
 
     @classmethod
-    def load(cls, folder: Path) -> Classifier:
+    def load(cls, folder: Path) -> Model:
         """Read a run folder that `save` wrote.
 
         Raises
@@ -258,7 +258,7 @@ class Classifier:
             raise ModelError(f"{path}: its description is damaged ({type(error).__name__}: {error}). Copy it anew.") from None
 
     @classmethod
-    def _decode(cls, metadata: Mapping[str, Any], tensors: dict[str, Tensor], folder: Path) -> Classifier:
+    def _decode(cls, metadata: Mapping[str, Any], tensors: dict[str, Tensor], folder: Path) -> Model:
         """The classifier that a file's metadata and tensors describe."""
         mean = tensors.pop("mean", None)
         model, representation = metadata["model"], metadata["representation"]
@@ -292,7 +292,7 @@ def weights_digest(folder: Path) -> str:
         return hashlib.file_digest(file, "blake2b").hexdigest()[:32]
 
 
-def new_classifier(
+def new_model(
     model: str,
     classes: tuple[str, ...],
     *,
@@ -302,7 +302,7 @@ def new_classifier(
     representation_options: Mapping[str, Any] | None = None,
     seed: int = 0,
     facts: Mapping[str, Any] | None = None,
-) -> Classifier:
+) -> Model:
     """An untrained classifier from plugins, its weights drawn from the seed.
 
     Parameters
@@ -332,7 +332,7 @@ def new_classifier(
     chosen, given = parse_spec(chosen)
     given = {**given, **(representation_options or {})}
     made = registry().create("representation", chosen, given)
-    classifier = Classifier(
+    classifier = Model(
         network,
         made,
         classes,

@@ -18,7 +18,7 @@ from ..registry.options import parse_spec
 from ..sound.contents import digest_all, recording_digests
 from ..sound.datasets import in_classes_of, open_dataset, options_used
 from ..types import Dataset, Fold, IntArray
-from .model import Classifier
+from .model import Model
 
 RECORDINGS = "recordings.csv"
 """What a training heard, in its run folder: the part, index and content of each recording of its fold."""
@@ -75,12 +75,12 @@ def write_split(folder: Path, split: Split) -> Path:
     return write_rows(folder / RECORDINGS, ["part", "index", "content"], rows)
 
 
-def held_out(classifier: Classifier, dataset: str | Dataset | None = None, data: Path | None = None) -> tuple[Dataset, IntArray]:
+def held_out(classifier: Model, dataset: str | Dataset | None = None, data: Path | None = None) -> tuple[Dataset, IntArray]:
     """The data set that a classifier was trained on, or another one, and the recordings in it that it never heard.
 
     Parameters
     ----------
-    classifier : Classifier
+    classifier : Model
         As `xaudio.run_experiment` left it in its run folder.
     dataset : str or Dataset, optional
         Name of a data set, with options as in "synthetic:speakers=40"; by default the one of its training with the options
@@ -109,7 +109,7 @@ def held_out(classifier: Classifier, dataset: str | Dataset | None = None, data:
     return opened, _never_heard(classifier, opened)
 
 
-def opened_for(classifier: Classifier, dataset: str | Dataset | None, data: Path | None) -> tuple[Dataset, Split | None]:
+def opened_for(classifier: Model, dataset: str | Dataset | None, data: Path | None) -> tuple[Dataset, Split | None]:
     """A data set for a classifier, in the order of its classes, and the split of its training if these are the same data.
 
     Raises
@@ -134,7 +134,7 @@ def opened_for(classifier: Classifier, dataset: str | Dataset | None, data: Path
     return opened, None
 
 
-def _open(classifier: Classifier, dataset: str | Dataset | None, data: Path | None) -> Dataset:
+def _open(classifier: Model, dataset: str | Dataset | None, data: Path | None) -> Dataset:
     """The data set that is asked for; without its folder, the one of the training is taken from where it was then."""
     if not isinstance(dataset, str | None):
         return dataset
@@ -148,7 +148,7 @@ def _open(classifier: Classifier, dataset: str | Dataset | None, data: Path | No
     return open_dataset(dataset, Path(folder) if folder and data is None else data)
 
 
-def _difference(classifier: Classifier, opened: Dataset, split: Split | None) -> str:
+def _difference(classifier: Model, opened: Dataset, split: Split | None) -> str:
     """Why the data of the training are not those of the training any more, in one line."""
     facts = classifier.facts
     what = f"there is no fold {facts['fold']} of task {classifier.task!r} any more"
@@ -167,7 +167,7 @@ def _difference(classifier: Classifier, opened: Dataset, split: Split | None) ->
     )
 
 
-def _kept_parts(classifier: Classifier) -> Mapping[str, Counter[str]]:
+def _kept_parts(classifier: Model) -> Mapping[str, Counter[str]]:
     """How often each content is in each part, as the run folder says.
 
     Raises
@@ -188,7 +188,7 @@ def _kept_parts(classifier: Classifier) -> Mapping[str, Counter[str]]:
     return parts
 
 
-def _never_heard(classifier: Classifier, dataset: Dataset) -> IntArray:
+def _never_heard(classifier: Model, dataset: Dataset) -> IntArray:
     """Labelled recordings that a training did not hear, of speakers that it did not hear."""
     kept = _kept_parts(classifier)
     heard = set(kept["train"]) | set(kept["validation"])

@@ -21,7 +21,7 @@ from ..registry.options import convert
 from ..sound.preparation import Prepared, place
 from ..types import FloatArray, IntArray
 from .initialisation import feature_statistics, initialise
-from .model import Classifier, evaluation_mode
+from .model import Model, evaluation_mode
 from .precision import SHORTEST, Precision, float32_products, matrix_peak, resolve_precision, training_operations
 from .results import Speed
 from .settings import TrainingSettings
@@ -74,7 +74,7 @@ class Examples:
         return place(self.waveforms[indices], self.lengths[indices], (draws * free).long())
 
 
-def examples(prepared: Prepared, labels: IntArray, indices: IntArray, classifier: Classifier, seed: int) -> Examples:
+def examples(prepared: Prepared, labels: IntArray, indices: IntArray, classifier: Model, seed: int) -> Examples:
     """The chosen recordings of a prepared data set, on the classifier's device."""
     device, placement = classifier.device, classifier.representation.placement
     offsets = prepared.offsets(placement, seed)
@@ -88,7 +88,7 @@ def examples(prepared: Prepared, labels: IntArray, indices: IntArray, classifier
 
 
 def train(
-    classifier: Classifier, data: Examples, settings: TrainingSettings, folder: Path, *, title: str, identity: Mapping[str, Any]
+    classifier: Model, data: Examples, settings: TrainingSettings, folder: Path, *, title: str, identity: Mapping[str, Any]
 ) -> Speed | None:
     """Train a classifier in place, continuing from the folder's checkpoint if there is one.
 
@@ -97,7 +97,7 @@ def train(
 
     Parameters
     ----------
-    classifier : Classifier
+    classifier : Model
         Untrained, on its device.
     data : Examples
     settings : TrainingSettings
@@ -218,7 +218,7 @@ class _Step:
 
     def __init__(
         self,
-        classifier: Classifier,
+        classifier: Model,
         data: Examples,
         settings: TrainingSettings,
         precision: Precision,
@@ -293,7 +293,7 @@ def _optimiser(network: nn.Module, settings: TrainingSettings) -> torch.optim.Op
 
 
 @torch.no_grad()
-def evaluate(classifier: Classifier, data: Examples, title: str = "Testing") -> FloatArray:
+def evaluate(classifier: Model, data: Examples, title: str = "Testing") -> FloatArray:
     """Logits of all recordings, shape (recordings, classes), float32."""
     parts = []
     with evaluation_mode(classifier.network), progress(title, len(data)) as advance:

@@ -22,7 +22,7 @@ from .audio import read_audio
 from .labels import class_names, label_index
 
 if TYPE_CHECKING:
-    from ..model.model import Classifier
+    from ..model.model import Model
 
 
 @dataclass(frozen=True)
@@ -295,12 +295,12 @@ def options_used(dataset: Dataset) -> dict[str, Any] | None:
     return None if spec is None else spec["options"]
 
 
-def in_classes_of(classifier: Classifier, dataset: Dataset) -> Dataset:
+def in_classes_of(classifier: Model, dataset: Dataset) -> Dataset:
     """A data set whose class indices of a model's task are those of the model: classes are matched by their names.
 
     Parameters
     ----------
-    classifier : Classifier
+    classifier : Model
     dataset : Dataset
         Its classes are among those of the model, in any order.
 

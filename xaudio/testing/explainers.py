@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ..errors import XaudioError
 from ..model.attribution import heard
-from ..model.model import Classifier
+from ..model.model import Model
 from ..types import ConditionalExplainer, Sound
 from .state import Left, watching
 from .suite import Case, CheckFunction, Unasked, close, need, refusal, unlike
@@ -34,7 +34,7 @@ class Answer:
 class ExplainerCase(Case):
     """An explainer, asked about three sounds for three classes by a toy model."""
 
-    def ask(self, classifier: Classifier, waveforms: Tensor, target: Tensor, method: Any) -> Answer:
+    def ask(self, classifier: Model, waveforms: Tensor, target: Tensor, method: Any) -> Answer:
         """Relevance of a batch, and what happened on the way."""
         with torch.no_grad():
             features = classifier.features(waveforms)
@@ -53,7 +53,7 @@ class ExplainerCase(Case):
         return answer
 
     @cached_property
-    def tried(self) -> tuple[Callable[[], Classifier], Answer]:
+    def tried(self) -> tuple[Callable[[], Model], Answer]:
         """A toy model and what the explainer said of it: one of two dimensions where it refuses the other."""
         for toy in (toy_classifier, toy_classifier_2d):
             answer = self.ask(toy(), noise(3), TARGETS, self.plugin)
@@ -61,7 +61,7 @@ class ExplainerCase(Case):
                 break
         return toy, answer
 
-    def toy(self) -> Classifier:
+    def toy(self) -> Model:
         """A toy model, made anew."""
         return self.tried[0]()
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from ..explanation.explaining import explain
 from ..explanation.explanation import Explanation
-from ..model.model import Classifier
+from ..model.model import Model
 from ..sound.domains import Time, TimeFrequency
 from ..types import Clip, Explainer
 
@@ -20,7 +20,7 @@ RATE = 8000
 CLASSES = ("a", "b", "c")
 
 
-def toy_classifier() -> Classifier:
+def toy_classifier() -> Model:
     """A small network that reads waveforms."""
     return _classifier(
         lambda: [nn.Conv1d(1, 4, 9, padding=4), nn.ReLU(), nn.MaxPool1d(4), nn.Flatten(), nn.Linear(SAMPLES, 3)],
@@ -28,7 +28,7 @@ def toy_classifier() -> Classifier:
     )
 
 
-def toy_classifier_2d() -> Classifier:
+def toy_classifier_2d() -> Model:
     """A small network that reads levels of time and frequency."""
     return _classifier(
         lambda: [nn.Conv2d(1, 4, 3, padding=1), nn.ReLU(), nn.MaxPool2d(4), nn.Flatten(), nn.Linear(4 * 8 * 4, 3)],
@@ -36,12 +36,12 @@ def toy_classifier_2d() -> Classifier:
     )
 
 
-def _classifier(layers: Callable[[], list[nn.Module]], representation: Any) -> Classifier:
+def _classifier(layers: Callable[[], list[nn.Module]], representation: Any) -> Model:
     with torch.random.fork_rng():
         torch.manual_seed(0)
         network = nn.Sequential(*layers()).eval()
     network[0].weight.requires_grad_(False)  # as in a model that was tuned in part
-    return Classifier(network, representation, CLASSES, "toy")
+    return Model(network, representation, CLASSES, "toy")
 
 
 def noise(count: int, samples: int = SAMPLES) -> Tensor:
@@ -70,7 +70,7 @@ def unlike_number(values: Tensor) -> str:
     return f"NaN or infinite for {', '.join(bad)}" if bad else ""
 
 
-def toy_explanations(explainer: str | Explainer, *, flat: bool = True) -> tuple[Classifier, list[Explanation]]:
+def toy_explanations(explainer: str | Explainer, *, flat: bool = True) -> tuple[Model, list[Explanation]]:
     """A model and four explanations of it, of sounds of which it is known where the evidence lies, correctly predicted."""
     classifier = toy_classifier() if flat else toy_classifier_2d()
     middle = np.array([[0.01, 0.03, 0, RATE / 2]])

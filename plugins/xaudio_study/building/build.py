@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from xaudio.plugin import (
-    Classifier,
     Clip,
     DataError,
     Explanation,
+    Model,
     ModelError,
     explain,
     held_out,
@@ -103,7 +103,7 @@ def _check_plugins(settings: StudySettings) -> None:
 
 
 def explain_clips(
-    classifier: Classifier, clips: Sequence[Clip], explainer: str, seed: int, view: str, device: str
+    classifier: Model, clips: Sequence[Clip], explainer: str, seed: int, view: str, device: str
 ) -> list[Explanation]:
     """Explanations as a study shows them: recordings placed as in the training, the seed for what an explainer draws."""
     resampling = classifier.facts.get("resampling", "soxr")

@@ -9,11 +9,11 @@ import numpy as np
 import torch
 
 from xaudio.plugin import (
-    Classifier,
     DataError,
     Dataset,
     FloatArray,
     IntArray,
+    Model,
     evaluation_mode,
     placed_waveforms,
     progress,
@@ -30,7 +30,7 @@ class Choice(NamedTuple):
     predicted: IntArray
 
 
-def predictions(classifier: Classifier, dataset: Dataset, indices: IntArray) -> FloatArray:
+def predictions(classifier: Model, dataset: Dataset, indices: IntArray) -> FloatArray:
     """Probabilities (recordings, classes) that the model gives."""
     found = np.zeros((len(indices), len(classifier.classes)))
     place = {int(index): row for row, index in enumerate(indices)}
@@ -42,12 +42,12 @@ def predictions(classifier: Classifier, dataset: Dataset, indices: IntArray) -> 
     return found
 
 
-def kept_predictions(classifier: Classifier, dataset: Dataset, indices: IntArray, path: Path, origin: str) -> FloatArray:
+def kept_predictions(classifier: Model, dataset: Dataset, indices: IntArray, path: Path, origin: str) -> FloatArray:
     """The same, read from a file if it holds them, else written to it.
 
     Parameters
     ----------
-    classifier : Classifier
+    classifier : Model
     dataset : Dataset
     indices : ndarray of int, shape (recordings,)
     path : Path

@@ -11,10 +11,10 @@ import numpy as np
 import torch
 
 from xaudio.plugin import (
-    Classifier,
     Clip,
     DataError,
     Explanation,
+    Model,
     ModelError,
     evaluation_mode,
     held_out,
@@ -42,12 +42,12 @@ PART = "positive"
 WHEN = "2000-01-01T00:00:00+00:00"
 
 
-def heard(listener: Classifier, clips: Sequence[Clip], seed: int = 0) -> Indices:
+def heard(listener: Model, clips: Sequence[Clip], seed: int = 0) -> Indices:
     """What a recogniser takes sounds for.
 
     Parameters
     ----------
-    listener : Classifier
+    listener : Model
     clips : sequence of Clip
         As participants hear them; resampled, fitted and placed as the listener's training does it, the loudest part of
         what is too long.
@@ -95,7 +95,7 @@ class Explained(NamedTuple):
     speakers: frozenset[str]
 
 
-def load_listeners(folders: Sequence[Path], explained: Explained, classes: Sequence[str], device: str) -> dict[str, Classifier]:
+def load_listeners(folders: Sequence[Path], explained: Explained, classes: Sequence[str], device: str) -> dict[str, Model]:
     """The recognisers of run folders, after a look at whether they may listen.
 
     Parameters
@@ -112,7 +112,7 @@ def load_listeners(folders: Sequence[Path], explained: Explained, classes: Seque
     ModelError
         If one is the explained model, has other classes, or was trained on speakers whose recordings are explained.
     """
-    found: dict[str, Classifier] = {}
+    found: dict[str, Model] = {}
     for number, folder in enumerate(folders):
         listener = load_model(folder, device)
         if tuple(listener.classes) != tuple(classes):
@@ -124,7 +124,7 @@ def load_listeners(folders: Sequence[Path], explained: Explained, classes: Seque
     return found
 
 
-def describe(listeners: Mapping[str, Classifier], folders: Sequence[Path]) -> str:
+def describe(listeners: Mapping[str, Model], folders: Sequence[Path]) -> str:
     """One sentence for `StudyData.simulated`."""
     parts = []
     for (name, listener), folder in zip(listeners.items(), folders, strict=True):
@@ -135,7 +135,7 @@ def describe(listeners: Mapping[str, Classifier], folders: Sequence[Path]) -> st
     return f"{count} trained on plain recordings only, as proxy listener{'s' * (len(listeners) > 1)} ({'; '.join(parts)})."
 
 
-def listen(design: StudyData, media: Mapping[str, Path], listeners: Mapping[str, Classifier], simulated: str) -> StudyData:
+def listen(design: StudyData, media: Mapping[str, Path], listeners: Mapping[str, Model], simulated: str) -> StudyData:
     """A study as recognisers answer its audible choices; what is seen, rated or compared is left out.
 
     Parameters
@@ -143,7 +143,7 @@ def listen(design: StudyData, media: Mapping[str, Path], listeners: Mapping[str,
     design : StudyData
     media : mapping of str to Path
         Sound of each item by its name.
-    listeners : mapping of str to Classifier
+    listeners : mapping of str to Model
     simulated : str
         What they are.
 
@@ -304,7 +304,7 @@ def _sound(written: Sequence[Path], part: str, label: str) -> Path:
     )
 
 
-def _check_independent(folder: Path, listener: Classifier, explained: Explained) -> None:
+def _check_independent(folder: Path, listener: Model, explained: Explained) -> None:
     """Refuse the explained model itself, and a recogniser that was trained on the speakers that are explained."""
     if weights_digest(folder) == explained.weights:
         raise ModelError(f"{folder}: is the explained model itself; expected a recogniser that was trained apart from it.")

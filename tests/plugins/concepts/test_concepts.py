@@ -9,7 +9,7 @@ from torch import nn
 import xaudio
 import xaudio.plugin
 import xaudio_concepts
-from xaudio import Classifier, Clip, DataError, ModelError, PluginError
+from xaudio import Clip, DataError, Model, ModelError, PluginError
 from xaudio.plugin import Axis, Recording, SpeakerDataset
 from xaudio.sound.levels import MOST_GAIN_DB, PEAK, REFERENCE, loudness
 from xaudio_concepts.channels import Through, measured
@@ -189,8 +189,8 @@ def test_what_does_not_fit_gets_one_line(engine, options, message):
 # Receptive fields
 
 
-def as_classifier(model, *sizes):
-    return Classifier(model.eval(), Samples(*sizes), ("a", "b", "c"))
+def as_model(model, *sizes):
+    return Model(model.eval(), Samples(*sizes), ("a", "b", "c"))
 
 
 def reached(layers, sizes, position):
@@ -246,11 +246,11 @@ def test_fields_are_where_the_gradient_is_not_zero(stack):
     size, layers, twins, made, position = stack
     head = [nn.Flatten(), nn.Linear(2 * int(np.prod(made[2:])), 3)]
     model = nn.Sequential(*layers, *head).double()
-    fields = receptive_fields(as_classifier(model, *size), str(len(layers) - 1))
+    fields = receptive_fields(as_model(model, *size), str(len(layers) - 1))
     assert fields.unknown == ""
     assert fields.positions == tuple(made[2:])
     assert fields.at(position) == reached(twins, size, position)
-    assert receptive_fields(as_classifier(model, *size), str(len(layers) + 1)).at(()) == tuple(
+    assert receptive_fields(as_model(model, *size), str(len(layers) + 1)).at(()) == tuple(
         (min(low), max(high))
         for low, high in (
             ([fields.at(p)[axis][0] for p in np.ndindex(*made[2:])], [fields.at(p)[axis][1] for p in np.ndindex(*made[2:])])
@@ -272,7 +272,7 @@ class Image(nn.Module):
 
 
 def test_fields_follow_changes_of_shape():
-    fields = receptive_fields(as_classifier(Image(), 24), "convolutions.0")
+    fields = receptive_fields(as_model(Image(), 24), "convolutions.0")
     assert fields.positions == (1, 24)
     assert fields.at((0, 10)) == ((8, 12),)
     assert fields.at((0, 0)) == ((0, 2),)
@@ -301,10 +301,10 @@ class Mixing(nn.Module):
 
 @pytest.mark.parametrize(("model", "layer"), [(Skipping(), "second"), (Mixing(), "second")])
 def test_where_the_field_is_not_known_it_is_everything_and_says_why(model, layer):
-    fields = receptive_fields(as_classifier(model, 24), layer)
+    fields = receptive_fields(as_model(model, 24), layer)
     assert layer in fields.unknown or "norm" in fields.unknown
     assert fields.at((3,)) == ((0, 23),)
-    assert receptive_fields(as_classifier(model, 24), "first").unknown == ""
+    assert receptive_fields(as_model(model, 24), "first").unknown == ""
 
 
 # What a channel is worth
@@ -312,7 +312,7 @@ def test_where_the_field_is_not_known_it_is_everything_and_says_why(model, layer
 
 def test_switching_off_is_what_zeroed_weights_do():
     model, _ = network(1)
-    classifier = as_classifier(model.float(), 24)
+    classifier = as_model(model.float(), 24)
     waveforms, kept = torch.randn(5, 24), torch.tensor([1.0, 0, 1, 1, 0, 1])
     found = logits_with_channels(classifier, waveforms, "4", kept)
     other, _ = network(1)
@@ -326,7 +326,7 @@ def test_switching_off_is_what_zeroed_weights_do():
 
 def test_measured_are_sums_maxima_and_where_they_are():
     model, features, target = case(2)
-    classifier = Classifier(model, Samples(9, 9), ("a", "b", "c"))
+    classifier = Model(model, Samples(9, 9), ("a", "b", "c"))
     waveforms = features.reshape(3, -1)
     rows = measured(classifier, lrp(), "4", waveforms, target)
     relevance = lrp().conditional(model, features, target, "4").relevance
@@ -385,7 +385,7 @@ def knowing():
             conv.weight[channel, 0] = torch.sin(2 * torch.pi * frequency * time) * torch.hann_window(160) / 40
         model[4].weight[:] = torch.tensor([[1.0, 0, 0, 0], [0, 1, 0, 0]])
     read = xaudio.create("representation", "waveform", normalisation="none", placement="start")
-    return Classifier(model.eval(), read, tuple(TONES), "tone", representation_spec={"name": "waveform", "options": {}})
+    return Model(model.eval(), read, tuple(TONES), "tone", representation_spec={"name": "waveform", "options": {}})
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ from torch import nn
 
 import xaudio
 import xaudio_patterns
-from xaudio import Classifier, Clip, DataError, ModelError, PluginError
+from xaudio import Clip, DataError, Model, ModelError, PluginError
 from xaudio.cli.app import app
 from xaudio_patterns.spectral import (
     affinity_of,
@@ -216,7 +216,7 @@ def trained(waveforms, labels):
         nn.functional.cross_entropy(network(features[batch]), targets[batch]).backward()
         optimiser.step()
     read = xaudio.create("representation", "waveform", sample_rate=RATE, samples=SAMPLES)
-    return Classifier(network.eval(), read, ("low", "high"), task="pitch")
+    return Model(network.eval(), read, ("low", "high"), task="pitch")
 
 
 def explained(clicks):

@@ -12,7 +12,7 @@ from torch import nn
 import xaudio
 import xaudio.plugin
 import xaudio_probe
-from xaudio import Classifier, DataError, ModelError, PluginError
+from xaudio import DataError, Model, ModelError, PluginError
 from xaudio.plugin import Recording, SpeakerDataset
 from xaudio.sound.domains import Frequency, Time
 from xaudio_probe import probing, rows as rows_module, summary
@@ -54,7 +54,7 @@ class Loud(nn.Module):
 
 def classifier_of(network, **options):
     read = xaudio.create("representation", "waveform", samples=SAMPLES, normalisation="none", **options)
-    return Classifier(network, read, ("no", "yes"), task="tone")
+    return Model(network, read, ("no", "yes"), task="tone")
 
 
 def tones(time, *frequencies):
@@ -353,7 +353,7 @@ def linear_on_levels():
     read = xaudio.create("representation", "spectrogram", samples=SAMPLES, window=128, hop=64)
     cells = [len(axis.centres) for axis in read.axes]
     network = nn.Sequential(nn.Flatten(), nn.Linear(int(np.prod(cells)), 2))
-    return Classifier(network, read, ("no", "yes"), task="tone", mean=torch.randn(1, *cells))
+    return Model(network, read, ("no", "yes"), task="tone", mean=torch.randn(1, *cells))
 
 
 @torch.no_grad()
@@ -836,13 +836,11 @@ def test_test_sets_that_do_not_do_get_one_line(reader):
         xaudio_probe.probe(reader, data, np.arange(4), "band:low=100,high=200", over="recordings")
     with pytest.raises(PluginError, match="needs 1 draw or more"):
         xaudio_probe.probe(reader, data, np.arange(40), "band:low=100,high=200", draws=0)
-    other = Classifier(reader.network, reader.representation, ("yes", "maybe"), task="tone")
+    other = Model(reader.network, reader.representation, ("yes", "maybe"), task="tone")
     with pytest.raises(DataError, match="tells yes, maybe apart .* the classes of that task in Made are no, yes"):
         xaudio_probe.probe(other, data, np.arange(40), "band:low=100,high=200")
     with pytest.raises(DataError, match="Unknown task of Made 'sex'"):
-        xaudio_probe.probe(
-            Classifier(reader.network, reader.representation, ("a", "b"), "sex"), data, np.arange(40), "level:gain=1"
-        )
+        xaudio_probe.probe(Model(reader.network, reader.representation, ("a", "b"), "sex"), data, np.arange(40), "level:gain=1")
 
 
 def test_few_speakers_are_noted_and_recordings_without_a_label_left_out(reader):

@@ -110,6 +110,16 @@ from .output.runs import (
 )
 from .output.tensors import read_tensors as read_tensors, write_tensors as write_tensors
 from .output.terminal import in_sight as in_sight, progress as progress
+from .registry.bounds import (
+    Amount as Amount,
+    AtOnce as AtOnce,
+    Count as Count,
+    Percentile as Percentile,
+    Positive as Positive,
+    PositiveShare as PositiveShare,
+    Seed as Seed,
+    Share as Share,
+)
 from .registry.hookspecs import hookimpl as hookimpl
 from .registry.loading import registry as registry
 from .registry.options import (

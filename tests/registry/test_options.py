@@ -1,11 +1,13 @@
 """Options read from signatures and docstrings, and plugins written as text."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import pytest
 from hypothesis import given, strategies as st
+from pydantic import Field, PositiveInt, conint
 
 from xaudio.errors import PluginError
+from xaudio.plugin import AtOnce, Share
 from xaudio.registry.loading import KINDS, registry
 from xaudio.registry.options import REQUIRED, check_options, convert, format_spec, options_of, parse_spec, split_specs, summary_of
 
@@ -132,6 +134,68 @@ def test_types_are_named_as_a_person_would() -> None:
     assert names["window"] == "hann | boxcar"
     assert names["rate"] == "int"
     assert names["many"] == "int,... | none"
+
+
+def bounded(
+    *,
+    steps: PositiveInt = 1,
+    samples: Annotated[int, Field(ge=1, description="Of the type.")] = 1,
+    width: conint(gt=2, lt=9, multiple_of=3) = 3,
+    ends: tuple[Share, ...] = (0.0, 1.0),
+    scale: Annotated[float, Field(ge=0)] | None = None,
+    mode: Annotated[Literal["a", "b"] | None, Field(description="Of the type.")] = None,
+    at_once: AtOnce = 64,
+) -> None:
+    """First line.
+
+    Parameters
+    ----------
+    steps : int
+        Of the docstring.
+    mode : {"a", "b"} or None
+        Of the docstring.
+    """
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "expected"),
+    [
+        ("steps", -3, "int, above 0"),
+        ("steps", "0", "int, above 0"),
+        ("samples", -3, "int, 1 or more"),
+        ("samples", "-3", "int, 1 or more"),
+        ("samples", 0, "int, 1 or more"),
+        ("samples", "0", "int, 1 or more"),
+        ("samples", "many", "int, 1 or more"),
+        ("width", 9, "int, above 2, below 9, a multiple of 3"),
+        ("width", "4", "int, above 2, below 9, a multiple of 3"),
+        ("ends", "0.5+1.5", "float, 0 or more, 1 at most,..."),
+        ("ends", (float("nan"),), "float, 0 or more, 1 at most,..., finite"),
+        ("scale", -0.5, "float, 0 or more | none"),
+        ("scale", "inf", "float, 0 or more | none, finite"),
+        ("scale", float("nan"), "float, 0 or more | none, finite"),
+        ("mode", "c", "a | b | none"),
+        ("at_once", 0, "int | none, 1 or more"),
+    ],
+)
+def test_the_bounds_of_a_type_hold_and_are_named(option: str, value: object, expected: str) -> None:
+    with pytest.raises(PluginError) as raised:
+        check_options("explainer 'x'", bounded, {option: value})
+    assert str(raised.value) == f"{value!r} does not fit option {option!r} of explainer 'x': expected {expected}."
+
+
+def test_what_is_within_the_bounds_of_a_type_is_converted() -> None:
+    given = {"steps": "2", "samples": 3, "width": "6", "ends": "0+0.5", "scale": "none", "mode": "none", "at_once": "none"}
+    expected = {"steps": 2, "samples": 3, "width": 6, "ends": (0.0, 0.5), "scale": None, "mode": None, "at_once": None}
+    assert check_options("explainer 'x'", bounded, given) == expected
+
+
+def test_a_type_describes_an_option_that_the_docstring_does_not() -> None:
+    described = {name: option.description for name, option in options_of(bounded).items()}
+    assert described["steps"] == described["mode"] == "Of the docstring."
+    assert described["samples"] == "Of the type."
+    assert described["at_once"].startswith("How many features are in the model at once")
+    assert described["width"] == ""
 
 
 def test_a_missing_option_without_description_has_no_empty_brackets() -> None:

@@ -7,7 +7,7 @@ import math
 import re
 import types
 import typing
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -37,17 +37,42 @@ class Option:
         return _type_name(self.annotation)
 
 
-BOUNDS = {"gt": "above {:g}", "ge": "{:g} or more", "lt": "below {:g}", "le": "{:g} at most"}
+BOUNDS = {
+    "gt": "above {:g}",
+    "ge": "{:g} or more",
+    "lt": "below {:g}",
+    "le": "{:g} at most",
+    "multiple_of": "a multiple of {:g}",
+}
 """Limits of annotated types, as messages say them."""
+
+
+def _metadata(annotation: Any) -> Iterator[Any]:
+    """What an annotated type says beside the type: limits, groups of limits, pydantic's fields and descriptions."""
+    if typing.get_origin(annotation) is typing.Annotated:
+        for part in typing.get_args(annotation)[1:]:
+            yield from (part, *getattr(part, "metadata", ()))
+
+
+def _limits(annotation: Any) -> list[str]:
+    parts = [(key, getattr(part, key, None)) for part in _metadata(annotation) for key in BOUNDS]
+    return [BOUNDS[key].format(limit) for key, limit in parts if limit is not None]
+
+
+def _members(annotation: Any) -> Iterator[Any]:
+    """A type and those it is made of: of a union, of a tuple, and what is annotated."""
+    yield annotation
+    if typing.get_origin(annotation) is typing.Annotated:
+        yield from _members(typing.get_args(annotation)[0])
+    elif typing.get_origin(annotation) in (typing.Union, types.UnionType, tuple):
+        for part in typing.get_args(annotation):
+            yield from _members(part)
 
 
 def _type_name(annotation: Any) -> str:
     origin = typing.get_origin(annotation)
     if origin is typing.Annotated:
-        name, *parts = typing.get_args(annotation)
-        limits = [limit for part in parts for limit in getattr(part, "metadata", [part])]
-        words = [said.format(getattr(limit, key)) for limit in limits for key, said in BOUNDS.items() if hasattr(limit, key)]
-        return ", ".join([_type_name(name), *words])
+        return ", ".join([_type_name(typing.get_args(annotation)[0]), *_limits(annotation)])
     if origin is typing.Literal:
         return " | ".join(str(choice) for choice in typing.get_args(annotation))
     if origin in (typing.Union, types.UnionType):
@@ -60,6 +85,12 @@ def _type_name(annotation: Any) -> str:
     return getattr(annotation, "__name__", str(annotation)) if origin is None else str(annotation).replace("typing.", "")
 
 
+def _words(annotation: Any) -> str:
+    """The description that an annotated type carries, as pydantic's ``Field(description=...)`` or ``Doc(...)`` does."""
+    texts = (getattr(part, key, None) for part in _metadata(annotation) for key in ("description", "documentation"))
+    return next((text for text in texts if text), "")
+
+
 @cache
 def options_of(factory: Callable[..., Any]) -> dict[str, Option]:
     """Options of a factory, by name.
@@ -67,7 +98,8 @@ def options_of(factory: Callable[..., Any]) -> dict[str, Option]:
     Parameters
     ----------
     factory : callable
-        Its keyword-only parameters become options; their descriptions are those of the docstring's ``Parameters``.
+        Its keyword-only parameters become options. Their descriptions are those of the docstring's ``Parameters`` or, where it
+        has none, of the annotated type.
 
     Raises
     ------
@@ -75,7 +107,10 @@ def options_of(factory: Callable[..., Any]) -> dict[str, Option]:
         If a parameter is not keyword-only, so that it could not be given by name.
     """
     try:
-        hints = typing.get_type_hints(factory.__init__ if isinstance(factory, type) else factory)  # type: ignore[misc]
+        hints = typing.get_type_hints(
+            factory.__init__ if isinstance(factory, type) else factory,  # type: ignore[misc]
+            include_extras=True,
+        )
     except Exception as error:  # an annotation that names something which is not imported
         raise PluginError(f"The type hints of {_describe(factory)} cannot be read: {error}.") from error
     described = _parameter_descriptions(inspect.getdoc(factory) or "")
@@ -85,7 +120,8 @@ def options_of(factory: Callable[..., Any]) -> dict[str, Option]:
             raise PluginError(
                 f"Parameter {name!r} of {_describe(factory)} must be keyword-only: put it behind a '*' in the signature."
             )
-        options[name] = Option(name, hints.get(name, str), parameter.default, described.get(name, ""))
+        annotation = hints.get(name, str)
+        options[name] = Option(name, annotation, parameter.default, described.get(name) or _words(annotation))
     return options
 
 
@@ -142,6 +178,8 @@ def check_options(label: str, factory: Callable[..., Any], given: Mapping[str, A
 def convert(label: str, annotation: Any, value: Any) -> Any:
     """A value, or a string from a command line, as the annotated type; the string "none" is None where that is allowed.
 
+    A number with a bound is finite.
+
     Raises
     ------
     PluginError
@@ -152,22 +190,24 @@ def convert(label: str, annotation: Any, value: Any) -> Any:
 
     if annotation is Any:
         return value
-    given, parts = value, (annotation, *typing.get_args(annotation))
+    given, parts = value, list(_members(annotation))
     if isinstance(value, str) and value.lower() == "none" and type(None) in parts:
         return None
     choices = [choice for part in parts if typing.get_origin(part) is typing.Literal for choice in typing.get_args(part)]
     if isinstance(value, str) and value in map(str, choices):  # a choice may be a number
         return next(choice for choice in choices if str(choice) == value)
+    unbounded = not any(map(_limits, parts))
     try:
         try:
-            adapter = TypeAdapter(annotation, config=ConfigDict(arbitrary_types_allowed=True))
+            adapter = TypeAdapter(annotation, config=ConfigDict(arbitrary_types_allowed=True, allow_inf_nan=unbounded))
         except PydanticUserError:  # a type that brings a pydantic configuration of its own
             adapter = TypeAdapter(annotation)
         if isinstance(value, str) and any(typing.get_origin(part) is tuple for part in parts):
             value = tuple(part.strip() for part in value.replace("+", ",").split(",") if part.strip())
         return adapter.validate_python(value)
-    except ValidationError:
-        raise PluginError(f"{given!r} does not fit {label}: expected {_type_name(annotation)}.") from None
+    except ValidationError as error:
+        finite = ", finite" if error.errors()[0]["type"] == "finite_number" else ""
+        raise PluginError(f"{given!r} does not fit {label}: expected {_type_name(annotation)}{finite}.") from None
 
 
 def first_fault(error: ValidationError) -> str:

@@ -1,0 +1,25 @@
+"""Types of options that many plugins have: each carries its bounds and, where it is always the same, its description."""
+
+from typing import Annotated
+
+from annotated_types import Ge, Gt, Le
+from typing_extensions import Doc
+
+Count = Annotated[int, Ge(1)]
+"""How many of something: 1 or more."""
+Seed = Annotated[int, Ge(0)]
+"""Of what is drawn at random: 0 or more."""
+Amount = Annotated[float, Ge(0)]
+"""A finite number, 0 or more."""
+Positive = Annotated[float, Gt(0)]
+"""A finite number above 0."""
+Share = Annotated[float, Ge(0), Le(1)]
+"""A share of a whole, 0 to 1."""
+PositiveShare = Annotated[float, Gt(0), Le(1)]
+"""A share of a whole, above 0."""
+Percentile = Annotated[float, Gt(0), Le(100)]
+"""Of values, above 0 and up to 100."""
+AtOnce = Annotated[
+    int | None, Ge(1), Doc("How many features are in the model at once, to bound the memory; none computes all at once.")
+]
+"""How much of the work an explainer does at once."""

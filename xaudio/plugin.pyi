@@ -14,7 +14,7 @@ from .cli.common import (
 )
 from .doctor.diagnosis import diagnose as diagnose
 from .doctor.findings import Diagnosis as Diagnosis, Finding as Finding
-from .doctor.probe import warn_about as warn_about
+from .doctor.warning import warn_about as warn_about
 from .errors import (
     AudioError as AudioError,
     DataError as DataError,
@@ -152,10 +152,10 @@ from .sound.domains import (
     like as like,
 )
 from .sound.levels import (
-    heard_renderer as heard_renderer,
     loudness as loudness,
     part_gain as part_gain,
     reference_gain as reference_gain,
+    renderer_for_listening as renderer_for_listening,
 )
 from .sound.preparation import (
     original_recording as original_recording,
@@ -177,10 +177,10 @@ from .types import (
     Fit as Fit,
     FloatArray as FloatArray,
     Fold as Fold,
-    Heard as Heard,
     IntArray as IntArray,
     LayerRelevance as LayerRelevance,
     Metric as Metric,
+    Placed as Placed,
     Placement as Placement,
     Renderer as Renderer,
     Representation as Representation,

@@ -142,7 +142,7 @@ class Axis:
         return np.concatenate([[2 * self.centres[0] - inner[0]], inner, [2 * self.centres[-1] - inner[-1]]])
 
 
-class Heard(NamedTuple):
+class Placed(NamedTuple):
     """Where what is heard of a recording lies, in samples at the model's rate.
 
     Parameters

@@ -192,7 +192,7 @@ class AudibleBenchmark:
                 target = folder / "examples" / str(index) / f"{number:02d}"
                 target.mkdir(parents=True, exist_ok=True)
                 name, options = xaudio.plugin.parse_spec(renderer)
-                paths = xaudio.plugin.heard_renderer(name, {**options, "format": "flac", "parts": "original+positive"})(
+                paths = xaudio.plugin.renderer_for_listening(name, {**options, "format": "flac", "parts": "original+positive"})(
                     item, target
                 )
                 original, sounds[renderer] = (str(path.relative_to(whole)) for path in paths[:2])
@@ -276,10 +276,10 @@ def evidence_of(dataset: Dataset, indices: IntArray, explanations: Sequence[Expl
             found.append(None)
             continue
         sound = np.asarray(source(int(index)), dtype=np.float64)
-        (offset, _, heard), rate = item.heard, item.provenance["original_sample_rate"]
-        if rate != item.clip.sample_rate or heard != len(sound):
+        (offset, _, samples), rate = item.placed, item.provenance["original_sample_rate"]
+        if rate != item.clip.sample_rate or samples != len(sound):
             raise DataError(
-                f"{item.clip.source}: it is heard at {item.clip.sample_rate} Hz, {heard} samples of it, but "
+                f"{item.clip.source}: it is heard at {item.clip.sample_rate} Hz, {samples} samples of it, but "
                 f"its evidence is known at {rate} Hz in all {len(sound)}; take a model that reads the data set as it is."
             )
         whole = np.zeros(len(item.clip.waveform))

@@ -35,8 +35,8 @@ def agreement(found: Sequence[Sequence[Explanation]]) -> list[list[float | None]
 def _correlations(explanations: Sequence[Explanation]) -> FloatArray:
     values = np.stack([explanation.relevance.ravel() for explanation in explanations])
     controls = np.array([explanation.explainer.partition(":")[0] == "random" for explanation in explanations])
-    heard = (values[~controls] != 0).any(0) if not controls.all() else np.ones(values.shape[1], dtype=bool)
-    ranks = rankdata(values[:, heard], axis=1)
+    relevant = (values[~controls] != 0).any(0) if not controls.all() else np.ones(values.shape[1], dtype=bool)
+    ranks = rankdata(values[:, relevant], axis=1)
     ranks -= ranks.mean(1, keepdims=True)
     lengths = np.sqrt((ranks**2).sum(1))
     with np.errstate(divide="ignore", invalid="ignore"):

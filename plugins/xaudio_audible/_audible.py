@@ -217,7 +217,7 @@ class Audible:
             cells = explanation.view("time-frequency")
             explanation = cells if cells.provenance["view"]["magnitude"] <= CANCELLING else explanation
         representation = explanation.representation
-        offset, _, samples = explanation.heard
+        offset, _, samples = explanation.placed
         inside = slice(offset, offset + samples)
         if self.domain != "waveform":
             return Seen(explanation.domain, explanation.relevance, explanation.axes, representation.masked_waveform, inside)
@@ -247,8 +247,8 @@ class Audible:
 
     def _common_gain(self, sounds: Mapping[str, FloatArray], rate: int) -> float:
         """Of the recording, and of its parts if their levels are kept."""
-        heard = sounds.values() if self.loudness == "keep" else [sounds["original"]]
-        most = max(float(np.abs(sound).max(initial=0.0)) for sound in heard)
+        together = sounds.values() if self.loudness == "keep" else [sounds["original"]]
+        most = max(float(np.abs(sound).max(initial=0.0)) for sound in together)
         peak = highest(self.peak)
         if self.level == "reference" and most:
             return min(reference_gain(sounds["original"], rate, peak), peak / most)
@@ -328,8 +328,8 @@ def _masked(seen: Seen, masks: Mapping[str, FloatArray], waveforms: FloatArray) 
 def _without_dust(sounds: FloatArray, waveforms: FloatArray) -> FloatArray:
     """The sounds (batch, samples), those that are only rounding beside the waveforms made silent."""
     loudest = np.abs(sounds).max(1, initial=0.0)
-    heard = loudest > SILENT * np.abs(waveforms).max(1, initial=0.0)
-    return np.where(heard[:, None], sounds, 0)
+    audible = loudest > SILENT * np.abs(waveforms).max(1, initial=0.0)
+    return np.where(audible[:, None], sounds, 0)
 
 
 def _shares(seen: Seen, masks: Mapping[str, FloatArray]) -> dict[str, float | None]:

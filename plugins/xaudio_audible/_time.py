@@ -110,14 +110,14 @@ def at_own_rate(explanation: Explanation) -> tuple[FloatArray, int, Callable[[Fl
         If the recording is not there at its own rate.
     """
     original = original_recording(explanation)
-    offset, _, heard = explanation.heard
+    offset, _, samples = explanation.placed
     ratio = original.sample_rate / explanation.clip.sample_rate
-    cut = slice(round(original.start * ratio), round((original.start + heard) * ratio))
+    cut = slice(round(original.start * ratio), round((original.start + samples) * ratio))
     by_fft = explanation.provenance.get("resampling") == "fft"
 
     def brought(sound: FloatArray) -> FloatArray:
         whole: FloatArray = np.zeros(original.length)
-        whole[original.start : original.start + heard] = sound[offset : offset + heard]
+        whole[original.start : original.start + samples] = sound[offset : offset + samples]
         if ratio != 1:
             whole = _resampled(whole, ratio, len(original.waveform), by_fft)
         return whole[cut]

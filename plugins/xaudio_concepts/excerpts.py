@@ -83,9 +83,9 @@ def excerpt_of(explanation: Explanation, field: Field) -> Excerpt:
     recording = torch.from_numpy(clip.waveform)[None]
     noise = torch.randn(recording.shape, generator=seeded_generator(0), dtype=torch.float32)
     with torch.no_grad():
-        heard = read.masked_waveform(noise, mask)[0].abs()  # of noise, which is silent nowhere by itself
+        kept_noise = read.masked_waveform(noise, mask)[0].abs()  # of noise, which is silent nowhere by itself
         sound, part = (read.masked_waveform(recording, cells)[0].numpy() for cells in (mask, weights))
-    reached = torch.nonzero(heard > SILENT * heard.max())[:, 0]
+    reached = torch.nonzero(kept_noise > SILENT * kept_noise.max())[:, 0]
     start, stop = (int(reached[0]), int(reached[-1]) + 1) if len(reached) else (0, len(clip.waveform))
     around = round(CONTEXT * clip.sample_rate)
     context = clip.waveform[max(0, start - around) : stop + around]

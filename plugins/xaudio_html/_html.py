@@ -21,10 +21,10 @@ from xaudio.plugin import (
     OutputError,
     PluginError,
     data_address,
-    heard_renderer,
     parse_spec,
     progress,
     read_audio,
+    renderer_for_listening,
     write_text,
 )
 
@@ -183,7 +183,7 @@ class Html:
         labels = part_labels(explanation)
         found: dict[str, dict[str, Any]] = {}
         with TemporaryDirectory() as folder:
-            written = heard_renderer(name, options, format="flac")(explanation, Path(folder))
+            written = renderer_for_listening(name, options, format="flac")(explanation, Path(folder))
             facts = _facts(written)
             self._refuse_other_length(explanation, written)
             for path in written:
@@ -202,10 +202,10 @@ class Html:
     def _refuse_other_length(self, explanation: Explanation, written: Sequence[Path]) -> None:
         for path in written:
             if path.stem == "original" and path.suffix in SOUNDS:
-                heard, seen = read_audio(path).duration, explanation.clip.duration
-                if abs(heard - seen) > SAME_LENGTH:
+                played, seen = read_audio(path).duration, explanation.clip.duration
+                if abs(played - seen) > SAME_LENGTH:
                     raise PluginError(
-                        f"The option sounds of renderer 'html', {self.sounds!r}, gives sounds of {heard:.3f} s for a picture of "
+                        f"The option sounds of renderer 'html', {self.sounds!r}, gives sounds of {played:.3f} s for a picture of "
                         f"{seen:.3f} s, so that the play head could not keep in step; leave out what changes their length."
                     )
 
@@ -301,7 +301,7 @@ def _written(renderer: str, explanation: Explanation) -> dict[str, Any]:
     """What another renderer writes, as data that a page holds."""
     name, options = parse_spec(renderer)
     with TemporaryDirectory() as folder:
-        written = heard_renderer(name, options)(explanation, Path(folder))
+        written = renderer_for_listening(name, options)(explanation, Path(folder))
         odd = [path.name for path in written if path.suffix not in {*PICTURES, *SOUNDS, ".json"}]
         if odd:
             raise PluginError(

@@ -65,10 +65,10 @@ class Group:
         is divided in proportion to this share of the recording's own magnitude. So the sum over the cells is the sum over
         the parts, and a cell in which the recording is silent has none. The relevance of a silent part is left out.
         """
-        heard = torch.where(self.total > 0, self.magnitude / self.total, 0)[:, None]
+        share = torch.where(self.total > 0, self.magnitude / self.total, 0)[:, None]
         relevance = torch.zeros_like(self.magnitude)
         for chosen in _slices(self.parts.shape[1], self.at_once // len(self.parts)):
-            weights = _magnitudes(self.sound, self.parts[:, chosen]) * heard
+            weights = _magnitudes(self.sound, self.parts[:, chosen]) * share
             totals = weights.flatten(2).sum(2)
             factors = torch.where(self.audible[:, chosen] & (totals > 0), coefficients[:, chosen].to(totals) / totals, 0)
             relevance += torch.einsum("bc,bc...->b...", factors, weights)
@@ -107,11 +107,11 @@ class Masking:
     def _group(self, sound: Sound, target: Tensor, cut: Cut, at_once: int) -> Group:
         parts = cut.parts(sound)
         magnitude = sound.representation.amplitude(sound.waveforms)
-        heard, total, loudest = magnitude > 0, torch.zeros_like(magnitude), []
+        sounding, total, loudest = magnitude > 0, torch.zeros_like(magnitude), []
         for chosen in _slices(parts.shape[1], at_once // len(parts)):
             magnitudes = _magnitudes(sound, parts[:, chosen])
             total += magnitudes.sum(1)
-            loudest.append((magnitudes * heard[:, None]).flatten(2).amax(2))
+            loudest.append((magnitudes * sounding[:, None]).flatten(2).amax(2))
         audible = torch.cat(loudest, 1) > SILENT * magnitude.flatten(1).amax(1, keepdim=True)
         change = parts
         if self.baseline != "silence":

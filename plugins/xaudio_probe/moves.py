@@ -13,7 +13,7 @@ from torch import Tensor
 from xaudio.plugin import DataError, ModelError, PluginError, scaled_frequencies, unknown
 
 from .scaling import scaled_sound
-from .test_set import Control, Heard, HeldOut, Plan
+from .test_set import Batch, Control, HeldOut, Plan
 
 Domain = Literal["auto", "features", "sound"]
 
@@ -112,16 +112,16 @@ class Scale:
             Control("unscaled", "a factor of 1 by the same way"),
         ]
 
-        def logits(heard: Heard) -> Tensor:
-            own = factors[heard.labels.cpu()]
-            there, back = change(heard, own), change(heard, 1 / own)
-            other = back if swapped is None else change(heard, swapped[heard.labels.cpu()])
-            drawn = _at_random(heard, there, back, held.draws)
-            return torch.stack([there, *drawn, other, change(heard, torch.ones_like(own))], dim=1)
+        def logits(batch: Batch) -> Tensor:
+            own = factors[batch.labels.cpu()]
+            there, back = change(batch, own), change(batch, 1 / own)
+            other = back if swapped is None else change(batch, swapped[batch.labels.cpu()])
+            drawn = _at_random(batch, there, back, held.draws)
+            return torch.stack([there, *drawn, other, change(batch, torch.ones_like(own))], dim=1)
 
         return Plan(f"Scaling {scaled} by {values}", controls, logits)
 
-    def _scaling(self, held: HeldOut) -> tuple[Callable[[Heard, Tensor], Tensor], str]:
+    def _scaling(self, held: HeldOut) -> tuple[Callable[[Batch, Tensor], Tensor], str]:
         """What gives the logits of a batch for a factor per recording, and in words what is scaled."""
         representation = held.classifier.representation
         axes = [axis.name for axis in representation.axes]
@@ -139,15 +139,15 @@ class Scale:
         return _on_levels, "the frequency axis of the spectrogram"
 
 
-def _on_sound(heard: Heard, factors: Tensor) -> Tensor:
-    rate = heard.classifier.representation.sample_rate
-    return heard.logits(scaled_sound(heard.waveforms, factors.to(heard.waveforms), rate) * heard.inside)
+def _on_sound(batch: Batch, factors: Tensor) -> Tensor:
+    rate = batch.classifier.representation.sample_rate
+    return batch.logits(scaled_sound(batch.waveforms, factors.to(batch.waveforms), rate) * batch.inside)
 
 
-def _on_levels(heard: Heard, factors: Tensor) -> Tensor:
-    levels = heard.classifier.representation(heard.waveforms)
+def _on_levels(batch: Batch, factors: Tensor) -> Tensor:
+    levels = batch.classifier.representation(batch.waveforms)
     moved = scaled_frequencies(levels, factors.to(levels))
-    return heard.classifier.logits(moved if heard.classifier.mean is None else moved - heard.classifier.mean)
+    return batch.classifier.logits(moved if batch.classifier.mean is None else moved - batch.classifier.mean)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -182,16 +182,16 @@ class Level:
             Control("normalised", "the same gain after all recordings were made equally loud"),
         ]
 
-        def amplified(heard: Heard, gains: Tensor) -> Tensor:
-            return heard.logits(heard.waveforms * gains.to(heard.waveforms)[:, None])
+        def amplified(batch: Batch, gains: Tensor) -> Tensor:
+            return batch.logits(batch.waveforms * gains.to(batch.waveforms)[:, None])
 
-        def logits(heard: Heard) -> Tensor:
-            gains = 10 ** (decibels[heard.labels.cpu()] / 20)
-            levels = root_mean_squares(heard.waveforms, heard.lengths).cpu()
+        def logits(batch: Batch) -> Tensor:
+            gains = 10 ** (decibels[batch.labels.cpu()] / 20)
+            levels = root_mean_squares(batch.waveforms, batch.lengths).cpu()
             equal = torch.where(levels > 0, held.level / torch.where(levels > 0, levels, 1), 1)
-            there, back = amplified(heard, gains), amplified(heard, 1 / gains)
-            drawn = _at_random(heard, there, back, held.draws)
-            return torch.stack([there, *drawn, amplified(heard, gains * equal)], dim=1)
+            there, back = amplified(batch, gains), amplified(batch, 1 / gains)
+            drawn = _at_random(batch, there, back, held.draws)
+            return torch.stack([there, *drawn, amplified(batch, gains * equal)], dim=1)
 
         return Plan(f"A gain of {values} dB", controls, logits)
 
@@ -201,9 +201,9 @@ def root_mean_squares(waveforms: Tensor, lengths: Tensor) -> Tensor:
     return (waveforms.square().sum(1) / lengths.clamp(min=1)).sqrt()
 
 
-def _at_random(heard: Heard, there: Tensor, back: Tensor, draws: int) -> list[Tensor]:
+def _at_random(batch: Batch, there: Tensor, back: Tensor, draws: int) -> list[Tensor]:
     """One of two outcomes (batch, classes) for each recording, at random, so many times."""
-    chosen = [heard.uniform(draw) < 0.5 for draw in range(draws)]
+    chosen = [batch.uniform(draw) < 0.5 for draw in range(draws)]
     return [torch.where(first.to(there.device), there, back) for first in chosen]
 
 

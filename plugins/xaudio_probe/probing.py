@@ -44,7 +44,7 @@ from .moves import root_mean_squares
 from .results import ProbeResults
 from .rows import Rows
 from .summary import Outcomes, check_groups, summarise
-from .test_set import Heard, HeldOut, Plan
+from .test_set import Batch, HeldOut, Plan
 
 BATCH = 50
 """Recordings manipulated at once."""
@@ -259,7 +259,7 @@ def _versions(plan: Plan, part: _Tested, positions: Tensor) -> Tensor:
     """Predicted class and probability of the true class (batch, versions, 2), float64 on the CPU."""
     data, classifier = part.data, part.held.classifier
     waveforms, labels, own = data.batch(positions), data.labels[positions], part.indices[positions.cpu().numpy()]
-    heard = Heard(classifier, waveforms, data.offsets[positions], data.lengths[positions], labels, own, part.held.seed)
-    logits = torch.cat([heard.logits(waveforms)[:, None], plan.logits(heard)], dim=1).cpu().double()
+    batch = Batch(classifier, waveforms, data.offsets[positions], data.lengths[positions], labels, own, part.held.seed)
+    logits = torch.cat([batch.logits(waveforms)[:, None], plan.logits(batch)], dim=1).cpu().double()
     true = labels.cpu()[:, None, None].expand(-1, logits.shape[1], 1)
     return torch.stack([logits.argmax(2).double(), classifier.probabilities(logits).gather(2, true)[..., 0]], dim=2)

@@ -28,7 +28,7 @@ from xaudio.plugin import (
     warn_about,
 )
 
-from .test_set import Control, Heard, HeldOut, Imputation, Plan
+from .test_set import Batch, Control, HeldOut, Imputation, Plan
 
 View = Literal["time", "frequency", "time-frequency"]
 EDGES = {"time": 0.005, "frequency": 10.0}
@@ -90,21 +90,21 @@ class Relevant:
         ]
         warn_about(held.classifier, spec["name"], method)
 
-        def logits(heard: Heard) -> Tensor:
-            masks = self.masks(heard, domain, method, held.draws)
-            seen = heard.classifier.representation if domain is None else domain
-            return torch.stack([heard.logits(heard.without(seen, mask, self.imputation)) for mask in masks], dim=1)
+        def logits(batch: Batch) -> Tensor:
+            masks = self.masks(batch, domain, method, held.draws)
+            seen = batch.classifier.representation if domain is None else domain
+            return torch.stack([batch.logits(batch.without(seen, mask, self.imputation)) for mask in masks], dim=1)
 
         return Plan(f"Removing the most relevant {100 * self.share:g} % of the {parts} ({self.explainer})", controls, logits)
 
-    def masks(self, heard: Heard, domain: Domain | None, method: Explainer, draws: int) -> list[Tensor]:
+    def masks(self, batch: Batch, domain: Domain | None, method: Explainer, draws: int) -> list[Tensor]:
         """What is removed (batch, channels, *axes), 0 to 1: by relevance, by each draw, by amplitude; as many parts each time."""
-        relevance, seen = self._relevance(heard, domain, method)
-        amplitude = seen.amplitude(heard.waveforms).to(relevance).expand_as(relevance)
+        relevance, seen = self._relevance(batch, domain, method)
+        amplitude = seen.amplitude(batch.waveforms).to(relevance).expand_as(relevance)
         loudest = amplitude.flatten(1).amax(1).reshape(-1, *[1] * (amplitude.ndim - 1))
         sounding = (amplitude > loudest * 10 ** (FLOOR_DB / 20)) & (amplitude > 0)
         sizes = {"time": self.slot, "frequency": self.band}
-        parts = _parts(heard, seen.axes, sizes)
+        parts = _parts(batch, seen.axes, sizes)
         count = int(parts.max()) + 1
 
         def in_parts(cells: Tensor) -> Tensor:
@@ -113,30 +113,30 @@ class Relevant:
         has_sound = (in_parts(sounding.to(relevance)) > 0).to(relevance)
         wanted = (self.share * has_sound.sum(1, keepdim=True).cpu().double()).round().clamp(min=1).to(relevance.device)
         taken = torch.minimum(wanted.to(relevance), has_sound.sum(1, keepdim=True))
-        drawn = (heard.uniform(draw, size=count).to(relevance) for draw in range(draws))
+        drawn = (batch.uniform(draw, size=count).to(relevance) for draw in range(draws))
         orders = [in_parts(relevance), *drawn, in_parts(amplitude.square())]
         removed = ((ranks(scores, has_sound) < taken).to(relevance).gather(1, parts) for scores in orders)
-        return [_softened(mask.view_as(relevance), seen.axes, sizes).to(heard.waveforms) for mask in removed]
+        return [_softened(mask.view_as(relevance), seen.axes, sizes).to(batch.waveforms) for mask in removed]
 
-    def _relevance(self, heard: Heard, domain: Domain | None, method: Explainer) -> tuple[Tensor, Domain | Representation]:
+    def _relevance(self, batch: Batch, domain: Domain | None, method: Explainer) -> tuple[Tensor, Domain | Representation]:
         """Relevance in the view (batch, channels, *axes), and the domain it lies in."""
-        target = heard.labels if self.target == "true" else None
-        _, relevance, _, _ = attribute(heard.classifier, method, heard.waveforms, target)
+        target = batch.labels if self.target == "true" else None
+        _, relevance, _, _ = attribute(batch.classifier, method, batch.waveforms, target)
         if domain is None:
-            return relevance, heard.classifier.representation
+            return relevance, batch.classifier.representation
         exact = relevance if relevance.device.type == "mps" else relevance.double()
-        in_time = heard.classifier.representation.to_waveform_relevance(heard.waveforms, exact)
-        return like(domain.from_waveform_relevance(heard.waveforms, in_time), relevance), domain
+        in_time = batch.classifier.representation.to_waveform_relevance(batch.waveforms, exact)
+        return like(domain.from_waveform_relevance(batch.waveforms, in_time), relevance), domain
 
 
-def _parts(heard: Heard, axes: tuple[Axis, ...], sizes: dict[str, float]) -> Tensor:
+def _parts(batch: Batch, axes: tuple[Axis, ...], sizes: dict[str, float]) -> Tensor:
     """Number of the part that each cell belongs to (batch, cells): slots or bands in a single axis, else the cells themselves."""
-    device, cells = heard.waveforms.device, int(np.prod([len(axis.centres) for axis in axes]))
+    device, cells = batch.waveforms.device, int(np.prod([len(axis.centres) for axis in axes]))
     size = sizes.get(axes[0].name, 0.0) if len(axes) == 1 else 0.0
     if size == 0:
-        return torch.arange(cells, device=device).expand(len(heard.waveforms), -1)
+        return torch.arange(cells, device=device).expand(len(batch.waveforms), -1)
     centres = torch.from_numpy(np.asarray(axes[0].centres, dtype=np.float64))
-    start = heard.offsets.cpu().double()[:, None] / heard.classifier.representation.sample_rate
+    start = batch.offsets.cpu().double()[:, None] / batch.classifier.representation.sample_rate
     position = centres - start if axes[0].name == "time" else centres.expand(len(start), -1)
     found = torch.floor(position / size + 1e-9).long()
     return (found - found.amin(1, keepdim=True)).to(device)

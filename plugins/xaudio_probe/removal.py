@@ -11,7 +11,7 @@ from torch import Tensor
 
 from xaudio.plugin import DataError, Frequency, PluginError, Time
 
-from .test_set import Control, Heard, HeldOut, Imputation, Plan, beside
+from .test_set import Batch, Control, HeldOut, Imputation, Plan, beside
 
 
 def raised_cosine(position: Tensor, start: Any, stop: Any, edge: Any) -> Tensor:
@@ -82,9 +82,9 @@ class Band:
         shown = "mel" if self.width == "mel" else "Hz"
         words = f"bands of the same width (in {shown}) at random places"
 
-        def logits(heard: Heard) -> Tensor:
-            versions = (heard.without(domain, mask.to(heard.waveforms), self.imputation) for mask in masks)
-            return torch.stack([heard.logits(version) for version in versions], dim=1)
+        def logits(batch: Batch) -> Tensor:
+            versions = (batch.without(domain, mask.to(batch.waveforms), self.imputation) for mask in masks)
+            return torch.stack([batch.logits(version) for version in versions], dim=1)
 
         return Plan(f"Removing {self.low:g} to {self.high:g} Hz", [Control("random", words, held.draws, places)], logits)
 
@@ -159,36 +159,36 @@ class Slots:
         ]
         domain = Time(held.classifier.representation.sample_rate, held.classifier.representation.samples)
 
-        def logits(heard: Heard) -> Tensor:
-            places = [self.place(heard), *(self.elsewhere(heard, draw) for draw in range(held.draws))]
-            masks = (self._mask(heard, *place, domain.sample_rate) for place in places)
-            versions = (heard.without(domain, mask, self.imputation) for mask in masks)
-            return torch.stack([heard.logits(version) for version in versions], dim=1)
+        def logits(batch: Batch) -> Tensor:
+            places = [self.place(batch), *(self.elsewhere(batch, draw) for draw in range(held.draws))]
+            masks = (self._mask(batch, *place, domain.sample_rate) for place in places)
+            versions = (batch.without(domain, mask, self.imputation) for mask in masks)
+            return torch.stack([batch.logits(version) for version in versions], dim=1)
 
         control = Control("random", "stretches of the same length at random places of each recording", held.draws)
         return Plan(f"Removing {self._shown()} of each recording", [control], logits, notes if crowded else [])
 
-    def place(self, heard: Heard) -> tuple[Tensor, Tensor]:
+    def place(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Start and stop (batch,) in seconds from each recording's start."""
-        return self._bounds(self._durations(heard))
+        return self._bounds(self._durations(batch))
 
-    def elsewhere(self, heard: Heard, draw: int) -> tuple[Tensor, Tensor]:
+    def elsewhere(self, batch: Batch, draw: int) -> tuple[Tensor, Tensor]:
         """Start and stop (batch,) of a control's stretch."""
-        start, stop = self.place(heard)
-        begin = beside(start, stop, self._durations(heard), heard.uniform(draw)[:, 0])
+        start, stop = self.place(batch)
+        begin = beside(start, stop, self._durations(batch), batch.uniform(draw)[:, 0])
         return begin, begin + stop - start
 
-    def _durations(self, heard: Heard) -> Tensor:
-        return heard.lengths.cpu().double() / heard.classifier.representation.sample_rate
+    def _durations(self, batch: Batch) -> Tensor:
+        return batch.lengths.cpu().double() / batch.classifier.representation.sample_rate
 
     def _bounds(self, durations: Tensor) -> tuple[Tensor, Tensor]:
         scale = durations if self.unit == "share" else torch.ones_like(durations)
         return self.start * scale, self.stop * scale
 
-    def _mask(self, heard: Heard, start: Tensor, stop: Tensor, rate: int) -> Tensor:
+    def _mask(self, batch: Batch, start: Tensor, stop: Tensor, rate: int) -> Tensor:
         """1 in the stretch (batch, 1, samples)."""
-        seconds = heard.since_start.cpu().double() / rate
-        return raised_cosine(seconds, start[:, None], stop[:, None], self.edge)[:, None].to(heard.waveforms)
+        seconds = batch.since_start.cpu().double() / rate
+        return raised_cosine(seconds, start[:, None], stop[:, None], self.edge)[:, None].to(batch.waveforms)
 
     def _check(self, held: HeldOut) -> None:
         end, unit = (1.0, "of the recording") if self.unit == "share" else (float(held.durations.min()), "s")

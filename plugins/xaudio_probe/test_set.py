@@ -45,7 +45,7 @@ class HeldOut:
 
 
 @dataclass(frozen=True, eq=False)
-class Heard:
+class Batch:
     """A batch of recordings as the classifier hears them.
 
     Parameters
@@ -155,7 +155,7 @@ class Plan:
 
     words: str
     controls: Sequence[Control]
-    logits: Callable[[Heard], Tensor]
+    logits: Callable[[Batch], Tensor]
     notes: Sequence[str] = field(default_factory=tuple)
 
     @property

@@ -175,6 +175,6 @@ def _background(samples: int, colour: float, sample_rate: int, rng: np.random.Ge
     spectrum = rfft(rng.normal(0, 1, length))
     frequencies = np.fft.rfftfreq(length, 1 / sample_rate)
     spectrum *= (100 / np.maximum(frequencies, 100.0)) ** colour
-    heard = frequencies <= REFERENCE_RATE / 2
-    power = 2 * float((np.abs(spectrum[heard]) ** 2).sum()) / length**2
+    in_band = frequencies <= REFERENCE_RATE / 2
+    power = 2 * float((np.abs(spectrum[in_band]) ** 2).sum()) / length**2
     return np.asarray(irfft(spectrum / np.sqrt(power), length)[:samples])

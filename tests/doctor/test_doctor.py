@@ -20,8 +20,8 @@ from torch import nn
 from torch.nn import functional
 
 import xaudio
-from xaudio.doctor.probe import probe_features, probe_sound
 from xaudio.doctor.tracing import trace
+from xaudio.doctor.warning import example_features, example_sound
 
 SAMPLES = 64
 TARGET = torch.tensor([1])
@@ -341,10 +341,10 @@ def test_softmax_inside(kind):
 def _checked(network, explainer):
     """Findings before an explainer is run."""
     from xaudio.doctor.findings import family_of
-    from xaudio.doctor.probe import examine
+    from xaudio.doctor.warning import examine
 
     classifier = xaudio.Model(network.float(), read(), ("a", "b", "c"))
-    return examine(classifier, probe_features(classifier), {explainer: family_of(explainer)})
+    return examine(classifier, example_features(classifier), {explainer: family_of(explainer)})
 
 
 def test_softmax_takes_all_relevance_where_the_model_is_sure():
@@ -755,7 +755,7 @@ def test_relevance_on_silence():
     (finding,) = findings(network, "padding", flat)
     assert finding.severity == "warning"
     share = diagnose(network, flat).measured[flat]["padding"]
-    sound = probe_sound(SAMPLES, 8000)
+    sound = example_sound(SAMPLES, 8000)
     relevance = explain(network, "lrp", sound[0], composite="epsilon_plus_flat").relevance[0]
     assert share == pytest.approx(np.abs(relevance[sound[0].numpy() == 0]).sum() / np.abs(relevance).sum(), rel=1e-3)
     assert share > 0.1
@@ -895,7 +895,7 @@ def test_the_network_is_left_as_it_was():
     state, modes = copy.deepcopy(network.state_dict()), [module.training for module in network.modules()]
     random_state = torch.get_rng_state()
     classifier = xaudio.Model(network, read(), ("a", "b", "c"))
-    trace(network, probe_features(classifier))
+    trace(network, example_features(classifier))
     assert all(torch.equal(state[name], value) for name, value in network.state_dict().items())
     assert [module.training for module in network.modules()] == modes
     assert torch.equal(torch.get_rng_state(), random_state)

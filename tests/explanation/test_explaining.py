@@ -312,11 +312,11 @@ def test_recordings_of_the_user_are_centred_alone_and_together(run_folder):
     """And drawn as in training where a seed asks for it."""
     clips = [burst(0.4, 0.1), burst(0.5, 0.2), burst(1.0, 0.2)]
     together = xaudio.explain(run_folder, clips, explainer="amplitude")
-    assert [item.heard.offset for item in together] == [2400, 2000, 0]
+    assert [item.placed.offset for item in together] == [2400, 2000, 0]
     assert [item.provenance["placed_by"] for item in together] == ["centre"] * 3
     for item, clip in zip(together, clips, strict=True):
         alone = xaudio.explain(run_folder, clip, explainer="amplitude")
         assert np.array_equal(alone.clip.waveform, item.clip.waveform)
     drawn = xaudio.explain(run_folder, clips, explainer="amplitude", seed=0)
     trained = xaudio.explain(run_folder, clips, explainer="amplitude", placement="file")
-    assert [item.heard for item in drawn] == [item.heard for item in trained] != [item.heard for item in together]
+    assert [item.placed for item in drawn] == [item.placed for item in trained] != [item.placed for item in together]

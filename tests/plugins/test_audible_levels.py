@@ -11,7 +11,7 @@ import soundfile
 
 import xaudio
 from xaudio import Clip, Explanation, create
-from xaudio.sound.levels import GATE, MOST_GAIN_DB, PEAK, REFERENCE, heard_renderer, reference_gain
+from xaudio.sound.levels import GATE, MOST_GAIN_DB, PEAK, REFERENCE, reference_gain, renderer_for_listening
 
 RATE, SAMPLES = 8000, 8000
 PARTS = ("positive", "negative", "complement")
@@ -27,7 +27,7 @@ def loudness_of(path):
 
 def heard(explanation, folder, **options):
     """Loudness of each part in LUFS (None for what is silent), and its facts."""
-    heard_renderer("audible", options)(explanation, folder)
+    renderer_for_listening("audible", options)(explanation, folder)
     facts = {one["part"]: one for one in json.loads((folder / "audible.json").read_text())["sounds"].values()}
     return {name: None if one["reason"] else loudness_of(folder / f"{name}.wav") for name, one in facts.items()}, facts
 

@@ -17,7 +17,7 @@ from hypothesis import given, strategies as st
 from hypothesis.extra.numpy import arrays
 
 from xaudio import Clip, Explanation, OutputError, PluginError, create
-from xaudio.plugin import Axis, heard_renderer, loudness
+from xaudio.plugin import Axis, loudness, renderer_for_listening
 from xaudio_html._html import Html, player_style
 from xaudio_html._packing import Packed, packed_axis
 
@@ -405,9 +405,9 @@ def test_other_renderers_are_shown(monkeypatch):
             (folder / "mine.svg").write_bytes(b"<svg/>")
             return [folder / "mine.ogg", folder / "mine.svg"]
 
-        return renderer if name == "mine" else heard_renderer(name, options, **defaults)
+        return renderer if name == "mine" else renderer_for_listening(name, options, **defaults)
 
-    monkeypatch.setattr(sys.modules[Html.__module__], "heard_renderer", fake)
+    monkeypatch.setattr(sys.modules[Html.__module__], "renderer_for_listening", fake)
     page = Page(Html(renderers=("mine",)).page(explanation()))
     player, _ = page.find("audio")[0]
     assert base64.b64decode(player["src"].removeprefix("data:audio/ogg;base64,")) == b"sound"
@@ -417,9 +417,9 @@ def test_other_renderers_are_shown(monkeypatch):
 
 def test_files_that_a_page_cannot_show_are_refused(monkeypatch):
     def fake(name, options, **defaults):
-        return (lambda item, folder: [folder / "x.pdf"]) if name == "mine" else heard_renderer(name, options, **defaults)
+        return (lambda item, folder: [folder / "x.pdf"]) if name == "mine" else renderer_for_listening(name, options, **defaults)
 
-    monkeypatch.setattr(sys.modules[Html.__module__], "heard_renderer", fake)
+    monkeypatch.setattr(sys.modules[Html.__module__], "renderer_for_listening", fake)
     with pytest.raises(PluginError, match=r"'mine' writes x\.pdf"):
         Html(renderers=("mine",)).page(explanation())
 

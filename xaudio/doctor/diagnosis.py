@@ -25,7 +25,7 @@ from ..types import Explainer, Representation
 from .checks import check_mode
 from .findings import Diagnosis, family_of
 from .measures import Method, measure
-from .probe import examine, probe_sound
+from .warning import examine, example_sound
 
 MOOT = {"not-finite", "non-deterministic", "training-mode", "in-place", "recurrent-cudnn"}
 """Findings after which a measurement would say nothing new."""
@@ -141,7 +141,7 @@ def _waveforms(classifier: Model, audio: Any, sample_rate: int | None) -> Tensor
     """The recording as the model hears it, (1, samples)."""
     read, facts = classifier.representation, classifier.facts
     if audio is None:
-        return probe_sound(read.samples, read.sample_rate)
+        return example_sound(read.samples, read.sample_rate)
     clips = [as_clip(audio, sample_rate)]
     prepared = prepare_clips(clips, read.sample_rate, read.samples, facts.get("fit", "error"), facts.get("resampling", "soxr"))
     offsets = prepared.offsets(placement_of_own(read), facts.get("seed", 0))

@@ -8,7 +8,7 @@ from typing import Any, Literal, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from ..model.attribution import heard
+from ..model.attribution import sound_for
 from ..model.copies import plain_copy
 from ..model.model import Model, evaluation_mode, run_network
 from ..model.modes import in_this_thread
@@ -103,7 +103,7 @@ def _judge(method: Method, measured: dict[str, float]) -> list[Finding]:
 
 
 def _relevance(method: Method, network: nn.Module, features: Tensor, target: Tensor, sound: Sound) -> Tensor:
-    return method.explainer(network, features.clone(), target, **heard(method.explainer, sound)).detach()
+    return method.explainer(network, features.clone(), target, **sound_for(method.explainer, sound)).detach()
 
 
 def _logits(network: nn.Module, features: Tensor) -> Tensor:
@@ -118,7 +118,7 @@ def _sums(
     """The sum of the relevance beside what the explainer says it is; None where it says nothing, or that is 0."""
     if hasattr(method.explainer, "expected_sum"):
         expected = method.explainer.expected_sum(
-            network, features, target, logits, **heard(method.explainer.expected_sum, sound)
+            network, features, target, logits, **sound_for(method.explainer.expected_sum, sound)
         ).detach()
     elif method.family.sums_to == "difference":
         name, seed = method.options.get("baseline", "zero"), method.options.get("seed", 0)

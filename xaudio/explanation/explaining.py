@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from ..doctor.probe import warn_about
+from ..doctor.warning import warn_about
 from ..errors import AudioError, DataError
 from ..model.arguments import as_clip, as_explainer, as_model, seeded, target_indices
 from ..model.attribution import attribute, expected_sums

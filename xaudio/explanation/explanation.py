@@ -14,7 +14,7 @@ from ..errors import ModelError
 from ..model.probability import Kind, predicted_outputs, probabilities
 from ..output.runs import replaced
 from ..registry.options import format_spec
-from ..types import Axis, Clip, FloatArray, Heard
+from ..types import Axis, Clip, FloatArray, Placed
 from .wording import percentages, remarks_of, warnings_of
 
 if TYPE_CHECKING:
@@ -169,21 +169,21 @@ class Explanation:
         return remarks_of(self)
 
     @property
-    def heard(self) -> Heard:
+    def placed(self) -> Placed:
         """Where what is heard of the recording lies; all of the waveform where nothing else is known."""
-        known = {"offset": 0, "start": 0, "samples": len(self.clip.waveform), **self.provenance.get("placement", {})}
-        return Heard(**known)
+        placement = {"offset": 0, "start": 0, "samples": len(self.clip.waveform), **self.provenance.get("placement", {})}
+        return Placed(**placement)
 
     @property
     def window_start(self) -> float:
         """Where in the recording the model's window begins, in seconds; below 0 where zeros come before the recording."""
-        offset, start, _ = self.heard
+        offset, start, _ = self.placed
         return (start - offset) / self.clip.sample_rate
 
     @property
     def recording_span(self) -> tuple[float, float]:
         """Start and end, in seconds of the recording, of what the model heard of it."""
-        _, start, samples = self.heard
+        _, start, samples = self.placed
         return start / self.clip.sample_rate, (start + samples) / self.clip.sample_rate
 
     @property

@@ -16,7 +16,7 @@ from ..output.figures import AGAINST, FOR
 from ..output.pages import SOUNDS, data_address
 from ..output.runs import read_json
 from ..registry.loading import registry
-from ..sound.levels import heard_renderer
+from ..sound.levels import renderer_for_listening
 from ..types import FloatArray
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ class Player:
 
 def player(explanation: Explanation, part: str, options: Mapping[str, Any]) -> Player:
     """See `Explanation.play`."""
-    renderer = heard_renderer("audible", options)
+    renderer = renderer_for_listening("audible", options)
     with TemporaryDirectory() as folder:
         written = {path.stem: path for path in renderer(explanation, Path(folder)) if path.suffix in SOUNDS}
         if part not in written:

@@ -15,7 +15,7 @@ from ..output.runs import output_folder, write_text
 from ..output.terminal import progress
 from ..registry.loading import registry
 from ..registry.options import parse_spec
-from ..sound.levels import heard_renderer
+from ..sound.levels import renderer_for_listening
 
 if TYPE_CHECKING:
     from .explanation import Explanation
@@ -79,7 +79,7 @@ def _write(
     save: bool,
     for_page: bool = False,
 ) -> list[list[Path]]:
-    create = heard_renderer if for_page else partial(registry().create, "renderer")
+    create = renderer_for_listening if for_page else partial(registry().create, "renderer")
     made = [create(*parse_spec(item)) if isinstance(item, str) else item for item in renderers]
     written = []
     with progress("Rendering", len(explanations), always=False) as advance:

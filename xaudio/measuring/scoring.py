@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from ..doctor.probe import warn_about
+from ..doctor.warning import warn_about
 from ..errors import DataError, ModelError, PluginError, XaudioError, XaudioWarning
 from ..explanation.explaining import explain_prepared, provenance_of
 from ..explanation.explanation import Explanation

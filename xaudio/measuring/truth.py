@@ -107,7 +107,7 @@ def _boxes(explanation: Explanation, name: str) -> FloatArray:
 def _covers(explanation: Explanation, boxes: FloatArray) -> tuple[BoolArray, BoolArray]:
     """Whether each box covers all that is heard of the recording in time, and in frequency."""
     rate, facts = explanation.clip.sample_rate, explanation.provenance
-    _, start, samples = explanation.heard
+    _, start, samples = explanation.placed
     stop = start + samples
     # Resampling rounds the length to whole samples; above the lower of the two rates' halves there is no sound.
     all_times = (boxes[:, 0] <= start / rate) & (boxes[:, 1] >= (stop - 1) / rate)

@@ -90,7 +90,7 @@ def expected_sums(classifier: Model, explainer: Explainer, waveforms: Tensor, at
     features, relevance, logits, target = attributed
     sound = Sound(waveforms, classifier.representation, classifier.features)
     with evaluation_mode(classifier.network), torch.no_grad():
-        expected = method(classifier.network, features.clone(), target, logits, **heard(method, sound))
+        expected = method(classifier.network, features.clone(), target, logits, **sound_for(method, sound))
     return completeness(relevance, expected, logits)
 
 
@@ -116,7 +116,7 @@ def _in_turn(
     logits = torch.cat(parts)
     chosen = logits.argmax(1) if target is None else target
     with torch.enable_grad():
-        return explainer(classifier.network, features.clone(), chosen, **heard(explainer, sound)), logits
+        return explainer(classifier.network, features.clone(), chosen, **sound_for(explainer, sound)), logits
 
 
 def _together(classifier: Model, explainer: Any, features: Tensor, target: Tensor | None, sound: Sound) -> tuple[Any, Tensor]:
@@ -124,7 +124,7 @@ def _together(classifier: Model, explainer: Any, features: Tensor, target: Tenso
     method = explainer.with_logits
     try:
         with torch.enable_grad():
-            relevance, logits = method(classifier.network, features.clone(), target, **heard(method, sound))
+            relevance, logits = method(classifier.network, features.clone(), target, **sound_for(method, sound))
     except Exception:
         with torch.no_grad():
             classifier.logits(features.clone())  # says so if the network is what does not fit
@@ -132,6 +132,6 @@ def _together(classifier: Model, explainer: Any, features: Tensor, target: Tenso
     return relevance, classifier.checked_logits(logits, len(features)).detach()
 
 
-def heard(function: Any, sound: Sound) -> dict[str, Any]:
+def sound_for(function: Any, sound: Sound) -> dict[str, Any]:
     """The argument ``sound`` for a function that declares it."""
     return {"sound": sound} if "sound" in inspect.signature(function).parameters else {}

@@ -59,8 +59,8 @@ def split_of(dataset: Dataset, task: str, number: int) -> Split:
 def _without_copies(fold: Fold, digests: Sequence[str]) -> Fold:
     trained = {digests[index] for index in fold.train}
     validation = [index for index in fold.validation if digests[index] not in trained]
-    heard = trained | {digests[index] for index in fold.validation}
-    test = [index for index in fold.test if digests[index] not in heard]
+    used = trained | {digests[index] for index in fold.validation}
+    test = [index for index in fold.test if digests[index] not in used]
     return Fold(fold.train, np.array(validation, dtype=np.int64), np.array(test, dtype=np.int64))
 
 
@@ -191,8 +191,8 @@ def _kept_parts(classifier: Model) -> Mapping[str, Counter[str]]:
 def _never_heard(classifier: Model, dataset: Dataset) -> IntArray:
     """Labelled recordings that a training did not hear, of speakers that it did not hear."""
     kept = _kept_parts(classifier)
-    heard = set(kept["train"]) | set(kept["validation"])
-    copies = np.array([digest in heard for digest in recording_digests(dataset)])
+    used = set(kept["train"]) | set(kept["validation"])
+    copies = np.array([digest in used for digest in recording_digests(dataset)])
     speakers = np.array(dataset.speakers)
     labelled = dataset.labels(classifier.task) >= 0
     known = copies | np.isin(speakers, [speaker for speaker in set(speakers[copies]) if speaker])

@@ -149,7 +149,7 @@ def part_gain(sound: FloatArray, recording: FloatArray, rate: int, peak: float =
     return bounds[limit], limit
 
 
-def heard_renderer(name: str, options: Mapping[str, Any], **defaults: Any) -> Any:
+def renderer_for_listening(name: str, options: Mapping[str, Any], **defaults: Any) -> Any:
     """A renderer whose sounds a person hears at once: at the reference, unless its options say otherwise.
 
     Parameters

@@ -288,18 +288,18 @@ def original_recording(explanation: Explanation) -> Original:
     """
     clip, facts = explanation.clip, explanation.provenance
     rate = facts.get("original_sample_rate", clip.sample_rate)
-    offset, start, samples = explanation.heard
-    heard = clip.waveform[offset : offset + samples]
+    offset, start, samples = explanation.placed
+    excerpt = clip.waveform[offset : offset + samples]
     if rate == clip.sample_rate:
-        return Original(heard, rate, 0, len(heard))
+        return Original(excerpt, rate, 0, len(excerpt))
     if not Path(clip.source).is_file():
         raise AudioError(
             f"{clip.source}: is not a file that can be read again, so the recording is known at the model's "
             f"{clip.sample_rate} Hz only and not at its own {rate} Hz. Explain a file, or take the model's rate."
         )
-    found = read_audio(clip.source)
-    resampled = at_rate(found, clip.sample_rate, facts["resampling"])
-    excerpt = resampled.waveform[start : start + len(heard)]
-    if found.sample_rate != rate or len(excerpt) != len(heard) or not np.allclose(excerpt, heard, atol=1e-4):
+    recording = read_audio(clip.source)
+    resampled = at_rate(recording, clip.sample_rate, facts["resampling"])
+    expected = resampled.waveform[start : start + len(excerpt)]
+    if recording.sample_rate != rate or len(expected) != len(excerpt) or not np.allclose(expected, excerpt, atol=1e-4):
         raise AudioError(f"{clip.source}: is not the recording that was explained; it has changed since. Explain it again.")
-    return Original(found.waveform, rate, start, len(resampled.waveform))
+    return Original(recording.waveform, rate, start, len(resampled.waveform))

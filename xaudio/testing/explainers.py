@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from ..errors import XaudioError
-from ..model.attribution import heard
+from ..model.attribution import sound_for
 from ..model.model import Model
 from ..types import ConditionalExplainer, Sound
 from .state import Left, watching
@@ -44,7 +44,7 @@ class ExplainerCase(Case):
         answer = Answer()
         with torch.enable_grad(), watching(classifier.network) as answer.left:
             try:
-                answer.relevance = method(classifier.network, given[0], given[1], **heard(method, sound))
+                answer.relevance = method(classifier.network, given[0], given[1], **sound_for(method, sound))
             except XaudioError as error:
                 answer.refusal = error
         names = ("the features", "the targets", "the waveforms")
@@ -230,7 +230,7 @@ def logits_it_gives_are_those_of_the_model(case: ExplainerCase) -> str:
         expected = classifier.network(features)
     sound = Sound(noise(3), classifier.representation, classifier.features)
     with torch.enable_grad(), watching(classifier.network) as left:
-        relevance, logits = method.with_logits(classifier.network, features.clone(), None, **heard(method.with_logits, sound))
+        relevance, logits = method.with_logits(classifier.network, features.clone(), None, **sound_for(method.with_logits, sound))
     if left.changes or left.files:
         return f"with_logits leaves behind: {', '.join([*left.changes, *left.files])}"
     if not close(logits.detach(), expected):
@@ -266,7 +266,9 @@ def the_sum_it_claims_is_a_number_for_each_recording(case: ExplainerCase) -> str
         logits = classifier.network(features)
     sound = Sound(waveforms, classifier.representation, classifier.features)
     with watching(classifier.network) as left:
-        claimed = method.expected_sum(classifier.network, features.clone(), TARGETS, logits, **heard(method.expected_sum, sound))
+        claimed = method.expected_sum(
+            classifier.network, features.clone(), TARGETS, logits, **sound_for(method.expected_sum, sound)
+        )
     if left.changes or left.files:
         return f"expected_sum leaves behind: {', '.join([*left.changes, *left.files])}"
     if not isinstance(claimed, Tensor) or claimed.shape != (3,) or not torch.isfinite(claimed).all():

@@ -121,8 +121,8 @@ def choice_table(data: StudyData) -> Table | None:
     conditions = list({named[item].name: named[item] for item in items}.values())
     places = {condition.name: index for index, condition in enumerate(conditions)}
     found = [items[answer.item] for answer in rows]
-    heard, answering = {recording_of(item) for item in found}, {answer.participant for answer in rows}
-    recordings = [name for name in dict.fromkeys(map(recording_of, items.values())) if name in heard]
+    rated, answering = {recording_of(item) for item in found}, {answer.participant for answer in rows}
+    recordings = [name for name in dict.fromkeys(map(recording_of, items.values())) if name in rated]
     positions = {name: index for index, name in enumerate(recordings)}
     people = [person.participant for person in data.participants if person.participant in answering]
     numbers = {name: index for index, name in enumerate(people)}

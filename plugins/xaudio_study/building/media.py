@@ -11,10 +11,10 @@ from typing import Any
 from xaudio.plugin import (
     DataError,
     Explanation,
-    heard_renderer,
     parse_spec,
     read_audio,
     read_json,
+    renderer_for_listening,
     replaced,
     write_audio,
     write_text,
@@ -34,9 +34,9 @@ class Media:
 
     def __init__(self, out: Path, settings: StudySettings, explanations: dict[str, list[Explanation]]) -> None:
         self.folder, self.settings, self.explanations = out / MEDIA, settings, explanations
-        self.renderer = heard_renderer(*parse_spec(settings.explanations.sound))
+        self.renderer = renderer_for_listening(*parse_spec(settings.explanations.sound))
         self.secret = _secret(out)
-        self.heard = False
+        self.has_sounds = False
 
     def name(self, *parts: object) -> str:
         """24 hexadecimal digits that only the secret tells the meaning of."""
@@ -58,7 +58,7 @@ class Media:
         path = self.folder / f"{self.name('sound', explainer, place)}.wav"
         if not path.exists():
             self._render(self.explanations[explainer or self.settings.explanations.explainers[0]][place], part, path)
-        self.heard = True
+        self.has_sounds = True
         return Medium(name=path.name, kind="sound", seconds=round(read_audio(path).duration, 4))
 
     def _render(self, explanation: Explanation, part: str, path: Path) -> None:
@@ -80,7 +80,7 @@ class Media:
 
     def level(self) -> Medium | None:
         """The noise of the level check, as loud as the sounds of the study; None if it is not wanted or there are none."""
-        if not self.settings.checks.level or not self.heard:
+        if not self.settings.checks.level or not self.has_sounds:
             return None
         return self._made("level", level_noise())
 

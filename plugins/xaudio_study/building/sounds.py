@@ -47,9 +47,9 @@ def level_noise(rate: int = RATE, seed: int = 0) -> FloatArray:
     """Noise with as much power in each octave from 100 Hz to 4 kHz, as loud as all that is heard; shape (samples,)."""
     count = round(NOISE_SECONDS * rate)
     frequencies = np.fft.rfftfreq(count, 1 / rate)
-    heard = (frequencies >= 100) & (frequencies <= 4000)
+    in_band = (frequencies >= 100) & (frequencies <= 4000)
     phases = np.random.default_rng(seed).uniform(0, 2 * np.pi, len(frequencies))
-    spectrum = np.where(heard, np.exp(1j * phases) / np.sqrt(np.maximum(frequencies, 1)), 0)
+    spectrum = np.where(in_band, np.exp(1j * phases) / np.sqrt(np.maximum(frequencies, 1)), 0)
     noise = np.fft.irfft(spectrum, count)
     time = np.arange(count) / rate
     noise *= np.clip(np.minimum(time, time[::-1]) / RAMP_SECONDS, 0, 1)

@@ -42,7 +42,7 @@ PART = "positive"
 WHEN = "2000-01-01T00:00:00+00:00"
 
 
-def heard(listener: Model, clips: Sequence[Clip], seed: int = 0) -> Indices:
+def recognised(listener: Model, clips: Sequence[Clip], seed: int = 0) -> Indices:
     """What a recogniser takes sounds for.
 
     Parameters
@@ -164,7 +164,7 @@ def listen(design: StudyData, media: Mapping[str, Path], listeners: Mapping[str,
     answers = []
     with progress("Listening", len(listeners)) as advance:
         for number, (name, listener) in enumerate(listeners.items()):
-            for position, (item, value) in enumerate(zip(items, heard(listener, clips, number), strict=True)):
+            for position, (item, value) in enumerate(zip(items, recognised(listener, clips, number), strict=True)):
                 answers.append(
                     Answer(
                         participant=name,

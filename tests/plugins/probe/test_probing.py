@@ -23,7 +23,7 @@ from xaudio_probe.removal import Band, Slots, from_mel, to_mel
 from xaudio_probe.results import Difference, ProbeResults
 from xaudio_probe.scaling import scaled_sound
 from xaudio_probe.summary import check_groups, interval_over_groups
-from xaudio_probe.test_set import Heard, HeldOut, Plan, beside
+from xaudio_probe.test_set import Batch, HeldOut, Plan, beside
 
 RATE, SAMPLES = 8000, 2000
 
@@ -85,13 +85,13 @@ def with_a_tone_at_500_hz(rng, label):
     return tones(time, 1210, 2030, 3100, *[500] * label) + 1e-4 * rng.standard_normal(len(time))
 
 
-def heard(classifier, waveforms, offsets=0, lengths=None, labels=None, indices=None, seed=0):
+def batch(classifier, waveforms, offsets=0, lengths=None, labels=None, indices=None, seed=0):
     count = len(waveforms)
     full = torch.full((count,), SAMPLES if lengths is None else lengths) if not isinstance(lengths, torch.Tensor) else lengths
     starts = torch.full((count,), offsets) if not isinstance(offsets, torch.Tensor) else offsets
     labels = torch.zeros(count, dtype=torch.int64) if labels is None else labels
     indices = np.arange(count) if indices is None else indices
-    return Heard(classifier, waveforms, starts, full, labels, indices, seed)
+    return Batch(classifier, waveforms, starts, full, labels, indices, seed)
 
 
 def held(classifier, durations=(SAMPLES / RATE,), level=0.1, draws=20, seed=0):
@@ -106,7 +106,7 @@ def reader():
 def removed_by(band, classifier, waveforms, **where):
     domain = Frequency(RATE, SAMPLES)
     mask = band._mask(domain, band.low, band.high, RATE / 2)
-    return heard(classifier, waveforms, **where).without(domain, mask.float(), band.imputation)
+    return batch(classifier, waveforms, **where).without(domain, mask.float(), band.imputation)
 
 
 # Bands
@@ -143,7 +143,7 @@ def test_a_tone_in_the_band_is_gone_and_one_outside_is_exactly_left(reader):
 def test_what_takes_the_place_of_a_whole_recording_is_the_baseline_itself(reader, imputation):
     """Of a sound that fills the window, in a mask of ones: x - x + b, sample by sample."""
     sound = 0.1 * torch.randn(2, SAMPLES, generator=torch.Generator().manual_seed(1))
-    there = heard(reader, sound)
+    there = batch(reader, sound)
     expected = xaudio.plugin.baseline_waveforms(
         imputation, xaudio.plugin.Sound(sound, reader.representation, reader.features), seed=0
     )
@@ -262,7 +262,7 @@ def test_a_stretch_is_removed_from_each_recordings_own_start(reader):
     sound, offsets = torch.zeros(3, SAMPLES), torch.tensor([0, 300, 800])
     for row, offset in zip(sound, offsets, strict=True):
         row[offset : offset + 1200] = torch.rand(1200) + 0.1
-    where = heard(reader, sound, offsets=offsets, lengths=1200)
+    where = batch(reader, sound, offsets=offsets, lengths=1200)
     slots = Slots(start=0.05, stop=0.1)
     mask = slots._mask(where, *slots.place(where), RATE)
     found = where.without(Time(RATE, SAMPLES), mask, "zero")
@@ -277,7 +277,7 @@ def test_a_stretch_is_removed_from_each_recordings_own_start(reader):
 @pytest.mark.parametrize("unit", ["s", "share"])
 def test_random_stretches_are_as_long_and_each_recordings_own(reader, unit):
     lengths = torch.tensor([1300, 1600, 2000, 1400])
-    where = heard(reader, torch.zeros(4, SAMPLES), lengths=lengths)
+    where = batch(reader, torch.zeros(4, SAMPLES), lengths=lengths)
     slots = Slots(start=0.04, stop=0.1, unit=unit)
     start, stop = slots.place(where)
     assert torch.allclose(stop - start, 0.06 * (lengths / RATE if unit == "share" else torch.ones(4)).double())
@@ -289,11 +289,11 @@ def test_random_stretches_are_as_long_and_each_recordings_own(reader, unit):
     begins = torch.stack([begin for begin, _ in drawn])
     assert (begins.std(0) > 0).all()
     assert len(set(begins[:, 0].tolist())) == 30
-    alike = heard(reader, torch.zeros(2, SAMPLES), lengths=1600)
+    alike = batch(reader, torch.zeros(2, SAMPLES), lengths=1600)
     assert slots.elsewhere(alike, 0)[0].unique().numel() == 2  # a place of its own for each recording
-    other = heard(reader, torch.zeros(4, SAMPLES), lengths=lengths, seed=1)
+    other = batch(reader, torch.zeros(4, SAMPLES), lengths=lengths, seed=1)
     assert not torch.equal(slots.elsewhere(other, 0)[0], drawn[0][0])
-    alone = slots.elsewhere(heard(reader, torch.zeros(1, SAMPLES), lengths=lengths[2:3], indices=np.array([2])), 5)
+    alone = slots.elsewhere(batch(reader, torch.zeros(1, SAMPLES), lengths=lengths[2:3], indices=np.array([2])), 5)
     assert torch.equal(alone[0], drawn[5][0][2:3])  # whatever batch a recording is in
 
 
@@ -361,7 +361,7 @@ def test_levels_are_scaled_before_the_mean_is_subtracted_with_each_class_its_fac
     classifier, sound = linear_on_levels(), torch.randn(6, SAMPLES) * 0.1
     labels = torch.tensor([0, 1, 0, 1, 1, 0])
     plan = Scale(by_class={"no": 1.5, "yes": 0.66}).plan(held(classifier, draws=3))
-    found = plan.logits(heard(classifier, sound, labels=labels))
+    found = plan.logits(batch(classifier, sound, labels=labels))
     assert plan.versions == ["after", "random 1", "random 2", "random 3", "swapped", "unscaled"]
 
     def expected(factors):
@@ -383,7 +383,7 @@ def test_a_model_of_the_waveform_hears_the_sound_scaled(reader):
     time = np.arange(SAMPLES) / RATE
     sound = torch.tensor(np.stack([tones(time, 500), tones(time, 333)])).float()
     plan = Scale(factor=1.5).plan(held(reader, draws=1))
-    predicted = plan.logits(heard(reader, sound)).argmax(2)
+    predicted = plan.logits(batch(reader, sound)).argmax(2)
     assert plan.versions == ["after", "random", "inverse", "unscaled"]
     assert predicted[:, 0].tolist() == [0, 1]  # 500 Hz is no longer there, and 333 Hz is
     assert predicted[:, 3].tolist() == [1, 0]
@@ -402,7 +402,7 @@ def test_a_gain_matters_to_a_model_of_loudness_and_normalising_before_it_takes_i
     classifier = classifier_of(Loud())
     sound = torch.randn(4, SAMPLES, generator=torch.Generator().manual_seed(0)) * torch.tensor([[0.05], [0.02], [0.05], [0.02]])
     plan = Level(gain=10.0).plan(held(classifier, level=0.001, draws=6))
-    logits = plan.logits(heard(classifier, sound))
+    logits = plan.logits(batch(classifier, sound))
     assert plan.versions == ["after", *(f"random {draw}" for draw in range(1, 7)), "normalised"]
     power = sound.double().square().mean(1)
     score = torch.log10(power) + 3
@@ -434,7 +434,7 @@ def test_relevant_slots_are_those_one_would_find(reader):
     for row, offset, length in zip(sound, offsets, lengths, strict=True):
         row[offset : offset + length] = torch.randn(int(length))
     sound[0, 800:1000] = 0  # a slot of silence takes no part
-    where = heard(reader, sound, offsets=offsets, lengths=lengths)
+    where = batch(reader, sound, offsets=offsets, lengths=lengths)
     change = Relevant(share=0.3)
     masks = change.masks(where, None, by_ramp, 5)
     relevance = by_ramp(None, torch.zeros(1, 1, SAMPLES), None)[0, 0]
@@ -461,7 +461,7 @@ def test_relevant_slots_are_those_one_would_find(reader):
 
 def slots_removed(reader, sound, share):
     """Slots of 200 samples that are removed by equal relevance of all."""
-    mask = Relevant(share=share).masks(heard(reader, sound[None]), None, lambda model, features, target: features**0, 1)[0]
+    mask = Relevant(share=share).masks(batch(reader, sound[None]), None, lambda model, features, target: features**0, 1)[0]
     return torch.nonzero(mask[0, 0, 100::200] == 1).flatten().tolist()
 
 
@@ -488,7 +488,7 @@ def test_the_explained_class_is_the_predicted_or_the_true_one(reader, wanted, ex
         asked.extend(target.tolist())
         return features.clone()
 
-    quiet = heard(reader, torch.full((3, SAMPLES), 1e-3), labels=torch.tensor([1, 0, 1]))
+    quiet = batch(reader, torch.full((3, SAMPLES), 1e-3), labels=torch.tensor([1, 0, 1]))
     Relevant(target=wanted).masks(quiet, None, explainer, 1)
     assert asked == explained
 
@@ -502,13 +502,13 @@ def test_as_many_parts_are_removed_in_every_view_whatever_the_batch(make, view):
     change = Relevant(explainer="gradient", share=0.2, view=view, slot=0, band=0)
     domain = xaudio.explanation.views.other_domain(view, classifier.representation)
     where = {"offsets": 300, "lengths": 1400}
-    masks = change.masks(heard(classifier, sound, **where), domain, xaudio.create("explainer", "gradient"), 3)
+    masks = change.masks(batch(classifier, sound, **where), domain, xaudio.create("explainer", "gradient"), 3)
     counts = torch.stack([mask.flatten(1).sum(1) for mask in masks])
     assert (counts == counts[0]).all()
     cells = masks[0][0].numel()
     assert (counts > 0.05 * cells).all()
     assert (counts <= 0.2 * cells + 1).all()
-    alone = heard(classifier, sound[2:], **where, indices=np.array([2]))
+    alone = batch(classifier, sound[2:], **where, indices=np.array([2]))
     single = change.masks(alone, domain, xaudio.create("explainer", "gradient"), 3)
     for mask, own in zip(masks, single, strict=True):
         assert (mask[2:] != own).float().mean() < 0.01  # rounding may swap two cells
@@ -627,7 +627,7 @@ def test_an_interrupted_probe_goes_on(tmp_path, monkeypatch):
     def stopped(self, test):
         plan = real(self, test)
 
-        def interrupt(heard):
+        def interrupt(batch):
             raise KeyboardInterrupt
 
         return Plan(plan.words, plan.controls, interrupt, plan.notes)

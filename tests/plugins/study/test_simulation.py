@@ -20,7 +20,7 @@ from xaudio_study.analysis.table import choice_table
 from xaudio_study.building.build import build_study
 from xaudio_study.building.settings import StudySettings
 from xaudio_study.records import Question, StudyData
-from xaudio_study.simulation.listener import Explained, heard, listen, load_listeners
+from xaudio_study.simulation.listener import Explained, listen, load_listeners, recognised
 from xaudio_study.simulation.power import _analysed, power
 from xaudio_study.simulation.simulation import MODES, Behaviour, guesses, plain_design, shifted, simulate
 
@@ -471,10 +471,10 @@ def test_a_recogniser_answers_what_it_hears_in_the_file(spectrogram_run_folder, 
     clips = [xaudio.read_audio(path) for path in sounds.values()]
     resampling = listener.facts["resampling"]
     expected = [one.predicted for one in xaudio.explain(listener, clips[:3], explainer="amplitude", resampling=resampling)]
-    assert heard(listener, clips)[:3].tolist() == expected
-    guesses = [heard(listener, clips, seed)[3] for seed in range(30)]
+    assert recognised(listener, clips)[:3].tolist() == expected
+    guesses = [recognised(listener, clips, seed)[3] for seed in range(30)]
     assert len(set(guesses)) > 4  # silence is guessed at
-    assert heard(listener, clips, 7)[3] == guesses[7]
+    assert recognised(listener, clips, 7)[3] == guesses[7]
 
 
 def test_a_study_is_answered_where_there_is_something_to_hear(spectrogram_run_folder, sounds):
@@ -486,7 +486,7 @@ def test_a_study_is_answered_where_there_is_something_to_hear(spectrogram_run_fo
     assert [item.item for item in data.items] == [item.item for item in audible]
     assert [answer.item for answer in data.answers] == [item.item for item in audible]
     assert data.simulated == "a test."
-    values = [data.classes[index] for index in heard(listener, [xaudio.read_audio(path) for path in media.values()])]
+    values = [data.classes[index] for index in recognised(listener, [xaudio.read_audio(path) for path in media.values()])]
     assert [answer.value for answer in data.answers] == values
     with pytest.raises(DataError, match="nothing to answer"):
         listen(design, {}, {"one": listener}, "a test.")

@@ -19,7 +19,7 @@ from .tracing import trace
 _SAID: WeakKeyDictionary[nn.Module, set[str]] = WeakKeyDictionary()
 
 
-def probe_sound(samples: int, sample_rate: int) -> Tensor:
+def example_sound(samples: int, sample_rate: int) -> Tensor:
     """A sound (1, samples) in [-1, 1], always the same: a buzz of 120 Hz with noise, a quarter of silence on both sides."""
     time = torch.arange(samples, dtype=torch.float32) / sample_rate
     buzz = sum(torch.sin(2 * torch.pi * 120 * harmonic * time) / harmonic for harmonic in range(1, 20))
@@ -29,11 +29,11 @@ def probe_sound(samples: int, sample_rate: int) -> Tensor:
     return sound[None]
 
 
-def probe_features(classifier: Model) -> Tensor:
+def example_features(classifier: Model) -> Tensor:
     """What a classifier's network reads of that sound, (1, channels, *axes)."""
     read = classifier.representation
     with torch.no_grad():
-        return classifier.features(probe_sound(read.samples, read.sample_rate).to(classifier.device))
+        return classifier.features(example_sound(read.samples, read.sample_rate).to(classifier.device))
 
 
 def examine(classifier: Model, features: Tensor, families: Families) -> list[Finding]:
@@ -68,7 +68,7 @@ def warn_about(classifier: Model, name: str, explainer: Any) -> list[dict[str, s
     family = family_of(name, explainer)
     if not family.reads_model:
         return []
-    features = probe_features(classifier)
+    features = example_features(classifier)
     try:
         found = [{"severity": item.severity, "text": str(item)} for item in examine(classifier, features, {name: family})]
     except Exception as error:  # a check must not keep anyone from an explanation that would work

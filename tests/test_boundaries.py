@@ -2,9 +2,12 @@
 
 import ast
 import importlib
+import re
 import subprocess
 import sys
 import tomllib
+from collections.abc import Collection, Sequence
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +21,28 @@ ROOT = Path(__file__).resolve().parent.parent
 CORE = sorted((ROOT / "xaudio").rglob("*.py"))
 PACKAGES = sorted(path for folder in ("plugins", "benchmarks") for path in (ROOT / folder).glob("xaudio_*") if path.is_dir())
 FACES = {"xaudio": xaudio.__all__, "xaudio.plugin": xaudio.plugin.__all__}
+MODULES = {
+    ".".join(path.relative_to(folder.parent).with_suffix("").parts).removesuffix(".__init__"): path
+    for folder in (ROOT / "xaudio", *PACKAGES)
+    for path in sorted(folder.rglob("*.py"))
+}
+ORDER = (
+    "errors",
+    "registry",
+    "types",
+    "output",
+    "sound",
+    "model",
+    "doctor",
+    "explanation",
+    "measuring",
+    "testing",
+    "cli",
+    "__main__",
+    "plugin",
+)
+"""Parts of the core; each imports only those before it (the table of docs/architecture.md)."""
+MOST_LINES = 400
 HEAVY = ("torch", "scipy", "matplotlib", "captum", "zennit")
 SERIALISERS = {"pickle", "cPickle", "_pickle", "dill", "cloudpickle", "joblib", "shelve", "marshal"}
 
@@ -91,6 +116,47 @@ def serialisation_violations(source: str) -> list[str]:
     return found
 
 
+def imported_modules(module: str, source: str, is_package: bool, modules: Collection[str]) -> set[str]:
+    """Which of the modules one imports anywhere: at its top, in a function, or for types alone."""
+    package = module if is_package else module.rpartition(".")[0]
+    found = set()
+    for name, taken, level in imports(ast.parse(source)):
+        base = package.split(".")[: 1 - level or None] if level else []
+        target = ".".join([*base, *([name] if name else [])])
+        whole = f"{target}.{taken}" if taken else target
+        found |= {whole if whole in modules else target} & set(modules) - {module}
+    return found
+
+
+def imported_by() -> dict[str, set[str]]:
+    """Every module with those that it imports."""
+    return {
+        module: imported_modules(module, path.read_text(encoding="utf-8"), path.name == "__init__.py", MODULES)
+        for module, path in MODULES.items()
+    }
+
+
+def circle_in(graph: dict[str, set[str]]) -> list[str]:
+    """Modules that import each other in a circle; empty if none do."""
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        return list(error.args[1])
+    return []
+
+
+def upward(graph: dict[str, set[str]], order: Sequence[str]) -> list[str]:
+    """Imports within the core from a part of a later one."""
+    place = {f"xaudio.{part}": number for number, part in enumerate(order)}
+    part = {module: ".".join(module.split(".")[:2]) for module in graph if module.startswith("xaudio.")}
+    return [
+        f"{module} imports {other}"
+        for module, others in graph.items()
+        for other in sorted(others)
+        if module in part and other in part and place[part[other]] > place[part[module]]
+    ]
+
+
 @pytest.mark.parametrize("source", ["import xaudio_lrp", "from xaudio_lrp._lrp import x", "import_module('xaudio_lrp')"])
 def test_the_check_of_the_core_sees(source: str) -> None:
     assert core_violations(source)
@@ -151,6 +217,41 @@ def test_the_check_of_plugins_lets_pass(source: str) -> None:
 )
 def test_the_check_of_serialisation_sees(source: str) -> None:
     assert serialisation_violations(source)
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "from ..sound import audio",
+        "from ..sound.audio import read_audio",
+        "def f():\n    from xaudio.sound.audio import read_audio",
+        "if TYPE_CHECKING:\n    import xaudio.sound.audio",
+    ],
+)
+def test_the_check_of_order_sees(source: str) -> None:
+    modules = {"xaudio.output.runs": source, "xaudio.sound.audio": "from ..output import runs"}
+    graph = {name: imported_modules(name, text, False, modules) for name, text in modules.items()}
+    assert set(circle_in(graph)) == set(modules)
+    assert upward(graph, ORDER) == ["xaudio.output.runs imports xaudio.sound.audio"]
+
+
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    assert circle_in(imported_by()) == []
+
+
+def test_parts_of_the_core_import_only_those_before_them() -> None:
+    assert upward(imported_by(), ORDER) == []
+
+
+def test_the_order_is_the_one_of_the_documentation() -> None:
+    table = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `xaudio/(\w+)(?:\.py|/)` \|", table, re.MULTILINE)
+    assert tuple(rows) == tuple(part for part in ORDER if part not in ("__main__", "plugin"))
+
+
+def test_no_module_is_long() -> None:
+    lines = {module: len(path.read_text(encoding="utf-8").splitlines()) for module, path in MODULES.items()}
+    assert {module: count for module, count in lines.items() if count > MOST_LINES} == {}
 
 
 def test_there_is_something_to_check() -> None:

@@ -14,7 +14,7 @@ from .errors import (
 )
 from .explanation.explaining import create as create, explain as explain, load_model as load_model, names as names
 from .explanation.explanation import Explanation as Explanation
-from .explanation.notebook import Explanations as Explanations
+from .explanation.table import Explanations as Explanations
 from .measuring.evaluation import Evaluation as Evaluation, evaluate as evaluate
 from .model.allocator import keep_large_buffers as keep_large_buffers
 from .model.experiment import Experiment as Experiment, run_experiment as run_experiment

@@ -38,17 +38,21 @@ from .explanation.explaining import (
     create as create,
     explain as explain,
     explain_prepared as explain_prepared,
+    explainer_of as explainer_of,
     load_model as load_model,
     names as names,
     provenance_of as provenance_of,
 )
 from .explanation.explanation import Explanation as Explanation
-from .explanation.notebook import Explanations as Explanations
+from .explanation.original import original_recording as original_recording
+from .explanation.renderer import Renderer as Renderer
 from .explanation.rendering import save_and_render as save_and_render
+from .explanation.report import write_page as write_page
+from .explanation.table import Explanations as Explanations
 from .explanation.views import domain_name as domain_name, other_domain as other_domain, parse_view as parse_view
-from .explanation.wording import counted as counted
 from .measuring.checks import check_explanations as check_explanations
 from .measuring.evaluation import Evaluation as Evaluation, evaluate as evaluate
+from .measuring.metric import Better as Better, Metric as Metric
 from .measuring.perturbation import (
     flipped_logits as flipped_logits,
     logits_without as logits_without,
@@ -61,7 +65,6 @@ from .measuring.statistics import (
     LEVEL as LEVEL,
     Interval as Interval,
     bootstrap_interval as bootstrap_interval,
-    guessing as guessing,
     ranks_with_ties as ranks_with_ties,
 )
 from .measuring.truth import truth_domain as truth_domain, truth_mask as truth_mask
@@ -70,13 +73,14 @@ from .model.arguments import (
     as_clip as as_clip,
     as_explainer as as_explainer,
     class_index as class_index,
-    explainer_of as explainer_of,
     seeded as seeded,
 )
 from .model.attribution import attribute as attribute
 from .model.batching import in_batches as in_batches
+from .model.chance import guessing as guessing
 from .model.copies import plain_copy as plain_copy
 from .model.devices import resolve_device as resolve_device
+from .model.examples import Examples as Examples, examples as examples
 from .model.experiment import Experiment as Experiment, placed_waveforms as placed_waveforms, run_experiment as run_experiment
 from .model.layers import channels_of as channels_of, find_layer as find_layer
 from .model.model import Model as Model, evaluation_mode as evaluation_mode, weights_digest as weights_digest
@@ -84,10 +88,10 @@ from .model.modes import in_this_thread as in_this_thread, own_hooks as own_hook
 from .model.parallel import run_experiments as run_experiments
 from .model.precision import count_operations as count_operations, matrix_peak as matrix_peak
 from .model.probability import log_odds as log_odds, probabilities as probabilities
+from .model.relabelling import in_classes_of as in_classes_of
 from .model.results import TrainingResult as TrainingResult
 from .model.splits import held_out as held_out
 from .model.sums import completeness as completeness, difference_from_baseline as difference_from_baseline
-from .model.training import Examples as Examples, examples as examples
 from .output.figures import (
     AGAINST as AGAINST,
     FOR as FOR,
@@ -95,7 +99,7 @@ from .output.figures import (
     own_style as own_style,
     save_figure as save_figure,
 )
-from .output.pages import data_address as data_address, read_results as read_results, write_page as write_page
+from .output.pages import data_address as data_address, read_results as read_results
 from .output.runs import (
     cache_folder as cache_folder,
     output_folder as output_folder,
@@ -110,6 +114,7 @@ from .output.runs import (
 )
 from .output.tensors import read_tensors as read_tensors, write_tensors as write_tensors
 from .output.terminal import in_sight as in_sight, progress as progress
+from .output.words import counted as counted
 from .registry.bounds import (
     Amount as Amount,
     AtOnce as AtOnce,
@@ -139,7 +144,6 @@ from .sound.baselines import baseline_features as baseline_features, baseline_wa
 from .sound.datasets import (
     Recording as Recording,
     SpeakerDataset as SpeakerDataset,
-    in_classes_of as in_classes_of,
     open_dataset as open_dataset,
     speaker_folds as speaker_folds,
 )
@@ -158,7 +162,6 @@ from .sound.levels import (
     renderer_for_listening as renderer_for_listening,
 )
 from .sound.preparation import (
-    original_recording as original_recording,
     place as place,
     prepare_clips as prepare_clips,
     prepare_dataset as prepare_dataset,
@@ -169,7 +172,6 @@ from .types import (
     Axis as Axis,
     Baseline as Baseline,
     Benchmark as Benchmark,
-    Better as Better,
     Clip as Clip,
     ConditionalExplainer as ConditionalExplainer,
     Dataset as Dataset,
@@ -179,10 +181,8 @@ from .types import (
     Fold as Fold,
     IntArray as IntArray,
     LayerRelevance as LayerRelevance,
-    Metric as Metric,
     Placed as Placed,
     Placement as Placement,
-    Renderer as Renderer,
     Representation as Representation,
     Resampling as Resampling,
     Separator as Separator,

@@ -17,14 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .errors import DataError
-from .model.probability import Kind
 from .registry.plain import missing, plain
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
-
-    from .explanation.explanation import Explanation
-    from .model.model import Model
 
 FloatArray = NDArray[np.floating[Any]]
 IntArray = NDArray[np.integer[Any]]
@@ -252,6 +248,10 @@ class Representation(Protocol):
         """Relevance of each sample (batch, samples), with the same sum as the relevance of the cells."""
 
 
+Kind = Literal["classes", "labels"]
+"""What a model's outputs are: ``classes``, of which one is true (softmax), or ``labels``, several of which may be true
+(a sigmoid each). A single output is always a label: there is nothing that it could exclude."""
+
 Baseline = Literal["zero", "silence", "noise_floor", "mean_spectrum"]
 """What stands in for what is taken away; see `xaudio.baseline_features`."""
 
@@ -364,44 +364,6 @@ class Separator(Protocol):
             In [-1, 1].
         sample_rate : int
             In Hz.
-        """
-
-
-class Renderer(Protocol):
-    """Writes an explanation to files."""
-
-    def __call__(self, explanation: Explanation, folder: Path) -> list[Path]:
-        """Write into an existing folder and return what was written."""
-
-
-Better = Literal["higher", "lower", "none"]
-"""Which values of a metric speak for an explanation; none if neither large nor small values do."""
-
-
-class Metric(Protocol):
-    """Measures explanations of one model.
-
-    What cannot be measured raises `xaudio.DataError` or `xaudio.ModelError`: no value stands in for what is not known.
-    `xaudio.check_explanations` refuses what no metric can use. One that compares explanations with what is known of the
-    recording, its label or its truth, may say so by an attribute ``needs_truth = True``: a leaderboard then asks it about
-    correctly predicted recordings only.
-    """
-
-    @property
-    def better(self) -> Mapping[str, Better]:
-        """For each value that a call returns, by its name, whether higher or lower ones are better."""
-
-    def __call__(self, classifier: Model, explanations: Sequence[Explanation]) -> Mapping[str, FloatArray]:
-        """Named values, one per explanation, finite.
-
-        A value must not depend on the other explanations of the call. The model must be left as it was.
-
-        Parameters
-        ----------
-        classifier : Model
-            What was explained.
-        explanations : sequence of Explanation
-            One at least, all of this model, and in one domain.
         """
 
 

@@ -4,7 +4,7 @@ from typing import Any, Literal
 
 from xaudio.plugin import hookimpl
 
-PARTS = ("original", "positive", "negative", "complement")
+from ._names import PARTS
 
 
 def audible(

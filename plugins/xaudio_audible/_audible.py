@@ -22,10 +22,10 @@ from xaudio.plugin import (
     write_json,
 )
 
-from . import PARTS
 from ._extras import comparison
 from ._levels import Part, highest, rounds_to_silence
 from ._masks import Normalisation, mask_of, smoothed
+from ._names import PARTS
 from ._time import at_own_rate, faded, slower
 
 if TYPE_CHECKING:

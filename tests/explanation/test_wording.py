@@ -10,7 +10,7 @@ from torch import nn
 
 import xaudio
 from xaudio import Clip, create
-from xaudio.explanation.wording import counted, percentages
+from xaudio.output.words import counted, percentages
 
 CLICK = np.zeros(8000, np.float32)
 CLICK[3000:3100] = 0.5
@@ -85,7 +85,7 @@ def test_findings_of_the_doctor_stay_with_the_explanation():
 
 
 def test_page_picture_and_table_show_them(explained):
-    from xaudio.explanation.notebook import Explanations
+    from xaudio.explanation.table import Explanations
 
     item = _with(explained, completeness={"sum": 1.2, "expected": 1.7, "miss": 0.3, "holds": False})
     page = create("renderer", "html").page(item)

@@ -9,7 +9,8 @@ from hypothesis.extra import numpy as arrays
 
 from xaudio import DataError
 from xaudio.measuring import statistics
-from xaudio.measuring.statistics import Interval, above_chance, guessing, require_enough
+from xaudio.measuring.statistics import Interval, require_enough
+from xaudio.model.chance import above_chance, guessing
 from xaudio.plugin import bootstrap_interval, ranks_with_ties
 
 VALUES = arrays.arrays(np.float64, st.integers(16, 40), elements=st.floats(-1e3, 1e3), unique=True)

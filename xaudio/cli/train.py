@@ -31,10 +31,10 @@ def train(
     seed: SeedOption = 0,
 ) -> None:
     """Train a model on one fold of a data set and test it on speakers it never heard."""
-    from ..explanation.wording import counted
     from ..model.allocator import keep_large_buffers
     from ..model.devices import resolve_device
     from ..model.experiment import Experiment, run_experiment
+    from ..output.words import counted
     from ..registry.options import parse_spec
 
     warn_about_plugins()

@@ -13,11 +13,11 @@ import numpy as np
 from ..errors import DataError, ModelError
 from ..model.arguments import as_explainer
 from ..model.model import Model, weights_digest
+from ..model.relabelling import in_classes_of
 from ..model.splits import held_out, opened_for
 from ..output.runs import output_folder, refuse_other_settings, remove_leftovers, write_run
 from ..output.terminal import progress
 from ..registry.options import parse_spec
-from ..sound.datasets import in_classes_of
 from ..types import Dataset, IntArray
 from .explaining import explain
 from .explanation import Explanation

@@ -13,13 +13,12 @@ import torch
 from torch import nn
 
 from ..doctor.warning import warn_about
-from ..errors import AudioError, DataError
+from ..errors import AudioError, DataError, PluginError
 from ..model.arguments import as_clip, as_explainer, as_model, seeded, target_indices
 from ..model.attribution import attribute, expected_sums
 from ..model.devices import resolve_device
 from ..model.model import Model
 from ..model.modes import plain_torch
-from ..model.probability import Kind
 from ..output.memory import naming_memory
 from ..output.runs import versions
 from ..output.terminal import progress
@@ -28,10 +27,11 @@ from ..registry.options import convert
 from ..registry.plain import whole
 from ..sound.labels import label_index
 from ..sound.preparation import Prepared, place, placement_of_own, prepare_clips
-from ..types import Clip, Explainer, Fit, Placement, Representation, Resampling
+from ..types import Clip, Explainer, Fit, Kind, Placement, Representation, Resampling
 from .explanation import Explanation
-from .notebook import Explanations
-from .views import other_domain, parse_view, seen_in
+from .seen import seen_in
+from .table import Explanations
+from .views import other_domain, parse_view
 
 BATCH = 32
 """Recordings explained at once; on a CPU 16 to 32 cost least per recording."""
@@ -196,6 +196,24 @@ def explain(
     if others is not None:
         found = Explanations(one.contrast(other) for one, other in zip(found, explained(others), strict=True))
     return found[0] if single else found
+
+
+def explainer_of(explanation: Explanation) -> Explainer:
+    """The explainer that made an explanation, made anew with the same options.
+
+    Raises
+    ------
+    PluginError
+        If it was a callable of the caller's own, of which only the name is known.
+    """
+    spec = explanation.provenance.get("explainer", {})
+    name = spec.get("name", "?")
+    if name not in registry().names("explainer"):
+        raise PluginError(
+            f"The explainer {name!r} of {explanation.clip.source} is not a plugin, so it cannot explain anew; register it as one."
+        )
+    made: Explainer = registry().create("explainer", name, spec.get("given", {}))
+    return made
 
 
 def provenance_of(classifier: Model, explainer: dict[str, Any], **rules: Any) -> dict[str, Any]:

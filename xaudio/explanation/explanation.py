@@ -2,33 +2,22 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
-import numpy as np
-
-from ..errors import ModelError
-from ..model.probability import Kind, predicted_outputs, probabilities
-from ..output.runs import replaced
-from ..registry.options import format_spec
-from ..types import Axis, Clip, FloatArray, Placed
-from .wording import percentages, remarks_of, warnings_of
+from ..registry.loading import registry
+from . import saved
+from .notebook import Player, framed_page, player
+from .record import Record
+from .rendering import render
+from .seen import view_of
+from .wording import remarks_of, warnings_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-    from numpy.typing import ArrayLike
-
-    from ..types import Representation
-    from .notebook import Player
-
-FORMAT = 1
 
 
-@dataclass(frozen=True, eq=False)
-class Explanation:
+class Explanation(Record):
     """Relevance of each feature of one recording for one class.
 
     Parameters
@@ -54,110 +43,6 @@ class Explanation:
         Whether one of the classes is true or each may be for itself; a single one is always a label. See `Model`.
     """
 
-    clip: Clip
-    features: FloatArray
-    relevance: FloatArray
-    axes: tuple[Axis, ...]
-    logits: FloatArray
-    classes: tuple[str, ...]
-    target: int
-    task: str = ""
-    provenance: Mapping[str, Any] = field(default_factory=dict)
-    kind: Kind = "classes"
-    _representation: Any = field(default=None, repr=False)
-
-    @property
-    def predicted(self) -> int:
-        """Index of the class with the highest logit."""
-        return int(np.argmax(self.logits))
-
-    @property
-    def probabilities(self) -> FloatArray:
-        """Of each class, shape (classes,): a softmax of the logits, or a sigmoid each where the classes are labels."""
-        return probabilities(self.logits, self.kind)
-
-    @property
-    def predictions(self) -> tuple[str, ...]:
-        """Names of what is predicted: the class with the highest logit, or all labels above 1/2, which may be none."""
-        return tuple(self.classes[index] for index in predicted_outputs(self.logits, self.kind))
-
-    @property
-    def correct(self) -> bool | None:
-        """Whether the true class is predicted; None if it is not known."""
-        return None if self.label is None else self.classes[self.label] in self.predictions
-
-    @property
-    def prediction(self) -> str:
-        """What is predicted, with its probability: "predicted 'siren' (95%)", or "'siren' not predicted (12%)"."""
-        chosen = predicted_outputs(self.logits, self.kind)
-        named = [f"{self.classes[index]!r} ({self.probabilities[index]:.0%})" for index in chosen or [self.predicted]]
-        if chosen:
-            return f"predicted {', '.join(named[:3])}" + (f" and {len(named) - 3} more" if len(named) > 3 else "")
-        if len(self.classes) == 1:
-            return f"{self.classes[0]!r} not predicted ({self.probabilities[0]:.0%})"
-        return f"no label predicted, the highest {named[0]}"
-
-    @property
-    def contrast_class(self) -> str | None:
-        """The class that the explained one is contrasted with, if `contrast` made this explanation."""
-        return self.provenance.get("contrast")
-
-    @property
-    def question(self) -> str:
-        """What is explained: the class, as in "9", or that it was this class and not another, as in "9 rather than 3"."""
-        target = self.classes[self.target]
-        return f"{target} rather than {self.contrast_class}" if self.contrast_class is not None else target
-
-    @property
-    def label(self) -> int | None:
-        """Index of the true class, if it is known."""
-        label = self.clip.labels.get(self.task)
-        return label if isinstance(label, int) else None
-
-    @property
-    def explainer(self) -> str:
-        """The explainer with the options it was given, as a person would write them."""
-        spec = self.provenance.get("explainer", {})
-        return format_spec(spec.get("name", "?"), spec.get("given", {}))
-
-    @property
-    def representation(self) -> Representation:
-        """The representation that made the features, as a torch module on the CPU; in a view, the view's domain.
-
-        Raises
-        ------
-        ModelError
-            If it was an object of the caller's own and the explanation was loaded from a file.
-        """
-        if self._representation is not None:
-            return self._representation  # type: ignore[no-any-return]
-        created: Representation
-        if view := self.provenance.get("view"):
-            from .views import make_domain
-
-            created = make_domain(view["name"], view["options"], self.clip.sample_rate, len(self.clip.waveform))
-            object.__setattr__(self, "_representation", created)
-            return created
-        spec = self.provenance.get("representation")
-        if not spec:
-            raise ModelError("The explanation does not say which representation made it, so it cannot be brought back to sound.")
-        from ..registry.loading import registry
-
-        created = registry().create("representation", spec["name"], spec["options"])
-        object.__setattr__(self, "_representation", created)
-        return created
-
-    @property
-    def shortfall(self) -> str:
-        """What the relevance misses of what it should sum to, in words; "" if nothing, or if the method claims no sum.
-
-        The numbers are in ``provenance["completeness"]``.
-        """
-        sums = self.provenance.get("completeness")
-        if sums is None or sums["holds"]:
-            return ""
-        return f"relevance sums to {sums['sum']:.3g} where it should sum to {sums['expected']:.3g}"
-
     @property
     def warnings(self) -> tuple[str, ...]:
         """What makes the explanation doubtful: a finding of the doctor, a sum that is missed, a model that heard no recording."""
@@ -168,91 +53,7 @@ class Explanation:
         """What was done to the recording and does no harm, such as resampling."""
         return remarks_of(self)
 
-    @property
-    def placed(self) -> Placed:
-        """Where what is heard of the recording lies; all of the waveform where nothing else is known."""
-        placement = {"offset": 0, "start": 0, "samples": len(self.clip.waveform), **self.provenance.get("placement", {})}
-        return Placed(**placement)
-
-    @property
-    def window_start(self) -> float:
-        """Where in the recording the model's window begins, in seconds; below 0 where zeros come before the recording."""
-        offset, start, _ = self.placed
-        return (start - offset) / self.clip.sample_rate
-
-    @property
-    def recording_span(self) -> tuple[float, float]:
-        """Start and end, in seconds of the recording, of what the model heard of it."""
-        _, start, samples = self.placed
-        return start / self.clip.sample_rate, (start + samples) / self.clip.sample_rate
-
-    @property
-    def padding(self) -> tuple[tuple[float, float], ...]:
-        """Where the model's window holds zeros and not the recording: pairs of start and end in seconds of the recording."""
-        first, (start, stop) = self.window_start, self.recording_span
-        ends = ((first, start), (stop, first + self.clip.duration))
-        return tuple((low, high) for low, high in ends if high - low > 0.5 / self.clip.sample_rate)
-
-    @property
-    def recording_axes(self) -> tuple[Axis, ...]:
-        """The axes with times in seconds of the recording; those of ``axes`` are seconds of the model's window."""
-        shift = self.window_start
-        return tuple(replace(axis, centres=axis.centres + shift) if axis.name == "time" else axis for axis in self.axes)
-
-    def levels(self) -> FloatArray:
-        """What a picture shows under the relevance: the features ``(*axes)`` of the first channel.
-
-        As the representation gives them: the training mean, which ``features`` are less, is not subtracted.
-
-        Raises
-        ------
-        ModelError
-            As `representation`.
-        """
-        import torch
-
-        with torch.no_grad():
-            features = self.representation(torch.from_numpy(self.clip.waveform)[None])
-        return np.asarray(features[0, 0].numpy())
-
-    @property
-    def positive_share(self) -> float:
-        """Share of the magnitude of all relevance that speaks for the class, 0 to 1; 0 if there is none."""
-        magnitude = np.abs(self.relevance.astype(np.float64))
-        total = float(magnitude.sum())
-        return float(magnitude[self.relevance > 0].sum() / total) if total else 0.0
-
-    @property
-    def percentages(self) -> tuple[int, int]:
-        """Shares of the relevance for and against the class in whole percent, which add up to 100; both 0 if there is none."""
-        relevance = self.relevance.astype(np.float64)
-        pro, contra = percentages([relevance.clip(min=0).sum(), -relevance.clip(max=0).sum()])
-        return pro, contra
-
-    @property
-    def strongest(self) -> tuple[float, ...] | None:
-        """Where in the recording the relevance of a channel is largest in magnitude, in the axes' units; None if nowhere."""
-        magnitude = np.abs(self.relevance.astype(np.float64))
-        if not magnitude.any():
-            return None
-        _, *place = np.unravel_index(int(magnitude.argmax()), magnitude.shape)
-        return tuple(float(axis.centres[cell]) for axis, cell in zip(self.recording_axes, place, strict=True))
-
-    @property
-    def strongest_place(self) -> str:
-        """`strongest` in words, such as "2690 Hz, 57.610 s"; "nowhere" if there is no relevance."""
-        if self.strongest is None:
-            return "nowhere"
-        return ", ".join(_quantity(where, axis.unit) for axis, where in zip(self.axes, self.strongest, strict=True))
-
-    @property
-    def domain(self) -> str:
-        """Where the relevance lies: "time", "frequency" or "time-frequency", or "" if the axes are others."""
-        from .views import domain_name
-
-        return domain_name(self.axes)
-
-    def view(self, view: str, **options: Any) -> Explanation:
+    def view(self, view: str, **options: Any) -> Self:
         """The same explanation in another domain, with the same sum of relevance.
 
         Parameters
@@ -277,44 +78,7 @@ class Explanation:
         ModelError
             If this is a frequency or time-frequency view, from which there is no way back to the samples.
         """
-        from .views import view_of
-
         return view_of(self, view, **options)
-
-    def contrast(self, other: Explanation) -> Explanation:
-        """Why this class rather than another: the relevance of this explanation less that of the other.
-
-        Where an explainer conserves, its sum is the difference of the two logits.
-
-        Parameters
-        ----------
-        other : Explanation
-            Of the same recording, model, explainer and view, for another class.
-
-        Raises
-        ------
-        ModelError
-            If the two differ in more than the class, or do not differ in it.
-        """
-        kept = ("model", "representation", "explainer", "contrast")
-        differing = [key for key in kept if self.provenance.get(key) != other.provenance.get(key)]
-        if _domain_spec(self) != _domain_spec(other):
-            differing.append("view")
-        if not np.array_equal(self.clip.waveform, other.clip.waveform):
-            differing.insert(0, "recording")
-        if differing:
-            raise ModelError(
-                f"The explanations of {self.clip.source} and {other.clip.source} differ in their {differing[0]}; "
-                "a contrast needs two that differ in the explained class alone."
-            )
-        if self.target == other.target:
-            raise ModelError(
-                f"{self.clip.source}: {self.classes[self.target]!r} cannot be contrasted with itself; choose another class."
-            )
-        provenance = {**self.provenance, "contrast": other.classes[other.target]}
-        if "completeness" in provenance:
-            provenance["completeness"] = _difference(provenance["completeness"], other.provenance["completeness"])
-        return replace(self, relevance=self.relevance - other.relevance, provenance=provenance)
 
     def plot(self, **options: Any) -> Figure:
         """The picture of the renderer "visual" as a matplotlib figure, to restyle or save; a notebook shows it.
@@ -324,8 +88,6 @@ class Explanation:
         **options
             Of the renderer, as ``xaudio plugins show visual`` lists them.
         """
-        from ..registry.loading import registry
-
         return registry().create("renderer", "visual", options).figure(self)  # type: ignore[no-any-return]
 
     def play(self, part: str = "positive", **options: Any) -> Player:
@@ -343,68 +105,14 @@ class Explanation:
         PluginError
             If there is no such part or option.
         """
-        from .notebook import player
-
         return player(self, part, options)
-
-    def title(self) -> str:
-        """One line that names the explained and the predicted class, the explainer, the view and the recording."""
-        task = f"{self.task} " if self.task else ""
-        predicted = self.prediction
-        if self.label is not None:
-            predicted += f", truth {self.classes[self.label]!r}"
-        method = f"{self.explainer}, {self.domain} view" if "view" in self.provenance else self.explainer
-        explained = repr(self.classes[self.target])
-        if self.contrast_class is not None:
-            explained += f" rather than {self.contrast_class!r}"
-        missed = f"; {self.shortfall}" if self.shortfall else ""
-        return f"{task}{explained} explained; {predicted}; {method}{missed}; {self.clip.name}"
-
-    @property
-    def outcome(self) -> str:
-        """What was predicted, what is true and who speaks, as far as it is known."""
-        truth = "" if self.label is None else f", truth {self.classes[self.label]!r}"
-        speaker = f", speaker {self.clip.speaker}" if self.clip.speaker else ""
-        return f"{self.prediction}{truth}{speaker}"
 
     def save(self, path: str | Path) -> Path:
         """Write the explanation into one safetensors file with JSON metadata, atomically."""
-        from safetensors.numpy import save
-
-        tensors = {
-            "waveform": self.clip.waveform,
-            "features": self.features,
-            "relevance": self.relevance,
-            "logits": self.logits,
-            **{f"axis.{index}": axis.centres for index, axis in enumerate(self.axes)},
-            **{f"truth.{name}": np.asarray(values) for name, values in self.clip.truth.items()},
-        }
-        clip = self.clip
-        metadata = {
-            "format": FORMAT,
-            "clip": {
-                "sample_rate": clip.sample_rate,
-                "labels": dict(clip.labels),
-                "speaker": clip.speaker,
-                "source": clip.source,
-                "notes": clip.notes,
-            },
-            "axes": [{"name": axis.name, "unit": axis.unit} for axis in self.axes],
-            "classes": self.classes,
-            "target": self.target,
-            "task": self.task,
-            "provenance": dict(self.provenance),
-            "kind": self.kind,
-        }
-        path = Path(path)
-        arrays = {name: np.asarray(tensor, order="C") for name, tensor in tensors.items()}
-        content = save(arrays, metadata={"xaudio.explanation": json.dumps(metadata)})
-        with replaced(path) as temporary:
-            temporary.write_bytes(content)
-        return path
+        return saved.save(self, path)
 
     @classmethod
-    def load(cls, path: str | Path) -> Explanation:
+    def load(cls, path: str | Path) -> Self:
         """Read what `save` wrote.
 
         Raises
@@ -412,90 +120,12 @@ class Explanation:
         ModelError
             If the file is missing, damaged, or of another format.
         """
-        from safetensors import SafetensorError, safe_open
-
-        try:
-            with safe_open(path, framework="numpy") as file:
-                metadata = json.loads((file.metadata() or {})["xaudio.explanation"])
-                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)
-            if metadata["format"] != FORMAT:
-                raise ModelError(f"{path}: has format {metadata['format']}; this version of xaudio reads format {FORMAT}.")
-            return cls._decoded(metadata, tensors)
-        except FileNotFoundError:
-            raise ModelError(f"{path}: there is no such file.") from None
-        except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
-            reason = " ".join(str(error).split())
-            raise ModelError(f"{path}: is not an explanation saved by xaudio, or is damaged ({reason}).") from None
-
-    @classmethod
-    def _decoded(cls, metadata: dict[str, Any], tensors: dict[str, FloatArray]) -> Explanation:
-        truth = {name.removeprefix("truth."): tensor for name, tensor in tensors.items() if name.startswith("truth.")}
-        clip = metadata["clip"] | {"notes": tuple(metadata["clip"]["notes"]), "truth": truth}
-        axes = tuple(Axis(axis["name"], axis["unit"], tensors[f"axis.{i}"]) for i, axis in enumerate(metadata["axes"]))
-        return cls(
-            clip=Clip(tensors["waveform"], **clip),
-            features=tensors["features"],
-            relevance=tensors["relevance"],
-            axes=axes,
-            logits=tensors["logits"],
-            classes=tuple(metadata["classes"]),
-            target=metadata["target"],
-            task=metadata["task"],
-            provenance=metadata["provenance"],
-            kind=metadata.get("kind", "classes"),
-        )
-
-    def with_relevance(self, relevance: ArrayLike) -> Explanation:
-        """The same explanation with other relevance: an array, a tensor or nested lists of the features' shape, finite.
-
-        Raises
-        ------
-        ModelError
-            If it is none of these.
-        """
-        given = relevance.detach().cpu() if hasattr(relevance, "detach") else relevance
-        try:
-            array = np.asarray(given)
-        except (TypeError, ValueError):
-            raise ModelError(f"The relevance is no array; expected the shape of the features, {self.features.shape}.") from None
-        if array.shape != self.features.shape:
-            raise ModelError(f"The relevance has shape {array.shape}; expected that of the features, {self.features.shape}.")
-        if array.dtype.kind not in "fiub":
-            raise ModelError(f"The relevance holds {array.dtype}; expected numbers.")
-        if not np.isfinite(array).all():
-            raise ModelError("The relevance holds NaN or infinity.")
-        return replace(self, relevance=array if array.dtype.kind == "f" else array.astype(np.float64))
+        return cls(**saved.load(path))
 
     def render(self, *renderers: str, folder: str | Path) -> list[Path]:
         """Write the explanation with renderers such as "visual" and "audible" into a folder."""
-        from .rendering import render
-
         return render([self], renderers, Path(folder))
 
     def _repr_html_(self) -> str:
         """The page of the renderer "html", for notebooks."""
-        from .notebook import framed_page
-
         return framed_page(self)
-
-
-def _difference(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, Any]:
-    """What the difference of two explanations sums to beside what it should; right where both are."""
-    found = {key: first[key] - second[key] for key in ("sum", "expected")}
-    miss = abs(found["sum"] - found["expected"])
-    return {
-        **found,
-        "miss": miss / abs(found["expected"]) if found["expected"] else 0.0,
-        "holds": first["holds"] and second["holds"],
-    }
-
-
-def _quantity(value: float, unit: str) -> str:
-    """A place on an axis with its unit: times to the millisecond."""
-    return f"{value:.3f} s" if unit == "s" else f"{value:.4g} {unit}" if abs(value) < 1000 else f"{value:.0f} {unit}"
-
-
-def _domain_spec(explanation: Explanation) -> tuple[Any, ...]:
-    """The view without what it lost, which depends on the relevance."""
-    view = explanation.provenance.get("view") or {}
-    return view.get("name"), view.get("options")

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..output.memory import naming_memory
 from ..output.runs import output_folder, write_text
@@ -16,15 +16,14 @@ from ..output.terminal import progress
 from ..registry.loading import registry
 from ..registry.options import parse_spec
 from ..sound.levels import renderer_for_listening
-
-if TYPE_CHECKING:
-    from .explanation import Explanation
+from .record import Record
+from .saved import save as save_explanation
 
 LONGEST = 50
 """Bytes of a part of a folder's name: file systems take 255 in all."""
 
 
-def render(explanations: Iterable[Explanation], renderers: Sequence[str | Callable[..., Any]], folder: Path) -> list[Path]:
+def render(explanations: Iterable[Record], renderers: Sequence[str | Callable[..., Any]], folder: Path) -> list[Path]:
     """Write explanations with renderers; one goes into the folder, several into a subfolder each.
 
     Parameters
@@ -49,7 +48,7 @@ def render(explanations: Iterable[Explanation], renderers: Sequence[str | Callab
 
 
 def save_and_render(
-    explanations: Sequence[Explanation],
+    explanations: Sequence[Record],
     renderers: Sequence[str | Callable[..., Any]],
     folder: Path,
     *,
@@ -62,7 +61,7 @@ def save_and_render(
     return _write(explanations, renderers, folder, save=True, for_page=for_page)
 
 
-def write_report(explanations: Sequence[Explanation], renderers: Sequence[str], folder: Path) -> Path | None:
+def write_report(explanations: Sequence[Record], renderers: Sequence[str], folder: Path) -> Path | None:
     """Write ``report.html`` with all of several explanations, if the renderer ``html`` is among those asked for."""
     for name, options in map(parse_spec, renderers):
         if name == "html" and len(explanations) > 1:
@@ -72,7 +71,7 @@ def write_report(explanations: Sequence[Explanation], renderers: Sequence[str], 
 
 @naming_memory("Render fewer or shorter recordings at once, or fewer renderers.")
 def _write(
-    explanations: Sequence[Explanation],
+    explanations: Sequence[Record],
     renderers: Sequence[str | Callable[..., Any]],
     folder: Path,
     *,
@@ -85,13 +84,13 @@ def _write(
     with progress("Rendering", len(explanations), always=False) as advance:
         for explanation, name in zip(explanations, _folder_names(explanations), strict=True):
             target = output_folder(folder if len(explanations) == 1 else folder / name)
-            paths = [explanation.save(target / "explanation.safetensors")] if save else []
+            paths = [save_explanation(explanation, target / "explanation.safetensors")] if save else []
             written.append(paths + [path for renderer in made for path in renderer(explanation, target)])
             advance()
     return written
 
 
-def _folder_names(explanations: Sequence[Explanation]) -> list[str]:
+def _folder_names(explanations: Sequence[Record]) -> list[str]:
     """A distinct folder name for each explanation, from its recording, class, explainer and view."""
     names: list[str] = []
     taken: set[str] = set()  # folded, since some file systems know no case

@@ -1,23 +1,18 @@
-"""What pages, pictures and the terminal say alike: warnings and remarks on an explanation, shares that add up, counted things."""
+"""What pages, pictures and the terminal say alike: warnings and remarks on an explanation."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
-
 import numpy as np
 
-if TYPE_CHECKING:
-    from .explanation import Explanation
-
-SILENT = "the recording is silent"
-"""The note on a recording in which every sample is 0."""
+from ..doctor.findings import family_of
+from ..sound.preparation import SILENT
+from .record import Record
 
 LOST = 0.01
 """Share of the relevance from which on it is a warning, and not a remark, that a view lacks it."""
 
 
-def warnings_of(explanation: Explanation) -> tuple[str, ...]:
+def warnings_of(explanation: Record) -> tuple[str, ...]:
     """What makes an explanation doubtful, in sentences without their stop; see `Explanation.warnings`."""
     facts = explanation.provenance
     found = [f"the doctor says: {finding['text']}".rstrip(".") for finding in facts.get("findings", ())]
@@ -31,16 +26,14 @@ def warnings_of(explanation: Explanation) -> tuple[str, ...]:
     return (*found, *(note for note in notes if note == SILENT))
 
 
-def remarks_of(explanation: Explanation) -> tuple[str, ...]:
+def remarks_of(explanation: Record) -> tuple[str, ...]:
     """What was done to the recording on its way to the model, and other harmless things; see `Explanation.remarks`."""
-    warned = set(explanation.warnings)
+    warned = set(warnings_of(explanation))
     return (*(note for note in explanation.clip.notes if note not in warned), *_sum_beside_logit(explanation))
 
 
-def _sum_beside_logit(explanation: Explanation) -> tuple[str, ...]:
+def _sum_beside_logit(explanation: Record) -> tuple[str, ...]:
     """By how much the relevance is not the logit, of methods that hand a logit down: biases and some rules keep their share."""
-    from ..doctor.findings import family_of
-
     explainer = explanation.provenance.get("explainer", {})
     channels = (explainer.get("options") or {}).get("channels")
     if family_of(explainer.get("name", "")).sums_to != "logit" or channels or explanation.contrast_class is not None:
@@ -51,34 +44,3 @@ def _sum_beside_logit(explanation: Explanation) -> tuple[str, ...]:
     return (
         f"the relevance sums to {total:.3g}; the logit is {logit:.3g}: biases, and rules that do not conserve, keep the rest",
     )
-
-
-def percentages(shares: Sequence[float]) -> list[int]:
-    """Shares as whole percentages that add up to 100, rounded by the largest remainder; all 0 if the shares are.
-
-    Parameters
-    ----------
-    shares : sequence of float
-        Not negative; of a whole that they make up together.
-    """
-    whole = float(sum(shares))
-    if not whole:
-        return [0] * len(shares)
-    exact = 100 * np.asarray(shares, dtype=np.float64) / whole
-    down = np.floor(exact).astype(int)
-    largest = np.argsort(down - exact, kind="stable")
-    down[largest[: 100 - int(down.sum())]] += 1
-    return [int(percent) for percent in down]
-
-
-def counted(count: int, thing: str, things: str = "") -> str:
-    """A number with the name of what is counted, such as "1 recording" or "2000 recordings".
-
-    Parameters
-    ----------
-    count : int
-    thing : str
-    things : str
-        The plural; by default with an s.
-    """
-    return f"{count} {thing if count == 1 else things or thing + 's'}"

@@ -9,12 +9,13 @@ from pathlib import Path
 import numpy as np
 
 from ..explanation.explanation import Explanation
-from ..explanation.wording import counted
+from ..model.chance import above_chance, guessing
 from ..model.model import Model
-from ..sound.datasets import in_classes_of
+from ..model.relabelling import in_classes_of
+from ..output.words import counted
 from ..types import CONTROLS, Dataset, FloatArray, IntArray
 from .scoring import Column, Work, explanation_path
-from .statistics import above_chance, guessing, require_enough
+from .statistics import require_enough
 
 SIGNIFICANCE = 0.05
 

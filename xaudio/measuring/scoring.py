@@ -24,7 +24,8 @@ from ..output.terminal import progress
 from ..registry.loading import registry
 from ..registry.options import parse_spec, summary_of
 from ..sound.preparation import Prepared, prepare_clips
-from ..types import Better, Clip, Dataset, Explainer, FloatArray, IntArray
+from ..types import Clip, Dataset, Explainer, FloatArray, IntArray
+from .metric import Better
 from .timing import timed
 
 BATCH = 16

@@ -1,4 +1,4 @@
-"""Means with intervals over recordings, ranks with ties, and whether a model does better than guessing."""
+"""Means with intervals over recordings, and ranks with ties."""
 
 from __future__ import annotations
 
@@ -113,25 +113,3 @@ def ranks_with_ties(intervals: Sequence[Interval | None], better: Literal["highe
     low, high = known.T if better == "higher" else -known.T[::-1]
     ranks = iter(1 + (low[None, :] > high[:, None]).sum(1))
     return [None if item is None else int(next(ranks)) for item in intervals]
-
-
-def guessing(labels: ArrayLike) -> float:
-    """The accuracy that always naming the commonest of the labels would have; labels are integers, shape (n,)."""
-    _, counts = np.unique(np.asarray(labels), return_counts=True)
-    return float(counts.max() / counts.sum())
-
-
-def above_chance(right: int, recordings: int, chance: float) -> float:
-    """Probability of guessing so many or more correctly: the one-sided binomial test.
-
-    Parameters
-    ----------
-    right : int
-        Correctly predicted recordings.
-    recordings : int
-    chance : float
-        Probability of guessing one correctly, 0 to 1.
-    """
-    from scipy.stats import binomtest
-
-    return float(binomtest(right, recordings, chance, alternative="greater").pvalue)

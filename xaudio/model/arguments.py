@@ -6,25 +6,22 @@ import os
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from ..errors import AudioError, ModelError, PluginError, listing, unknown
-from ..explanation.wording import counted
+from ..output.words import counted
 from ..registry.loading import SPEC, registry
 from ..registry.options import check_options, jsonable, options_of, parse_spec
 from ..registry.plain import plain, whole
 from ..sound.audio import make_clip, read_audio
 from ..sound.labels import class_names
-from ..types import Clip, Explainer, Representation
+from ..types import Clip, Explainer, Kind, Representation
 from .model import Model, described, evaluation_mode, run_network, unwrapped
-from .probability import ASSUMED, Kind
-
-if TYPE_CHECKING:
-    from ..explanation.explanation import Explanation
+from .probability import ASSUMED
 
 
 def as_clip(item: Any, sample_rate: int | None = None) -> Clip:
@@ -152,24 +149,6 @@ def seeded(explainer: Any, seed: int | None) -> Any:
     if "seed" in given or "seed" not in options_of(registry().factory("explainer", name)):
         return explainer
     return f"{explainer}{',' if given else ':'}seed={seed}"
-
-
-def explainer_of(explanation: Explanation) -> Explainer:
-    """The explainer that made an explanation, made anew with the same options.
-
-    Raises
-    ------
-    PluginError
-        If it was a callable of the caller's own, of which only the name is known.
-    """
-    spec = explanation.provenance.get("explainer", {})
-    name = spec.get("name", "?")
-    if name not in registry().names("explainer"):
-        raise PluginError(
-            f"The explainer {name!r} of {explanation.clip.source} is not a plugin, so it cannot explain anew; register it as one."
-        )
-    made: Explainer = registry().create("explainer", name, spec.get("given", {}))
-    return made
 
 
 def target_indices(target: Any, count: int, classes: Sequence[str]) -> list[int] | None:

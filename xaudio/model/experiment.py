@@ -18,11 +18,12 @@ from ..output.runs import output_folder, read_json, refuse_other_identity, remov
 from ..registry.options import convert, first_fault
 from ..sound.preparation import prepare_dataset
 from ..types import Dataset, Fit, FloatArray, IntArray, Resampling
+from .examples import examples
 from .model import WEIGHTS, Model, new_model
 from .results import TrainingResult, test_summary
 from .settings import settings_for
 from .splits import RECORDINGS, split_facts, split_of, write_split
-from .training import CHECKPOINT, decided_precision, evaluate, examples, train
+from .training import CHECKPOINT, decided_precision, evaluate, train
 
 if TYPE_CHECKING:
     import torch

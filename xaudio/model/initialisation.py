@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import torch
 from torch import Tensor, nn
 
-if TYPE_CHECKING:
-    from .model import Model
-    from .training import Examples
+from .examples import Examples
+from .model import Model
 
 
 def initialise(network: nn.Module, seed: int, deviation: float) -> None:

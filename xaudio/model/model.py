@@ -17,10 +17,10 @@ from ..output.memory import out_of_memory
 from ..output.tensors import read_tensors, write_tensors
 from ..registry.loading import registry
 from ..registry.options import convert, parse_spec
-from ..types import Dataset, Fit, Representation
+from ..types import Dataset, Fit, Kind, Representation
 from .modes import HALF, evaluated, half_precision, plain_torch, workable
 from .precision import float32_products
-from .probability import Kind, checked_kind, kind_of, probabilities
+from .probability import checked_kind, kind_of, probabilities
 from .representations import checked_features, completed
 
 FORMAT = 1

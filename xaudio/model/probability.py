@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, TypeVar, cast, get_args
+from typing import TYPE_CHECKING, TypeVar, cast, get_args
 
 import numpy as np
 
 from ..errors import ModelError
+from ..types import FloatArray, Kind
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-    from ..types import FloatArray
-
-Kind = Literal["classes", "labels"]
-"""What a model's outputs are: ``classes``, of which one is true (softmax), or ``labels``, several of which may be true
-(a sigmoid each). A single output is always a label: there is nothing that it could exclude."""
 
 ASSUMED = (
     "The outputs are taken for classes that exclude each other (softmax); say kind='classes' if they are, or kind='labels' if "

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from pydantic import BaseModel, ConfigDict, model_validator
 
-from ..measuring.statistics import guessing
 from ..types import FloatArray, IntArray
+from .chance import guessing
 from .precision import Precision
 
 

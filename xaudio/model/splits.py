@@ -16,9 +16,10 @@ from ..errors import DataError, ModelError, XaudioWarning
 from ..output.runs import write_rows
 from ..registry.options import parse_spec
 from ..sound.contents import digest_all, recording_digests
-from ..sound.datasets import in_classes_of, open_dataset, options_used
+from ..sound.datasets import open_dataset, options_used
 from ..types import Dataset, Fold, IntArray
 from .model import Model
+from .relabelling import in_classes_of
 
 RECORDINGS = "recordings.csv"
 """What a training heard, in its run folder: the part, index and content of each recording of its fold."""

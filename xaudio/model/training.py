@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,8 +17,8 @@ from ..output.runs import read_json, refuse_other_identity
 from ..output.tensors import read_tensors, write_tensors
 from ..output.terminal import progress
 from ..registry.options import convert
-from ..sound.preparation import Prepared, place
 from ..types import FloatArray, IntArray
+from .examples import Examples
 from .initialisation import feature_statistics, initialise
 from .model import Model, evaluation_mode
 from .precision import SHORTEST, Precision, float32_products, matrix_peak, resolve_precision, training_operations
@@ -29,62 +28,8 @@ from .settings import TrainingSettings
 CHECKPOINT, RESULTS = "checkpoint.safetensors", "results.json"
 DAMAGED = "Delete it to train from the start."
 CHECKPOINT_SECONDS = 60.0
-EVALUATION_BATCH = 50
 LOSS_EVERY = 10
 """Steps between two looks at the loss: each look waits for the device."""
-
-
-@dataclass(frozen=True, eq=False)
-class Examples:
-    """Labelled recordings on the device, ready to be placed.
-
-    Parameters
-    ----------
-    waveforms : Tensor, shape (recordings, samples)
-        See `Prepared`.
-    lengths, offsets, labels : Tensor of int64, shape (recordings,)
-    per_step : bool
-        Draw the offsets anew at each training step.
-    """
-
-    waveforms: Tensor
-    lengths: Tensor
-    offsets: Tensor
-    labels: Tensor
-    per_step: bool
-
-    def __len__(self) -> int:
-        return len(self.labels)
-
-    def batch(self, indices: Tensor) -> Tensor:
-        """Placed waveforms (batch, samples)."""
-        return place(self.waveforms[indices], self.lengths[indices], self.offsets[indices])
-
-    def batches(self, size: int = EVALUATION_BATCH) -> Iterator[Tensor]:
-        """Indices of all recordings, some at a time."""
-        for start in range(0, len(self), size):
-            yield torch.arange(start, min(start + size, len(self)), device=self.labels.device)
-
-    def training_batch(self, indices: Tensor) -> Tensor:
-        """Placed waveforms, anew at each call if the placement is per step."""
-        if not self.per_step:
-            return self.batch(indices)
-        free = self.waveforms.shape[1] - self.lengths[indices]
-        draws = torch.rand(len(indices)).to(free.device)
-        return place(self.waveforms[indices], self.lengths[indices], (draws * free).long())
-
-
-def examples(prepared: Prepared, labels: IntArray, indices: IntArray, classifier: Model, seed: int) -> Examples:
-    """The chosen recordings of a prepared data set, on the classifier's device."""
-    device, placement = classifier.device, classifier.representation.placement
-    offsets = prepared.offsets(placement, seed)
-    return Examples(
-        torch.from_numpy(np.array(prepared.waveforms[indices])).to(device),
-        torch.from_numpy(prepared.lengths[indices]).to(device),
-        torch.from_numpy(offsets[indices]).to(device),
-        torch.from_numpy(np.asarray(labels)[indices]).to(device),
-        placement == "step",
-    )
 
 
 def train(

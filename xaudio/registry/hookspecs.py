@@ -57,12 +57,12 @@ def xaudio_separators() -> Factories:  # type: ignore[empty-body]
 
 @hookspec
 def xaudio_renderers() -> Factories:  # type: ignore[empty-body]
-    """Factories of `xaudio.types.Renderer`."""
+    """Factories of `xaudio.plugin.Renderer`."""
 
 
 @hookspec
 def xaudio_metrics() -> Factories:  # type: ignore[empty-body]
-    """Factories of `xaudio.types.Metric`."""
+    """Factories of `xaudio.plugin.Metric`."""
 
 
 @hookspec

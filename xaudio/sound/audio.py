@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import AudioError, OutputError
-from ..explanation.wording import counted
 from ..output.runs import replaced
+from ..output.words import counted
 from ..registry.plain import whole
 from ..types import Clip, Fit, FloatArray, Resampling
 from .decoding import RATES, check_rate, decode_file

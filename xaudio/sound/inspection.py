@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from ..errors import AudioError, DataError
-from ..explanation.wording import counted
 from ..output.terminal import progress
+from ..output.words import counted
 from ..types import Dataset, Fit
 from .audio import fit_length
 

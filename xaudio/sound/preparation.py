@@ -10,23 +10,23 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ..errors import AudioError, DataError, OutputError
-from ..explanation.wording import SILENT
+from ..errors import DataError, OutputError
 from ..output.runs import cache_folder
 from ..output.terminal import progress
 from ..types import Clip, Dataset, Fit, FloatArray, IntArray, Placement, Representation, Resampling
-from .audio import at_rate, fit_length, read_audio
+from .audio import at_rate, fit_length
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from ..explanation.explanation import Explanation
-
 CACHE_VERSION = 3
+
+SILENT = "the recording is silent"
+"""The note on a recording in which every sample is 0."""
 
 KEY_PARTS = 16
 """Parts of a sound whose powers its key compares."""
@@ -255,51 +255,3 @@ def placement_of_own(representation: Representation, seed: int | None = None) ->
     """How a user's own recordings are placed: centred where training drew a position, unless a seed asks for such a draw."""
     drawn = representation.placement in ("file", "step")
     return "centre" if drawn and seed is None else representation.placement
-
-
-class Original(NamedTuple):
-    """An explained recording as it was before it was brought to the model's rate.
-
-    Parameters
-    ----------
-    waveform : ndarray, shape (samples,)
-        All of it, at its own rate, mono, in [-1, 1].
-    sample_rate : int
-        In Hz.
-    start : int
-        Of its samples at the model's rate, the first that the model heard.
-    length : int
-        How many samples it has at the model's rate.
-    """
-
-    waveform: FloatArray
-    sample_rate: int
-    start: int
-    length: int
-
-
-def original_recording(explanation: Explanation) -> Original:
-    """The recording of an explanation at its own sample rate, read from its file again unless the model's rate is its own.
-
-    Raises
-    ------
-    AudioError
-        If the rates differ and the file is not there any more, or never was, or holds another recording.
-    """
-    clip, facts = explanation.clip, explanation.provenance
-    rate = facts.get("original_sample_rate", clip.sample_rate)
-    offset, start, samples = explanation.placed
-    excerpt = clip.waveform[offset : offset + samples]
-    if rate == clip.sample_rate:
-        return Original(excerpt, rate, 0, len(excerpt))
-    if not Path(clip.source).is_file():
-        raise AudioError(
-            f"{clip.source}: is not a file that can be read again, so the recording is known at the model's "
-            f"{clip.sample_rate} Hz only and not at its own {rate} Hz. Explain a file, or take the model's rate."
-        )
-    recording = read_audio(clip.source)
-    resampled = at_rate(recording, clip.sample_rate, facts["resampling"])
-    expected = resampled.waveform[start : start + len(excerpt)]
-    if recording.sample_rate != rate or len(expected) != len(excerpt) or not np.allclose(expected, excerpt, atol=1e-4):
-        raise AudioError(f"{clip.source}: is not the recording that was explained; it has changed since. Explain it again.")
-    return Original(recording.waveform, rate, start, len(resampled.waveform))

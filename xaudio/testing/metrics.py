@@ -11,7 +11,8 @@ import numpy as np
 import torch
 
 from ..errors import XaudioError
-from ..types import Better, Explainer
+from ..measuring.metric import Better
+from ..types import Explainer
 from .separators import left_in_process
 from .state import Left, watching
 from .suite import Case, CheckFunction, Unasked, need, refusal, unlike

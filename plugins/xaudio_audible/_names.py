@@ -1,0 +1,3 @@
+"""The sounds that an explanation is made of."""
+
+PARTS = ("original", "positive", "negative", "complement")

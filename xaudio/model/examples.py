@@ -1,0 +1,69 @@
+"""Labelled recordings on a device, placed batch by batch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..sound.preparation import Prepared, place
+from ..types import IntArray
+from .model import Model
+
+EVALUATION_BATCH = 50
+
+
+@dataclass(frozen=True, eq=False)
+class Examples:
+    """Labelled recordings on the device, ready to be placed.
+
+    Parameters
+    ----------
+    waveforms : Tensor, shape (recordings, samples)
+        See `Prepared`.
+    lengths, offsets, labels : Tensor of int64, shape (recordings,)
+    per_step : bool
+        Draw the offsets anew at each training step.
+    """
+
+    waveforms: Tensor
+    lengths: Tensor
+    offsets: Tensor
+    labels: Tensor
+    per_step: bool
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def batch(self, indices: Tensor) -> Tensor:
+        """Placed waveforms (batch, samples)."""
+        return place(self.waveforms[indices], self.lengths[indices], self.offsets[indices])
+
+    def batches(self, size: int = EVALUATION_BATCH) -> Iterator[Tensor]:
+        """Indices of all recordings, some at a time."""
+        for start in range(0, len(self), size):
+            yield torch.arange(start, min(start + size, len(self)), device=self.labels.device)
+
+    def training_batch(self, indices: Tensor) -> Tensor:
+        """Placed waveforms, anew at each call if the placement is per step."""
+        if not self.per_step:
+            return self.batch(indices)
+        free = self.waveforms.shape[1] - self.lengths[indices]
+        draws = torch.rand(len(indices)).to(free.device)
+        return place(self.waveforms[indices], self.lengths[indices], (draws * free).long())
+
+
+def examples(prepared: Prepared, labels: IntArray, indices: IntArray, classifier: Model, seed: int) -> Examples:
+    """The chosen recordings of a prepared data set, on the classifier's device."""
+    device, placement = classifier.device, classifier.representation.placement
+    offsets = prepared.offsets(placement, seed)
+    return Examples(
+        torch.from_numpy(np.array(prepared.waveforms[indices])).to(device),
+        torch.from_numpy(prepared.lengths[indices]).to(device),
+        torch.from_numpy(offsets[indices]).to(device),
+        torch.from_numpy(np.asarray(labels)[indices]).to(device),
+        placement == "step",
+    )

@@ -128,7 +128,6 @@ from .registry.bounds import (
 from .registry.hookspecs import hookimpl as hookimpl
 from .registry.loading import registry as registry
 from .registry.options import (
-    at_least as at_least,
     check_options as check_options,
     convert as convert,
     first_fault as first_fault,

@@ -1,8 +1,10 @@
 """Sounds of explanations: what of a recording speaks for the explained class, what against it, and the rest."""
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from xaudio.plugin import hookimpl
+from annotated_types import Ge, Le
+
+from xaudio.plugin import Amount, Percentile, PositiveShare, hookimpl
 
 from ._names import PARTS
 
@@ -12,15 +14,15 @@ def audible(
     parts: tuple[str, ...] = PARTS,
     domain: Literal["auto", "features", "waveform", "frequency", "time-frequency"] = "auto",
     normalisation: Literal["maximum", "percentile", "soft", "top"] = "percentile",
-    percentile: float = 99.0,
-    top: float = 0.05,
-    smooth_ms: float | None = None,
-    smooth_hz: float = 0.0,
+    percentile: Percentile = 99.0,
+    top: PositiveShare = 0.05,
+    smooth_ms: Amount | None = None,
+    smooth_hz: Amount = 0.0,
     loudness: Literal["match", "peak", "keep"] = "match",
     level: Literal["recording", "reference"] = "recording",
-    peak: float = 0.95,
-    fade_ms: float = 0.0,
-    slow: float = 1.0,
+    peak: PositiveShare = 0.95,
+    fade_ms: Amount = 0.0,
+    slow: Annotated[float, Ge(1), Le(8)] = 1.0,
     slow_by: Literal["stretch", "resample"] = "stretch",
     rate: Literal["model", "recording"] = "model",
     extras: tuple[str, ...] = (),
@@ -50,9 +52,9 @@ def audible(
         not 0; "top": M = 1 in the top share of these and 0 elsewhere; "soft": M = R^2 / (R^2 + t^2) with t the least |R|
         of the top share.
     percentile : float
-        Of the normalisation "percentile", above 0 and up to 100.
+        Of the normalisation "percentile".
     top : float
-        Share, above 0 and up to 1, for the normalisations "top" and "soft".
+        Share for the normalisations "top" and "soft".
     smooth_ms : float or none
         Width in ms over which the mask is averaged in time, against musical noise and clicks; 0 for not at all; by default 20
         in samples and 0 elsewhere.
@@ -65,11 +67,11 @@ def audible(
     level : {"recording", "reference"}
         Of the recording: its own, or the -23 LUFS at which pages, notebooks and studies play every sound.
     peak : float
-        Highest magnitude of a sample, above 0 and up to 1; at its own level the recording is only scaled if it would clip.
+        Highest magnitude of a sample; at its own level the recording is only scaled if it would clip.
     fade_ms : float
         Length in ms of the fades in and out at the ends of the recording.
     slow : float
-        How many times as long the sounds last, 1 to 8.
+        How many times as long the sounds last.
     slow_by : {"stretch", "resample"}
         "stretch" keeps the pitch (WSOLA, with the same frames for all parts), "resample" plays the samples more slowly, so
         that the pitch falls as on a tape.

@@ -15,7 +15,6 @@ from xaudio.plugin import (
     FloatArray,
     OutputError,
     PluginError,
-    at_least,
     part_gain,
     reference_gain,
     write_audio,
@@ -102,15 +101,6 @@ class Audible:
                 raise PluginError(f"The option {option} {whose} names {other[0]!r}; expected some of {', '.join(known)}.")
         if not self.parts_written:
             raise PluginError(f"The option parts {whose} names none; expected some of {', '.join(PARTS)}.")
-        for option, low, value, most in (
-            ("peak", "above 0", self.peak, 1.0),
-            ("top", "above 0", self.top, 1.0),
-            ("percentile", "above 0", self.percentile, 100.0),
-            ("slow", "1", self.slow, SLOWEST),
-        ):
-            if not (1 if low == "1" else 0) <= value <= most or value == 0:
-                raise PluginError(f"The option {option} {whose} is {value}; expected {low} and up to {most:g}.")
-        at_least(0, "renderer 'audible'", smooth_ms=self.smooth_ms, smooth_hz=self.smooth_hz, fade_ms=self.fade_ms)
 
     def __call__(self, explanation: Explanation, folder: Path) -> list[Path]:
         """Write the parts, the extras and ``audible.json``."""

@@ -6,12 +6,12 @@ All are of the class that was explained, by default the predicted one. Metrics o
 from collections.abc import Callable
 from typing import Any, Literal
 
-from xaudio.plugin import hookimpl
+from xaudio.plugin import Count, Percentile, PositiveShare, Seed, Share, hookimpl
 
 Domain = Literal["features", "time", "frequency", "time-frequency"]
 Imputation = Literal["zero", "silence", "noise_floor", "mean_spectrum", "band_stop"]
 Order = Literal["signed", "absolute"]
-Share = Literal["nonzero", "all"]
+Among = Literal["nonzero", "all"]
 Normalisation = Literal["maximum", "percentile", "top"]
 
 RANKED = """
@@ -28,9 +28,9 @@ normalisation : {"maximum", "percentile", "top"}
     The mask M in [0, 1]: relevance divided by its maximum or by a percentile over all cells, or 1 for the most relevant cells
     and 0 elsewhere. Negative relevance counts as 0.
 percentile : float
-    Of normalisation=percentile, above 0, to 100; what is above it has a mask of 1.
+    Of normalisation=percentile; what is above it has a mask of 1.
 top : float
-    Share of the cells of normalisation=top, above 0, to 1.
+    Share of the cells of normalisation=top.
 order : {"signed", "absolute"}
     Make the mask of relevance, or of its magnitude.
 """
@@ -61,15 +61,15 @@ def _described(factory: Callable[..., Any], name: str, definition: str, *paramet
 
 def _pixel_flipping(
     *,
-    steps: int = 20,
-    fractions: tuple[float, ...] | None = None,
-    share: Share = "nonzero",
+    steps: Count = 20,
+    fractions: tuple[Share, ...] | None = None,
+    share: Among = "nonzero",
     order: Order = "signed",
-    segment: int = 1,
+    segment: Count = 1,
     domain: Domain = "features",
     imputation: Imputation = "zero",
-    seed: int = 0,
-    batch_size: int | None = None,
+    seed: Seed = 0,
+    batch_size: Count | None = None,
 ) -> Any:
     from ._flipping import PixelFlipping
     from ._parts import Parts
@@ -97,14 +97,14 @@ good), and "aopc_difference" is the first less the second: 0 for an order that s
 def _area(name: str, definition: str) -> Callable[..., Any]:
     def factory(
         *,
-        steps: int = 20,
-        share: Share = "nonzero",
+        steps: Count = 20,
+        share: Among = "nonzero",
         order: Order = "signed",
-        segment: int = 1,
+        segment: Count = 1,
         domain: Domain = "features",
         imputation: Imputation = "zero",
-        seed: int = 0,
-        batch_size: int | None = None,
+        seed: Seed = 0,
+        batch_size: Count | None = None,
     ) -> Any:
         from ._flipping import Area
         from ._parts import Parts
@@ -135,13 +135,13 @@ def _masked(name: str, definition: str) -> Callable[..., Any]:
     def factory(
         *,
         normalisation: Normalisation = "maximum",
-        percentile: float = 99.0,
-        top: float = 0.1,
+        percentile: Percentile = 99.0,
+        top: PositiveShare = 0.1,
         order: Order = "signed",
         domain: Domain = "features",
         imputation: Imputation = "zero",
-        seed: int = 0,
-        batch_size: int | None = None,
+        seed: Seed = 0,
+        batch_size: Count | None = None,
     ) -> Any:
         from ._masking import Masking
         from ._parts import Parts

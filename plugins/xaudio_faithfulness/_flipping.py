@@ -23,9 +23,6 @@ class Area:
     share: Any
     steps: int
 
-    def __post_init__(self) -> None:
-        _check_steps(self.parts.metric, self.steps)
-
     @property
     def better(self) -> Mapping[str, str]:
         """Which direction is good."""
@@ -57,10 +54,8 @@ class PixelFlipping:
     better: ClassVar[Mapping[str, str]] = {"aopc_morf": "higher", "aopc_lerf": "lower", "aopc_difference": "higher"}
 
     def __post_init__(self) -> None:
-        _check_steps(self.parts.metric, self.steps)
-        given = (1.0,) if self.fractions is None else self.fractions
-        if not any(given) or not all(0 <= fraction <= 1 for fraction in given):
-            raise PluginError(f"{self.parts.metric}: fractions are {given}; expected numbers above 0, to 1.")
+        if self.fractions is not None and not any(self.fractions):
+            raise PluginError(f"{self.parts.metric}: fractions are {self.fractions}; expected one above 0.")
 
     def __call__(self, classifier: Model, explanations: Sequence[Explanation]) -> dict[str, FloatArray]:
         """AOPC (n,) of the most relevant first, of the least relevant first, and their difference."""
@@ -143,8 +138,3 @@ def _spread(cells: Tensor, segments: Sequence[Tensor]) -> Tensor:
 
 def _evenly(steps: int) -> list[float]:
     return [step / steps for step in range(steps + 1)]
-
-
-def _check_steps(metric: str, steps: int) -> None:
-    if steps < 1:
-        raise PluginError(f"{metric}: steps is {steps}; expected 1 or more.")

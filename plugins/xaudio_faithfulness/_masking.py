@@ -16,7 +16,6 @@ from xaudio.plugin import (
     FloatArray,
     Model,
     ModelError,
-    PluginError,
     evaluation_mode,
     in_batches,
     log_odds,
@@ -83,11 +82,6 @@ class Masking:
     normalisation: str
     percentile: float
     top: float
-
-    def __post_init__(self) -> None:
-        for name, value, most in (("percentile", self.percentile, 100), ("top", self.top, 1)):
-            if not 0 < value <= most:
-                raise PluginError(f"{self.parts.metric}: {name} is {value:g}; expected above 0, to {most}.")
 
     @property
     def better(self) -> Mapping[str, str]:

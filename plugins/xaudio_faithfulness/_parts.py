@@ -68,10 +68,6 @@ class Parts:
     batch_size: int | None
 
     def __post_init__(self) -> None:
-        for name, least in (("segment", 1), ("seed", 0), ("batch_size", 1)):
-            value = getattr(self, name)
-            if value is not None and value < least:
-                raise PluginError(f"{self.metric}: {name} is {value}; expected {least} or more.")
         if self.imputation == "band_stop" and self.domain != "frequency":
             raise PluginError(
                 f"{self.metric}: imputation=band_stop is a filter, which takes frequencies away, but domain={self.domain}; "

@@ -3,43 +3,25 @@
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from xaudio.plugin import Baseline, Explainer, hookimpl
+from xaudio.plugin import Amount, AtOnce, Baseline, Count, Explainer, Seed, hookimpl
 
 
-def gradient(*, internal_batch_size: int | None = 64) -> Explainer:
-    """Gradient of the target's logit, with its sign.
-
-    Parameters
-    ----------
-    internal_batch_size : int or None
-        How many features are in the model at once, to bound the memory; none is no bound.
-    """
+def gradient(*, internal_batch_size: AtOnce = 64) -> Explainer:
+    """Gradient of the target's logit, with its sign."""
     from ._gradients import Gradient
 
     return Gradient(False, internal_batch_size)
 
 
-def saliency(*, internal_batch_size: int | None = 64) -> Explainer:
-    """Absolute gradient of the target's logit: how much each feature would move it.
-
-    Parameters
-    ----------
-    internal_batch_size : int or None
-        How many features are in the model at once, to bound the memory; none is no bound.
-    """
+def saliency(*, internal_batch_size: AtOnce = 64) -> Explainer:
+    """Absolute gradient of the target's logit: how much each feature would move it."""
     from ._gradients import Gradient
 
     return Gradient(True, internal_batch_size)
 
 
-def input_x_gradient(*, internal_batch_size: int | None = 64) -> Explainer:
-    """Gradient of the target's logit times the features.
-
-    Parameters
-    ----------
-    internal_batch_size : int or None
-        How many features are in the model at once, to bound the memory; none is no bound.
-    """
+def input_x_gradient(*, internal_batch_size: AtOnce = 64) -> Explainer:
+    """Gradient of the target's logit times the features."""
     from ._gradients import InputTimesGradient
 
     return InputTimesGradient(internal_batch_size)
@@ -48,10 +30,10 @@ def input_x_gradient(*, internal_batch_size: int | None = 64) -> Explainer:
 def integrated_gradients(
     *,
     baseline: Baseline = "zero",
-    steps: int = 50,
+    steps: Count = 50,
     spacing: Literal["uniform", "geometric"] = "uniform",
-    seed: int = 0,
-    internal_batch_size: int | None = 64,
+    seed: Seed = 0,
+    internal_batch_size: AtOnce = 64,
 ) -> Explainer:
     """Integrated gradients from a baseline; they sum to the difference of the target's logits there and here.
 
@@ -69,8 +51,6 @@ def integrated_gradients(
         normalise their input or take its logarithm, whose answer changes most close to silence.
     seed : int
         Of a baseline with noise.
-    internal_batch_size : int or None
-        How many features are in the model at once, to bound the memory; none computes all steps of all recordings at once.
     """
     from ._gradients import IntegratedGradients
 
@@ -78,7 +58,7 @@ def integrated_gradients(
 
 
 def gradient_shap(
-    *, baseline: Baseline = "zero", samples: int = 50, seed: int = 0, internal_batch_size: int | None = 64
+    *, baseline: Baseline = "zero", samples: Count = 50, seed: Seed = 0, internal_batch_size: AtOnce = 64
 ) -> Explainer:
     """Expected gradients (GradientSHAP): integrated gradients at random places, from a new baseline at each.
 
@@ -93,8 +73,6 @@ def gradient_shap(
         Places; each costs a forward and a backward pass.
     seed : int
         Of the places and of the baselines' noise, which are the same for all recordings.
-    internal_batch_size : int or None
-        How many features are in the model at once, to bound the memory; none is no bound.
     """
     from ._gradients import GradientShap
 
@@ -103,11 +81,11 @@ def gradient_shap(
 
 def smooth_grad(
     *,
-    samples: int = 50,
-    noise: float = 0.1,
+    samples: Count = 50,
+    noise: Amount = 0.1,
     statistic: Literal["mean", "mean_square", "variance"] = "mean",
-    seed: int = 0,
-    internal_batch_size: int | None = 64,
+    seed: Seed = 0,
+    internal_batch_size: AtOnce = 64,
 ) -> Explainer:
     """Mean gradient among copies of the features with noise (SmoothGrad); exact silence gets relevance, too.
 
@@ -121,30 +99,23 @@ def smooth_grad(
         Of the gradients: SmoothGrad, SmoothGrad-Squared or VarGrad; the last two have no sign.
     seed : int
         Of the noise, which is the same for all recordings.
-    internal_batch_size : int or None
-        How many features are in the model at once, to bound the memory; none is no bound.
     """
     from ._gradients import SmoothGrad
 
     return SmoothGrad(samples, noise, statistic, seed, internal_batch_size)
 
 
-def guided_backprop(*, internal_batch_size: int | None = 64) -> Explainer:
+def guided_backprop(*, internal_batch_size: AtOnce = 64) -> Explainer:
     """Guided backpropagation: the gradient, of which each ReLU lets only the positive part through.
 
     It shows what the first layers see more than what the class depends on; compare classes before you trust it.
-
-    Parameters
-    ----------
-    internal_batch_size : int or None
-        How many features are in the model at once, to bound the memory; none is no bound.
     """
     from ._modified import GuidedBackprop
 
     return GuidedBackprop(internal_batch_size)
 
 
-def deep_lift(*, baseline: Baseline = "zero", seed: int = 0, internal_batch_size: int | None = 64) -> Explainer:
+def deep_lift(*, baseline: Baseline = "zero", seed: Seed = 0, internal_batch_size: AtOnce = 64) -> Explainer:
     """DeepLIFT with the rescale rule; it sums to the difference of the target's logits from the baseline's.
 
     Parameters
@@ -154,15 +125,13 @@ def deep_lift(*, baseline: Baseline = "zero", seed: int = 0, internal_batch_size
         training mean (or 0 dB where none is subtracted); the others are sounds, see ``xaudio.plugin.baseline_features``.
     seed : int
         Of a baseline with noise.
-    internal_batch_size : int or None
-        How many features are in the model at once, to bound the memory; none is no bound.
     """
     from ._modified import DeepLift
 
     return DeepLift(baseline, seed, internal_batch_size)
 
 
-def grad_cam(*, layer: str | None = None, relu: bool = True, internal_batch_size: int | None = 64) -> Explainer:
+def grad_cam(*, layer: str | None = None, relu: bool = True, internal_batch_size: AtOnce = 64) -> Explainer:
     """Grad-CAM: where a convolution's channels, weighted by their mean gradient, are active; interpolated to the features.
 
     Parameters
@@ -171,8 +140,6 @@ def grad_cam(*, layer: str | None = None, relu: bool = True, internal_batch_size
         Name of the layer, as ``model.named_modules()`` has it; none is the last convolution in that order.
     relu : bool
         Keep only what speaks for the target, as published; otherwise the map has a sign.
-    internal_batch_size : int or None
-        How many features are in the model at once, to bound the memory; none is no bound.
     """
     from ._grad_cam import GradCam
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from xaudio.plugin import ModelError, at_least, in_this_thread, own_hooks
+from xaudio.plugin import ModelError, in_this_thread, own_hooks
 
 from ._gradients import backward, blocks
 
@@ -21,9 +21,6 @@ class GradCam:
     layer: str | None
     relu: bool
     internal_batch_size: int | None
-
-    def __post_init__(self) -> None:
-        at_least(1, "grad_cam", internal_batch_size=self.internal_batch_size)
 
     def __call__(self, model: nn.Module, features: Tensor, target: Tensor) -> Tensor:
         """Relevance shaped like features (Selvaraju et al. 2017, arXiv 1610.02391, equations 1 and 2).

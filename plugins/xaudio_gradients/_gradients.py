@@ -18,7 +18,6 @@ from xaudio.plugin import (
     Baseline,
     ModelError,
     Sound,
-    at_least,
     baseline_features,
     difference_from_baseline,
     in_sight,
@@ -118,9 +117,6 @@ class Gradient:
     absolute: bool
     internal_batch_size: int | None
 
-    def __post_init__(self) -> None:
-        at_least(1, "saliency" if self.absolute else "gradient", internal_batch_size=self.internal_batch_size)
-
     def __call__(self, model: nn.Module, features: Tensor, target: Tensor) -> Tensor:
         """Relevance shaped like features (Simonyan et al. 2013, arXiv 1312.6034, section 3)."""
         return self.with_logits(model, features, target)[0]
@@ -136,9 +132,6 @@ class InputTimesGradient:
     """Features times the gradient of the target's logit; see `xaudio_gradients.input_x_gradient`."""
 
     internal_batch_size: int | None
-
-    def __post_init__(self) -> None:
-        at_least(1, "input_x_gradient", internal_batch_size=self.internal_batch_size)
 
     def __call__(self, model: nn.Module, features: Tensor, target: Tensor) -> Tensor:
         """Relevance shaped like features (Shrikumar et al. 2016, arXiv 1605.01713)."""
@@ -176,9 +169,6 @@ class IntegratedGradients:
     seed: int
     internal_batch_size: int | None
     spacing: str = "uniform"
-
-    def __post_init__(self) -> None:
-        at_least(1, "integrated_gradients", steps=self.steps, internal_batch_size=self.internal_batch_size)
 
     def __call__(self, model: nn.Module, features: Tensor, target: Tensor, *, sound: Sound | None = None) -> Tensor:
         """Relevance shaped like features (Sundararajan et al. 2017, arXiv 1703.01365, equation 1)."""
@@ -218,9 +208,6 @@ class GradientShap:
     samples: int
     seed: int
     internal_batch_size: int | None
-
-    def __post_init__(self) -> None:
-        at_least(1, "gradient_shap", samples=self.samples, internal_batch_size=self.internal_batch_size)
 
     def __call__(self, model: nn.Module, features: Tensor, target: Tensor, *, sound: Sound | None = None) -> Tensor:
         """Relevance shaped like features (Lundberg & Lee 2017, arXiv 1705.07874; Erion et al. 2021, arXiv 1906.10670)."""
@@ -265,10 +252,6 @@ class SmoothGrad:
     statistic: str
     seed: int
     internal_batch_size: int | None
-
-    def __post_init__(self) -> None:
-        at_least(1, "smooth_grad", samples=self.samples, internal_batch_size=self.internal_batch_size)
-        at_least(0, "smooth_grad", noise=self.noise)
 
     def __call__(self, model: nn.Module, features: Tensor, target: Tensor) -> Tensor:
         """Relevance shaped like features.

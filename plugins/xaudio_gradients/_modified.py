@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from xaudio.plugin import Baseline, ModelError, Sound, at_least, baseline_features, completeness, difference_from_baseline
+from xaudio.plugin import Baseline, ModelError, Sound, baseline_features, completeness, difference_from_baseline
 
 from ._gradients import blocks, differentiate
 
@@ -131,9 +131,6 @@ class GuidedBackprop:
 
     internal_batch_size: int | None
 
-    def __post_init__(self) -> None:
-        at_least(1, "guided_backprop", internal_batch_size=self.internal_batch_size)
-
     def __call__(self, model: nn.Module, features: Tensor, target: Tensor) -> Tensor:
         """Relevance shaped like features (Springenberg et al. 2014, arXiv 1412.6806, section 3.4).
 
@@ -159,9 +156,6 @@ class DeepLift:
     baseline: Baseline
     seed: int
     internal_batch_size: int | None
-
-    def __post_init__(self) -> None:
-        at_least(1, "deep_lift", internal_batch_size=self.internal_batch_size)
 
     def __call__(self, model: nn.Module, features: Tensor, target: Tensor, *, sound: Sound | None = None) -> Tensor:
         """Relevance shaped like features (Shrikumar et al. 2017, arXiv 1704.02685, rescale rule).

@@ -1,9 +1,11 @@
 """Layer-wise relevance propagation, by an engine of its own or by zennit."""
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from xaudio.plugin import Explainer, hookimpl
+from annotated_types import Ge
+
+from xaudio.plugin import Amount, AtOnce, Explainer, Positive, hookimpl
 
 
 def lrp(
@@ -18,15 +20,15 @@ def lrp(
         "epsilon_alpha2_beta1_flat",
         "epsilon_gamma_box",
     ] = "epsilon_plus",
-    epsilon: float = 1e-6,
-    gamma: float = 0.25,
+    epsilon: Positive = 1e-6,
+    gamma: Amount = 0.25,
     low: float | None = None,
     high: float | None = None,
     bias: Literal["absorb", "ignore"] = "absorb",
     engine: Literal["auto", "fast", "zennit"] = "auto",
-    internal_batch_size: int | None = None,
+    internal_batch_size: AtOnce = None,
     layer: str | None = None,
-    channels: tuple[int, ...] | None = None,
+    channels: tuple[Annotated[int, Ge(0)], ...] | None = None,
 ) -> Explainer:
     """Layer-wise relevance propagation from the target's logit.
 
@@ -62,7 +64,7 @@ def lrp(
     """
     from ._lrp import LayerwiseRelevance, check_rules
 
-    check_rules(composite, epsilon, gamma, low, high)
+    check_rules(composite, gamma, low, high)
     return LayerwiseRelevance(composite, epsilon, gamma, low, high, bias, engine, internal_batch_size, layer, channels)
 
 

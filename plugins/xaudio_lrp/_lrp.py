@@ -7,7 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from xaudio.plugin import LayerRelevance, ModelError, PluginError, at_least, find_layer
+from xaudio.plugin import LayerRelevance, ModelError, PluginError, find_layer
 
 from ._cache import plan_for
 from ._chain import UnknownChainError
@@ -36,12 +36,9 @@ COMPOSITES = {
 DEFAULT_GAMMA = 0.25
 
 
-def check_rules(composite: str, epsilon: float, gamma: float, low: float | None, high: float | None) -> None:
+def check_rules(composite: str, gamma: float, low: float | None, high: float | None) -> None:
     """Raise `PluginError` for options that the rules of a composite cannot use, or do not have."""
     rules = COMPOSITES[composite]
-    if not 0 < epsilon < math.inf:
-        raise PluginError(f"lrp: epsilon must be positive and finite, or nothing is divided by nothing; got {epsilon}.")
-    at_least(0, "lrp", gamma=gamma)
     if gamma != DEFAULT_GAMMA and "gamma" not in rules:
         raise PluginError(f"lrp: composite {composite!r} has no gamma rule, so gamma={gamma} would do nothing.")
     if "box" not in rules and (low is not None or high is not None):
@@ -74,7 +71,6 @@ class LayerwiseRelevance:
     channels: tuple[int, ...] | None = None
 
     def __post_init__(self) -> None:
-        at_least(1, "lrp", internal_batch_size=self.internal_batch_size)
         if (self.layer is None) != (not self.channels):
             raise PluginError(
                 "lrp: layer and channels go together: the relevance that flows through these channels of that layer, as in "

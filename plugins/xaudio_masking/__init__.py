@@ -1,9 +1,11 @@
 """Explainers that change the recording and classify it again: parts are taken away, mixed anew, or masked at random."""
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from xaudio.plugin import hookimpl
+from annotated_types import Gt, Lt
+
+from xaudio.plugin import Amount, AtOnce, Count, Positive, Seed, Share, hookimpl
 
 Score = Literal["logit", "probability"]
 StandIn = Literal["silence", "noise_floor", "mean_spectrum"]
@@ -13,16 +15,16 @@ Spacing = Literal["mel", "linear", "octave"]
 def audiolime(
     *,
     components: str = "time",
-    slots: int | None = None,
-    bands: int | None = None,
-    overlap: float = 0.1,
-    samples: int = 512,
-    kernel_width: float = 0.25,
-    ridge: float = 1.0,
+    slots: Count | None = None,
+    bands: Count | None = None,
+    overlap: Share = 0.1,
+    samples: Count = 512,
+    kernel_width: Positive = 0.25,
+    ridge: Amount = 1.0,
     score: Score = "probability",
     baseline: StandIn = "silence",
-    seed: int = 0,
-    internal_batch_size: int | None = 64,
+    seed: Seed = 0,
+    internal_batch_size: AtOnce = 64,
 ) -> Any:
     """AudioLIME: weights of a linear model of mixes in which parts of the recording are present or not.
 
@@ -36,7 +38,7 @@ def audiolime(
     bands : int or None
         Mel bands of time_frequency; by default 8.
     overlap : float
-        Width of the cross-fade between neighbouring slots or bands, as a share of the narrower one, 0 to 1.
+        Width of the cross-fade between neighbouring slots or bands, as a share of the narrower one.
     samples : int
         Mixes to classify; the first is the recording itself, in the others each part is present with probability 1/2.
     kernel_width : float
@@ -49,8 +51,6 @@ def audiolime(
         What stands in for a part that is absent.
     seed : int
         Of the mixes and of the baseline's noise.
-    internal_batch_size : int or None
-        How many changed recordings are computed at once, to bound the memory; none computes all at once.
     """
     from ._audiolime import AudioLime
     from ._masking import Masking
@@ -61,15 +61,15 @@ def audiolime(
 
 def band_occlusion(
     *,
-    bands: int = 16,
+    bands: Count = 16,
     spacing: Spacing = "mel",
-    low: float = 0.0,
-    high: float | None = None,
-    overlap: float = 0.1,
+    low: Amount = 0.0,
+    high: Positive | None = None,
+    overlap: Share = 0.1,
     score: Score = "logit",
     baseline: StandIn = "silence",
-    seed: int = 0,
-    internal_batch_size: int | None = 64,
+    seed: Seed = 0,
+    internal_batch_size: AtOnce = 64,
 ) -> Any:
     """What the target loses when a band of frequency is taken away from the recording.
 
@@ -84,15 +84,13 @@ def band_occlusion(
     high : float or None
         In Hz; what is above is left alone. By default the highest frequency there is.
     overlap : float
-        Width of the cross-fade between neighbouring bands, as a share of the narrower one, 0 to 1. 0 is a sharp cut.
+        Width of the cross-fade between neighbouring bands, as a share of the narrower one. 0 is a sharp cut.
     score : {"logit", "probability"}
         What of the target is compared.
     baseline : {"silence", "noise_floor", "mean_spectrum"}
         What stands in for the band: nothing (band-stop), or the same band of a noise.
     seed : int
         Of the baseline's noise.
-    internal_batch_size : int or None
-        How many changed recordings are computed at once, to bound the memory; none computes all at once.
     """
     from ._masking import Masking
     from ._occlusion import BandOcclusion
@@ -103,12 +101,12 @@ def band_occlusion(
 
 def slot_occlusion(
     *,
-    slots: int = 20,
-    overlap: float = 0.1,
+    slots: Count = 20,
+    overlap: Share = 0.1,
     score: Score = "logit",
     baseline: StandIn = "silence",
-    seed: int = 0,
-    internal_batch_size: int | None = 64,
+    seed: Seed = 0,
+    internal_batch_size: AtOnce = 64,
 ) -> Any:
     """What the target loses when a slot of time is taken away from the recording.
 
@@ -117,15 +115,13 @@ def slot_occlusion(
     slots : int
         Number of slots, equally long.
     overlap : float
-        Length of the raised-cosine cross-fade between neighbouring slots, as a share of a slot, 0 to 1. 0 clicks.
+        Length of the raised-cosine cross-fade between neighbouring slots, as a share of a slot. 0 clicks.
     score : {"logit", "probability"}
         What of the target is compared.
     baseline : {"silence", "noise_floor", "mean_spectrum"}
         What stands in for the slot.
     seed : int
         Of the baseline's noise.
-    internal_batch_size : int or None
-        How many changed recordings are computed at once, to bound the memory; none computes all at once.
     """
     from ._masking import Masking
     from ._occlusion import SlotOcclusion
@@ -136,14 +132,14 @@ def slot_occlusion(
 def freqrise(
     *,
     domain: Literal["frequency", "time", "time_frequency"] = "time_frequency",
-    masks: int = 1000,
-    cells: int = 16,
-    probability: float = 0.5,
+    masks: Count = 1000,
+    cells: Count = 16,
+    probability: Annotated[float, Gt(0), Lt(1)] = 0.5,
     centred: bool = True,
     score: Score = "probability",
     baseline: StandIn = "silence",
-    seed: int = 0,
-    internal_batch_size: int | None = 64,
+    seed: Seed = 0,
+    internal_batch_size: AtOnce = 64,
 ) -> Any:
     """FreqRISE: mean of the target's probability over random masks, weighted by each mask.
 
@@ -156,7 +152,7 @@ def freqrise(
     cells : int
         Cells of a mask along each of its axes, between which it is interpolated linearly.
     probability : float
-        That a cell is kept, between 0 and 1.
+        That a cell is kept.
     centred : bool
         Subtract the mean over the masks first: what does not matter gets 0, what speaks against the target is negative.
         False gives the mean as published, which is positive everywhere. In a spectrogram the expected order of the cells
@@ -167,8 +163,6 @@ def freqrise(
         What stands in for what a mask takes away.
     seed : int
         Of the masks and of the baseline's noise.
-    internal_batch_size : int or None
-        How many masked recordings are computed at once, to bound the memory; none computes all at once.
     """
     from ._freqrise import FreqRise
     from ._masking import Masking

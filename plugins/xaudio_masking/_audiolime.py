@@ -1,6 +1,5 @@
 """LIME on parts of a recording that one can hear."""
 
-import math
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -8,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from xaudio.plugin import PluginError, Sound, XaudioWarning, at_least, create, parse_spec
+from xaudio.plugin import PluginError, Sound, XaudioWarning, create, parse_spec
 
 from ._masking import Group, Masking
 from ._parts import Cut, Grid, Sources, band_gains, drawn, slot_windows
@@ -52,10 +51,6 @@ class AudioLime:
     ridge: float
 
     def __post_init__(self) -> None:
-        at_least(1, "audiolime", slots=self.slots, bands=self.bands, samples=self.samples)
-        at_least(0, "audiolime", ridge=self.ridge)
-        if not 0 < self.kernel_width < math.inf:
-            raise PluginError(f"audiolime: kernel_width must be positive and finite; got {self.kernel_width:g}.")
         grid = self.components in ("time", "time_frequency")
         if (self.slots is not None and not grid) or (self.bands is not None and self.components != "time_frequency"):
             raise PluginError(

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from xaudio.plugin import PluginError, Sound, at_least
+from xaudio.plugin import PluginError, Sound
 
 from ._masking import Group, Masking
 from ._parts import Grid, drawn, hats
@@ -23,11 +23,6 @@ class FreqRise:
     cells: int
     probability: float
     centred: bool
-
-    def __post_init__(self) -> None:
-        at_least(1, "freqrise", masks=self.masks, cells=self.cells)
-        if not 0 < self.probability < 1:
-            raise PluginError(f"freqrise: probability must lie between 0 and 1; got {self.probability:g}.")
 
     @property
     def internal_batch_size(self) -> int | None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor, nn
 
-from xaudio.plugin import Baseline, Sound, at_least, in_sight, probabilities
+from xaudio.plugin import Baseline, Sound, in_sight, probabilities
 
 from ._parts import Cut
 
@@ -94,9 +94,6 @@ class Masking:
     baseline: Baseline
     seed: int
     internal_batch_size: int | None
-
-    def __post_init__(self) -> None:
-        at_least(1, self.explainer, internal_batch_size=self.internal_batch_size)
 
     def groups(self, sound: Sound, target: Tensor, cut: Cut) -> Iterator[Group]:
         """Recordings, cut into parts, as many at a time as `internal_batch_size` has room for (at least one)."""

@@ -10,7 +10,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from xaudio.plugin import Baseline, PluginError, Separator, Sound, at_least, baseline_waveforms, seeded_generator
+from xaudio.plugin import Baseline, PluginError, Separator, Sound, baseline_waveforms, seeded_generator
 
 TOLERANCE = 1e-4
 """Largest difference of the sum of the sources and the recording, as a share of its peak."""
@@ -138,10 +138,8 @@ def slot_windows(explainer: str, samples: int, slots: int, overlap: float) -> Te
     Raises
     ------
     PluginError
-        If there are more slots than samples, or the overlap is impossible.
+        If there are more slots than samples.
     """
-    at_least(1, explainer, slots=slots)
-    _check_overlap(explainer, overlap)
     if slots > samples:
         raise PluginError(f"{explainer}: {slots} slots are more than the {samples} samples of a recording; give fewer slots.")
     edges = torch.linspace(0, samples, slots + 1, dtype=torch.float64)
@@ -156,8 +154,6 @@ def band_gains(explainer: str, sound: Sound, bands: int, spacing: str, low: floa
     PluginError
         If the limits lie outside of what the recordings hold, or a band is too narrow to hold a frequency of theirs.
     """
-    at_least(1, explainer, bands=bands)
-    _check_overlap(explainer, overlap)
     rate, samples = sound.representation.sample_rate, sound.waveforms.shape[1]
     highest = rate / 2
     high = highest if high is None else high
@@ -205,11 +201,6 @@ def hats(cells: int, places: Tensor) -> Tensor:
     """
     position = (places * cells - 0.5).clamp(0, cells - 1)
     return (1 - (position - torch.arange(cells, dtype=torch.float64)[:, None]).abs()).clamp(min=0)
-
-
-def _check_overlap(explainer: str, overlap: float) -> None:
-    if not 0 <= overlap <= 1:
-        raise PluginError(f"{explainer}: overlap is a share of a slot or band, 0 to 1; got {overlap:g}.")
 
 
 def drawn(count: int, parts: int, probability: float, seed: int) -> Tensor:

@@ -11,7 +11,7 @@ from math import comb, prod
 import torch
 from torch import Tensor, nn
 
-from xaudio.plugin import Baseline, PluginError, Sound, at_least, baseline_features, difference_from_baseline, seeded_generator
+from xaudio.plugin import Baseline, PluginError, Sound, baseline_features, difference_from_baseline, seeded_generator
 
 from ._values import Removal, grid, parts_of
 
@@ -27,9 +27,6 @@ class ByRemoval:
     internal_batch_size: int | None
 
     name = ""
-
-    def __post_init__(self) -> None:
-        at_least(1, self.name, slots=self.slots, bands=self.bands, internal_batch_size=self.internal_batch_size)
 
     def __call__(self, model: nn.Module, features: Tensor, target: Tensor, *, sound: Sound | None = None) -> Tensor:
         """Relevance shaped like features (batch, channels, *axes)."""
@@ -63,10 +60,6 @@ class Occlusion(ByRemoval):
     span: int
 
     name = "occlusion"
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        at_least(1, self.name, span=self.span)
 
     def _scores(self, removal: Removal, parts: tuple[int, ...]) -> Tensor:
         """Each window's fall, in equal parts on what it changes; a group has the mean of the windows that cover it."""
@@ -108,10 +101,6 @@ class ShapleyValueSampling(ShapleyValues):
 
     name = "shapley_value_sampling"
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        at_least(1, self.name, permutations=self.permutations)
-
     def _scores(self, removal: Removal, parts: tuple[int, ...]) -> Tensor:
         """Orders come in pairs, one the reverse of the other, which cancels all interactions of two groups."""
         count = removal.count
@@ -131,10 +120,6 @@ class KernelShap(ShapleyValues):
     samples: int
 
     name = "kernel_shap"
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        at_least(2, self.name, samples=self.samples)
 
     def _scores(self, removal: Removal, parts: tuple[int, ...]) -> Tensor:
         """Least squares under the condition that the scores sum to the difference of the logits (its theorem 2)."""
@@ -177,13 +162,6 @@ class Lime(ByRemoval):
     ridge: float
 
     name = "lime"
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        at_least(2, self.name, samples=self.samples)
-        at_least(0, self.name, ridge=self.ridge)
-        if not self.kernel_width > 0:
-            raise PluginError(f"lime: kernel_width must be positive; got {self.kernel_width}.")
 
     def _scores(self, removal: Removal, parts: tuple[int, ...]) -> Tensor:
         """Ridge regression with weights exp(-(d / kernel_width)²), d the cosine distance of a coalition from the whole."""

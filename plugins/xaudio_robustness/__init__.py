@@ -3,18 +3,18 @@
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from xaudio.plugin import Baseline, hookimpl
+from xaudio.plugin import Baseline, Count, Positive, Seed, hookimpl
 
 
 def infidelity(
     *,
     perturbation: Literal["gaussian", "removal"] = "gaussian",
     reading: Literal["gradient", "contribution"] = "gradient",
-    draws: int = 100,
-    size: float = 0.1,
+    draws: Count = 100,
+    size: Positive = 0.1,
     baseline: Baseline = "zero",
-    seed: int = 0,
-    batch_size: int = 64,
+    seed: Seed = 0,
+    batch_size: Count = 64,
 ) -> Any:
     """Mean squared error of what the relevance says about perturbations: (I.R - (f(x) - f(x - I)))^2 (Yeh et al. 2019).
 
@@ -47,10 +47,10 @@ def infidelity(
 def max_sensitivity(
     *,
     perturb: Literal["sound", "features"] = "sound",
-    radius: float = 0.02,
-    draws: int = 10,
-    seed: int = 0,
-    batch_size: int = 32,
+    radius: Positive = 0.02,
+    draws: Count = 10,
+    seed: Seed = 0,
+    batch_size: Count = 32,
 ) -> Any:
     """Largest change of the relevance nearby: max over |d| <= r of |R(x + d) - R(x)| / |R(x)| (Yeh et al. 2019).
 
@@ -78,8 +78,8 @@ def model_randomisation(
     *,
     order: Literal["cascading", "independent"] = "cascading",
     values: Literal["signed", "absolute"] = "signed",
-    seed: int = 0,
-    batch_size: int = 32,
+    seed: Seed = 0,
+    batch_size: Count = 32,
 ) -> Any:
     """Rank correlation of the relevance with that of a model with random weights; 1 if the model does not matter.
 

@@ -15,7 +15,6 @@ from xaudio.plugin import (
     FloatArray,
     Model,
     ModelError,
-    PluginError,
     check_explanations,
     evaluation_mode,
     explainer_of,
@@ -91,13 +90,6 @@ def jobs(recordings: int, draws: int, device: torch.device) -> tuple[Tensor, Ten
 def as_array(values: Tensor) -> FloatArray:
     """Values in float64, as numpy has them."""
     return values.cpu().numpy().astype(np.float64)
-
-
-def check_counts(name: str, **counts: int) -> None:
-    """Raise `PluginError` for counts below 1."""
-    for option, count in counts.items():
-        if count < 1:
-            raise PluginError(f"{name}: {option} is {count}; expected 1 or more.")
 
 
 def _stacked(classifier: Model, arrays: Sequence[FloatArray]) -> Tensor:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from xaudio.plugin import Better, Explanation, FloatArray, Model, ModelError, attribute, evaluation_mode, in_batches
 
-from ._given import Given, as_array, check_counts, given, the_explainer
+from ._given import Given, as_array, given, the_explainer
 from ._ranks import rank_correlation, ranks
 
 
@@ -33,9 +33,6 @@ class ModelRandomisation:
     values: str
     seed: int
     batch_size: int
-
-    def __post_init__(self) -> None:
-        check_counts("model_randomisation", batch_size=self.batch_size)
 
     @property
     def name(self) -> str:

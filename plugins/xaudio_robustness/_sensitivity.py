@@ -17,14 +17,13 @@ from xaudio.plugin import (
     FloatArray,
     Model,
     ModelError,
-    PluginError,
     Representation,
     attribute,
     in_batches,
     seeded_generator,
 )
 
-from ._given import as_array, check_counts, given, jobs, level, the_explainer
+from ._given import as_array, given, jobs, level, the_explainer
 
 
 @dataclass(frozen=True)
@@ -41,11 +40,6 @@ class MaxSensitivity:
     draws: int
     seed: int
     batch_size: int
-
-    def __post_init__(self) -> None:
-        check_counts("max_sensitivity", draws=self.draws, batch_size=self.batch_size)
-        if not self.radius > 0:
-            raise PluginError(f"max_sensitivity: radius is {self.radius:g}; expected a positive number.")
 
     @property
     def name(self) -> str:

@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from xaudio.plugin import Separator, hookimpl
+from xaudio.plugin import Count, Positive, Seed, Separator, hookimpl
 
 
-def harmonic_percussive(*, window: float = 0.064, width: int = 17, power: float = 2.0) -> Separator:
+def harmonic_percussive(*, window: Positive = 0.064, width: Count = 17, power: Positive = 2.0) -> Separator:
     """What sounds on (tones) and what strikes (clicks), by median filters along time and frequency.
 
     Parameters
@@ -25,11 +25,11 @@ def harmonic_percussive(*, window: float = 0.064, width: int = 17, power: float 
 
 def nmf(
     *,
-    sources: int = 4,
+    sources: Count = 4,
     divergence: Literal["kullback_leibler", "frobenius"] = "kullback_leibler",
-    iterations: int = 100,
-    window: float = 0.064,
-    seed: int = 0,
+    iterations: Count = 100,
+    window: Positive = 0.064,
+    seed: Seed = 0,
 ) -> Separator:
     """Sources with a spectrum of their own, by non-negative matrix factorisation of the magnitudes.
 

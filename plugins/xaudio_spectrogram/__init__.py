@@ -1,20 +1,22 @@
 """The spectrogram in decibels as what a model reads."""
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from xaudio.plugin import Placement, Representation, hookimpl
+from annotated_types import Ge, Lt
+
+from xaudio.plugin import Count, Placement, Representation, hookimpl
 
 
 def spectrogram(
     *,
-    sample_rate: int = 8000,
-    samples: int = 8000,
+    sample_rate: Count = 8000,
+    samples: Count = 8000,
     placement: Placement = "file",
-    window: int = 455,
-    hop: int = 35,
+    window: Annotated[int, Ge(4)] = 455,
+    hop: Count = 35,
     crop: Literal["code", "paper"] = "code",
-    floor_db: float = -80.0,
+    floor_db: Annotated[float, Lt(0)] = -80.0,
 ) -> Representation:
     """Spectrogram in dB relative to the recording's loudest cell, 227 x 227 cells by default as AlexNet reads it.
 

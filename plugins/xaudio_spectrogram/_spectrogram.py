@@ -33,20 +33,15 @@ class Spectrogram(nn.Module):
         self, sample_rate: int, samples: int, placement: Placement, window: int, hop: int, crop: str, floor_db: float
     ) -> None:
         super().__init__()
-        if sample_rate < 1 or window < 4 or not 1 <= hop <= window // 2:
+        if hop > window // 2:
             # Half a window is what keeps every sample under a window that is not zero there: the inverse needs it.
-            raise PluginError(
-                f"A spectrogram needs a positive rate, a window of at least 4 and a hop of 1 to half a window; "
-                f"got {sample_rate} Hz, window {window}, hop {hop}."
-            )
-        if not floor_db < 0:
-            raise PluginError(f"The spectrogram's floor_db is below the loudest cell, so it must be negative; got {floor_db}.")
+            raise PluginError(f"A spectrogram needs a hop of 1 to half a window; got window {window}, hop {hop}.")
         self.sample_rate, self.samples, self.placement = sample_rate, samples, placement
         self.window, self.hop, self.floor_db = window, hop, floor_db
         self.unit = "dB"
         self._frames = 1 + -(-(samples + 2 * (window // 2) - window) // hop)
         self._first, self._last = FRAMES_LEFT_OUT[crop]
-        if samples < 1 or self._frames <= self._first + self._last:
+        if self._frames <= self._first + self._last:
             raise PluginError(f"A spectrogram of {samples} samples with hop {hop} has no frame left after the crop.")
         frequencies = np.arange(window // 2) * (sample_rate / window)
         times = np.arange(self._first, self._frames - self._last) * (hop / sample_rate)

@@ -2,13 +2,13 @@
 
 from typing import Any
 
-from xaudio.plugin import hookimpl
+from xaudio.plugin import PositiveShare, hookimpl
 
-from ._options import Cells, Domain, Order, Share
+from ._options import Cells, Domain, Margin, Order, Share, Truth
 
 
 def relevance_mass(
-    *, domain: Domain = "auto", sign: Share = "positive", truth: str = "", margin_s: float = 0.0, margin_hz: float = 0.0
+    *, domain: Domain = "auto", sign: Share = "positive", truth: Truth = "", margin_s: Margin = 0.0, margin_hz: Margin = 0.0
 ) -> Any:
     """Sum of R over the cells of the truth, divided by the sum over all cells (Arras, Osman and Samek 2022, CLEVR-XAI).
 
@@ -16,14 +16,8 @@ def relevance_mass(
 
     Parameters
     ----------
-    domain : {"auto", "time", "frequency", "time-frequency"}
-        Where to measure; "auto" is the domain of the explanation, or that of the truth if it says nothing there.
     sign : {"positive", "absolute"}
         max(R, 0), which speaks for the class, or |R|.
-    truth : str
-        Entry of the recording's truth, such as decoys.carriers; by default boxes.TASK.
-    margin_s, margin_hz : float
-        By which the boxes of the truth are made larger on either side, in s and Hz.
     """
     from ._scores import Score, mass
 
@@ -31,22 +25,11 @@ def relevance_mass(
 
 
 def relevance_rank(
-    *, domain: Domain = "auto", sign: Order = "positive", truth: str = "", margin_s: float = 0.0, margin_hz: float = 0.0
+    *, domain: Domain = "auto", sign: Order = "positive", truth: Truth = "", margin_s: Margin = 0.0, margin_hz: Margin = 0.0
 ) -> Any:
     """Share of the K cells with the largest R that are in the truth of K cells (Arras, Osman and Samek 2022, CLEVR-XAI).
 
     1 is best; where cells tie, it is the mean over all orders of them.
-
-    Parameters
-    ----------
-    domain : {"auto", "time", "frequency", "time-frequency"}
-        Where to measure; "auto" is the domain of the explanation, or that of the truth if it says nothing there.
-    sign : {"positive", "absolute", "signed"}
-        max(R, 0), |R|, or R as it is.
-    truth : str
-        Entry of the recording's truth, such as decoys.carriers; by default boxes.TASK.
-    margin_s, margin_hz : float
-        By which the boxes of the truth are made larger on either side, in s and Hz.
     """
     from ._scores import Score, rank
 
@@ -54,22 +37,11 @@ def relevance_rank(
 
 
 def pointing_game(
-    *, domain: Domain = "auto", sign: Order = "positive", truth: str = "", margin_s: float = 0.0, margin_hz: float = 0.0
+    *, domain: Domain = "auto", sign: Order = "positive", truth: Truth = "", margin_s: Margin = 0.0, margin_hz: Margin = 0.0
 ) -> Any:
     """Whether the cell with the largest R is in the truth, 0 or 1 (Zhang et al. 2016, excitation backprop).
 
     Where several cells are the largest, it is the share of them in the truth.
-
-    Parameters
-    ----------
-    domain : {"auto", "time", "frequency", "time-frequency"}
-        Where to measure; "auto" is the domain of the explanation, or that of the truth if it says nothing there.
-    sign : {"positive", "absolute", "signed"}
-        max(R, 0), |R|, or R as it is.
-    truth : str
-        Entry of the recording's truth, such as decoys.carriers; by default boxes.TASK.
-    margin_s, margin_hz : float
-        By which the boxes of the truth are made larger on either side, in s and Hz.
     """
     from ._scores import Score, pointing
 
@@ -80,10 +52,10 @@ def iou(
     *,
     domain: Domain = "auto",
     sign: Order = "positive",
-    threshold: float | None = None,
-    truth: str = "",
-    margin_s: float = 0.0,
-    margin_hz: float = 0.0,
+    threshold: PositiveShare | None = None,
+    truth: Truth = "",
+    margin_s: Margin = 0.0,
+    margin_hz: Margin = 0.0,
 ) -> Any:
     """Cells in both the truth and the relevant cells, divided by those in either of them (Jaccard index).
 
@@ -92,16 +64,8 @@ def iou(
 
     Parameters
     ----------
-    domain : {"auto", "time", "frequency", "time-frequency"}
-        Where to measure; "auto" is the domain of the explanation, or that of the truth if it says nothing there.
-    sign : {"positive", "absolute", "signed"}
-        max(R, 0), |R|, or R as it is.
     threshold : float or None
-        Count cells with at least this share of the largest R instead, above 0 to 1; if no R is above 0, all of them.
-    truth : str
-        Entry of the recording's truth, such as decoys.carriers; by default boxes.TASK.
-    margin_s, margin_hz : float
-        By which the boxes of the truth are made larger on either side, in s and Hz.
+        Count cells with at least this share of the largest R instead; if no R is above 0, all of them.
     """
     from ._scores import Score, intersection_over_union
 
@@ -109,23 +73,12 @@ def iou(
 
 
 def auc(
-    *, domain: Domain = "auto", sign: Order = "positive", truth: str = "", margin_s: float = 0.0, margin_hz: float = 0.0
+    *, domain: Domain = "auto", sign: Order = "positive", truth: Truth = "", margin_s: Margin = 0.0, margin_hz: Margin = 0.0
 ) -> Any:
     """Area under the ROC curve of R as a detector of the truth's cells.
 
     The probability that a cell in the truth has more R than one outside, ties counting half (Fawcett 2006): 1 is best, 0.5
     is chance.
-
-    Parameters
-    ----------
-    domain : {"auto", "time", "frequency", "time-frequency"}
-        Where to measure; "auto" is the domain of the explanation, or that of the truth if it says nothing there.
-    sign : {"positive", "absolute", "signed"}
-        max(R, 0), |R|, or R as it is.
-    truth : str
-        Entry of the recording's truth, such as decoys.carriers; by default boxes.TASK.
-    margin_s, margin_hz : float
-        By which the boxes of the truth are made larger on either side, in s and Hz.
     """
     from ._scores import Score, area
 

@@ -15,7 +15,6 @@ from xaudio.plugin import (
     Explanation,
     FloatArray,
     Model,
-    PluginError,
     check_explanations,
     truth_domain,
     truth_mask,
@@ -94,17 +93,7 @@ def pointing(relevance: FloatArray, truth: BoolArray) -> FloatArray:
 
 
 def intersection_over_union(threshold: float | None) -> Measure:
-    """The Jaccard index of the truth and of the K largest cells, or of those above a share of the largest.
-
-    Raises
-    ------
-    PluginError
-        If the threshold is not above 0 and at most 1.
-    """
-    if threshold is not None and not 0 < threshold <= 1:
-        raise PluginError(
-            f"The metric 'iou' has threshold={threshold:g}; expected a share of the largest relevance, above 0 to 1."
-        )
+    """The Jaccard index of the truth and of the K largest cells, or of those above a share of the largest."""
 
     def of_largest(relevance: FloatArray, truth: BoolArray) -> FloatArray:
         both = _among_largest(relevance, truth)

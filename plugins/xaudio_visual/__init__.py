@@ -1,15 +1,17 @@
 """Pictures of explanations: relevance over the spectrogram, or over the waveform with single samples coloured."""
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from xaudio.plugin import hookimpl
+from annotated_types import Ge, Le
+
+from xaudio.plugin import Percentile, hookimpl
 
 
 def visual(
     *,
-    dpi: int = 150,
+    dpi: Annotated[int, Ge(10), Le(1200)] = 150,
     zoom: tuple[float, float] | None = None,
-    percentile: float = 99.5,
+    percentile: Percentile = 99.5,
     times: Literal["recording", "model"] = "recording",
     format: Literal["png", "svg", "pdf"] = "png",  # noqa: A002 (it is the option's name)
 ) -> Any:
@@ -23,12 +25,12 @@ def visual(
     Parameters
     ----------
     dpi : int
-        Dots per inch of the picture, 10 to 1200.
+        Dots per inch of the picture.
     zoom : tuple of float, or None
         Start and end in seconds (in Hz along a frequency axis) of the segment shown in detail (a spectrogram is cut to
         it); by default the 50 ms, or twentieth of the frequencies, with the most relevance, and the whole spectrogram.
     percentile : float
-        Percentile, above 0 and up to 100, of the magnitudes of relevance that are not zero at which the colour saturates.
+        Percentile of the magnitudes of relevance that are not zero at which the colour saturates.
     times : {"recording", "model"}
         "recording": seconds of the recording, also where the model heard a part of it; "model": seconds of the model's window.
     format : {"png", "svg", "pdf"}

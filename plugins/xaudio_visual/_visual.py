@@ -83,10 +83,6 @@ class Visual:
     format: Literal["png", "svg", "pdf"] = "png"
 
     def __post_init__(self) -> None:
-        if not 10 <= self.dpi <= 1200:
-            raise PluginError(f"The option dpi of renderer 'visual' is {self.dpi}; expected 10 to 1200.")
-        if not 0 < self.percentile <= 100:
-            raise PluginError(f"The option percentile of renderer 'visual' is {self.percentile}; expected above 0 and up to 100.")
         if self.zoom is not None and not 0 <= self.zoom[0] < self.zoom[1]:
             raise PluginError(
                 f"The option zoom of renderer 'visual' is {self.zoom}; expected start and end in seconds, as 0.5+0.55."

@@ -1,18 +1,20 @@
 """The waveform itself as what a model reads."""
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from xaudio.plugin import Placement, Representation, hookimpl
+from annotated_types import Ge
+
+from xaudio.plugin import Count, Placement, Representation, Share, hookimpl
 
 
 def waveform(
     *,
-    sample_rate: int = 8000,
-    samples: int = 8000,
+    sample_rate: Count = 8000,
+    samples: Annotated[int, Ge(2)] = 8000,
     placement: Placement = "file",
     normalisation: Literal["percentile", "none"] = "percentile",
-    guard: float = 0.01,
+    guard: Share = 0.01,
 ) -> Representation:
     """Waveform, one second at 8 kHz, divided by its 95th percentile as AudioNet reads it.
 

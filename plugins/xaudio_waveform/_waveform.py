@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from xaudio.plugin import Axis, ModelError, Placement, PluginError
+from xaudio.plugin import Axis, ModelError, Placement
 
 FULL_SCALE = 32768.0
 """The published constant below belongs to 16-bit integers; our waveforms are those divided by this."""
@@ -26,10 +26,6 @@ class Waveform(nn.Module):
 
     def __init__(self, sample_rate: int, samples: int, placement: Placement, normalisation: str, guard: float) -> None:
         super().__init__()
-        if sample_rate < 1 or samples < 2:
-            raise PluginError(f"A waveform needs a positive rate and two samples; got {sample_rate} Hz and {samples} samples.")
-        if not 0 <= guard <= 1:
-            raise PluginError(f"The waveform's guard is a share of the peak, 0 to 1; got {guard}.")
         self.sample_rate, self.samples, self.placement = sample_rate, samples, placement
         self.normalisation, self.guard = normalisation, guard
         self.unit = "95th percentiles" if normalisation == "percentile" else "full scale"

@@ -551,15 +551,31 @@ def test_a_view_is_measured_in_its_own_domain(waves):
 @pytest.mark.parametrize(
     ("name", "options", "message"),
     [
-        ("pixel_flipping", {"steps": 0}, "steps is 0; expected 1 or more"),
-        ("pixel_flipping", {"fractions": (0.0,)}, "expected numbers above 0, to 1"),
-        ("pixel_flipping", {"fractions": (0.5, 2.0)}, "fractions are (0.5, 2.0)"),
-        ("deletion_auc", {"segment": 0}, "segment is 0"),
-        ("insertion_auc", {"batch_size": 0}, "batch_size is 0"),
+        ("pixel_flipping", {"steps": 0}, "0 does not fit option 'steps' of metric 'pixel_flipping': expected int, 1 or more"),
+        ("pixel_flipping", {"fractions": (0.0,)}, "fractions are (0.0,); expected one above 0"),
+        (
+            "pixel_flipping",
+            {"fractions": (0.5, 2.0)},
+            "(0.5, 2.0) does not fit option 'fractions' of metric 'pixel_flipping': expected float, 0 or more, 1 at most",
+        ),
+        ("deletion_auc", {"segment": 0}, "0 does not fit option 'segment' of metric 'deletion_auc': expected int, 1 or more"),
+        (
+            "insertion_auc",
+            {"batch_size": 0},
+            "0 does not fit option 'batch_size' of metric 'insertion_auc': expected int, 1 or more",
+        ),
         ("insertion_auc", {"imputation": "band_stop"}, "domain=features; choose domain=frequency"),
         ("fid_in", {"imputation": "band_stop", "domain": "time-frequency"}, "domain=time-frequency; choose"),
-        ("average_drop", {"top": 0.0}, "top is 0; expected above 0, to 1"),
-        ("average_drop", {"percentile": 101.0}, "percentile is 101; expected above 0, to 100"),
+        (
+            "average_drop",
+            {"top": 0.0},
+            "0.0 does not fit option 'top' of metric 'average_drop': expected float, above 0, 1 at most",
+        ),
+        (
+            "average_drop",
+            {"percentile": 101.0},
+            "101.0 does not fit option 'percentile' of metric 'average_drop': expected float, above 0, 100 at most",
+        ),
         ("average_gain", {"domain": "cepstrum"}, "expected features | time"),
     ],
 )

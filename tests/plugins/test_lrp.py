@@ -241,8 +241,8 @@ def test_a_model_without_layers_is_refused():
 @pytest.mark.parametrize(
     ("options", "named"),
     [
-        ({"epsilon": 0.0}, "epsilon must be positive"),
-        ({"gamma": -1.0, "composite": "gamma"}, "gamma must be at least 0"),
+        ({"epsilon": 0.0}, "^0.0 does not fit option 'epsilon' .*: expected float, above 0"),
+        ({"gamma": -1.0, "composite": "gamma"}, "^-1.0 does not fit option 'gamma' .*: expected float, 0 or more"),
         ({"gamma": 0.5}, "has no gamma rule"),
         ({"low": 0.0}, "has no z-box rule"),
         ({"composite": "epsilon_gamma_box"}, "needs low and high"),
@@ -355,5 +355,8 @@ def test_no_more_recordings_are_computed_at_once_than_wanted(engine, monkeypatch
     "options", [{"epsilon": np.inf}, {"epsilon": np.nan}, {"composite": "gamma", "gamma": np.nan}, {"internal_batch_size": 0}]
 )
 def test_numbers_that_mean_nothing_are_named(options):
-    with pytest.raises(PluginError, match="lrp: .* must be"):
+    with pytest.raises(
+        PluginError,
+        match="does not fit option '(epsilon|gamma|internal_batch_size)' of explainer 'lrp': expected (float, .*, finite|int .*, 1 or more)",
+    ):
         create("explainer", "lrp", **options)

@@ -151,9 +151,9 @@ def test_a_poor_fit_is_warned_about():
     [
         ({"samples": 8}, "for 8 components; give more samples"),
         ({"samples": 200, "kernel_width": 0.02}, "a larger kernel_width"),
-        ({"samples": 0}, "samples must be at least 1"),
-        ({"kernel_width": 0.0}, "kernel_width must be positive"),
-        ({"ridge": -1.0}, "ridge must be at least 0"),
+        ({"samples": 0}, "^0 does not fit option 'samples' .*: expected int, 1 or more"),
+        ({"kernel_width": 0.0}, "^0.0 does not fit option 'kernel_width' .*: expected float, above 0"),
+        ({"ridge": -1.0}, "^-1.0 does not fit option 'ridge' .*: expected float, 0 or more"),
         ({"bands": 4}, "bands to time_frequency"),
         ({"components": "nmf"}, "slots belong to time"),
         ({"components": "nnmf", "slots": None}, "Did you mean 'nmf'"),

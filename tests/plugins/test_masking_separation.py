@@ -136,10 +136,10 @@ def test_harmonic_masks_are_fitzgeralds():
     ("name", "options", "message"),
     [
         ("harmonic_percussive", {"width": 4}, "width must be odd"),
-        ("harmonic_percussive", {"power": 0.0}, "power positive"),
-        ("harmonic_percussive", {"window": 0.0}, "window must be a positive time"),
-        ("nmf", {"sources": 0}, "sources must be at least 1"),
-        ("nmf", {"iterations": 0}, "iterations must be at least 1"),
+        ("harmonic_percussive", {"power": 0.0}, "^0.0 does not fit option 'power' .*: expected float, above 0"),
+        ("harmonic_percussive", {"window": 0.0}, "^0.0 does not fit option 'window' .*: expected float, above 0"),
+        ("nmf", {"sources": 0}, "^0 does not fit option 'sources' .*: expected int, 1 or more"),
+        ("nmf", {"iterations": 0}, "^0 does not fit option 'iterations' .*: expected int, 1 or more"),
         ("nmf", {"divergence": "itakura"}, "divergence"),
     ],
 )

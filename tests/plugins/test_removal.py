@@ -351,7 +351,9 @@ def test_options_that_do_not_fit_the_features_are_named(name, network, features,
     with pytest.raises(PluginError, match="'mean_spectrum' is made from the recording"):
         explain(name, network, features, baseline="mean_spectrum")
     for option in ("slots", "bands", "internal_batch_size"):
-        with pytest.raises(PluginError, match=f"{name}: {option} must be at least 1; got 0"):
+        with pytest.raises(
+            PluginError, match=f"^0 does not fit option '{option}' of explainer '{name}': expected int.*, 1 or more"
+        ):
             create("explainer", name, **{option: 0})
 
 
@@ -369,11 +371,11 @@ def test_samples_that_do_not_tell_parts_apart_are_refused_before_the_model_runs(
 @pytest.mark.parametrize(
     ("name", "option", "message"),
     [
-        ("occlusion", {"span": 0}, "span must be at least 1"),
-        ("shapley_value_sampling", {"permutations": 0}, "permutations must be at least 1"),
-        ("kernel_shap", {"samples": 1}, "samples must be at least 2"),
-        ("lime", {"kernel_width": 0}, "kernel_width must be positive; got 0"),
-        ("lime", {"ridge": -1}, "ridge must be at least 0"),
+        ("occlusion", {"span": 0}, "^0 does not fit option 'span' .*: expected int, 1 or more"),
+        ("shapley_value_sampling", {"permutations": 0}, "^0 does not fit option 'permutations' .*: expected int, 1 or more"),
+        ("kernel_shap", {"samples": 1}, "^1 does not fit option 'samples' .*: expected int, 2 or more"),
+        ("lime", {"kernel_width": 0}, "^0 does not fit option 'kernel_width' .*: expected float, above 0"),
+        ("lime", {"ridge": -1}, "^-1 does not fit option 'ridge' .*: expected float, 0 or more"),
     ],
 )
 def test_impossible_options_are_named(name, option, message):

@@ -404,15 +404,23 @@ def test_who_explains_anew_needs_one_explainer_that_is_a_plugin(name):
 @pytest.mark.parametrize(
     ("name", "options", "message"),
     [
-        ("infidelity", {"draws": 0}, "draws is 0; expected 1 or more"),
-        ("infidelity", {"batch_size": 0}, "batch_size is 0"),
-        ("infidelity", {"size": 0.0}, "size is 0; expected a positive number"),
+        ("infidelity", {"draws": 0}, "0 does not fit option 'draws' of metric 'infidelity': expected int, 1 or more"),
+        ("infidelity", {"batch_size": 0}, "option 'batch_size' of metric 'infidelity': expected int, 1 or more"),
+        ("infidelity", {"size": 0.0}, "0.0 does not fit option 'size' of metric 'infidelity': expected float, above 0"),
         ("infidelity", {"size": 1.5, "perturbation": "removal"}, "size is 1.5; expected a share of each axis"),
         ("infidelity", {"baseline": "silence"}, "baseline=silence would do nothing"),
         ("infidelity", {"perturbation": "blur"}, "expected gaussian | removal"),
-        ("max_sensitivity", {"radius": -1.0}, "radius is -1; expected a positive number"),
-        ("max_sensitivity", {"draws": 0}, "draws is 0"),
-        ("model_randomisation", {"batch_size": 0}, "batch_size is 0"),
+        (
+            "max_sensitivity",
+            {"radius": -1.0},
+            "-1.0 does not fit option 'radius' of metric 'max_sensitivity': expected float, above 0",
+        ),
+        ("max_sensitivity", {"draws": 0}, "option 'draws' of metric 'max_sensitivity': expected int, 1 or more"),
+        (
+            "model_randomisation",
+            {"batch_size": 0},
+            "option 'batch_size' of metric 'model_randomisation': expected int, 1 or more",
+        ),
         ("f0_hit", {"male": (100.0, 50.0)}, "male is 100 to 50 Hz"),
     ],
 )

@@ -296,7 +296,7 @@ def test_wrong_use_gets_one_clear_line(name):
 
 def test_options_that_do_not_fit_are_refused():
     for threshold in (0.0, 1.5, float("nan")):
-        with pytest.raises(PluginError, match="share of the largest relevance"):
+        with pytest.raises(PluginError, match="option 'threshold' of metric 'iou': expected float, above 0, 1 at most"):
             create("metric", "iou", threshold=threshold)
     with pytest.raises(PluginError, match="sign"):
         create("metric", "relevance_mass", sign="signed")

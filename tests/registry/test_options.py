@@ -194,7 +194,7 @@ def test_a_type_describes_an_option_that_the_docstring_does_not() -> None:
     described = {name: option.description for name, option in options_of(bounded).items()}
     assert described["steps"] == described["mode"] == "Of the docstring."
     assert described["samples"] == "Of the type."
-    assert described["at_once"].startswith("How many features are in the model at once")
+    assert described["at_once"].startswith("How many inputs the model computes at once")
     assert described["width"] == ""
 
 

@@ -20,6 +20,6 @@ PositiveShare = Annotated[float, Gt(0), Le(1)]
 Percentile = Annotated[float, Gt(0), Le(100)]
 """Of values, above 0 and up to 100."""
 AtOnce = Annotated[
-    int | None, Ge(1), Doc("How many features are in the model at once, to bound the memory; none computes all at once.")
+    int | None, Ge(1), Doc("How many inputs the model computes at once, to bound the memory; none computes all at once.")
 ]
 """How much of the work an explainer does at once."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import math
 import re
 import types
 import typing
@@ -193,9 +192,9 @@ def convert(label: str, annotation: Any, value: Any) -> Any:
     given, parts = value, list(_members(annotation))
     if isinstance(value, str) and value.lower() == "none" and type(None) in parts:
         return None
-    choices = [choice for part in parts if typing.get_origin(part) is typing.Literal for choice in typing.get_args(part)]
-    if isinstance(value, str) and value in map(str, choices):  # a choice may be a number
-        return next(choice for choice in choices if str(choice) == value)
+    for choice in choices_of(annotation):
+        if isinstance(value, str) and value == str(choice):  # a choice may be a number
+            return choice
     unbounded = not any(map(_limits, parts))
     try:
         try:
@@ -208,6 +207,13 @@ def convert(label: str, annotation: Any, value: Any) -> Any:
     except ValidationError as error:
         finite = ", finite" if error.errors()[0]["type"] == "finite_number" else ""
         raise PluginError(f"{given!r} does not fit {label}: expected {_type_name(annotation)}{finite}.") from None
+
+
+def choices_of(annotation: Any) -> list[Any]:
+    """The values of which an option takes one, if its type names them."""
+    return [
+        choice for part in _members(annotation) if typing.get_origin(part) is typing.Literal for choice in typing.get_args(part)
+    ]
 
 
 def first_fault(error: ValidationError) -> str:
@@ -299,11 +305,3 @@ def for_each(option: str, given: Sequence[Item], count: int) -> list[Item | None
     if len(given) not in (0, 1, count):
         raise PluginError(f"{option} names {len(given)} for {count} models; give one for all, or one for each.")
     return list(given) if len(given) == count else [given[0] if given else None] * count
-
-
-def at_least(minimum: float, method: str, **options: float | None) -> None:
-    """Raise `PluginError` for the first option that is below its minimum or no finite number; None passes."""
-    for name, value in options.items():
-        if value is not None and not minimum <= value < math.inf:
-            bound = f"at least {minimum}" if value < minimum else "a finite number"
-            raise PluginError(f"{method}: {name} must be {bound}; got {value}.")

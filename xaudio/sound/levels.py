@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 
 from ..registry.loading import registry
-from ..registry.options import options_of
+from ..registry.options import choices_of, options_of
 from ..types import FloatArray
 
 REFERENCE = -23.0
@@ -166,6 +166,6 @@ def renderer_for_listening(name: str, options: Mapping[str, Any], **defaults: An
     """
     known = options_of(registry().factory("renderer", name))
     wanted = {key: value for key, value in defaults.items() if key in known}
-    if "level" in known and "reference" in get_args(known["level"].annotation):
+    if "level" in known and "reference" in choices_of(known["level"].annotation):
         wanted["level"] = "reference"
     return registry().create("renderer", name, {**wanted, **options})

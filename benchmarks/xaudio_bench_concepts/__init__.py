@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from xaudio.plugin import hookimpl
+from xaudio.plugin import Count, Seed, hookimpl
 
 
 def concepts(
@@ -12,12 +12,12 @@ def concepts(
     explainers: tuple[str, ...] = ("lrp",),
     layer: str | None = None,
     dataset: str | None = None,
-    recordings: int = 48,
-    top: int = 8,
-    references: int = 6,
-    draws: int = 20,
+    recordings: Count = 48,
+    top: Count = 8,
+    references: Count = 6,
+    draws: Count = 20,
     device: str = "auto",
-    seed: int = 0,
+    seed: Seed = 0,
 ) -> Any:
     """Check channels, their references and their heat maps on the tasks carriers and slot of the data set ``truth``.
 

@@ -48,8 +48,6 @@ class ConceptTruth:
         device: str,
         seed: int,
     ) -> None:
-        xaudio.plugin.at_least(1, "concepts", recordings=recordings, top=top, references=references, draws=draws)
-        xaudio.plugin.at_least(0, "concepts", seed=seed)
         self.models, self.explainers = models, xaudio.plugin.split_specs(",".join(explainers))
         self.layer, self.dataset, self.recordings = layer, dataset, recordings
         self.top, self.references, self.draws, self.device, self.seed = top, references, draws, device, seed

@@ -4,10 +4,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from xaudio.plugin import Seed, SpeakerDataset, hookimpl
+from xaudio.plugin import SpeakerDataset, hookimpl
 
 
-def audiomnist(*, data: Path | None = None, seed: Seed = 0) -> SpeakerDataset:
+def audiomnist(*, data: Path | None = None, seed: int = 0) -> SpeakerDataset:
     """The AudioMNIST corpus, with the tasks digit and sex and the paper's folds.
 
     Each task has its published folds when all the speakers that these name are there, and otherwise speaker-disjoint

@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from typing import Any
 
-from xaudio.plugin import Explainer, Seed, hookimpl
+from xaudio.plugin import Explainer, hookimpl
 
 
-def random(*, seed: Seed = 0) -> Explainer:
+def random(*, seed: int = 0) -> Explainer:
     """Random relevance, uniform in [-1, 1), the same whenever the recording and the seed are the same.
 
     Parameters

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from xaudio.plugin import Amount, AtOnce, Baseline, Count, Explainer, Seed, hookimpl
+from xaudio.plugin import Amount, AtOnce, Baseline, Count, Explainer, hookimpl
 
 
 def gradient(*, internal_batch_size: AtOnce = 64) -> Explainer:
@@ -32,7 +32,7 @@ def integrated_gradients(
     baseline: Baseline = "zero",
     steps: Count = 50,
     spacing: Literal["uniform", "geometric"] = "uniform",
-    seed: Seed = 0,
+    seed: int = 0,
     internal_batch_size: AtOnce = 64,
 ) -> Explainer:
     """Integrated gradients from a baseline; they sum to the difference of the target's logits there and here.
@@ -58,7 +58,7 @@ def integrated_gradients(
 
 
 def gradient_shap(
-    *, baseline: Baseline = "zero", samples: Count = 50, seed: Seed = 0, internal_batch_size: AtOnce = 64
+    *, baseline: Baseline = "zero", samples: Count = 50, seed: int = 0, internal_batch_size: AtOnce = 64
 ) -> Explainer:
     """Expected gradients (GradientSHAP): integrated gradients at random places, from a new baseline at each.
 
@@ -84,7 +84,7 @@ def smooth_grad(
     samples: Count = 50,
     noise: Amount = 0.1,
     statistic: Literal["mean", "mean_square", "variance"] = "mean",
-    seed: Seed = 0,
+    seed: int = 0,
     internal_batch_size: AtOnce = 64,
 ) -> Explainer:
     """Mean gradient among copies of the features with noise (SmoothGrad); exact silence gets relevance, too.
@@ -115,7 +115,7 @@ def guided_backprop(*, internal_batch_size: AtOnce = 64) -> Explainer:
     return GuidedBackprop(internal_batch_size)
 
 
-def deep_lift(*, baseline: Baseline = "zero", seed: Seed = 0, internal_batch_size: AtOnce = 64) -> Explainer:
+def deep_lift(*, baseline: Baseline = "zero", seed: int = 0, internal_batch_size: AtOnce = 64) -> Explainer:
     """DeepLIFT with the rescale rule; it sums to the difference of the target's logits from the baseline's.
 
     Parameters

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 from annotated_types import Gt, Lt
 
-from xaudio.plugin import Amount, AtOnce, Count, Positive, Seed, Share, hookimpl
+from xaudio.plugin import Amount, AtOnce, Count, Positive, Share, hookimpl
 
 Score = Literal["logit", "probability"]
 StandIn = Literal["silence", "noise_floor", "mean_spectrum"]
@@ -23,7 +23,7 @@ def audiolime(
     ridge: Amount = 1.0,
     score: Score = "probability",
     baseline: StandIn = "silence",
-    seed: Seed = 0,
+    seed: int = 0,
     internal_batch_size: AtOnce = 64,
 ) -> Any:
     """AudioLIME: weights of a linear model of mixes in which parts of the recording are present or not.
@@ -68,7 +68,7 @@ def band_occlusion(
     overlap: Share = 0.1,
     score: Score = "logit",
     baseline: StandIn = "silence",
-    seed: Seed = 0,
+    seed: int = 0,
     internal_batch_size: AtOnce = 64,
 ) -> Any:
     """What the target loses when a band of frequency is taken away from the recording.
@@ -105,7 +105,7 @@ def slot_occlusion(
     overlap: Share = 0.1,
     score: Score = "logit",
     baseline: StandIn = "silence",
-    seed: Seed = 0,
+    seed: int = 0,
     internal_batch_size: AtOnce = 64,
 ) -> Any:
     """What the target loses when a slot of time is taken away from the recording.
@@ -138,7 +138,7 @@ def freqrise(
     centred: bool = True,
     score: Score = "probability",
     baseline: StandIn = "silence",
-    seed: Seed = 0,
+    seed: int = 0,
     internal_batch_size: AtOnce = 64,
 ) -> Any:
     """FreqRISE: mean of the target's probability over random masks, weighted by each mask.

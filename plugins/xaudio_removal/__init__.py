@@ -10,7 +10,7 @@ from typing import Annotated, Any
 from annotated_types import Ge
 from typing_extensions import Doc
 
-from xaudio.plugin import Amount, AtOnce, Baseline, Count, Explainer, Positive, Seed, hookimpl
+from xaudio.plugin import Amount, AtOnce, Baseline, Count, Explainer, Positive, hookimpl
 
 Slots = Annotated[Count, Doc("Equal parts of time.")]
 Bands = Annotated[
@@ -33,7 +33,7 @@ def feature_ablation(
     slots: Slots = 20,
     bands: Bands = None,
     baseline: StandIn = "zero",
-    seed: Seed = 0,
+    seed: int = 0,
     internal_batch_size: AtOnce = 64,
 ) -> Explainer:
     """How much the target's logit falls without each part: one forward pass for each.
@@ -54,7 +54,7 @@ def occlusion(
     bands: Bands = None,
     span: Count = 2,
     baseline: StandIn = "zero",
-    seed: Seed = 0,
+    seed: int = 0,
     internal_batch_size: AtOnce = 64,
 ) -> Explainer:
     """How much the target's logit falls behind a window that moves part by part; mean over the windows that cover a part.
@@ -77,7 +77,7 @@ def shapley_value_sampling(
     bands: Bands = None,
     permutations: Count = 20,
     baseline: StandIn = "zero",
-    seed: Seed = 0,
+    seed: int = 0,
     internal_batch_size: AtOnce = 64,
 ) -> Explainer:
     """Shapley values from random orders in which the parts are added; they sum to the difference from the baseline.
@@ -100,7 +100,7 @@ def kernel_shap(
     bands: Bands = None,
     samples: Samples = 512,
     baseline: StandIn = "zero",
-    seed: Seed = 0,
+    seed: int = 0,
     internal_batch_size: AtOnce = 64,
 ) -> Explainer:
     """Shapley values by a regression over random coalitions of parts; they sum to the difference from the baseline.
@@ -126,7 +126,7 @@ def lime(
     kernel_width: Positive = 0.25,
     ridge: Amount = 1e-3,
     baseline: StandIn = "zero",
-    seed: Seed = 0,
+    seed: int = 0,
     internal_batch_size: AtOnce = 64,
 ) -> Explainer:
     """LIME: coefficients of a linear model of the target's logit, fitted to random coalitions of parts.

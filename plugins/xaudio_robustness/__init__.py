@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from xaudio.plugin import Baseline, Count, Positive, Seed, hookimpl
+from xaudio.plugin import Baseline, Count, Positive, hookimpl
 
 
 def infidelity(
@@ -13,7 +13,7 @@ def infidelity(
     draws: Count = 100,
     size: Positive = 0.1,
     baseline: Baseline = "zero",
-    seed: Seed = 0,
+    seed: int = 0,
     batch_size: Count = 64,
 ) -> Any:
     """Mean squared error of what the relevance says about perturbations: (I.R - (f(x) - f(x - I)))^2 (Yeh et al. 2019).
@@ -49,7 +49,7 @@ def max_sensitivity(
     perturb: Literal["sound", "features"] = "sound",
     radius: Positive = 0.02,
     draws: Count = 10,
-    seed: Seed = 0,
+    seed: int = 0,
     batch_size: Count = 32,
 ) -> Any:
     """Largest change of the relevance nearby: max over |d| <= r of |R(x + d) - R(x)| / |R(x)| (Yeh et al. 2019).
@@ -78,7 +78,7 @@ def model_randomisation(
     *,
     order: Literal["cascading", "independent"] = "cascading",
     values: Literal["signed", "absolute"] = "signed",
-    seed: Seed = 0,
+    seed: int = 0,
     batch_size: Count = 32,
 ) -> Any:
     """Rank correlation of the relevance with that of a model with random weights; 1 if the model does not matter.

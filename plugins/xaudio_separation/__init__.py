@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from xaudio.plugin import Count, Positive, Seed, Separator, hookimpl
+from xaudio.plugin import Count, Positive, Separator, hookimpl
 
 
 def harmonic_percussive(*, window: Positive = 0.064, width: Count = 17, power: Positive = 2.0) -> Separator:
@@ -29,7 +29,7 @@ def nmf(
     divergence: Literal["kullback_leibler", "frobenius"] = "kullback_leibler",
     iterations: Count = 100,
     window: Positive = 0.064,
-    seed: Seed = 0,
+    seed: int = 0,
 ) -> Separator:
     """Sources with a spectrum of their own, by non-negative matrix factorisation of the magnitudes.
 

@@ -357,6 +357,6 @@ def test_no_more_recordings_are_computed_at_once_than_wanted(engine, monkeypatch
 def test_numbers_that_mean_nothing_are_named(options):
     with pytest.raises(
         PluginError,
-        match="does not fit option '(epsilon|gamma|internal_batch_size)' of explainer 'lrp': expected (float, .*, finite|int .*, 1 or more)",
+        match=r"option '\w+' of explainer 'lrp': expected (float, .*, finite|int .*, 1 or more)\.$",
     ):
         create("explainer", "lrp", **options)

@@ -248,3 +248,9 @@ def test_every_first_party_plugin_describes_itself_and_its_options(kind: str, na
 def test_split_specs_keeps_options_with_their_plugin() -> None:
     assert split_specs("visual, audible:peak=0.5,loudness=match,html") == ("visual", "audible:peak=0.5,loudness=match", "html")
     assert split_specs("") == ()
+
+
+@pytest.mark.parametrize("option", ["recordings", "top", "references", "draws"])
+def test_counts_of_a_benchmark_are_refused_below_1(option: str) -> None:
+    with pytest.raises(PluginError, match=f"^'0' does not fit option '{option}' of benchmark 'concepts': expected int, 1 or more"):
+        registry().create("benchmark", "concepts", {option: "0"})

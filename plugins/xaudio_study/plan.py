@@ -145,7 +145,7 @@ class Key(Record):
     seed : int
         Of the orders.
     order : {"blocks", "mixed"}
-        See `xaudio_study.order`.
+        See `xaudio_study.building.order`.
     items : tuple of Item
         Conditions one after another, in each the recordings in the same order; the catch trials last.
     headphones : mapping of str to str

@@ -49,7 +49,7 @@ def test_it_goes_on_where_it_stopped(folder, run_folder, monkeypatch):
         raise AssertionError("explained again")
 
     before = (folder / "report.html").read_text()
-    monkeypatch.setattr("xaudio.explanation.explaining.explain", explain)
+    monkeypatch.setattr(xaudio, "explain", explain)
     made = xaudio.create(
         "benchmark", "gallery", models=str(run_folder), dataset=SPEECH, recordings=2, methods=METHODS, device="cpu"
     )

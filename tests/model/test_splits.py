@@ -136,8 +136,9 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, Any]]:
         seen.append(original(*arguments, **options))
         raise AskedError(*seen[-1])
 
-    for module in ("splits", "collection", "study.build", "study.listener"):
-        monkeypatch.setattr(f"xaudio.{module}.held_out", held_out)
+    places = ("xaudio", "xaudio.model.splits", "xaudio.explanation.collection")  # the first one keeps what was asked of it
+    for module in (*places, "xaudio_study.building.build", "xaudio_study.simulation.listener"):
+        monkeypatch.setattr(f"{module}.held_out", held_out)
     return seen
 
 

@@ -31,7 +31,7 @@ OTHERS = Registry(
 @pytest.fixture(autouse=True)
 def others(tmp_path, monkeypatch):
     assert OTHERS.problems() == []
-    monkeypatch.setattr(xaudio.conformance, "registry", lambda: OTHERS)
+    monkeypatch.setattr(xaudio.testing, "registry", lambda: OTHERS)
     monkeypatch.setattr(xaudio.cli.plugins, "registry", lambda: OTHERS)
     monkeypatch.setenv("WRITES", str(tmp_path))
 

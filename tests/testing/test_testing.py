@@ -85,7 +85,7 @@ def test_a_plugin_that_breaks_its_contract_is_found(tmp_path, monkeypatch, name,
     monkeypatch.syspath_prepend(tmp_path)
     broken = Registry([EntryPoint("broken", "broken_explainers", "xaudio")])
     assert broken.problems() == []
-    monkeypatch.setattr(xaudio.conformance, "registry", lambda: broken)
+    monkeypatch.setattr(xaudio.testing, "registry", lambda: broken)
     problems = [f"{result.what}: {result.problem}" for result in check("explainer", name) if result.problem]
     assert any(problem in line for line in problems)
 
@@ -157,6 +157,6 @@ def test_a_metric_that_breaks_its_contract_is_found(tmp_path, monkeypatch, name,
     monkeypatch.syspath_prepend(tmp_path)
     broken = Registry([EntryPoint("broken", "broken_metrics", "xaudio")])
     assert broken.problems() == []
-    monkeypatch.setattr(xaudio.conformance, "registry", lambda: broken)
+    monkeypatch.setattr(xaudio.testing, "registry", lambda: broken)
     problems = [f"{result.what}: {result.problem}" for result in check("metric", name) if result.problem]
     assert any(problem in line for line in problems) if problem else problems == []

@@ -25,6 +25,7 @@ from xaudio_study.building.order import headphone_order
 from xaudio_study.building.settings import MODES, Serving
 from xaudio_study.plan import read_key, read_public
 from xaudio_study.records import StudyData
+from xaudio_study.server import app as app_module
 from xaudio_study.server.app import Server
 from xaudio_study.server.limits import HEADERS, Gate, Impatient, read_body
 from xaudio_study.server.links import Links, link
@@ -329,7 +330,7 @@ def test_an_error_of_our_own_is_a_500_with_headers_and_without_a_trace(served, m
 def test_pages_hold_no_script_of_their_own_and_name_no_other_host(served):
     page = served.client.get("/").text
     assert not re.search(r"<script(?![^>]*src=)|\son\w+=|style=|<style|javascript:", page)
-    static = Path(sys.modules["xaudio.study"].__file__).parent / "static"
+    static = Path(app_module.__file__).parent / "static"
     for path in static.iterdir():
         text = path.read_text().replace("http://www.w3.org/2000/svg", "")
         assert not re.search(r"https?://|innerHTML|outerHTML|insertAdjacentHTML|eval\(|document\.write", text), path

@@ -234,7 +234,7 @@ class AudioMnistBenchmark:
             labels = dataset.labels(run.task)[indices]
             given: dict[str, Any] = {} if name else dict(options)
             classifier = classifiers[run.folder]
-            found = xaudio.explain(
+            explanations = xaudio.explain(
                 classifier,
                 [dataset[index] for index in indices],
                 explainer=name or explainer,
@@ -244,8 +244,7 @@ class AudioMnistBenchmark:
                 placement=classifier.representation.placement,
                 **given,
             )
-            items = found if isinstance(found, list) else [found]
-            return [replace(item, provenance={**item.provenance, "data": dataset.title}) for item in items]
+            return [replace(item, provenance={**item.provenance, "data": dataset.title}) for item in explanations]
 
         return explain
 

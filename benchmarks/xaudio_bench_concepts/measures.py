@@ -151,7 +151,7 @@ def masses(
                 placement=one.classifier.representation.placement,
                 **options,
             )
-            seen = [_in_domain_of_truth(item) for item in explanations]  # type: ignore[union-attr]
+            seen = [_in_domain_of_truth(item) for item in explanations]
             masks = masks or [[_mask(item, *box) for box in zip(truths, boxes, strict=True)] for item in seen]
             found.append([[_share(item, mask) for mask in own] for item, own in zip(seen, masks, strict=True)])
             advance()
@@ -185,7 +185,7 @@ def cells_in(one: Tested, rows: IntArray, truth: str) -> float:
         resampling=one.classifier.facts["resampling"],
         placement=one.classifier.representation.placement,
     )
-    return float(np.mean([_mask(_in_domain_of_truth(item), truth, slice(None)).mean() for item in explanations]))  # type: ignore[union-attr]
+    return float(np.mean([_mask(_in_domain_of_truth(item), truth, slice(None)).mean() for item in explanations]))
 
 
 def switching(one: Tested, carriers: Mapping[int, Sequence[int]], channels: int, draws: int, seed: int) -> list[FloatArray]:

@@ -129,7 +129,7 @@ class Gallery:
         paths = [folder / str(index) / "explanation.safetensors" for index in range(len(clips))]
         if all(path.exists() for path in paths):
             return [Explanation.load(path) for path in paths]
-        found = xaudio.explain(
+        explanations = xaudio.explain(
             classifier,
             list(clips),
             explainer=method,
@@ -137,11 +137,10 @@ class Gallery:
             placement=classifier.representation.placement,
             seed=self.seed or None,
         )
-        items = found if isinstance(found, list) else [found]
-        for path, item in zip(paths, items, strict=True):
+        for path, item in zip(paths, explanations, strict=True):
             path.parent.mkdir(parents=True, exist_ok=True)
             item.save(path)
-        return items
+        return explanations
 
 
 def all_methods() -> tuple[str, ...]:

@@ -118,8 +118,8 @@ def long_runs(classifier: xaudio.Model, waveforms: Tensor, batch: int) -> tuple[
 
     def ours() -> Tensor:
         clips = [xaudio.Clip(waveform.numpy(), rate) for waveform in waveforms]
-        found = xaudio.explain(classifier, clips, explainer="lrp", target=0, device=str(classifier.device))
-        return torch.stack([torch.from_numpy(item.relevance) for item in found])  # type: ignore[union-attr]
+        explanations = xaudio.explain(classifier, clips, explainer="lrp", target=0, device=str(classifier.device))
+        return torch.stack([torch.from_numpy(item.relevance) for item in explanations])
 
     def theirs() -> Tensor:
         from zennit.attribution import Gradient

@@ -53,6 +53,7 @@ def explain(
 ) -> None:
     """Explain why a model classifies recordings as it does: pictures, sounds, and the relevance itself."""
     from ..explanation.explaining import explain as explain_audio, load_model
+    from ..explanation.notebook import Explanations
     from ..explanation.rendering import save_and_render, write_report
     from ..explanation.views import parse_view
     from ..model.allocator import keep_large_buffers
@@ -91,11 +92,11 @@ def explain(
         for path in files:
             clips.append(read_audio(path))
             advance()
-    explanations = []
+    explanations = Explanations()
     targets: list[str | None] = list(target) if target else [None]
     views: list[str | None] = list(view) if view else [None]
     for spec, wanted, domain in product(explainer or ["lrp"], targets, views):
-        found = explain_audio(
+        explanations += explain_audio(
             classifier,
             clips,
             explainer=spec,
@@ -108,7 +109,6 @@ def explain(
             view=domain,
             contrast=contrast,
         )
-        explanations += found if isinstance(found, list) else [found]
     remove_leftovers(out)
     remove_files(earlier, out)
     write_run(out, settings=settings, unfinished=True)  # so that the same command may go on if it is interrupted

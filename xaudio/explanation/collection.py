@@ -139,7 +139,7 @@ def kept_explanations(classifier: Model, dataset: Dataset, indices: IntArray, ex
         with progress(f"Explaining {dataset.title} with {name}", len(paths), len(paths) - len(left)) as advance:
             for start in range(0, len(left), BATCH):
                 batch = left[start : start + BATCH]
-                found = explain(
+                explanations = explain(
                     classifier,
                     [dataset[index] for index in batch],
                     explainer=name,
@@ -149,7 +149,7 @@ def kept_explanations(classifier: Model, dataset: Dataset, indices: IntArray, ex
                     batch_size=BATCH,
                     **given,
                 )
-                for index, explanation in zip(batch, found if isinstance(found, list) else [found], strict=True):
+                for index, explanation in zip(batch, explanations, strict=True):
                     explanation.save(paths[index])
                 advance(len(batch))
     return KeptExplanations(tuple(paths.values()))

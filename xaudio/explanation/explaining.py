@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Sequence
 from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ParamSpec, Protocol, TypeAlias, cast, overload
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from ..doctor.warning import warn_about
 from ..errors import AudioError, DataError, PluginError
@@ -35,6 +36,38 @@ from .views import other_domain, parse_view
 
 BATCH = 32
 """Recordings explained at once; on a CPU 16 to 32 cost least per recording."""
+
+Explained: TypeAlias = str | Path | nn.Module | Model
+"""A run folder, any module, or a model."""
+
+One: TypeAlias = str | os.PathLike[str] | np.ndarray[Any, Any] | Tensor | Clip
+"""A recording."""
+
+Many: TypeAlias = list[Any] | tuple[Any, ...]
+"""Recordings."""
+
+P = ParamSpec("P")
+
+
+class Either(Protocol[P]):
+    """A function of which only its documentation says when it gives which."""
+
+    def __call__(self, model: Explained, audio: Any, *args: P.args, **kwargs: P.kwargs) -> Explanation | Explanations:
+        """The one or the other."""
+
+
+class OneOrMany(Protocol[P]):
+    """A function that gives an explanation of a recording, and a list of them of a list."""
+
+    @overload
+    def __call__(self, model: Explained, audio: One, *args: P.args, **kwargs: P.kwargs) -> Explanation: ...
+    @overload
+    def __call__(self, model: Explained, audio: Many, *args: P.args, **kwargs: P.kwargs) -> Explanations: ...
+
+
+def one_or_many(function: Either[P]) -> OneOrMany[P]:
+    """The function as it is, of which type checkers now know what it gives for which audio."""
+    return cast(OneOrMany[P], function)
 
 
 def create(kind: str, name: str, **options: Any) -> Any:
@@ -74,10 +107,11 @@ def load_model(folder: str | Path, device: str = "auto") -> Model:
     return Model.load(Path(folder)).to(resolve_device(device))
 
 
+@one_or_many
 @naming_memory("Give a smaller batch_size or shorter recordings, or choose another device.")
 @plain_torch()
 def explain(
-    model: str | Path | nn.Module | Model,
+    model: Explained,
     audio: Any,
     *,
     sample_rate: int | None = None,

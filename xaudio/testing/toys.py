@@ -81,8 +81,7 @@ def toy_explanations(explainer: str | Explainer, *, flat: bool = True) -> tuple[
         Clip(waveform.numpy(), RATE, labels={"toy": label}, source=f"toy {index}", truth={"boxes.toy": middle})
         for index, (waveform, label) in enumerate(zip(waveforms, predicted, strict=True))
     ]
-    explanations = explain(classifier, clips, explainer=explainer)
-    return classifier, list(explanations) if isinstance(explanations, list) else [explanations]
+    return classifier, explain(classifier, clips, explainer=explainer)
 
 
 def times_input(model: nn.Module, features: Tensor, target: Tensor) -> Tensor:

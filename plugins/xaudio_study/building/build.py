@@ -107,7 +107,7 @@ def explain_clips(
 ) -> list[Explanation]:
     """Explanations as a study shows them: recordings placed as in the training, the seed for what an explainer draws."""
     resampling = classifier.facts.get("resampling", "soxr")
-    found = explain(
+    return explain(
         classifier,
         list(clips),
         explainer=seeded(explainer, seed),
@@ -116,7 +116,6 @@ def explain_clips(
         resampling=resampling,
         placement=classifier.representation.placement,
     )
-    return found if isinstance(found, list) else [found]
 
 
 def write_study(out: Path, settings: StudySettings, explanations: dict[str, list[Explanation]]) -> PublicStudy:

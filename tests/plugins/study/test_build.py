@@ -363,8 +363,9 @@ def test_a_study_is_built_from_a_run(built, run_folder):
         clip = known[item.recording]
         assert clip.speaker == item.speaker
         assert classifier.classes[clip.labels["digit"]] == item.truth
-        heard = xaudio.explain(classifier, clip, resampling=classifier.facts["resampling"])
-        assert heard.classes[heard.predicted] == item.predicted
+        placement = classifier.representation.placement
+        alone = xaudio.explain(classifier, clip, resampling=classifier.facts["resampling"], placement=placement)
+        assert alone.classes[alone.predicted] == item.predicted
     sound = next(media for item, media in zip(key.items, (media_of(folder)[item.item][0] for item in key.items), strict=True))
     assert soundfile.info(sound).samplerate == 8000
     assert load_settings(folder / "study.toml") == built[1]

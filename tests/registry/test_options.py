@@ -252,5 +252,7 @@ def test_split_specs_keeps_options_with_their_plugin() -> None:
 
 @pytest.mark.parametrize("option", ["recordings", "top", "references", "draws"])
 def test_counts_of_a_benchmark_are_refused_below_1(option: str) -> None:
-    with pytest.raises(PluginError, match=f"^'0' does not fit option '{option}' of benchmark 'concepts': expected int, 1 or more"):
+    with pytest.raises(
+        PluginError, match=f"^'0' does not fit option '{option}' of benchmark 'concepts': expected int, 1 or more"
+    ):
         registry().create("benchmark", "concepts", {option: "0"})

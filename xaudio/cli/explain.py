@@ -53,8 +53,8 @@ def explain(
 ) -> None:
     """Explain why a model classifies recordings as it does: pictures, sounds, and the relevance itself."""
     from ..explanation.explaining import explain as explain_audio, load_model
-    from ..explanation.notebook import Explanations
     from ..explanation.rendering import save_and_render, write_report
+    from ..explanation.table import Explanations
     from ..explanation.views import parse_view
     from ..model.allocator import keep_large_buffers
     from ..model.devices import resolve_device

@@ -12,6 +12,7 @@ from .cli.common import (
     refuse_inside as refuse_inside,
     warn_about_plugins as warn_about_plugins,
 )
+from .cli.stopping import when_stopped as when_stopped
 from .doctor.diagnosis import diagnose as diagnose
 from .doctor.findings import Diagnosis as Diagnosis, Finding as Finding
 from .doctor.warning import warn_about as warn_about

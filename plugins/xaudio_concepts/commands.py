@@ -17,12 +17,14 @@ from xaudio.plugin import (
     print_table,
     refuse_inside,
     warn_about_plugins,
+    when_stopped,
 )
 
 if TYPE_CHECKING:
     from .results import ConceptResults
 
 
+@when_stopped()
 def concepts(
     model: Annotated[Path, typer.Option(help="Run folder of a trained model.")],
     out: OutOption,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from xaudio.plugin import DataOption, DeviceOption, JsonOption, OutOption, SeedOption, counted, print_json
+from xaudio.plugin import DataOption, DeviceOption, JsonOption, OutOption, SeedOption, counted, print_json, when_stopped
 
 from .commands_groups import (
     AlignOption,
@@ -33,6 +33,7 @@ RENDERERS = ("visual:dpi=70", "audible:format=flac,level=reference")
 """How medoids are shown and played."""
 
 
+@when_stopped()
 def cluster(
     model: ModelOption,
     out: OutOption,

@@ -18,6 +18,7 @@ from xaudio.plugin import (
     print_table,
     unknown,
     warn_about_plugins,
+    when_stopped,
 )
 
 if TYPE_CHECKING:
@@ -61,6 +62,7 @@ FrequencyBinsOption = Annotated[int | None, typer.Option("--frequency-bins", min
 TimeBinsOption = Annotated[int | None, typer.Option("--time-bins", min=1, help="[default: 64; in time-frequency 24]")]
 
 
+@when_stopped()
 def groups(
     model: ModelOption,
     out: OutOption,

@@ -18,6 +18,7 @@ from xaudio.plugin import (
     print_json,
     print_table,
     warn_about_plugins,
+    when_stopped,
 )
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ Changes = Annotated[
 ]
 
 
+@when_stopped()
 def probe(
     model: Annotated[
         list[Path],

@@ -8,7 +8,16 @@ from typing import Annotated
 
 import typer
 
-from xaudio.plugin import DataOption, DeviceOption, JsonOption, no_other_results, print_json, print_table, warn_about_plugins
+from xaudio.plugin import (
+    DataOption,
+    DeviceOption,
+    JsonOption,
+    no_other_results,
+    print_json,
+    print_table,
+    warn_about_plugins,
+    when_stopped,
+)
 
 from .commands_analysis import analyze, simulate
 
@@ -24,6 +33,7 @@ StudyArgument = Annotated[Path, typer.Argument(metavar="STUDY", help="Folder of 
 
 
 @app.command("build")
+@when_stopped()
 def build(
     model: Annotated[Path | None, typer.Option(help="Run folder of a trained model.")] = None,
     out: Annotated[
@@ -72,6 +82,7 @@ def build(
 
 
 @app.command("invite")
+@when_stopped("invitations that were not shown may exist; see xaudio study status.")
 def invite(
     study: StudyArgument,
     count: Annotated[int, typer.Option(min=1, max=10_000, help="How many links.")] = 1,
@@ -88,6 +99,7 @@ def invite(
 
 
 @app.command("serve")
+@when_stopped("all answers that were acknowledged are stored. Give the same command again to serve the study.")
 def serve(
     study: StudyArgument,
     host: Annotated[str, typer.Option(help="Address to listen on; others than this computer's own need a proxy with TLS.")] = (
@@ -148,6 +160,7 @@ def export(
 
 
 @app.command("withdraw")
+@when_stopped("see xaudio study status for what was withdrawn. Give the same command again to withdraw the rest.")
 def withdraw(
     study: StudyArgument,
     participant: Annotated[str, typer.Argument(help="The code that the participant's pages show, or the personal link.")],

@@ -7,11 +7,14 @@ import time
 from pathlib import Path
 
 import pytest
+import typer
 from typer.main import get_command
 
 from xaudio.cli.app import app
-from xaudio.cli.stopping import GOES_ON, KEPT, NOTHING, kept
+from xaudio.cli.stopping import GOES_ON, NOTHING, kept
 from xaudio.output.runs import LEFTOVER
+from xaudio.plugin import when_stopped
+from xaudio.registry.loading import registry
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows has other signals")
 
@@ -53,7 +56,7 @@ def test_explain_that_is_stopped_leaves_whole_files(run_folder, recording, tmp_p
     options = ("--model", run_folder, "--out", tmp_path / "out", "--device", "cpu", "--explainer", "lime:samples=20000")
     rest, status = stopped(started(MAIN, "explain", *[recording] * 8, *options), "Explaining with lime")
     assert status == 130
-    assert rest.splitlines() == [f"xaudio: stopped; {KEPT['explain']}"]
+    assert rest.splitlines() == [f"xaudio: stopped; {SAID['explain']}"]
     assert not list((tmp_path / "out").rglob(f"{LEFTOVER}*"))
     assert not (tmp_path / "out" / "run.json").exists()
 
@@ -110,20 +113,51 @@ finally:
 
 def commands(group, names=()):
     """The words of all commands."""
-    for name, command in group.commands.items():
+    for name in group.list_commands(None):
+        command = group.get_command(None, name)
         if hasattr(command, "commands"):
             yield from commands(command, (*names, name))
         else:
             yield (*names, name)
 
 
+SAID = {
+    **dict.fromkeys(("train", "evaluate", "probe", "groups", "cluster", "concepts", "study build", "bench audiomnist"), GOES_ON),
+    "explain": "what is in the folder of --out is whole. Give the same command again to make all of it.",
+    "report": "the report is whole, the earlier one or the new one. Give the same command again to write it anew.",
+    "data fetch": "what was downloaded is kept. Give the same command again to go on.",
+    "study serve": "all answers that were acknowledged are stored. Give the same command again to serve the study.",
+    "study invite": "invitations that were not shown may exist; see xaudio study status.",
+    "study withdraw": "see xaudio study status for what was withdrawn. Give the same command again to withdraw the rest.",
+}
+
+
 def test_every_command_says_what_is_kept():
-    found = {" ".join(words) for words in commands(get_command(app))}
-    assert set(KEPT) - {"bench"} <= found, "no line for what is no command"
-    assert kept(["bench", "audiomnist", "--out", "x"]) == kept(["train", "--out", "study"]) == GOES_ON
-    assert kept(["study", "build", "--out", "x"]) == GOES_ON
-    for words in ("doctor x", "plugins check lrp", "data info fsdd", "study analyze x", "study simulate x", ""):
-        assert kept(words.split()) == NOTHING
+    program = get_command(app)
+    benchmarks = {f"bench {name}": GOES_ON for name in registry().names("benchmark")}
+    every = [" ".join(words) for words in commands(program)]
+    assert set(SAID) <= set(every)
+    assert {words: kept(program, [*words.split(), "x"]) for words in every} == dict.fromkeys(every, NOTHING) | SAID | benchmarks
+    for words, said in SAID.items():
+        assert kept(program, [*words.split(), "--out", "study"]) == said
+    for words in ("doctor x", "plugins check lrp", "data info fsdd", "study analyze x", "bench compare a b", "studies", ""):
+        assert kept(program, words.split()) == NOTHING
+
+
+def test_a_command_of_a_third_party_says_what_is_kept():
+    @when_stopped("half of it is there.")
+    def hello() -> None:
+        """Say it."""
+
+    assert kept(_program(hello), ["hello"]) == "half of it is there."
+    assert kept(_program(lambda: None), ["hello"]) == NOTHING
+
+
+def _program(command):
+    group = typer.Typer()
+    group.callback()(lambda: None)
+    group.command("hello")(command)
+    return get_command(group)
 
 
 @pytest.mark.parametrize("words", ["plugins list", "plugins show lrp", "data info --help"])

@@ -108,7 +108,7 @@ def main() -> None:
         _run()
     except BaseException:  # Ctrl-C within an import, a callback or a handler takes many shapes
         if stopping.was_stopped():
-            stopping.end(sys.argv[1:])
+            stopping.end(get_command(app), sys.argv[1:])
         raise
 
 

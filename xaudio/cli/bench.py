@@ -17,6 +17,7 @@ from ..errors import PluginError, unknown
 from ..registry.loading import registry
 from ..registry.options import REQUIRED, options_of, summary_of
 from .common import JsonOption, OutOption, print_json, print_table, warn_about_plugins
+from .stopping import when_stopped
 
 
 class BenchmarkGroup(TyperGroup):
@@ -76,6 +77,7 @@ def compare_results(
 def _command(name: str, factory: Callable[..., Any]) -> Callable[..., None]:
     """A function whose signature is that of the factory, every value a string that the registry converts."""
 
+    @when_stopped()
     def run(out: Path, **given: Any) -> None:
         from ..model.allocator import keep_large_buffers
         from ..output.runs import output_folder

@@ -12,11 +12,13 @@ from ..registry.loading import registry
 from ..sound.datasets import open_dataset
 from ..types import Fit
 from .common import DataOption, JsonOption, print_json, warn_about_plugins
+from .stopping import when_stopped
 
 app = typer.Typer(help="Fetch and inspect data sets.", no_args_is_help=True)
 
 
 @app.command()
+@when_stopped("what was downloaded is kept. Give the same command again to go on.")
 def fetch(
     dataset: Annotated[str, typer.Argument(help="Data set, such as audiomnist.")],
     out: Annotated[Path | None, typer.Option("--out", help="Where to put it; by default the cache.")] = None,

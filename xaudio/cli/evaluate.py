@@ -11,10 +11,12 @@ import typer
 
 from ..registry.loading import registry
 from .common import DataOption, DeviceOption, JsonOption, SeedOption, no_other_results, print_json, warn_about_plugins
+from .stopping import when_stopped
 
 BENCHMARK = "explainers"
 
 
+@when_stopped()
 def evaluate(
     model: Annotated[Path, typer.Option(help="Run folder of a trained model.")],
     out: Annotated[Path, typer.Option(help="Folder for the results; the same command goes on in it.", callback=no_other_results)],

@@ -10,8 +10,10 @@ import typer
 from ..errors import ModelError
 from ..output.runs import read_json
 from ..registry.loading import registry
+from .stopping import when_stopped
 
 
+@when_stopped("the report is whole, the earlier one or the new one. Give the same command again to write it anew.")
 def report(
     folder: Annotated[
         Path, typer.Argument(help="--out of xaudio bench, evaluate, probe, groups, cluster, concepts or study analyze.")

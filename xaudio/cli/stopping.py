@@ -5,30 +5,34 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import FrameType
+from typing import Any, TypeVar
 
 GOES_ON = "what is done is kept. Give the same command again to go on."
 NOTHING = "nothing was written. Give the same command again to start anew."
-KEPT = {
-    "train": GOES_ON,
-    "bench": GOES_ON,
-    "evaluate": GOES_ON,
-    "probe": GOES_ON,
-    "groups": GOES_ON,
-    "cluster": GOES_ON,
-    "concepts": GOES_ON,
-    "study build": GOES_ON,
-    "explain": "what is in the folder of --out is whole. Give the same command again to make all of it.",
-    "report": "the report is whole, the earlier one or the new one. Give the same command again to write it anew.",
-    "data fetch": "what was downloaded is kept. Give the same command again to go on.",
-    "study serve": "all answers that were acknowledged are stored. Give the same command again to serve the study.",
-    "study invite": "invitations that were not shown may exist; see xaudio study status.",
-    "study withdraw": "see xaudio study status for what was withdrawn. Give the same command again to withdraw the rest.",
-}
-"""By command; of all others there is nothing to keep."""
+WORDS = "when_stopped"
+"""Attribute in which a command says what it leaves."""
+
+Command = TypeVar("Command", bound=Callable[..., Any])
 
 _received: list[int] = []
+
+
+def when_stopped(words: str = GOES_ON) -> Callable[[Command], Command]:
+    """Say of a command what is kept when it is stopped, and how to go on; of others nothing is.
+
+    Parameters
+    ----------
+    words : str
+        Behind "stopped;", as in "what was downloaded is kept. Give the same command again to go on."
+    """
+
+    def say(command: Command) -> Command:
+        setattr(command, WORDS, words)
+        return command
+
+    return say
 
 
 def watch() -> None:
@@ -51,19 +55,26 @@ def was_stopped() -> bool:
     return bool(_received)
 
 
-def end(words: Sequence[str]) -> None:
+def end(program: Any, words: Sequence[str]) -> None:
     """End a stopped program: say what is kept, with the exit status that shells have, 128 and the number of the signal.
 
     Parameters
     ----------
+    program : click.Group
+        What has the commands.
     words : sequence of str
         The command line without the program.
     """
-    print(f"xaudio: stopped; {kept(words)}", file=sys.stderr)
+    print(f"xaudio: stopped; {kept(program, words)}", file=sys.stderr)
     sys.exit(128 + _received[0])
 
 
-def kept(words: Sequence[str]) -> str:
+def kept(program: Any, words: Sequence[str]) -> str:
     """What a command leaves, and how to go on."""
-    names = [" ".join(words[:count]) for count in (2, 1)]
-    return next((KEPT[name] for name in names if name in KEPT), NOTHING)
+    command = program
+    for word in words:
+        if not hasattr(command, "get_command"):
+            break
+        command = command.get_command(None, word)
+    words_of_command: str = getattr(getattr(command, "callback", None), WORDS, NOTHING)
+    return words_of_command

@@ -10,10 +10,12 @@ from ..errors import PluginError
 from ..sound.datasets import open_dataset
 from ..types import Fit, Resampling
 from .common import DataOption, DatasetOption, DeviceOption, OutOption, SeedOption, warn_about_plugins
+from .stopping import when_stopped
 
 Set = Annotated[list[str] | None, typer.Option("--set", help="A training setting, as in --set steps=500; may be repeated.")]
 
 
+@when_stopped()
 def train(
     dataset: DatasetOption,
     task: Annotated[str, typer.Option(help="What to classify, such as digit.")],

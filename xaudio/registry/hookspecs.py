@@ -75,7 +75,8 @@ def xaudio_commands() -> Commands:  # type: ignore[empty-body]
     """Commands of ``xaudio``, by name: functions that typer reads, or ``typer.Typer`` groups.
 
     It is called when the command line needs to know, so it may import typer, but nothing heavy. The options that the commands
-    share are in `xaudio.plugin`: ``DeviceOption``, ``SeedOption``, ``JsonOption``, ``DataOption`` and ``OutOption``.
+    share are in `xaudio.plugin`: ``DeviceOption``, ``SeedOption``, ``JsonOption``, ``DataOption`` and ``OutOption``;
+    ``when_stopped`` says what a command leaves when it is stopped.
     """
 
 

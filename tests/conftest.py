@@ -1,5 +1,8 @@
-"""What all tests share: a cache of their own, and no time limit per generated example on a busy machine."""
+"""What all tests share: marks, a cache of their own, processes, and no time limit per generated example on a busy machine."""
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +16,26 @@ settings.load_profile("xaudio")
 # Small networks are slower with two threads than with one, and far slower on a machine that is busy.
 torch.set_num_threads(1)
 
+FOLDERS = {"browser": "browser", "benchmarks": "bench"}
+FIXTURES = {
+    "run_command": "process",
+    "run_python": "process",
+    "processes": "process",
+    "run_folder": "trains",
+    "spectrogram_run_folder": "trains",
+    "training": "trains",
+    "real_data": "data",
+}
+COMMAND = "import sys; sys.argv[0] = 'xaudio'; from xaudio.cli.app import main; main()"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark each test by its folder and by what it asks for."""
+    for item in items:
+        marks = {FIXTURES.get(name) for name in getattr(item, "fixturenames", ())} | {FOLDERS.get(item.path.parent.name)}
+        for mark in filter(None, marks):
+            item.add_marker(mark)
+
 
 @pytest.fixture(scope="session", autouse=True)
 def session_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
@@ -21,6 +44,53 @@ def session_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XAUDIO_CACHE", str(folder))
         yield folder
+
+
+@pytest.fixture(scope="session")
+def run_python(session_cache: Path) -> Callable[..., subprocess.CompletedProcess[Any]]:
+    """Runs code in a process of its own, to its end: ``run_python(code, *arguments, status=0, **settings of subprocess.run)``."""
+
+    def run(code: str, *arguments: Any, status: int = 0, **settings: Any) -> subprocess.CompletedProcess[Any]:
+        words = [sys.executable, "-c", code, *(word if isinstance(word, bytes) else str(word) for word in arguments)]
+        done = subprocess.run(words, **{"capture_output": True, "text": True, "timeout": 300} | settings)
+        assert done.returncode == status, f"{done.stderr}{done.stdout}"
+        return done
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def run_command(run_python: Callable[..., Any]) -> Callable[..., subprocess.CompletedProcess[Any]]:
+    """Runs the command line as a person does: ``run_command("explain", recording, status=0)``; nobody sees a traceback."""
+
+    def run(*arguments: Any, **settings: Any) -> subprocess.CompletedProcess[Any]:
+        done = run_python(COMMAND, *arguments, **settings)
+        assert "Traceback" not in os.fsdecode(done.stderr)
+        return done
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def processes() -> None:
+    """Asked for by tests that start and end processes themselves."""
+
+
+@pytest.fixture(scope="session")
+def training() -> None:
+    """Asked for by tests that train a network themselves."""
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Callable[[str], Path]:
+    """The folder of a data set of real recordings, ``real_data("fsdd")``; skips where there is none."""
+
+    def folder(name: str) -> Path:
+        if "XAUDIO_TEST_DATA" not in os.environ:
+            pytest.skip("XAUDIO_TEST_DATA names no folder of real recordings")
+        return Path(os.environ["XAUDIO_TEST_DATA"]) / name
+
+    return folder
 
 
 @pytest.fixture(scope="session")

@@ -3,8 +3,6 @@
 import ast
 import importlib
 import re
-import subprocess
-import sys
 import tomllib
 from collections.abc import Collection, Sequence
 from graphlib import CycleError, TopologicalSorter
@@ -317,11 +315,7 @@ print("HEAVY", status, sorted({HEAVY} & set(sys.modules)), file=sys.stderr)
 """.replace("{HEAVY}", repr(set(HEAVY)))
 
 
-def run_python(code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, timeout=60, check=False)
-
-
-def test_importing_xaudio_imports_nothing_heavy() -> None:
+def test_importing_xaudio_imports_nothing_heavy(run_python: Any) -> None:
     code = f"import sys, xaudio, xaudio.plugin; dir(xaudio), dir(xaudio.plugin); print(sorted({set(HEAVY)!r} & set(sys.modules)))"
     assert run_python(code).stdout.strip() == "[]"
     assert run_python(code.replace("dir(xaudio),", "xaudio.explain,")).stdout.strip() != "[]"  # the check sees torch
@@ -346,13 +340,13 @@ def test_importing_xaudio_imports_nothing_heavy() -> None:
         ("report --help", "cluster"),
     ],
 )
-def test_a_command_that_computes_nothing_imports_nothing_heavy(command: str, expected: str) -> None:
+def test_a_command_that_computes_nothing_imports_nothing_heavy(run_python: Any, command: str, expected: str) -> None:
     done = run_python(RUN, *command.split())
     assert expected in done.stdout, done.stderr
     assert done.stderr.splitlines()[-1] == "HEAVY 0 []", done.stderr
 
 
-def test_importing_a_plugin_imports_nothing_heavy() -> None:
+def test_importing_a_plugin_imports_nothing_heavy(run_python: Any) -> None:
     names = [path.name for path in PACKAGES]
     code = f"""
 import importlib, sys

@@ -291,7 +291,7 @@ def arguments(run_folder, out):
     return ["evaluate", "--model", str(run_folder), "--dataset", speech, *given.split(), "--out", str(out)]
 
 
-def test_a_command_that_was_killed_goes_on_and_gives_the_same(tmp_path, run_folder, third_party):
+def test_a_command_that_was_killed_goes_on_and_gives_the_same(processes, tmp_path, run_folder, third_party):
     environment = {**os.environ, "PYTHONPATH": str(third_party)}
 
     def start(name):

@@ -64,7 +64,7 @@ class Serving:
 
 
 @pytest.fixture
-def serve(make_study, tmp_path, monkeypatch):
+def serve(processes, make_study, tmp_path, monkeypatch):
     for name, seconds in (("TONE_SECONDS", 0.2), ("PAUSE_SECONDS", 0.1), ("NOISE_SECONDS", 0.5)):
         monkeypatch.setattr(f"xaudio_study.building.sounds.{name}", seconds)
     running = []

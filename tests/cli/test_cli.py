@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -16,24 +17,21 @@ import soundfile
 import xaudio
 
 
-def run(*arguments: object, status: int = 0) -> subprocess.CompletedProcess:
-    program = "import sys; sys.argv[0] = 'xaudio'; from xaudio.cli.app import main; main()"
-    command = [sys.executable, "-c", program, *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
-    assert done.returncode == status, done.stderr + done.stdout
-    assert "Traceback" not in done.stderr
-    return done
+@pytest.fixture
+def error_of(run_command) -> Callable[..., str]:
+    """The one line that says what is wrong with a command."""
+
+    def error(*arguments: object) -> str:
+        lines = [line for line in run_command(*arguments, status=1).stderr.splitlines() if line.startswith("xaudio: error:")]
+        assert len(lines) == 1
+        return lines[0]
+
+    return error
 
 
-def error_of(*arguments: object) -> str:
-    lines = [line for line in run(*arguments, status=1).stderr.splitlines() if line.startswith("xaudio: error:")]
-    assert len(lines) == 1
-    return lines[0]
-
-
-def test_explain_writes_picture_sounds_page_and_relevance(run_folder, recording, tmp_path):
+def test_explain_writes_picture_sounds_page_and_relevance(run_command, run_folder, recording, tmp_path):
     out = tmp_path / "out"
-    done = run("explain", recording, "--model", run_folder, "--out", out, "--explainer", "lrp:composite=epsilon_plus")
+    done = run_command("explain", recording, "--model", run_folder, "--out", out, "--explainer", "lrp:composite=epsilon_plus")
     names = {path.name for path in out.iterdir()}
     assert names == {
         "explanation.png",
@@ -63,12 +61,12 @@ def test_explain_writes_picture_sounds_page_and_relevance(run_folder, recording,
         assert not samples[outside].any()
 
 
-def test_explain_several_recordings_and_explainers(spectrogram_run_folder, recording, tmp_path):
+def test_explain_several_recordings_and_explainers(run_command, spectrogram_run_folder, recording, tmp_path):
     copy = tmp_path / "other.flac"
     soundfile.write(copy, soundfile.read(recording)[0][:8000], 44100)
     options = ["--explainer", "random", "--explainer", "amplitude", "--render", "audible,html", "--json"]
     options += ["--target", "7", "--target", "3"]
-    done = run("explain", recording, copy, "--model", spectrogram_run_folder, "--out", tmp_path / "out", *options)
+    done = run_command("explain", recording, copy, "--model", spectrogram_run_folder, "--out", tmp_path / "out", *options)
     records = json.loads(done.stdout)
     assert [record["explainer"] for record in records] == ["random"] * 4 + ["amplitude"] * 4
     assert [record["explained"] for record in records] == ["7", "7", "3", "3"] * 2
@@ -97,7 +95,7 @@ def test_explain_several_recordings_and_explainers(spectrogram_run_folder, recor
         ({"file": __file__}, "cannot be read as audio"),
     ],
 )
-def test_bad_input_gets_one_line_and_status_one(run_folder, recording, tmp_path, change, message):
+def test_bad_input_gets_one_line_and_status_one(error_of, run_folder, recording, tmp_path, change, message):
     given = {"--model": run_folder, "--out": tmp_path / "out", "--explainer": "gradient"} | change
     file = given.pop("file", recording)
     assert message in error_of("explain", file, *(part for pair in given.items() for part in pair))
@@ -124,14 +122,14 @@ def _wav(path, samples, rate=8000, subtype="FLOAT"):
         (lambda path: _wav(path, np.zeros(9000)), "longer than the 1.000 s the model takes"),
     ],
 )
-def test_recordings_that_cannot_be_used_get_one_line(run_folder, tmp_path, make, message):
+def test_recordings_that_cannot_be_used_get_one_line(error_of, run_folder, tmp_path, make, message):
     path = tmp_path / "bad.wav"
     make(path)
     assert message in error_of("explain", path, "--model", run_folder, "--out", tmp_path / "out", "--explainer", "gradient")
     assert not [found for found in (tmp_path / "out").rglob("*") if found.is_file()]
 
 
-def test_explain_never_takes_the_place_of_what_is_there(run_folder, recording, tmp_path):
+def test_explain_never_takes_the_place_of_what_is_there(error_of, run_folder, recording, tmp_path):
     mine = tmp_path / "original.wav"
     mine.write_bytes(recording.read_bytes())
     line = error_of("explain", mine, "--model", run_folder, "--out", tmp_path, "--render", "audible")
@@ -142,15 +140,17 @@ def test_explain_never_takes_the_place_of_what_is_there(run_folder, recording, t
     assert (run_folder / "run.json").read_bytes() == before
 
 
-def test_a_second_explain_takes_the_place_of_the_first_and_nothing_else(run_folder, spectrogram_run_folder, recording, tmp_path):
+def test_a_second_explain_takes_the_place_of_the_first_and_nothing_else(
+    error_of, run_command, run_folder, spectrogram_run_folder, recording, tmp_path
+):
     """Whatever was explained before, only files of the model that run.json names are there; what is not ours is refused."""
     out, other = tmp_path / "out", tmp_path / "other.wav"
     other.write_bytes(recording.read_bytes())
     options = ["--render", "audible", "--explainer", "amplitude", "--out", out]
-    run("explain", recording, other, "--model", run_folder, "--target", "7", "--target", "3", *options)
+    run_command("explain", recording, other, "--model", run_folder, "--target", "7", "--target", "3", *options)
     folders = {path.name for path in out.iterdir() if path.is_dir()}
     assert folders == {f"{stem}-{target}-amplitude" for stem in ("recording", "other") for target in (7, 3)}
-    run("explain", recording, "--model", spectrogram_run_folder, *options)
+    run_command("explain", recording, "--model", spectrogram_run_folder, *options)
     assert not [path for path in out.iterdir() if path.is_dir()]
     record = json.loads((out / "run.json").read_text())
     assert record["settings"]["model"] == str(spectrogram_run_folder)
@@ -159,41 +159,42 @@ def test_a_second_explain_takes_the_place_of_the_first_and_nothing_else(run_fold
     (out / "run.json").write_text(json.dumps({**record, "files": [], "unfinished": True}))
     line = error_of("explain", recording, "--model", run_folder, *options)
     assert "holds audible.json, which no earlier run of this command wrote there" in line
-    run("explain", recording, "--model", spectrogram_run_folder, *options)
+    run_command("explain", recording, "--model", spectrogram_run_folder, *options)
     (out / "notes.txt").write_text("mine")
     assert "holds notes.txt, which no" in error_of("explain", recording, "--model", spectrogram_run_folder, *options)
     assert (out / "notes.txt").read_text() == "mine"
     assert "unfinished" not in json.loads((out / "run.json").read_text())
 
 
-def test_a_folder_of_another_command_is_refused(run_folder, recording, tmp_path):
+def test_a_folder_of_another_command_is_refused(error_of, run_command, run_folder, recording, tmp_path):
     """By the command that its run.json names."""
     out = tmp_path / "out"
-    run("explain", recording, "--model", run_folder, "--render", "audible", "--explainer", "amplitude", "--out", out)
+    run_command("explain", recording, "--model", run_folder, "--render", "audible", "--explainer", "amplitude", "--out", out)
     held = sorted(out.iterdir())
     for command in (["train"], ["probe", "--model", run_folder], ["bench", "speed"], ["evaluate", "--model", run_folder]):
         assert "holds the results of `xaudio explain`. Choose another --out." in error_of(*command, "--out", out)
     assert sorted(out.iterdir()) == held
 
 
-def test_several_renderers_with_several_options(run_folder, recording, tmp_path):
+def test_several_renderers_with_several_options(run_command, run_folder, recording, tmp_path):
     options = ["--render", "audible:peak=0.5,loudness=match,visual:dpi=40", "--explainer", "gradient"]
-    run("explain", recording, "--model", run_folder, "--out", tmp_path / "out", *options)
+    run_command("explain", recording, "--model", run_folder, "--out", tmp_path / "out", *options)
     assert {path.suffix for path in (tmp_path / "out").iterdir()} == {".wav", ".png", ".json", ".safetensors"}
     assert json.loads((tmp_path / "out" / "audible.json").read_text())["loudness"] == "match"
 
 
-def test_wrong_usage_has_status_two():
-    assert "Missing option" in run("explain", "x.wav", status=2).stderr
-    run("nonsense", status=2)
-    run("explain", "x.wav", "--model", "m", "--out", "o", "--nonsense", status=2)
-    assert "Invalid value for '--fit'" in run("explain", "x.wav", "--model", "m", "--out", "o", "--fit", "cut", status=2).stderr
+def test_wrong_usage_has_status_two(run_command):
+    assert "Missing option" in run_command("explain", "x.wav", status=2).stderr
+    run_command("nonsense", status=2)
+    run_command("explain", "x.wav", "--model", "m", "--out", "o", "--nonsense", status=2)
+    refused = run_command("explain", "x.wav", "--model", "m", "--out", "o", "--fit", "cut", status=2)
+    assert "Invalid value for '--fit'" in refused.stderr
 
 
-def test_train_then_data_info_then_explain(tmp_path):
+def test_train_then_data_info_then_explain(run_command, training, tmp_path):
     dataset = "synthetic:speakers=8,repetitions=1"
-    settings = ["--set", "steps=1", "--set", "batch_size=4"]
-    done = run("train", "--dataset", dataset, "--task", "sex", "--model", "audionet", "--out", tmp_path / "run", *settings)
+    trained = ["--task", "sex", "--model", "audionet", "--set", "steps=1", "--set", "batch_size=4"]
+    done = run_command("train", "--dataset", dataset, *trained, "--out", tmp_path / "run")
     assert "accuracy" in done.stdout
     assert {path.name for path in (tmp_path / "run").iterdir()} == {
         "model.safetensors",
@@ -205,10 +206,10 @@ def test_train_then_data_info_then_explain(tmp_path):
     record = json.loads((tmp_path / "run" / "run.json").read_text())
     assert record["settings"]["steps"] == 1
     assert record["versions"]["torch"]
-    found = json.loads(run("data", "info", dataset, "--json").stdout)
+    found = json.loads(run_command("data", "info", dataset, "--json").stdout)
     assert (found["recordings"], found["speakers"], found["problems"]) == (80, 8, [])
     assert found["tasks"]["digit"]["classes"]["3"] == 8
-    assert "task sex" in run("data", "info", dataset).stdout
+    assert "task sex" in run_command("data", "info", dataset).stdout
 
 
 @pytest.mark.parametrize(
@@ -231,7 +232,7 @@ def test_train_then_data_info_then_explain(tmp_path):
         (["--representation", "spectrogram"], "AudioNet got features"),
     ],
 )
-def test_train_names_what_is_wrong(tmp_path, arguments, message):
+def test_train_names_what_is_wrong(error_of, tmp_path, arguments, message):
     given = {"--dataset": "synthetic:speakers=8,repetitions=1", "--task": "digit", "--model": "audionet", "--set": "steps=1"}
     given |= dict(zip(arguments[::2], arguments[1::2], strict=True))
     line = error_of("train", *(part for pair in given.items() for part in pair), "--out", tmp_path / "run")
@@ -239,35 +240,35 @@ def test_train_names_what_is_wrong(tmp_path, arguments, message):
     assert not (tmp_path / "run" / "model.safetensors").exists()
 
 
-def test_plugins_are_listed_shown_and_checked():
-    listed = json.loads(run("plugins", "list", "--json").stdout)
+def test_plugins_are_listed_shown_and_checked(error_of, run_command):
+    listed = json.loads(run_command("plugins", "list", "--json").stdout)
     names = {(item["kind"], item["name"]) for item in listed["plugins"]}
     assert {("explainer", "lrp"), ("dataset", "synthetic"), ("model", "audionet"), ("benchmark", "audiomnist")} <= names
     assert listed["problems"] == []
-    assert "lrp" in run("plugins", "list").stdout
-    shown = run("plugins", "show", "lrp").stdout
+    assert "lrp" in run_command("plugins", "list").stdout
+    shown = run_command("plugins", "show", "lrp").stdout
     assert "composite" in shown
     assert "epsilon_plus" in shown
     assert "Did you mean 'lrp'" in error_of("plugins", "show", "lpr")
-    assert "ok    explainer gradient: relevance is shaped like the features" in run("plugins", "check", "gradient").stdout
+    assert "ok    explainer gradient: relevance is shaped like the features" in run_command("plugins", "check", "gradient").stdout
 
 
-def test_fetch_of_a_data_set_that_cannot_be_fetched():
+def test_fetch_of_a_data_set_that_cannot_be_fetched(error_of):
     assert "cannot be fetched" in error_of("data", "fetch", "fsdd")
 
 
-def test_version():
-    assert run("--version").stdout.strip() == f"xaudio {xaudio.__version__}"
+def test_version(run_command):
+    assert run_command("--version").stdout.strip() == f"xaudio {xaudio.__version__}"
 
 
-def test_a_benchmark_takes_its_options_from_a_file_and_from_the_command_line(tmp_path):
+def test_a_benchmark_takes_its_options_from_a_file_and_from_the_command_line(error_of, run_command, training, tmp_path):
     """The command line wins; the effective settings are written down."""
     config = tmp_path / "bench.toml"
     config.write_text(
         'dataset = "synthetic:speakers=8,repetitions=1"\nmodels = ["audionet"]\ntasks = ["digit"]\nexamples = 1\n'
         'set = ["steps=5", "audionet.batch_size=4"]\nseed = 3\n'
     )
-    run("bench", "audiomnist", "--config", config, "--seed", "4", "--set", "steps=2", "--out", tmp_path / "out")
+    run_command("bench", "audiomnist", "--config", config, "--seed", "4", "--set", "steps=2", "--out", tmp_path / "out")
     settings = json.loads((tmp_path / "out" / "run.json").read_text())["settings"]
     assert (settings["seed"], settings["models"], settings["set"]) == (4, ["audionet"], ["steps=2"])
     assert settings["training"]["audionet digit"]["steps"] == "2"
@@ -278,15 +279,15 @@ def test_a_benchmark_takes_its_options_from_a_file_and_from_the_command_line(tmp
     assert "'many' does not fit option 'seed'" in error_of("bench", "audiomnist", "--seed", "many", "--out", tmp_path / "out")
 
 
-def test_a_benchmark_shows_its_options():
-    shown = run("bench", "audiomnist", "--help").stdout
+def test_a_benchmark_shows_its_options(run_command):
+    shown = run_command("bench", "audiomnist", "--help").stdout
     for option in ("--preset", "--dataset", "--tasks", "--models", "--folds", "--explainer", "--device", "--set", "--config"):
         assert option in shown
-    assert "audiomnist" in run("bench", "--help").stdout
-    run("bench", "nonsense", status=2)
+    assert "audiomnist" in run_command("bench", "--help").stdout
+    run_command("bench", "nonsense", status=2)
 
 
-def test_ctrl_c_keeps_what_is_done_and_says_so(tmp_path):
+def test_ctrl_c_keeps_what_is_done_and_says_so(processes, training, tmp_path):
     program = "import sys; sys.argv[0] = 'xaudio'; from xaudio.cli.app import main; main()"
     arguments = ["train", "--dataset", "synthetic:speakers=8,repetitions=1", "--task", "sex", "--model", "audionet"]
     arguments += ["--set", "steps=1000", "--set", "batch_size=2", "--out", str(tmp_path)]
@@ -318,7 +319,7 @@ def test_ctrl_c_keeps_what_is_done_and_says_so(tmp_path):
         {"LC_ALL": "C"},
     ],
 )
-def test_any_name_is_explained_on_any_console(run_folder, recording, tmp_path, console):
+def test_any_name_is_explained_on_any_console(run_command, run_folder, recording, tmp_path, console):
     """Names that the console cannot show, and bytes that are no text at all, in files, folders and every output."""
     folder = os.fsencode(tmp_path) + b"/latin\xe9"
     try:
@@ -329,18 +330,13 @@ def test_any_name_is_explained_on_any_console(run_folder, recording, tmp_path, c
     for path in files:
         shutil.copy(recording, path)
     out = folder + b"/out"
-    program = "import sys; sys.argv[0] = 'xaudio'; from xaudio.cli.app import main; main()"
-    command = [sys.executable, "-c", program, "explain", *files, "--model", str(run_folder), "--out", out]
-    for more in ((), ("--json",)):
-        done = subprocess.run([*command, *more], capture_output=True, timeout=300, env={**os.environ, **console})
-        assert done.returncode == 0, done.stderr
-        assert b"Traceback" not in done.stderr
+    more = ("--model", run_folder, "--out", out)
+    for form in ((), ("--json",)):
+        done = run_command("explain", *files, *more, *form, text=False, env={**os.environ, **console})
     assert [os.fsencode(record["source"]) for record in json.loads(done.stdout)] == files
     kept = json.loads(Path(os.fsdecode(out), "run.json").read_text("utf-8"))
     assert [os.fsencode(name) for name in kept["settings"]["files"]] == files
     pages = [path.read_text("utf-8") for path in Path(os.fsdecode(out)).rglob("*.html")]
     assert any("caf\N{REPLACEMENT CHARACTER}.wav" in page for page in pages)
-    command[4:6] = [folder + b"/gone"]
-    done = subprocess.run(command, capture_output=True, timeout=300)
-    assert done.returncode == 1
+    done = run_command("explain", folder + b"/gone", *more, status=1, text=False)
     assert done.stderr.splitlines()[-1].endswith(b"gone: there is no such file. Check the path.")

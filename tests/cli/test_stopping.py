@@ -16,7 +16,10 @@ from xaudio.output.runs import LEFTOVER
 from xaudio.plugin import when_stopped
 from xaudio.registry.loading import registry
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows has other signals")
+pytestmark = [
+    pytest.mark.usefixtures("processes"),
+    pytest.mark.skipif(sys.platform == "win32", reason="Windows has other signals"),
+]
 
 MAIN = "from xaudio.__main__ import main; main()"
 INTERRUPTING = """

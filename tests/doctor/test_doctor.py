@@ -813,6 +813,7 @@ def test_what_is_not_found_is_right(blocks, again, seed):
         assert lrp_error(network, features_of(seed)) < 1e-3
 
 
+@pytest.mark.usefixtures("training")
 @pytest.mark.parametrize("folder", ["run_folder", "spectrogram_run_folder"])
 def test_the_models_of_the_project_are_healthy(folder, request):
     folder = request.getfixturevalue(folder)

@@ -1,8 +1,6 @@
 """An explanation is kept in one file that runs no code, and read back as it was."""
 
 import json
-import subprocess
-import sys
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
@@ -95,7 +93,7 @@ def test_the_least_explanation_is_read_back(tmp_path: Path) -> None:
         assert equal(getattr(least, field.name), getattr(after, field.name)), field.name
 
 
-def test_saving_needs_no_torch(tmp_path: Path) -> None:
+def test_saving_needs_no_torch(run_python: Any, tmp_path: Path) -> None:
     made().save(tmp_path / "a.safetensors")
     code = """
 import sys
@@ -103,9 +101,7 @@ from xaudio import Explanation
 Explanation.load(sys.argv[1]).save(sys.argv[1])
 print("torch" in sys.modules)
 """
-    done = subprocess.run(
-        [sys.executable, "-c", code, str(tmp_path / "a.safetensors")], capture_output=True, text=True, check=True
-    )
+    done = run_python(code, tmp_path / "a.safetensors")
     assert done.stdout.strip() == "False"
 
 
@@ -201,10 +197,10 @@ except OutputError as error:
 """
 
 
-def test_a_full_disk_is_an_error_and_leaves_the_old_file(tmp_path: Path) -> None:
+def test_a_full_disk_is_an_error_and_leaves_the_old_file(run_python: Any, tmp_path: Path) -> None:
     path = made().save(tmp_path / "a.safetensors")
     before = path.read_bytes()
-    done = subprocess.run([sys.executable, "-c", FULL_DISK, str(path)], capture_output=True, text=True, timeout=60, check=False)
+    done = run_python(FULL_DISK, path)
     assert "cannot be written" in done.stdout, done.stderr
     assert path.read_bytes() == before
     assert [file.name for file in tmp_path.iterdir()] == ["a.safetensors"]

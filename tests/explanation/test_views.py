@@ -1,7 +1,6 @@
 """Views: the closed forms are the textbook's dense layers, nothing is lost unseen, and every view is an explanation."""
 
 import json
-import subprocess
 import sys
 from dataclasses import replace
 
@@ -203,7 +202,7 @@ def test_chunks_change_nothing(monkeypatch, chunk):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
-def test_ten_seconds_at_16_khz_need_little_memory():
+def test_ten_seconds_at_16_khz_need_little_memory(run_python):
     code = """
 import numpy as np
 import xaudio
@@ -224,7 +223,7 @@ for name in ("waveform", "spectrogram"):
 lines = open("/proc/self/status").read().splitlines()  # getrusage would tell the peak of the process that started this one
 print(next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) * 1024 / 1e9)
 """
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    done = run_python(code)
     assert float(done.stdout) < 1
 
 
@@ -385,6 +384,7 @@ def test_metrics_take_views():
 
 
 @pytest.mark.parametrize("view", ["time", "frequency", "time-frequency:length=200,hop=50"])
+@pytest.mark.usefixtures("training")
 @pytest.mark.parametrize("model", ["run_folder", "spectrogram_run_folder"])
 def test_explain_gives_the_view_batch_by_batch(model, view, request, recording):
     folder = request.getfixturevalue(model)
@@ -413,9 +413,9 @@ def test_a_gpu_finds_the_same():
         torch.testing.assert_close(found.cpu(), expected, rtol=1e-9, atol=1e-9)
 
 
-def test_names_are_checked_without_torch():
+def test_names_are_checked_without_torch(run_python):
     code = "import sys, xaudio.explanation.views as v; print(v.parse_view('time-frequency:hop=5'), 'torch' in sys.modules)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    done = run_python(code)
     assert done.stdout.strip() == "('time-frequency', {'hop': 5}) False"
     assert parse_view("time-frequency:hop=5", length=9) == ("time-frequency", {"hop": 5, "length": 9})
 

@@ -47,7 +47,7 @@ def run(**environment: str) -> tuple[bool, int, int, str]:
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="the C library is not glibc")
-def test_large_buffers_stay_with_the_process_and_the_bits_are_the_same():
+def test_large_buffers_stay_with_the_process_and_the_bits_are_the_same(processes):
     kept, mapped, free, bits = run(XAUDIO_MALLOC="")
     assert kept
     assert mapped == 0  # it came out of the heap

@@ -15,6 +15,7 @@ import xaudio
 from xaudio import Experiment, ModelError
 from xaudio.plugin import run_experiments
 
+pytestmark = pytest.mark.usefixtures("processes", "training")  # each training is a process
 CPU = torch.device("cpu")
 SHORT = {"optimiser": "adam", "learning_rate": 3e-4, "batch_size": 4, "initialisation": "he", "steps": 2}
 

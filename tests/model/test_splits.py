@@ -74,7 +74,7 @@ TASKS = {"truth": "slot"}
 
 
 @pytest.fixture(scope="module")
-def runs(corpora: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+def runs(training: None, corpora: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
     """A run folder for a data set, trained for one step on a fold that no default would give."""
     made: dict[str, Path] = {}
 
@@ -187,7 +187,7 @@ def test_data_named_anew_are_compared_by_content(name, runs, corpora, tmp_path):
     assert again.tolist() == fold.test.tolist()
 
 
-def test_data_that_changed_since_are_refused_with_the_reason(corpora, tmp_path):
+def test_data_that_changed_since_are_refused_with_the_reason(training, corpora, tmp_path):
     folder = Path(shutil.copytree(corpora["fsdd"], tmp_path / "data"))
     run = tmp_path / "run"
     experiment = xaudio.Experiment(xaudio.open_dataset("fsdd", folder), "digit", 0, "reference", training=ONE_STEP)
@@ -204,7 +204,7 @@ def test_data_that_changed_since_are_refused_with_the_reason(corpora, tmp_path):
     assert {dataset.speakers[index] for index in indices} == {"a"}
 
 
-def test_copies_within_the_data_are_left_out_of_the_test(corpora, tmp_path):
+def test_copies_within_the_data_are_left_out_of_the_test(training, corpora, tmp_path):
     folder = Path(shutil.copytree(corpora["fsdd"], tmp_path / "data"))
     shutil.copy(folder / "0_d_0.wav", folder / "0_a_7.wav")  # in the training and, under another name, in the test
     sound, rate = soundfile.read(folder / "1_e_0.wav")

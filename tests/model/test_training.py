@@ -118,7 +118,7 @@ def _read_step(path):
     return read_tensors(path, "xaudio.checkpoint", "")[0]["step"]
 
 
-def test_data_that_disappear_do_not_stop_a_training_and_are_named_when_they_are_needed(tmp_path, session_cache):
+def test_data_that_disappear_do_not_stop_a_training_and_are_named_when_they_are_needed(training, tmp_path, session_cache):
     spoken = xaudio.create("dataset", "synthetic", speakers=8, repetitions=1)
     recordings = tmp_path / "fsdd" / "recordings"
     recordings.mkdir(parents=True)
@@ -137,7 +137,7 @@ def test_data_that_disappear_do_not_stop_a_training_and_are_named_when_they_are_
         xaudio.open_dataset("fsdd", tmp_path / "fsdd")
 
 
-def test_a_command_killed_at_twenty_random_moments_ends_with_the_same_weights(tmp_path):
+def test_a_command_killed_at_twenty_random_moments_ends_with_the_same_weights(processes, training, tmp_path):
     """SIGKILL while it imports, prepares, trains or writes a checkpoint (one after every step here); then it finishes."""
     program = (
         "import sys, xaudio.model.training as t; t.CHECKPOINT_SECONDS = 0; "
@@ -208,7 +208,7 @@ def test_a_loss_that_is_not_a_number_stops_with_one_line(speech, small, tmp_path
         train(_small(speech), small[1], settings, tmp_path, title="t", identity={})
 
 
-def test_a_last_step_that_diverges_is_noticed(speech, tmp_path):
+def test_a_last_step_that_diverges_is_noticed(training, speech, tmp_path):
     training = {**SHORT, "optimiser": "sgd", "steps": 1, "learning_rate": 1e30}
     with pytest.raises(ModelError, match="NaN or infinite|no longer numbers"):
         run_experiment(Experiment(speech, "digit", 0, "audionet", training=training), tmp_path, CPU)
@@ -305,7 +305,7 @@ def test_differences_are_named_by_their_path():
     assert first_difference({"a": [1, 2]}, {"a": [1, 2]}) == ""
 
 
-def test_a_finished_experiment_is_read_and_another_is_refused(speech, tmp_path):
+def test_a_finished_experiment_is_read_and_another_is_refused(training, speech, tmp_path):
     experiment = Experiment(speech, "digit", 0, "audionet", training={**SHORT, "steps": 1})
     first = run_experiment(experiment, tmp_path, CPU)
     written = (tmp_path / "model.safetensors").stat().st_mtime_ns
@@ -317,7 +317,7 @@ def test_a_finished_experiment_is_read_and_another_is_refused(speech, tmp_path):
         run_experiment(Experiment(speech, "digit", 7, "audionet"), tmp_path, CPU)
 
 
-def test_the_results_follow_from_the_predictions(speech, tmp_path):
+def test_the_results_follow_from_the_predictions(training, speech, tmp_path):
     """Accuracy, confusion and speakers recomputed from predictions.csv."""
     import csv
 
@@ -336,7 +336,7 @@ def test_the_results_follow_from_the_predictions(speech, tmp_path):
     assert set(result.accuracy_per_speaker).isdisjoint({speech.speakers[index] for index in speech.folds("digit")[2].train})
 
 
-def test_auto_precision_is_decided_once_and_a_continued_run_keeps_it(speech, tmp_path, monkeypatch):
+def test_auto_precision_is_decided_once_and_a_continued_run_keeps_it(training, speech, tmp_path, monkeypatch):
     """Killed where there are units for bfloat16 and continued where there are none, with a clock that lies throughout."""
     import time
 

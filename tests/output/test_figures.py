@@ -89,7 +89,7 @@ def test_the_page_of_an_odd_name_is_clean(tmp_path):
     ],
     ids=["backend of a notebook", "no backend", "no home", "optimised"],
 )
-def test_the_command_line_draws_on_any_machine(tmp_path, settings, run_folder, recording):
+def test_the_command_line_draws_on_any_machine(processes, tmp_path, settings, run_folder, recording):
     (tmp_path / "matplotlibrc").write_text("text.usetex: True\nfont.size: 40\n")
     program = [str(Path(sys.executable).with_name("xaudio")), "explain", str(recording), "--model", str(run_folder)]
     ended = subprocess.run(

@@ -70,7 +70,7 @@ def test_rendering_names_it(tmp_path):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="limits of memory are those of Linux")
-def test_a_training_that_does_not_fit_is_one_line(tmp_path):
+def test_a_training_that_does_not_fit_is_one_line(processes, tmp_path):
     train = f"{Path(sys.executable).with_name('xaudio')} train --dataset truth:recordings=160 --task slot --model reference"
     limited = f"ulimit -v 9000000; {train} --set steps=1 --set batch_size=100000 --out {tmp_path / 'run'}"
     ended = subprocess.run(["bash", "-c", limited], capture_output=True, text=True, timeout=200)

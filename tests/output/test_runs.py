@@ -3,11 +3,12 @@
 import json
 import os
 import shlex
-import subprocess
+import signal
 import sys
 import threading
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -157,7 +158,7 @@ def test_a_run_names_command_settings_versions_and_time(tmp_path: Path) -> None:
     assert names(tmp_path) == ["run.json"]
 
 
-def test_a_process_that_is_killed_leaves_no_half_file(tmp_path: Path) -> None:
+def test_a_process_that_is_killed_leaves_no_half_file(run_python: Any, tmp_path: Path) -> None:
     path = write_text(tmp_path / "a.txt", "old")
     code = """
 import os, sys
@@ -167,8 +168,7 @@ with replaced(Path(sys.argv[1])) as temporary:
     temporary.write_text("ne")
     os.kill(os.getpid(), 9)
 """
-    done = subprocess.run([sys.executable, "-c", code, str(path)], check=False, timeout=60)
-    assert done.returncode == -9
+    run_python(code, path, status=-signal.SIGKILL)
     assert path.read_text() == "old"
     assert all(name == "a.txt" or name.startswith(".xaudio-a.txt.") for name in names(tmp_path))
 

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner
@@ -28,8 +29,8 @@ print("result")
 """
 
 
-def test_elsewhere_lines_are_plain_and_go_to_stderr() -> None:
-    done = subprocess.run([sys.executable, "-c", WORK], capture_output=True, text=True, timeout=60, check=True)
+def test_elsewhere_lines_are_plain_and_go_to_stderr(run_python: Any) -> None:
+    done = run_python(WORK)
     assert done.stdout == "result\n"
     assert done.stderr == "Training [bold]x[/bold] [/y]: 3 to do\n"  # too short for more
 
@@ -91,6 +92,7 @@ def on_a_terminal(*arguments: str) -> tuple[str, str]:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no pseudo-terminals")
+@pytest.mark.usefixtures("processes")
 def test_on_a_terminal_there_is_a_bar() -> None:
     shown, out = on_a_terminal()
     assert out == "result\n"
@@ -104,6 +106,7 @@ def test_on_a_terminal_there_is_a_bar() -> None:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no pseudo-terminals")
+@pytest.mark.usefixtures("processes")
 def test_an_error_ends_the_bar_where_it_was() -> None:
     shown, out = on_a_terminal("fail")
     assert out == ""

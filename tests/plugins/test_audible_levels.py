@@ -1,8 +1,6 @@
 """How loud explanations are heard: as the recording, at one reference where they are played, and nothing raised from nothing."""
 
 import json
-import os
-from pathlib import Path
 
 import numpy as np
 import pyloudnorm
@@ -56,17 +54,15 @@ def explanation(relevance, sound):
     )
 
 
-def recordings(corpus):
-    if "XAUDIO_TEST_DATA" not in os.environ:
-        pytest.skip("XAUDIO_TEST_DATA names no folder of real recordings")
-    paths = sorted((Path(os.environ["XAUDIO_TEST_DATA"]) / corpus).rglob("*.wav"))
+def recordings(folder):
+    paths = sorted(folder.rglob("*.wav"))
     return paths[:: max(1, len(paths) // 12)]
 
 
 @pytest.mark.parametrize("corpus", ["audiomnist-en", "fsdd"])
 @pytest.mark.parametrize("level", ["recording", "reference"])
-def test_parts_of_real_recordings_are_as_loud_as_the_recording(run_folder, tmp_path, corpus, level):
-    found = xaudio.explain(run_folder, recordings(corpus), explainer="lrp", fit="loudest", device="cpu")
+def test_parts_of_real_recordings_are_as_loud_as_the_recording(real_data, run_folder, tmp_path, corpus, level):
+    found = xaudio.explain(run_folder, recordings(real_data(corpus)), explainer="lrp", fit="loudest", device="cpu")
     for number, item in enumerate(found):
         levels, facts = heard(item, tmp_path / str(number), level=level)
         own = loudness_of(tmp_path / str(number) / "original.wav")

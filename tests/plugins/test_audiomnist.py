@@ -1,7 +1,7 @@
 import json
-import os
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -237,10 +237,8 @@ def test_metadata_give_the_sex_whatever_the_other_fields_say(genders, padded: bo
     assert _corpus.parse_metadata(text) == expected
 
 
-def test_real_recordings_in_the_same_layout() -> None:
-    if "XAUDIO_TEST_DATA" not in os.environ:
-        pytest.skip("XAUDIO_TEST_DATA names no folder of real recordings")
-    dataset = audiomnist(data=Path(os.environ["XAUDIO_TEST_DATA"]) / "audiomnist-az")
+def test_real_recordings_in_the_same_layout(real_data: Any) -> None:
+    dataset = audiomnist(data=real_data("audiomnist-az"))
     assert dataset.title == "AudioMNIST (40 speakers)"
     assert len(dataset) == 2027
     assert len(dataset.folds("digit")) == 5

@@ -1,5 +1,5 @@
-import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -146,10 +146,8 @@ def test_any_text_gives_sexes_or_none(text: str) -> None:
     assert set(parse_metadata(text).values()) <= {"male", "female"}
 
 
-def test_real_recordings() -> None:
-    if "XAUDIO_TEST_DATA" not in os.environ:
-        pytest.skip("XAUDIO_TEST_DATA names no folder of real recordings")
-    dataset = audiomnist_az(data=Path(os.environ["XAUDIO_TEST_DATA"]) / "audiomnist-az")
+def test_real_recordings(real_data: Any) -> None:
+    dataset = audiomnist_az(data=real_data("audiomnist-az"))
     assert len(dataset) == 2027
     assert any("0 of 18, 9 of 22, 1 of 37" in note for note in dataset.notes)
     assert len({speaker for speaker, sex in zip(dataset.speakers, dataset.labels("sex"), strict=True) if sex == 1}) == 10

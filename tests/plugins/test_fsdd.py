@@ -1,5 +1,5 @@
-import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -58,10 +58,8 @@ def test_any_name_is_parsed_or_refused(name: str) -> None:
     assert speaker.isalpha()
 
 
-def test_real_recordings() -> None:
-    if "XAUDIO_TEST_DATA" not in os.environ:
-        pytest.skip("XAUDIO_TEST_DATA names no folder of real recordings")
-    dataset = fsdd(data=Path(os.environ["XAUDIO_TEST_DATA"]) / "fsdd")
+def test_real_recordings(real_data: Any) -> None:
+    dataset = fsdd(data=real_data("fsdd"))
     assert len(dataset) == 3000
     assert np.bincount(dataset.labels("digit")).tolist() == [300] * 10
     assert [tuple(map(len, fold)) for fold in dataset.folds("digit")] == [(2000, 500, 500)] * 6

@@ -1,8 +1,5 @@
 """The synthetic data set: what it says about each sound must be what a measurement finds in the sound."""
 
-import subprocess
-import sys
-
 import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
@@ -87,9 +84,9 @@ def test_the_tables_are_complete():
         assert list(phoneme.formants) == sorted(phoneme.formants)
 
 
-def test_importing_the_plugin_imports_nothing_heavy():
+def test_importing_the_plugin_imports_nothing_heavy(run_python):
     code = "import sys, xaudio_synthetic; print([m for m in ('torch', 'scipy', 'matplotlib') if m in sys.modules])"
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
+    assert run_python(code).stdout.strip() == "[]"
 
 
 def test_the_same_recording_twice_is_the_same_to_the_bit(usual):

@@ -1,8 +1,5 @@
 """The generated tasks: the boxes hold all of the evidence and nothing but it, the decoys say nothing, the seed says all."""
 
-import subprocess
-import sys
-
 import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
@@ -77,9 +74,9 @@ def test_the_data_set_is_one_of_the_installed_plugins(dataset):
     assert any("no real sound" in note for note in dataset.notes)
 
 
-def test_importing_the_plugin_imports_nothing_heavy():
+def test_importing_the_plugin_imports_nothing_heavy(run_python):
     code = "import sys, xaudio_truth; print([m for m in ('torch', 'scipy', 'matplotlib') if m in sys.modules])"
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
+    assert run_python(code).stdout.strip() == "[]"
 
 
 @pytest.mark.parametrize("task", TASKS)

@@ -3,8 +3,6 @@
 import os
 import re
 import struct
-import subprocess
-import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -726,12 +724,12 @@ except OutputError as error:
 
 
 @pytest.mark.parametrize("ending", ["wav", "flac"])
-def test_a_full_disk_is_an_error_and_leaves_the_old_file(tmp_path: Path, ending: str) -> None:
+def test_a_full_disk_is_an_error_and_leaves_the_old_file(run_python: Any, tmp_path: Path, ending: str) -> None:
     """A process that may write 1000 bytes to a file stands for a disk with no space left."""
     path = write_audio(tmp_path / f"a.{ending}", sound(50)[:, 0], RATE)
     before = path.read_bytes()
     code = FULL_DISK.replace("np.zeros(100_000)", "np.random.default_rng(0).uniform(-1, 1, 100_000)")
-    done = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, text=True, timeout=60, check=True)
+    done = run_python(code, path)
     assert "cannot be written" in done.stdout, done.stderr
     assert path.read_bytes() == before
     assert [file.name for file in tmp_path.iterdir()] == [path.name]

@@ -5,7 +5,6 @@ import os
 import re
 import struct
 import subprocess
-import sys
 import threading
 from pathlib import Path
 from typing import Any
@@ -361,7 +360,7 @@ class TestPipes:
             read_audio(pipe)
         os.close(writing)
 
-    def test_a_pipe_that_never_ends_is_refused(self, tmp_path: Path, monkeypatch: Any) -> None:
+    def test_a_pipe_that_never_ends_is_refused(self, processes: None, tmp_path: Path, monkeypatch: Any) -> None:
         pipe = tmp_path / "pipe"
         os.mkfifo(pipe)
         monkeypatch.setattr(decoding, "PIPE_BYTES", 1 << 20)
@@ -371,13 +370,13 @@ class TestPipes:
         endless.wait(timeout=20)
 
     @pytest.mark.parametrize("given", ["pipe", "file"])
-    def test_standard_input_is_read(self, tmp_path: Path, given: str) -> None:
+    def test_standard_input_is_read(self, run_python: Any, tmp_path: Path, given: str) -> None:
         path = tmp_path / "a.wav"
         path.write_bytes(encoded("WAV", "PCM_16"))
         code = "from xaudio.sound.audio import read_audio; print(len(read_audio('/dev/stdin').waveform))"
         with path.open("rb") as file:
             source: dict[str, Any] = {"stdin": file} if given == "file" else {"input": path.read_bytes()}
-            done = subprocess.run([sys.executable, "-c", code], **source, capture_output=True, timeout=60, check=True)
+            done = run_python(code, text=False, **source)
         assert done.stdout.decode() == f"{len(SOUND)}\n"
 
 

@@ -329,7 +329,7 @@ def test_a_damaged_cache_is_built_again(cache: Path, tmp_path: Path, name: str, 
     assert not [path for path in entries(cache) if path.name.startswith("building")]
 
 
-def test_an_error_leaves_no_half_cache(cache: Path, tmp_path: Path) -> None:
+def test_an_error_leaves_no_half_cache(run_python: Any, cache: Path, tmp_path: Path) -> None:
     data, read = dataset(tmp_path / "data", (100, 500, 100, 100))
     for _ in range(2):
         with pytest.raises(AudioError, match="1.wav: is 0.062 s long"):
@@ -339,7 +339,7 @@ def test_an_error_leaves_no_half_cache(cache: Path, tmp_path: Path) -> None:
     assert prepare_dataset(data, READS, fit="loudest").lengths.tolist() == [100, 400, 100, 100]
 
 
-def test_an_interruption_leaves_no_half_cache(cache: Path, tmp_path: Path) -> None:
+def test_an_interruption_leaves_no_half_cache(run_python: Any, cache: Path, tmp_path: Path) -> None:
     data, _ = dataset(tmp_path / "data")
 
     def interrupt(recording: Recording) -> Clip:
@@ -394,7 +394,9 @@ except OutputError as error:
 BUILT = f"{list(range(100, 110))} {sum(range(100, 110)) / 2}\n"
 
 
-def test_two_processes_that_build_at_the_same_time_both_succeed(cache: Path, tmp_path: Path) -> None:
+def test_two_processes_that_build_at_the_same_time_both_succeed(
+    processes: None, run_python: Any, cache: Path, tmp_path: Path
+) -> None:
     command = [sys.executable, "-c", BUILD, "0", str(tmp_path)]
     both = [
         subprocess.Popen([*command, name, "wait"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
@@ -406,14 +408,13 @@ def test_two_processes_that_build_at_the_same_time_both_succeed(cache: Path, tmp
     assert sorted(path.name for path in tmp_path.glob("started-*")) == ["started-a", "started-b"]
     (entry,) = entries(cache)
     assert not entry.name.startswith("building")
-    third = subprocess.run([*command, "c"], capture_output=True, text=True, timeout=60, check=True)
+    third = run_python(BUILD, "0", tmp_path, "c")
     assert third.stdout == BUILT
     assert not (tmp_path / "started-c").exists()  # read from the cache
 
 
-def test_a_full_disk_is_an_error_and_leaves_no_half_cache(cache: Path, tmp_path: Path) -> None:
+def test_a_full_disk_is_an_error_and_leaves_no_half_cache(run_python: Any, cache: Path, tmp_path: Path) -> None:
     """A process that may write 100 kB to a file stands for a disk with no space left."""
-    command = [sys.executable, "-c", BUILD, "100000", str(tmp_path), "a"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    done = run_python(BUILD, "100000", tmp_path, "a")
     assert "the cache cannot be written" in done.stdout, done.stderr
     assert entries(cache) == []

@@ -1,8 +1,6 @@
 """Every first-party plugin keeps its contract, and the suite notices one that does not."""
 
-import os
 from importlib.metadata import EntryPoint
-from pathlib import Path
 
 import pytest
 
@@ -24,10 +22,8 @@ def test_first_party_plugins_conform(kind, name):
 
 
 @pytest.mark.parametrize(("name", "folder"), FOLDERS.items())
-def test_first_party_data_sets_of_real_recordings_conform(name, folder):
-    if "XAUDIO_TEST_DATA" not in os.environ:
-        pytest.skip("XAUDIO_TEST_DATA names no folder of real recordings")
-    results = check("dataset", name, {"data": Path(os.environ["XAUDIO_TEST_DATA"]) / folder})
+def test_first_party_data_sets_of_real_recordings_conform(real_data, name, folder):
+    results = check("dataset", name, {"data": real_data(folder)})
     assert len(results) > 10
     assert [f"{result.what}: {result.problem}" for result in results if result.problem] == []
 

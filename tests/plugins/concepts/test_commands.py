@@ -19,20 +19,17 @@ DATA = "synthetic:speakers=8,repetitions=1"
 PROGRAM = "import sys; sys.argv[0] = 'xaudio'; from xaudio.cli.app import main; main()"
 
 
-def run(*arguments, status=0):
-    done = subprocess.run([sys.executable, "-c", PROGRAM, *map(str, arguments)], capture_output=True, text=True, timeout=300)
-    assert done.returncode == status, done.stderr + done.stdout
-    assert "Traceback" not in done.stderr
-    return done
+@pytest.fixture(scope="module")
+def concepts(run_command):
+    def run(folder, out, *more, status=0):
+        fewest = ["--top", 2, "--references", 2, "--draws", 2, "--recordings", 8]
+        return run_command("concepts", "--model", folder, "--dataset", DATA, "--out", out, *fewest, *more, status=status)
 
-
-def concepts(folder, out, *more, status=0):
-    fewest = ["--top", 2, "--references", 2, "--draws", 2, "--recordings", 8]
-    return run("concepts", "--model", folder, "--dataset", DATA, "--out", out, *fewest, *more, status=status)
+    return run
 
 
 @pytest.fixture(scope="module")
-def written(run_folder, tmp_path_factory):
+def written(concepts, run_folder, tmp_path_factory):
     """What the command writes for a recording, with the layer named."""
     folder = tmp_path_factory.mktemp("concepts")
     recording = folder / "nine.wav"
@@ -79,17 +76,17 @@ def test_parts_of_channels_are_ordinary_explanations(written):
         assert (out / folder / "positive.flac").exists()
 
 
-def test_the_page_needs_nothing_else_and_is_made_anew(written):
+def test_the_page_needs_nothing_else_and_is_made_anew(run_command, written):
     out, _, _ = written
     page = (out / "report.html").read_text()
     assert not re.search(r"(?:src|href)=\"(?!data:|#)[^\"]", page)
     assert page.count("<audio") > 4
     (out / "report.html").unlink()
-    assert "report.html" in run("report", out).stdout
+    assert "report.html" in run_command("report", out).stdout
     assert (out / "report.html").read_text() == page
 
 
-def test_the_same_command_measures_nothing_again_and_another_is_refused(written, run_folder, tmp_path):
+def test_the_same_command_measures_nothing_again_and_another_is_refused(concepts, written, run_folder, tmp_path):
     out, _, recording = written
     copy = tmp_path / "out"
     shutil.copytree(out, copy)
@@ -102,7 +99,7 @@ def test_the_same_command_measures_nothing_again_and_another_is_refused(written,
     assert "belongs to a run of other settings" in refused.stderr
 
 
-def test_the_default_layer_is_the_last_convolution_and_it_says_so(spectrogram_run_folder, tmp_path):
+def test_the_default_layer_is_the_last_convolution_and_it_says_so(concepts, spectrogram_run_folder, tmp_path):
     done = concepts(spectrogram_run_folder, tmp_path / "out", "--top", 1, "--references", 1)
     assert "note: No layer was named, so this is the last convolution, 'convolutions.10'." in done.stdout
     results = ConceptResults.model_validate_json((tmp_path / "out" / "results.json").read_text())
@@ -115,7 +112,7 @@ def test_the_default_layer_is_the_last_convolution_and_it_says_so(spectrogram_ru
             assert any(span.last - span.first + 1 == 163 or span.first == 0 or span.last == 226 for span in reference.field)
 
 
-def test_it_goes_on_after_an_interruption(run_folder, tmp_path):
+def test_it_goes_on_after_an_interruption(run_command, run_folder, tmp_path):
     arguments = ["concepts", "--model", run_folder, "--dataset", DATA, "--out", tmp_path / "out", "--top", 1, "--references", 1]
     process = subprocess.Popen([sys.executable, "-c", PROGRAM, *map(str, arguments)], stderr=subprocess.PIPE, text=True)
     parts, whole = tmp_path / "out" / "scan", "[!.]*.safetensors"  # what begins with a dot is still being written
@@ -126,7 +123,7 @@ def test_it_goes_on_after_an_interruption(run_folder, tmp_path):
     _, told = process.communicate(timeout=60)
     assert "Traceback" not in told
     assert list(parts.glob(whole))
-    assert "0 to do" in run(*arguments).stderr
+    assert "0 to do" in run_command(*arguments).stderr
 
 
 @pytest.mark.parametrize(
@@ -142,7 +139,7 @@ def test_it_goes_on_after_an_interruption(run_folder, tmp_path):
         (["missing.wav"], "missing.wav"),
     ],
 )
-def test_wrong_use_gets_one_line_and_writes_nothing(run_folder, tmp_path, more, message):
+def test_wrong_use_gets_one_line_and_writes_nothing(concepts, run_folder, tmp_path, more, message):
     done = concepts(run_folder, tmp_path / "out", *more, status=1)
     lines = [line for line in done.stderr.splitlines() if line.startswith("xaudio: error:")]
     assert len(lines) == 1
@@ -150,11 +147,11 @@ def test_wrong_use_gets_one_line_and_writes_nothing(run_folder, tmp_path, more, 
     assert not (tmp_path / "out").exists()
 
 
-def test_help_imports_nothing_heavy():
+def test_help_imports_nothing_heavy(run_python):
     program = (
         "import sys; from xaudio.cli.app import main\nsys.argv = ['xaudio', 'concepts', '--help']\n"
         "try:\n    main()\nfinally:\n    print('torch' in sys.modules, 'scipy' in sys.modules, file=sys.stderr)"
     )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
+    done = run_python(program)
     assert "--references" in done.stdout
     assert done.stderr.splitlines()[-1] == "False False"

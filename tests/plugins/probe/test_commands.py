@@ -2,8 +2,6 @@
 
 import csv
 import json
-import subprocess
-import sys
 
 import pytest
 
@@ -12,20 +10,16 @@ from xaudio_probe.results import ProbeResults
 DATA = "synthetic:speakers=8,repetitions=1"
 
 
-def run(*arguments, status=0):
-    program = "import sys; sys.argv[0] = 'xaudio'; from xaudio.cli.app import main; main()"
-    done = subprocess.run([sys.executable, "-c", program, *map(str, arguments)], capture_output=True, text=True, timeout=300)
-    assert done.returncode == status, done.stderr + done.stdout
-    assert "Traceback" not in done.stderr
-    return done
+@pytest.fixture
+def probe(run_command):
+    def run(folder, out, *changes, over="recordings", status=0, more=()):
+        given = ["--model", folder, "--dataset", DATA, "--out", out, "--over", over, "--draws", 2, *more]
+        return run_command("probe", *given, *(part for change in changes for part in ("--change", change)), status=status)
+
+    return run
 
 
-def probe(folder, out, *changes, over="recordings", status=0, more=()):
-    given = ["--model", folder, "--dataset", DATA, "--out", out, "--over", over, "--draws", 2, *more]
-    return run("probe", *given, *(part for change in changes for part in ("--change", change)), status=status)
-
-
-def test_it_writes_what_it_found_and_says_it_in_words(spectrogram_run_folder, tmp_path):
+def test_it_writes_what_it_found_and_says_it_in_words(probe, run_command, spectrogram_run_folder, tmp_path):
     out = tmp_path / "out"
     changes = ["band:low=100,high=300,slots:start=0.05+stop=0.1", "scale:factor=1.5"]
     done = probe(spectrogram_run_folder, out, *changes, more=["--recordings", 12])
@@ -53,7 +47,7 @@ def test_it_writes_what_it_found_and_says_it_in_words(spectrogram_run_folder, tm
     assert held_out <= set(trained["data"]["test_speakers"])
     page = (out / "report.html").read_text()
     (out / "report.html").unlink()
-    assert run("report", out).stdout == f"Report: {out / 'report.html'}\n"
+    assert run_command("report", out).stdout == f"Report: {out / 'report.html'}\n"
     assert (out / "report.html").read_text() == page
     # The same command reads what is there; another is refused.
     again = probe(spectrogram_run_folder, out, *changes, more=["--recordings", 12, "--json"])
@@ -71,7 +65,7 @@ def test_it_writes_what_it_found_and_says_it_in_words(spectrogram_run_folder, tm
         ("level:gain=6", "speakers", "too few for an interval, which needs 3 or more"),
     ],
 )
-def test_wrong_use_gets_one_line_and_writes_nothing(run_folder, tmp_path, change, over, message):
+def test_wrong_use_gets_one_line_and_writes_nothing(probe, run_folder, tmp_path, change, over, message):
     done = probe(run_folder, tmp_path / "out", change, over=over, status=1)
     lines = [line for line in done.stderr.splitlines() if line.startswith("xaudio: error:")]
     assert len(lines) == 1
@@ -79,11 +73,11 @@ def test_wrong_use_gets_one_line_and_writes_nothing(run_folder, tmp_path, change
     assert not (tmp_path / "out").exists()
 
 
-def test_help_imports_nothing_heavy_and_shows_how_a_change_is_written():
+def test_help_imports_nothing_heavy_and_shows_how_a_change_is_written(run_python):
     program = (
         "import sys; from xaudio.cli.app import main\nsys.argv = ['xaudio', 'probe', '--help']\n"
         "try:\n    main()\nfinally:\n    print('torch' in sys.modules, 'scipy' in sys.modules, file=sys.stderr)"
     )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
+    done = run_python(program)
     assert "band:low=100,high=300" in "".join(done.stdout.split())
     assert done.stderr.splitlines()[-1] == "False False"

@@ -27,7 +27,7 @@ def traced(trace, *arguments):
 
 
 @pytest.fixture(scope="module")
-def recorded(make_study, tmp_path_factory):
+def recorded(processes, make_study, tmp_path_factory):
     """Traces of inviting and of serving a study that three people take part in; one has all deleted again."""
     folder = tmp_path_factory.mktemp("unplugged")
     study = make_study(
@@ -103,7 +103,7 @@ def test_an_answer_that_was_acknowledged_survives_a_power_failure_at_any_moment(
     assert any(call.name == "pwrite64" and call.path.endswith("answers.sqlite") for call in calls(serving)), "no checkpoint"
 
 
-def test_the_replay_finds_what_was_not_confirmed(tmp_path):
+def test_the_replay_finds_what_was_not_confirmed(processes, tmp_path):
     """The same check of a database that does not wait for the disk: answers are lost."""
     script = (
         "import os, sqlite3, sys; c = sqlite3.connect(sys.argv[1], isolation_level=None)\n"

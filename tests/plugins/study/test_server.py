@@ -635,16 +635,11 @@ def test_only_loopback_addresses_are_taken_for_such():
 
 
 def xaudio(*arguments):
-    return subprocess.run(
-        [sys.executable, "-c", "from xaudio.cli.app import main; main()", "study", *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    command = [sys.executable, "-c", "from xaudio.cli.app import main; main()", "study", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
 
 
-def test_commands(served, tmp_path):
+def test_commands(processes, served, tmp_path):
     folder = served.folder
     done = xaudio("invite", folder, "--count", 2, "--address", "https://study.example.org/x")
     links = done.stdout.split()

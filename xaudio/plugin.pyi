@@ -126,6 +126,7 @@ from .registry.bounds import (
     Seed as Seed,
     Share as Share,
 )
+from .registry.defaults import CONTROLS as CONTROLS
 from .registry.hookspecs import hookimpl as hookimpl
 from .registry.loading import registry as registry
 from .registry.options import (
@@ -167,7 +168,6 @@ from .sound.preparation import (
     prepare_dataset as prepare_dataset,
 )
 from .types import (
-    CONTROLS as CONTROLS,
     NO_TEXT as NO_TEXT,
     Axis as Axis,
     Baseline as Baseline,
@@ -181,8 +181,11 @@ from .types import (
     Fold as Fold,
     IntArray as IntArray,
     LayerRelevance as LayerRelevance,
+    Needs as Needs,
     Placed as Placed,
     Placement as Placement,
+    Promise as Promise,
+    Reliance as Reliance,
     Representation as Representation,
     Resampling as Resampling,
     Separator as Separator,

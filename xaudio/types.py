@@ -25,9 +25,6 @@ if TYPE_CHECKING:
 FloatArray = NDArray[np.floating[Any]]
 IntArray = NDArray[np.integer[Any]]
 
-CONTROLS = ("amplitude", "random")
-"""Explainers that know nothing of the model, which every comparison of explanations holds beside it."""
-
 Fit = Literal["error", "trim", "loudest"]
 """What happens to a recording longer than the representation takes.
 
@@ -279,8 +276,28 @@ class Sound:
     kind: Kind = "classes"
 
 
+Needs = Literal["scores", "gradient", "layers"]
+"""What an explainer takes of a model: its answers only, the gradient of its answers, or its layers and their gradient."""
+
+Reliance = Literal["rules", "activation-modules"]
+"""What must hold of a model's modules for an explainer.
+
+``rules``: every operation has a rule by which relevance is handed down from the target's logit, or passes it on unchanged.
+``activation-modules``: every activation is a module that is called once, since it is given another derivative by a hook.
+"""
+
+Promise = Literal["sums-to-logit", "nothing-on-zeros"]
+"""What holds of an explainer's relevance in every model: its sum is the target's logit, biases aside; features of 0 get none."""
+
+
 class Explainer(Protocol):
     """Relevance of each feature for one class per recording.
+
+    What `xaudio.diagnose` and every explanation check a model for, an explainer says by attributes of its own or of its
+    factory: ``needs``, one of `Needs` ("scores" where nothing is said); ``relies_on``, a set of `Reliance`; and
+    ``promises``, a set of `Promise` that is measured. Without them only what spoils every explainer is looked for.
+    ``remedies`` may be a mapping from the name of a finding on its relevance ("conservation-gap", "padding",
+    "not-finite") to what its options can do about it.
 
     It may also declare a keyword-only parameter ``sound`` (see `Sound`). One that computes the logits on its way may
     save a forward pass by a method ``with_logits(model, features, target)`` that returns relevance and the model's

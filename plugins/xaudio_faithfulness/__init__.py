@@ -6,7 +6,7 @@ All are of the class that was explained, by default the predicted one. Metrics o
 from collections.abc import Callable
 from typing import Any, Literal
 
-from xaudio.plugin import Count, Percentile, PositiveShare, Seed, Share, hookimpl
+from xaudio.plugin import Better, Count, Percentile, PositiveShare, Seed, Share, hookimpl
 
 Domain = Literal["features", "time", "frequency", "time-frequency"]
 Imputation = Literal["zero", "silence", "noise_floor", "mean_spectrum", "band_stop"]
@@ -94,7 +94,7 @@ good), and "aopc_difference" is the first less the second: 0 for an order that s
 )
 
 
-def _area(name: str, definition: str) -> Callable[..., Any]:
+def _area(name: str, definition: str, *, inserts: bool) -> Callable[..., Any]:
     def factory(
         *,
         steps: Count = 20,
@@ -109,7 +109,7 @@ def _area(name: str, definition: str) -> Callable[..., Any]:
         from ._flipping import Area
         from ._parts import Parts
 
-        return Area(Parts(name, domain, imputation, order, segment, seed, batch_size), share, steps)
+        return Area(Parts(name, domain, imputation, order, segment, seed, batch_size), inserts, share, steps)
 
     steps = "steps : int\n    The fractions are 0, 1 / steps, 2 / steps, ..., 1."
     return _described(factory, name, definition, steps, RANKED, REMOVED)
@@ -120,6 +120,7 @@ deletion_auc = _area(
     """Area under the probability of the explained class while its most relevant cells are taken away: low is good.
 
 Trapezoids over the fractions of the cells that were taken away; 0 to 1. Petsiuk et al. 2018 (arXiv 1806.07421).""",
+    inserts=False,
 )
 
 insertion_auc = _area(
@@ -128,10 +129,11 @@ insertion_auc = _area(
 
 It begins with what stands in for all cells and ends with the recording. Trapezoids over the fractions of the cells that are in,
 which leave the least relevant out; 0 to 1. Petsiuk et al. 2018 (arXiv 1806.07421).""",
+    inserts=True,
 )
 
 
-def _masked(name: str, definition: str) -> Callable[..., Any]:
+def _masked(name: str, better: Better, definition: str) -> Callable[..., Any]:
     def factory(
         *,
         normalisation: Normalisation = "maximum",
@@ -146,13 +148,14 @@ def _masked(name: str, definition: str) -> Callable[..., Any]:
         from ._masking import Masking
         from ._parts import Parts
 
-        return Masking(Parts(name, domain, imputation, order, 1, seed, batch_size), normalisation, percentile, top)
+        return Masking(Parts(name, domain, imputation, order, 1, seed, batch_size), better, normalisation, percentile, top)
 
     return _described(factory, name, definition, MASKED, REMOVED)
 
 
 average_increase = _masked(
     "average_increase",
+    "higher",
     """AI: 100 where the explained class is more probable when the model gets the relevant part alone, else 0: high is good.
 
 100 [p(M X) > p(X)] with the probability p and the mask M of relevance; the mean is the percentage. Chattopadhay et al.
@@ -161,6 +164,7 @@ average_increase = _masked(
 
 average_drop = _masked(
     "average_drop",
+    "lower",
     """AD: by what percentage the explained class is less probable when the model gets the relevant part alone: low is good.
 
 100 max(0, p(X) - p(M X)) / p(X) with the probability p and the mask M of relevance; 0 to 100. Chattopadhay et al. 2018
@@ -169,6 +173,7 @@ average_drop = _masked(
 
 average_drop_double_softmax = _masked(
     "average_drop_double_softmax",
+    "lower",
     """AD with the softmax taken twice, as in a public recipe: to compare with numbers published so, and for nothing else.
 
 The second softmax takes probabilities for logits: of C classes even a certain one gets e / (e + C - 1) at most, and no class less
@@ -177,6 +182,7 @@ than 1 / (e + C - 1), so that all drops look small.""",
 
 average_gain = _masked(
     "average_gain",
+    "higher",
     """AG: what share of its doubt the model loses when it gets the relevant part alone, in percent: high is good.
 
 100 max(0, p(M X) - p(X)) / (1 - p(X)) with the probability p of that class and the mask M of relevance; 0 to 100.
@@ -185,6 +191,7 @@ Zhang et al. 2024 (arXiv 2301.07002).""",
 
 faithfulness_ff = _masked(
     "faithfulness_ff",
+    "higher",
     """FF: how far the probability of the explained class falls when the relevant part is taken away: high is good.
 
 p(X) - p((1 - M) X) with the probability p and the mask M of relevance; -1 to 1. Parekh et al. 2022
@@ -193,6 +200,7 @@ p(X) - p((1 - M) X) with the probability p and the mask M of relevance; -1 to 1.
 
 fid_in = _masked(
     "fid_in",
+    "higher",
     """Fid-In: 1 where the model predicts the same class when it gets the relevant part alone, else 0: high is good.
 
 [argmax f(M X) = argmax f(X)] with the logits f and the mask M of relevance; of labels, [p(M X) > 1/2] = [p(X) > 1/2] for the

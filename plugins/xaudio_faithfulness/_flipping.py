@@ -10,36 +10,39 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from xaudio.plugin import Explanation, FloatArray, Model, PluginError, logits_without, tied
+from xaudio.plugin import Better, Explanation, FloatArray, Model, PluginError, logits_without, tied
 
 from ._parts import Block, Parts
 
 
 @dataclass(frozen=True)
 class Area:
-    """The area under a deletion or an insertion curve; see `xaudio_faithfulness.deletion_auc` and ``insertion_auc``."""
+    """The area under a deletion or an insertion curve; see `xaudio_faithfulness.deletion_auc` and ``insertion_auc``.
+
+    Parameters
+    ----------
+    inserts : bool
+        Whether the curve puts cells in, the most relevant first, or takes them away.
+    """
 
     parts: Parts
+    inserts: bool
     share: Any
     steps: int
 
     @property
-    def better(self) -> Mapping[str, str]:
+    def better(self) -> Mapping[str, Better]:
         """Which direction is good."""
-        return {self.parts.metric: "higher" if self._inserts else "lower"}
+        return {self.parts.metric: "higher" if self.inserts else "lower"}
 
     def __call__(self, classifier: Model, explanations: Sequence[Explanation]) -> dict[str, FloatArray]:
         """One area (n,) per explanation, 0 to 1."""
         fractions = _evenly(self.steps)
         # With a fraction q in, the least relevant 1 - q are out: the same curve, read from its end.
-        order = "ascending" if self._inserts else "descending"
+        order = "ascending" if self.inserts else "descending"
         curves = probabilities(classifier, explanations, self.parts, fractions, [order], self.share)[:, 0]
         area: FloatArray = np.asarray(np.trapezoid(curves, fractions, axis=1))
         return {self.parts.metric: area}
-
-    @property
-    def _inserts(self) -> bool:
-        return self.parts.metric == "insertion_auc"
 
 
 @dataclass(frozen=True)
@@ -51,7 +54,7 @@ class PixelFlipping:
     steps: int
     fractions: tuple[float, ...] | None = None
 
-    better: ClassVar[Mapping[str, str]] = {"aopc_morf": "higher", "aopc_lerf": "lower", "aopc_difference": "higher"}
+    better: ClassVar[Mapping[str, Better]] = {"aopc_morf": "higher", "aopc_lerf": "lower", "aopc_difference": "higher"}
 
     def __post_init__(self) -> None:
         if self.fractions is not None and not any(self.fractions):

@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from xaudio.plugin import (
+    Better,
     Explanation,
     FloatArray,
     Model,
@@ -79,14 +80,15 @@ class Masking:
     """
 
     parts: Parts
+    direction: Better
     normalisation: str
     percentile: float
     top: float
 
     @property
-    def better(self) -> Mapping[str, str]:
+    def better(self) -> Mapping[str, Better]:
         """Which direction is good."""
-        return {self.parts.metric: "lower" if "drop" in self.parts.metric else "higher"}
+        return {self.parts.metric: self.direction}
 
     def __call__(self, classifier: Model, explanations: Sequence[Explanation]) -> dict[str, FloatArray]:
         """One value (n,) per explanation."""

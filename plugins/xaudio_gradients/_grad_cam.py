@@ -22,6 +22,8 @@ class GradCam:
     relu: bool
     internal_batch_size: int | None
 
+    needs = "layers"
+
     def __call__(self, model: nn.Module, features: Tensor, target: Tensor) -> Tensor:
         """Relevance shaped like features (Selvaraju et al. 2017, arXiv 1610.02391, equations 1 and 2).
 

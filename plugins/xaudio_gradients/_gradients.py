@@ -110,12 +110,19 @@ def beside(values: Tensor, features: Tensor) -> Tensor:
     return values.to(features).reshape(-1, *[1] * (features.ndim - 1))
 
 
+def promises_from(baseline: Baseline) -> frozenset[str]:
+    """What holds of relevance that is in proportion to the way from a baseline: none is left on features of 0, if it is 0."""
+    return frozenset({"nothing-on-zeros"} if baseline == "zero" else ())
+
+
 @dataclass(frozen=True)
 class Gradient:
     """Gradient of the target's logit; see `xaudio_gradients.gradient` and `xaudio_gradients.saliency`."""
 
     absolute: bool
     internal_batch_size: int | None
+
+    needs = "gradient"
 
     def __call__(self, model: nn.Module, features: Tensor, target: Tensor) -> Tensor:
         """Relevance shaped like features (Simonyan et al. 2013, arXiv 1312.6034, section 3)."""
@@ -132,6 +139,9 @@ class InputTimesGradient:
     """Features times the gradient of the target's logit; see `xaudio_gradients.input_x_gradient`."""
 
     internal_batch_size: int | None
+
+    needs = "gradient"
+    promises = frozenset({"nothing-on-zeros"})
 
     def __call__(self, model: nn.Module, features: Tensor, target: Tensor) -> Tensor:
         """Relevance shaped like features (Shrikumar et al. 2016, arXiv 1605.01713)."""
@@ -169,6 +179,13 @@ class IntegratedGradients:
     seed: int
     internal_batch_size: int | None
     spacing: str = "uniform"
+
+    needs = "gradient"
+
+    @property
+    def promises(self) -> frozenset[str]:
+        """What holds of the relevance."""
+        return promises_from(self.baseline)
 
     def __call__(self, model: nn.Module, features: Tensor, target: Tensor, *, sound: Sound | None = None) -> Tensor:
         """Relevance shaped like features (Sundararajan et al. 2017, arXiv 1703.01365, equation 1)."""
@@ -208,6 +225,13 @@ class GradientShap:
     samples: int
     seed: int
     internal_batch_size: int | None
+
+    needs = "gradient"
+
+    @property
+    def promises(self) -> frozenset[str]:
+        """What holds of the relevance."""
+        return promises_from(self.baseline)
 
     def __call__(self, model: nn.Module, features: Tensor, target: Tensor, *, sound: Sound | None = None) -> Tensor:
         """Relevance shaped like features (Lundberg & Lee 2017, arXiv 1705.07874; Erion et al. 2021, arXiv 1906.10670)."""
@@ -252,6 +276,8 @@ class SmoothGrad:
     statistic: str
     seed: int
     internal_batch_size: int | None
+
+    needs = "gradient"
 
     def __call__(self, model: nn.Module, features: Tensor, target: Tensor) -> Tensor:
         """Relevance shaped like features.

@@ -15,7 +15,7 @@ from torch.overrides import TorchFunctionMode
 
 from xaudio.plugin import Baseline, ModelError, Sound, baseline_features, completeness, difference_from_baseline
 
-from ._gradients import blocks, differentiate
+from ._gradients import blocks, differentiate, promises_from
 
 Function = Callable[[Tensor], Tensor]
 
@@ -131,6 +131,8 @@ class GuidedBackprop:
 
     internal_batch_size: int | None
 
+    needs = "gradient"
+
     def __call__(self, model: nn.Module, features: Tensor, target: Tensor) -> Tensor:
         """Relevance shaped like features (Springenberg et al. 2014, arXiv 1412.6806, section 3.4).
 
@@ -156,6 +158,13 @@ class DeepLift:
     baseline: Baseline
     seed: int
     internal_batch_size: int | None
+
+    needs = "gradient"
+
+    @property
+    def promises(self) -> frozenset[str]:
+        """What holds of the relevance."""
+        return promises_from(self.baseline)
 
     def __call__(self, model: nn.Module, features: Tensor, target: Tensor, *, sound: Sound | None = None) -> Tensor:
         """Relevance shaped like features (Shrikumar et al. 2017, arXiv 1704.02685, rescale rule).

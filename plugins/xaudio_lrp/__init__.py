@@ -68,6 +68,9 @@ def lrp(
     return LayerwiseRelevance(composite, epsilon, gamma, low, high, bias, engine, internal_batch_size, layer, channels)
 
 
+lrp.relies_on = frozenset({"rules"})  # type: ignore[attr-defined]
+
+
 @hookimpl
 def xaudio_explainers() -> Mapping[str, Any]:
     """Offer layer-wise relevance propagation."""

@@ -1,8 +1,9 @@
 """Layer-wise relevance propagation."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -70,12 +71,27 @@ class LayerwiseRelevance:
     layer: str | None = None
     channels: tuple[int, ...] | None = None
 
+    needs = "layers"
+    relies_on = frozenset({"rules"})
+    remedies: ClassVar[Mapping[str, str]] = {
+        "conservation-gap": "Else the rules do not suit the layers (all but epsilon lose relevance where no ReLU follows: try "
+        "composite=epsilon), or epsilon is too large.",
+        "padding": "Choose a composite that does not end in _flat or _box, and let no shift stand before the first layer.",
+        "not-finite": "try a larger epsilon, or bias=absorb",
+    }
+
     def __post_init__(self) -> None:
         if (self.layer is None) != (not self.channels):
             raise PluginError(
                 "lrp: layer and channels go together: the relevance that flows through these channels of that layer, as in "
                 f"layer=layers.3,channels=17+4; got layer={self.layer} and channels={self.channels}."
             )
+
+    @property
+    def promises(self) -> frozenset[str]:
+        """What holds of the relevance; the alpha-beta rule doubles that of neurons which nothing speaks against."""
+        doubles = "alpha2_beta1" in COMPOSITES[self.composite]
+        return frozenset({"nothing-on-zeros"} if doubles else {"nothing-on-zeros", "sums-to-logit"})
 
     def __call__(self, model: nn.Module, features: Tensor, target: Tensor) -> Tensor:
         """Relevance shaped like features (batch, channels, *axes).

@@ -179,7 +179,7 @@ def captums(method):
     def explain(model, features, target):
         return method(model).attribute(features.clone().requires_grad_(), target=target)
 
-    explain.checked_like = "hooks"
+    explain.needs, explain.relies_on = "layers", {"activation-modules"}
     return explain
 
 
@@ -340,11 +340,11 @@ def test_softmax_inside(kind):
 
 def _checked(network, explainer):
     """Findings before an explainer is run."""
-    from xaudio.doctor.findings import family_of
+    from xaudio.doctor.findings import statement_of
     from xaudio.doctor.warning import examine
 
     classifier = xaudio.Model(network.float(), read(), ("a", "b", "c"))
-    return examine(classifier, example_features(classifier), {explainer: family_of(explainer)})
+    return examine(classifier, example_features(classifier), {explainer: statement_of(xaudio.create("explainer", explainer))})
 
 
 def test_softmax_takes_all_relevance_where_the_model_is_sure():
@@ -654,14 +654,14 @@ def _recurrent(layer):
 
 def test_recurrent_layers_on_a_gpu():
     from xaudio.doctor.checks import check_modules
-    from xaudio.doctor.findings import family_of
+    from xaudio.doctor.findings import statement_of
 
-    families = {name: family_of(name) for name in ("gradient", "occlusion")}
-    (finding,) = check_modules(_recurrent(fake_recurrent()), families)
+    stated = {name: statement_of(xaudio.create("explainer", name)) for name in ("gradient", "occlusion")}
+    (finding,) = check_modules(_recurrent(fake_recurrent()), stated)
     assert (finding.name, finding.where, finding.explainers) == ("recurrent-cudnn", ("rnn",), ("gradient",))
-    assert not check_modules(_recurrent(nn.LSTM(SAMPLES, 8, batch_first=True)), families)
+    assert not check_modules(_recurrent(nn.LSTM(SAMPLES, 8, batch_first=True)), stated)
     with torch.backends.cudnn.flags(enabled=False):
-        assert not check_modules(_recurrent(fake_recurrent()), families)
+        assert not check_modules(_recurrent(fake_recurrent()), stated)
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
@@ -724,7 +724,9 @@ def test_the_conservation_gap():
     def whole(model, features, target):
         return true_relevance_float(model, features, target)
 
-    half.checked_like = whole.checked_like = "lrp"
+    half.needs = whole.needs = "layers"
+    half.relies_on = whole.relies_on = {"rules"}
+    half.promises = whole.promises = {"sums-to-logit", "nothing-on-zeros"}
     network = chain(conv(bias=True), nn.ReLU(), nn.Flatten(), head())
     diagnosis = diagnose(network, half)
     assert diagnosis.measured["half"]["sum"] == pytest.approx(0.5, rel=1e-4)
@@ -866,7 +868,7 @@ def _zeros(model, features, target):
     return torch.zeros_like(features)
 
 
-_zeros.checked_like = "lrp"
+_zeros.needs, _zeros.relies_on = "layers", {"rules"}
 
 
 def test_a_finding_is_said_once_and_again_when_the_model_changed():

@@ -369,6 +369,33 @@ def hook_left_by_another_method():
     return WithLogits()
 
 
+@wrong("explainer", "what_it_says_of_itself_is_in_words_that_there_are", "relies_on = 'rules'", "expected a set of rules")
+def relies_on_letters():
+    def explain(model, features, target):
+        return right(model, features, target)
+
+    explain.relies_on = "rules"
+    return explain
+
+
+@wrong("explainer", "what_it_says_of_itself_is_in_words_that_there_are", "'hooks'", "activation-modules")
+def relies_on_what_has_no_word():
+    def explain(model, features, target):
+        return right(model, features, target)
+
+    explain.relies_on = {"hooks"}
+    return explain
+
+
+@wrong("explainer", "what_it_says_of_itself_is_in_words_that_there_are", "needs = 'gradients'", "scores, gradient, layers")
+def needs_what_has_no_word():
+    def explain(model, features, target):
+        return right(model, features, target)
+
+    explain.needs = "gradients"
+    return explain
+
+
 # Representations
 
 

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from ..errors import DataError
+from ..registry.defaults import DATASET
 from ..registry.loading import registry
 from ..sound.datasets import open_dataset
 from ..types import Fit
@@ -20,7 +21,7 @@ app = typer.Typer(help="Fetch and inspect data sets.", no_args_is_help=True)
 @app.command()
 @when_stopped("what was downloaded is kept. Give the same command again to go on.")
 def fetch(
-    dataset: Annotated[str, typer.Argument(help="Data set, such as audiomnist.")],
+    dataset: Annotated[str, typer.Argument(help=f"Data set, such as {DATASET}.")],
     out: Annotated[Path | None, typer.Option("--out", help="Where to put it; by default the cache.")] = None,
     url: Annotated[str | None, typer.Option(help="Another address of the same archive.")] = None,
 ) -> None:

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from ..registry.defaults import EXPLAINER_WITH_OPTIONS
 from .common import DeviceOption, JsonOption, print_json, warn_about_plugins
 
 
@@ -14,7 +15,9 @@ def doctor(
     model: Annotated[Path, typer.Argument(help="Run folder of a trained model.")],
     explainer: Annotated[
         list[str] | None,
-        typer.Option(help="Explainer to ask about, with options as in lrp:composite=epsilon; may be repeated. [default: all]"),
+        typer.Option(
+            help=f"Explainer to ask about, with options as in {EXPLAINER_WITH_OPTIONS}; may be repeated. [default: all]"
+        ),
     ] = None,
     audio: Annotated[Path | None, typer.Option(help="Recording to try on; by default a buzz between silences.")] = None,
     device: DeviceOption = "auto",

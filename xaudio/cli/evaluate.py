@@ -9,11 +9,10 @@ from typing import Annotated, Any
 
 import typer
 
+from ..registry.defaults import CONTROLS, DATASET_WITH_OPTIONS, EVALUATION, EXPLAINER_WITH_OPTIONS, SLOPE
 from ..registry.loading import registry
 from .common import DataOption, DeviceOption, JsonOption, SeedOption, no_other_results, print_json, warn_about_plugins
 from .stopping import when_stopped
-
-BENCHMARK = "explainers"
 
 
 @when_stopped()
@@ -23,13 +22,13 @@ def evaluate(
     explainers: Annotated[
         str,
         typer.Option(
-            help="Explainers, with options as in lrp:composite=epsilon,gradient, separated by commas; random and amplitude "
-            "are always among them. [default: all]"
+            help=f"Explainers, with options as in {EXPLAINER_WITH_OPTIONS},{SLOPE}, separated by commas; "
+            f"{' and '.join(reversed(CONTROLS))} are always among them. [default: all]"
         ),
     ] = "",
     metrics: Annotated[str, typer.Option(help="Metrics, with options, separated by commas. [default: all]")] = "",
     dataset: Annotated[
-        str | None, typer.Option(help="Data set, with options as in synthetic:speakers=40; by default that of the training.")
+        str | None, typer.Option(help=f"Data set, with options as in {DATASET_WITH_OPTIONS}; by default that of the training.")
     ] = None,
     data: DataOption = None,
     recordings: Annotated[int, typer.Option(help="How many recordings that the model never heard, 8 or more.")] = 32,
@@ -63,7 +62,7 @@ def evaluate(
         "device": device,
         "seed": seed,
     }
-    benchmark = registry().create("benchmark", BENCHMARK, options)
+    benchmark = registry().create("benchmark", EVALUATION, options)
     with contextlib.redirect_stdout(sys.stderr) if as_json else contextlib.nullcontext():
         benchmark(output_folder(out))
     if as_json:

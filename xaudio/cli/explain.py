@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from ..errors import OutputError
+from ..registry.defaults import EXPLAINER, EXPLAINER_WITH_OPTIONS, RENDERERS
 from ..types import Fit, Resampling
 from .common import DeviceOption, JsonOption, OutOption, print_json, refuse_inside, warn_about_plugins
 from .stopping import when_stopped
@@ -23,7 +24,7 @@ def explain(
     out: OutOption,
     explainer: Annotated[
         list[str] | None,
-        typer.Option(help="Explainer, with options as in lrp:composite=epsilon_plus; may be repeated. [default: lrp]"),
+        typer.Option(help=f"Explainer, with options as in {EXPLAINER_WITH_OPTIONS}; may be repeated. [default: {EXPLAINER}]"),
     ] = None,
     view: Annotated[
         list[str] | None,
@@ -38,7 +39,7 @@ def explain(
     contrast: Annotated[
         str | None, typer.Option(help="Explain why the target rather than this class: the difference of the two explanations.")
     ] = None,
-    render: Annotated[str, typer.Option(help="Renderers, separated by commas.")] = "visual,audible,html",
+    render: Annotated[str, typer.Option(help="Renderers, separated by commas.")] = ",".join(RENDERERS),
     fit: Annotated[
         Fit | None, typer.Option(help="What to do with a recording that is too long; by default as in training.")
     ] = None,
@@ -74,7 +75,7 @@ def explain(
     refuse_to_overwrite(files, out)
     settings = {
         "files": [str(path) for path in files],
-        "explainers": explainer or ["lrp"],
+        "explainers": explainer or [EXPLAINER],
         "view": view,
         "target": target,
         "contrast": contrast,
@@ -97,7 +98,7 @@ def explain(
     explanations = Explanations()
     targets: list[str | None] = list(target) if target else [None]
     views: list[str | None] = list(view) if view else [None]
-    for spec, wanted, domain in product(explainer or ["lrp"], targets, views):
+    for spec, wanted, domain in product(explainer or [EXPLAINER], targets, views):
         explanations += explain_audio(
             classifier,
             clips,

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from ..errors import PluginError
+from ..registry.defaults import MODEL_WITH_OPTIONS
 from ..sound.datasets import open_dataset
 from ..types import Fit, Resampling
 from .common import DataOption, DatasetOption, DeviceOption, OutOption, SeedOption, warn_about_plugins
@@ -19,7 +20,7 @@ Set = Annotated[list[str] | None, typer.Option("--set", help="A training setting
 def train(
     dataset: DatasetOption,
     task: Annotated[str, typer.Option(help="What to classify, such as digit.")],
-    model: Annotated[str, typer.Option(help="Model, with options as in audionet:pool1=paper.")],
+    model: Annotated[str, typer.Option(help=f"Model, with options as in {MODEL_WITH_OPTIONS}.")],
     out: OutOption,
     data: DataOption = None,
     fold: Annotated[int, typer.Option(help="Fold that is held out for the test.", min=0)] = 0,

@@ -9,56 +9,57 @@ import torch
 from torch import Tensor, nn
 
 from ..model.modes import in_training
+from ..registry.defaults import WITHOUT_RULES
 from . import operations as known
-from .findings import Family, Finding
+from .findings import Finding, Statement
 from .recorder import Operation
 from .tracing import Trace, changes_in_training, unique
 
-Families = Mapping[str, Family]
+Statements = Mapping[str, Statement]
 
 
-def check(trace: Trace, families: Families) -> list[Finding]:
+def check(trace: Trace, stated: Statements) -> list[Finding]:
     """What a trace says about explainers.
 
     Parameters
     ----------
     trace : Trace
-    families : mapping of str to Family
-        The explainers that are asked about, by name.
+    stated : mapping of str to Statement
+        What the explainers that are asked about say of themselves, by name.
     """
-    concerned = {name: family for name, family in families.items() if family.reads_model}
+    concerned = {name: statement for name, statement in stated.items() if not statement.control}
     return [finding for look in _CHECKS for finding in look(trace, concerned) if finding.explainers]
 
 
-def _with(families: Families, holds: Callable[[Family], bool]) -> tuple[str, ...]:
-    return tuple(name for name, family in families.items() if holds(family))
+def _with(stated: Statements, holds: Callable[[Statement], bool]) -> tuple[str, ...]:
+    return tuple(name for name, statement in stated.items() if holds(statement))
 
 
-def _lrp(families: Families) -> tuple[str, ...]:
-    return _with(families, lambda family: family.modules == "lrp")
+def _by_rules(stated: Statements) -> tuple[str, ...]:
+    return _with(stated, lambda statement: "rules" in statement.relies_on)
 
 
-def _hooks(families: Families) -> tuple[str, ...]:
-    return _with(families, lambda family: family.modules == "hooks")
+def _by_hooks(stated: Statements) -> tuple[str, ...]:
+    return _with(stated, lambda statement: "activation-modules" in statement.relies_on)
 
 
-def _gradient(families: Families) -> tuple[str, ...]:
-    return _with(families, lambda family: family.gradient)
+def _backward(stated: Statements) -> tuple[str, ...]:
+    return _with(stated, lambda statement: statement.runs_backward)
 
 
-def _not_finite(trace: Trace, families: Families) -> Iterator[Finding]:
+def _not_finite(trace: Trace, stated: Statements) -> Iterator[Finding]:
     if trace.not_finite:
         yield Finding(
             "not-finite",
             "error",
             (trace.not_finite,),
-            tuple(families),
+            tuple(stated),
             "The output of this module is NaN or infinite, the first in the forward pass: every attribution is undefined.",
             "Look at its weights and its input: a diverged training, a division by 0, or the logarithm of 0.",
         )
 
 
-def _module_reused(trace: Trace, families: Families) -> Iterator[Finding]:
+def _module_reused(trace: Trace, stated: Statements) -> Iterator[Finding]:
     calls: dict[str, int] = {}
     kinds = {call.name: call.kind for call in trace.calls}
     for call in trace.calls:
@@ -71,21 +72,21 @@ def _module_reused(trace: Trace, families: Families) -> Iterator[Finding]:
     remedy = "Make a module for each call; two modules may share one weight (second.weight = first.weight)."
     if where := places(known.remembers_input):
         effect = "Only the input of its last call is remembered, and the relevance of all its calls is shared out by that one."
-        yield Finding("module-reused", "error", where, _lrp(families), effect, remedy)
+        yield Finding("module-reused", "error", where, _by_rules(stated), effect, remedy)
     if where := places(lambda kind: issubclass(kind, known.ACTIVATION_MODULES)):
         effect = "Hooks keep the values of one call of a module, so that the other calls get none of their own (captum refuses)."
-        yield Finding("module-reused", "error", where, _hooks(families), effect, remedy)
+        yield Finding("module-reused", "error", where, _by_hooks(stated), effect, remedy)
 
 
-def _functional_activation(trace: Trace, families: Families) -> Iterator[Finding]:
+def _functional_activation(trace: Trace, stated: Statements) -> Iterator[Finding]:
     activations = [item for item in trace.operations if item.name in known.ACTIVATIONS]
     outside = [item for item in activations if not _in_rule(item) and not _squashes(trace, item)]
     for remedy, items in _by_remedy(trace, outside).items():
         if found := [item for item in items if item.name not in known.COPIES]:
             effect = "It has no rule, so that relevance is multiplied by its slope instead of passed on: part of it is lost."
-            yield Finding("functional-activation", "error", _where(found), _lrp(families), effect, remedy)
+            yield Finding("functional-activation", "error", _where(found), _by_rules(stated), effect, remedy)
         effect = "Hooks do not see it, so that the plain gradient is taken there."
-        yield Finding("functional-activation", "error", _where(items), _hooks(families), effect, remedy)
+        yield Finding("functional-activation", "error", _where(items), _by_hooks(stated), effect, remedy)
 
 
 def _by_remedy(trace: Trace, activations: list[Operation]) -> dict[str, list[Operation]]:
@@ -94,7 +95,8 @@ def _by_remedy(trace: Trace, activations: list[Operation]) -> dict[str, list[Ope
     remedies: dict[str, list[Operation]] = {}
     for item in activations:
         if item.place.types[-1].__module__.startswith("torch."):
-            remedy = "Use a module that has a rule (nn.SiLU, nn.LeakyReLU), or an explainer that needs none, such as deep_lift."
+            remedy = "Use a module that has a rule (nn.SiLU, nn.LeakyReLU), or an explainer that needs none"
+            remedy += f", such as {WITHOUT_RULES[0]}."
         elif len(item.place.modules) > 1 and operations[item.place.modules] == 1:
             remedy = "Put torch's own module of this function (such as nn.LeakyReLU) in the place of yours: only that has a rule."
         else:
@@ -103,7 +105,7 @@ def _by_remedy(trace: Trace, activations: list[Operation]) -> dict[str, list[Ope
     return remedies
 
 
-def _no_rule(trace: Trace, families: Families) -> Iterator[Finding]:
+def _no_rule(trace: Trace, stated: Statements) -> Iterator[Finding]:
     def is_harmless(item: Operation) -> bool:
         constant = item.name in known.SUMS and item.operands == 1
         harmless = item.name in known.COPIES | known.ACTIVATIONS or constant or _in_rule(item) or _squashes(trace, item)
@@ -116,9 +118,9 @@ def _no_rule(trace: Trace, families: Families) -> Iterator[Finding]:
         )
         remedy = (
             "Use modules that have a rule (nn.Linear, nn.Conv1d, nn.AdaptiveAvgPool1d; for a + b, zennit.layer.Sum applied to "
-            "torch.stack([a, b], -1)), or an explainer that needs none, such as integrated_gradients."
+            f"torch.stack([a, b], -1)), or an explainer that needs none, such as {WITHOUT_RULES[1]}."
         )
-        yield Finding("no-rule", "error", _where(found), _lrp(families), effect, remedy)
+        yield Finding("no-rule", "error", _where(found), _by_rules(stated), effect, remedy)
 
 
 def _is_filter(trace: Trace, item: Operation) -> bool:
@@ -152,14 +154,14 @@ def _where(found: Iterable[Operation]) -> tuple[str, ...]:
     return tuple(f"{place}: {', '.join(unique(names))}" for place, names in together.items())
 
 
-def _probabilities(trace: Trace, families: Families) -> Iterator[Finding]:
+def _probabilities(trace: Trace, stated: Statements) -> Iterator[Finding]:
     squashing = _squashing(trace)
     if not squashing and not trace.sums_to_one:
         return
     kind = "softmax" if not squashing or any("soft" in item.name or "exp" in item.name for item in squashing) else "sigmoid"
     where = tuple(unique(item.place for item in squashing)) or ("the output sums to 1",)
-    rules = _lrp(families)
-    others = tuple(other for other in families if other not in rules)
+    rules = _by_rules(stated)
+    others = tuple(other for other in stated if other not in rules)
     remedy = "Let the model return logits, and apply the function where probabilities are needed (the loss, the display)."
     cancels = "What speaks for a class is counted against the others in equal measure: the relevance sums to 0, not to a logit."
     shrinks = "Relevance is multiplied by the slope of the sigmoid at the output."
@@ -171,13 +173,13 @@ def _probabilities(trace: Trace, families: Families) -> Iterator[Finding]:
     yield Finding(kind, "error", where, others, saturates if kind == "sigmoid" else effect, remedy)
 
 
-def _training_mode(trace: Trace, families: Families) -> Iterator[Finding]:
+def _training_mode(trace: Trace, stated: Statements) -> Iterator[Finding]:
     if trace.batch_statistics:
         yield Finding(
             "training-mode",
             "error",
             tuple(unique(trace.batch_statistics)),
-            tuple(families),
+            tuple(stated),
             "It normalises by the batch even in evaluation mode: a recording's relevance depends on the others in the batch.",
             "Keep running statistics (track_running_stats=True), and give functional.batch_norm training=self.training.",
         )
@@ -186,19 +188,19 @@ def _training_mode(trace: Trace, families: Families) -> Iterator[Finding]:
             "batch-dependence",
             "error",
             (),
-            tuple(families),
+            tuple(stated),
             "A recording's output changes with the recordings beside it in the batch: so does its relevance.",
             "Let nothing be taken over dimension 0: x.mean((1, 2), keepdim=True) instead of x.mean(0) or x.mean().",
         )
 
 
-def _random(trace: Trace, families: Families) -> Iterator[Finding]:
+def _random(trace: Trace, stated: Statements) -> Iterator[Finding]:
     if trace.random:
         yield Finding(
             "non-deterministic",
             "error",
             tuple(unique(trace.random)),
-            tuple(families),
+            tuple(stated),
             "Random numbers are drawn even in evaluation mode: every forward pass and every attribution is another.",
             "Draw in training only: functional.dropout(x, training=self.training), or a module (nn.Dropout).",
         )
@@ -207,19 +209,19 @@ def _random(trace: Trace, families: Families) -> Iterator[Finding]:
             "non-deterministic",
             "error",
             (),
-            tuple(families),
+            tuple(stated),
             "Two forward passes of the same recording in evaluation mode give different outputs: so does every attribution.",
             "Look for chance from outside torch, for a state that the model keeps between calls, or for operations in place.",
         )
 
 
-def _in_place(trace: Trace, families: Families) -> Iterator[Finding]:
+def _in_place(trace: Trace, stated: Statements) -> Iterator[Finding]:
     if trace.features_changed:
         yield Finding(
             "in-place",
             "warning",
             ("the features",),
-            tuple(families),
+            tuple(stated),
             "The model overwrites its own input: a method that runs it twice reads changed features the second time, and "
             "explains another sound. xaudio.explain hands out copies; other tools may not.",
             "Compute out of place (x = x - mean, not x -= mean), or begin with x = x.clone().",
@@ -229,7 +231,7 @@ def _in_place(trace: Trace, families: Families) -> Iterator[Finding]:
             "in-place",
             "error",
             tuple(unique(trace.overwritten)),
-            _gradient(families),
+            _backward(stated),
             "An operation in place overwrites what the backward pass needs: it fails.",
             "Compute out of place (x = x + y, not x += y).",
         )
@@ -247,12 +249,12 @@ _CHECKS = (
 )
 
 
-def check_modules(network: nn.Module, families: Families) -> list[Finding]:
+def check_modules(network: nn.Module, stated: Statements) -> list[Finding]:
     """What can be told from the modules and the device they are on."""
     found = []
-    gradient = _gradient(families)
+    gradient = _backward(stated)
     bare = [name for name, module in network.named_modules() if _normalises_by_batch(module)]
-    if bare and (rules := _lrp(families)):
+    if bare and (rules := _by_rules(stated)):
         effect = "It has no running statistics, so that it is another map for each batch: LRP has no rule for it, and fails."
         remedy = "Make it with track_running_stats=True."
         found.append(Finding("batch-norm", "error", tuple(bare), rules, effect, remedy))
@@ -264,14 +266,14 @@ def check_modules(network: nn.Module, families: Families) -> list[Finding]:
     return found
 
 
-def check_mode(network: nn.Module, features: Tensor, families: Families) -> list[Finding]:
+def check_mode(network: nn.Module, features: Tensor, stated: Statements) -> list[Finding]:
     """Whether a network is in training mode, where that makes a difference."""
     where = tuple(
         f"{name} ({type(module).__name__})"
         for name, module in network.named_modules()
         if in_training(module) and isinstance(module, known.DIFFERENT_IN_TRAINING)
     )
-    concerned = _with(families, lambda family: family.reads_model)
+    concerned = _with(stated, lambda statement: not statement.control)
     trained = any(in_training(module) for module in network.modules())
     if not concerned or not trained or not (where or changes_in_training(network, features)):
         return []

@@ -23,7 +23,7 @@ from ..registry.options import parse_spec
 from ..sound.preparation import place, placement_of_own, prepare_clips
 from ..types import Explainer, Representation
 from .checks import check_mode
-from .findings import Diagnosis, family_of
+from .findings import Diagnosis, statement_of
 from .measures import Method, measure
 from .warning import examine, example_sound
 
@@ -61,8 +61,8 @@ def diagnose(
         As for `explain`.
     explainer : str, callable, or a list of these, optional
         Whom to ask about, options as in "lrp:composite=epsilon"; by default all that are installed, of which only those
-        are run whose relevance is known to obey a law (lrp, integrated_gradients, ...). A callable may have an attribute
-        ``checked_like`` with the name of an explainer that relies on the same, or "hooks" if it hangs hooks on activations.
+        are run that promise something of their relevance. What one needs, relies on and promises it says by attributes; see
+        `xaudio.types.Explainer`.
     device : str
         "auto", "cpu", "cuda", "cuda:N" or "mps".
     classes : sequence of str, optional
@@ -91,19 +91,17 @@ def diagnose(
 
 
 def _diagnose(classifier: Model, methods: list[Method], waveforms: Tensor, *, all_named: bool) -> Diagnosis:
-    families = {method.name: method.family for method in methods}
+    stated = {method.name: method.statement for method in methods}
     with torch.no_grad():
         features = classifier.features(waveforms)
-    found = check_mode(classifier.network, features, families)
-    found += examine(classifier, features, families)
+    found = check_mode(classifier.network, features, stated)
+    found += examine(classifier, features, stated)
     measured = {}
     moot = {name for finding in found if finding.severity == "error" and finding.name in MOOT for name in finding.explainers}
     tried = [
         method
         for method in methods
-        if method.name not in moot
-        and method.family.reads_model
-        and (all_named or method.family.sums_to or method.family.proportional)
+        if method.name not in moot and not method.statement.control and (all_named or method.statement.promises)
     ]
     with progress("Trying explainers", len(tried), always=False) as advance:
         for method in tried:
@@ -126,7 +124,7 @@ def _method(explainer: str | Explainer) -> Method:
     name, options = parse_spec(explainer) if isinstance(explainer, str) else (explainer, {})
     method, spec = as_explainer(name, dict(options))
     shown = explainer if isinstance(explainer, str) else spec["name"]
-    return Method(shown, method, family_of(spec["name"], method), spec["options"])
+    return Method(shown, method, statement_of(method, spec["name"]), spec["options"])
 
 
 def _method_or_none(name: str) -> Method | None:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
+
+from ..errors import PluginError
+from ..registry.loading import registry
+from ..types import Needs, Promise, Reliance
 
 
 @dataclass(frozen=True)
@@ -84,48 +88,58 @@ class Diagnosis:
         return "\n".join(lines)
 
 
-class Family(NamedTuple):
-    """What an explainer relies on.
+class Statement(NamedTuple):
+    """What an explainer says of itself; see `xaudio.types.Explainer`.
 
     Parameters
     ----------
-    modules : {"", "lrp", "hooks"}
-        Whether each module needs a propagation rule, or activation modules are given another derivative by hooks.
-    gradient : bool
-        Whether it runs the model backward.
-    proportional : bool
-        Whether a feature of 0 gets no relevance (for baselines of 0).
-    sums_to : {"", "logit", "difference"}
-        What the relevance sums to: the target's logit, or its difference from that of a baseline.
-    reads_model : bool
-        Whether the model matters at all.
+    needs : {"scores", "gradient", "layers"}
+        What it takes of the model.
+    relies_on : frozenset of {"rules", "activation-modules"}
+        What must hold of the model's modules.
+    promises : frozenset of {"sums-to-logit", "nothing-on-zeros"}
+        What holds of its relevance.
+    control : bool
+        Whether it knows nothing of the model.
     """
 
-    modules: str = ""
-    gradient: bool = False
-    proportional: bool = False
-    sums_to: str = ""
-    reads_model: bool = True
+    needs: Needs = "scores"
+    relies_on: frozenset[Reliance] = frozenset()
+    promises: frozenset[Promise] = frozenset()
+    control: bool = False
+
+    @property
+    def runs_backward(self) -> bool:
+        """Whether it takes gradients."""
+        return self.needs != "scores"
 
 
-GRADIENT = Family(gradient=True)
-FAMILIES = {
-    "lrp": Family("lrp", gradient=True, proportional=True, sums_to="logit"),
-    "hooks": Family("hooks", gradient=True),
-    "gradient": GRADIENT,
-    "saliency": GRADIENT,
-    "smooth_grad": GRADIENT,
-    "guided_backprop": GRADIENT,
-    "grad_cam": GRADIENT,
-    "input_x_gradient": Family(gradient=True, proportional=True),
-    "gradient_shap": Family(gradient=True, proportional=True),
-    "integrated_gradients": Family(gradient=True, proportional=True, sums_to="difference"),
-    "deep_lift": Family(gradient=True, proportional=True, sums_to="difference"),
-    "random": Family(reads_model=False),
-    "amplitude": Family(reads_model=False),
-}
+def statement_of(explainer: Any, name: str = "") -> Statement:
+    """What an explainer says of itself, by attributes of its own or of the factory that has its name.
+
+    Raises
+    ------
+    PluginError
+        If it says something that there is no word for.
+    """
+    factory = registry().offered("explainer", name)
+    stated = {key: getattr(explainer, key, getattr(factory, key, value)) for key, value in Statement()._asdict().items()}
+    label = f"explainer {name or getattr(explainer, '__name__', type(explainer).__name__)!r}"
+    return Statement(
+        _word(label, "needs", Needs, stated["needs"]),
+        _words(label, "relies_on", Reliance, stated["relies_on"]),
+        _words(label, "promises", Promise, stated["promises"]),
+        bool(stated["control"]),
+    )
 
 
-def family_of(name: str, explainer: Any = None) -> Family:
-    """What an explainer relies on, by its name or by the name in its attribute ``checked_like``."""
-    return FAMILIES.get(getattr(explainer, "checked_like", name), Family())
+def _word(label: str, attribute: str, words: Any, stated: Any) -> Any:
+    if not isinstance(stated, str) or stated not in get_args(words):
+        raise PluginError(f"The {label} has {attribute} = {stated!r}; expected one of {', '.join(get_args(words))}.")
+    return stated
+
+
+def _words(label: str, attribute: str, words: Any, stated: Any) -> frozenset[Any]:
+    if isinstance(stated, str) or not isinstance(stated, Iterable):
+        raise PluginError(f"The {label} has {attribute} = {stated!r}; expected a set of {', '.join(get_args(words))}.")
+    return frozenset(_word(label, f"in {attribute}", words, word) for word in stated)

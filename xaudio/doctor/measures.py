@@ -12,10 +12,11 @@ from ..model.attribution import sound_for
 from ..model.copies import plain_copy
 from ..model.model import Model, evaluation_mode, run_network
 from ..model.modes import in_this_thread
-from ..model.sums import Completeness, completeness, difference_from_baseline
+from ..model.sums import Completeness, completeness
+from ..registry.defaults import SUMS_TO_DIFFERENCE
 from ..sound.baselines import baseline_features
 from ..types import Explainer, Sound
-from .findings import Family, Finding
+from .findings import Finding, Statement
 
 GAP = 0.05
 """Share of the logit by which a sum may miss it; the difference from a baseline may be missed by `sums.TOLERANCE`."""
@@ -32,7 +33,7 @@ class Method(NamedTuple):
 
     name: str
     explainer: Explainer
-    family: Family
+    statement: Statement
     options: dict[str, Any]
 
 
@@ -64,7 +65,7 @@ def measure(classifier: Model, method: Method, waveforms: Tensor) -> tuple[list[
                 or _not_finite(classifier.network, features, target, method)
             ], {}
         measured = {}
-        if (method.family.sums_to == "difference" or hasattr(method.explainer, "expected_sum")) and (
+        if hasattr(method.explainer, "expected_sum") and (
             unfit := _not_finite_on_baseline(classifier.network, method, features, sound)
         ):
             return [unfit], {}
@@ -84,22 +85,26 @@ def measure(classifier: Model, method: Method, waveforms: Tensor) -> tuple[list[
 
 def _judge(method: Method, measured: dict[str, float]) -> list[Finding]:
     found = []
-    if method.family.sums_to == "logit" and "sum" in measured and not abs(measured["sum"] - 1) <= GAP:
+    if "sums-to-logit" in method.statement.promises and "sum" in measured and not abs(measured["sum"] - 1) <= GAP:
         effect = (
             f"Relevance sums to {measured['sum']:.3g} times the logit, in a copy of the model without biases, where nothing may "
             "be lost or made."
         )
-        remedy = (
-            "Look for layers without a rule among the other findings. Else the rules do not suit the layers (all but epsilon "
-            "lose relevance where no ReLU follows: try composite=epsilon), or epsilon is too large."
-        )
+        remedy = "Look for layers without a rule among the other findings. "
+        remedy += _advice(method, "conservation-gap", "Else the rules do not suit the layers.")
         severity: Literal["error", "warning"] = "warning" if abs(measured["sum"] - 1) < GROSS else "error"
         found.append(Finding("conservation-gap", severity, (), (method.name,), effect, remedy))
     if measured.get("padding", 0) > SILENCE:
         effect = f"{measured['padding']:.1%} of the absolute relevance lies on features of 0, which cannot have contributed."
-        remedy = "For lrp choose a composite that does not end in _flat or _box, and let no shift stand before the first layer."
+        remedy = _advice(method, "padding", "Let it start from features of 0, and let no shift stand before the first layer.")
         found.append(Finding("padding", "warning", ("features of 0",), (method.name,), effect, remedy))
     return found
+
+
+def _advice(method: Method, finding: str, otherwise: str) -> str:
+    """What the explainer itself says to do about a finding."""
+    advice: str = getattr(method.explainer, "remedies", {}).get(finding, otherwise)
+    return advice
 
 
 def _relevance(method: Method, network: nn.Module, features: Tensor, target: Tensor, sound: Sound) -> Tensor:
@@ -116,15 +121,10 @@ def _sums(
     network: nn.Module, method: Method, features: Tensor, logits: Tensor, target: Tensor, relevance: Tensor, sound: Sound
 ) -> Completeness | None:
     """The sum of the relevance beside what the explainer says it is; None where it says nothing, or that is 0."""
-    if hasattr(method.explainer, "expected_sum"):
-        expected = method.explainer.expected_sum(
-            network, features, target, logits, **sound_for(method.explainer.expected_sum, sound)
-        ).detach()
-    elif method.family.sums_to == "difference":
-        name, seed = method.options.get("baseline", "zero"), method.options.get("seed", 0)
-        expected = difference_from_baseline(name, network, features, target, logits, sound, seeds=[seed])
-    else:
+    claim = getattr(method.explainer, "expected_sum", None)
+    if claim is None:
         return None
+    expected = claim(network, features, target, logits, **sound_for(claim, sound)).detach()
     sums = completeness(relevance, expected, logits)
     return None if bool(sums.holds) and bool(sums.expected.abs() <= sums.rounding) else sums
 
@@ -156,7 +156,7 @@ def _missed(method: Method, sums: Completeness, tried: Mapping[str, Completeness
                 f"Of what was tried, {best} misses least ({float(tried[best].miss):.2g} of it): the model jumps, or needs more."
             )
     else:
-        remedy = "Take integrated_gradients or kernel_shap."
+        remedy = f"Take {' or '.join(SUMS_TO_DIFFERENCE)}."
     severity: Literal["error", "warning"] = "warning" if miss < GROSS else "error"
     return Finding("conservation-gap", severity, (), (method.name,), effect, remedy)
 
@@ -166,8 +166,7 @@ def _sum(network: nn.Module, method: Method, features: Tensor, sound: Sound) -> 
 
     Biases take their share of the relevance, which says nothing about the rules: in a copy without them all must arrive.
     """
-    # The alpha-beta rule doubles the relevance of neurons that nothing speaks against, in any network.
-    if method.family.sums_to != "logit" or "alpha" in str(method.options.get("composite")):
+    if "sums-to-logit" not in method.statement.promises:
         return None
     network = without_biases(network)
     logits = _logits(network, features)
@@ -189,8 +188,7 @@ def without_biases(network: nn.Module) -> nn.Module:
 def _on_silence(method: Method, features: Tensor, relevance: Tensor) -> float | None:
     """Share of the absolute relevance on features of exactly 0, None where there are none or some is due to them."""
     silent = features == 0
-    from_zero = method.options.get("baseline", "zero") == "zero"
-    if not method.family.proportional or not from_zero or silent.float().mean() < 0.01 or not relevance.any():
+    if "nothing-on-zeros" not in method.statement.promises or silent.float().mean() < 0.01 or not relevance.any():
         return None
     magnitude = relevance.double().abs()
     return float(magnitude[silent].sum() / magnitude.sum())
@@ -235,7 +233,7 @@ def _not_finite(network: nn.Module, features: Tensor, target: Tensor, method: Me
     where = next((name for name, finite in seen if not finite), None)
     if where is None and bool(torch.isfinite(gradient).all()):
         effect = "Its relevance is NaN or infinite, though the gradient of the model is finite everywhere."
-        remedy = "Something is divided by almost 0 in the explainer: try a larger epsilon, or bias=absorb for lrp."
+        remedy = f"Something is divided by almost 0 in the explainer: {_advice(method, 'not-finite', 'look at its options')}."
         return Finding("not-finite", "error", (), (method.name,), effect, remedy)
     place = f"between the output of {where} and what reads it" if where else "before the first module"
     effect = "Its relevance is NaN or infinite, because the model's gradient is."

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from ..errors import XaudioWarning
 from ..model.model import Model
 from ..registry.randomness import seeded_generator
-from .checks import Families, check, check_modules
-from .findings import Finding, family_of
+from .checks import Statements, check, check_modules
+from .findings import Finding, statement_of
 from .tracing import trace
 
 _SAID: WeakKeyDictionary[nn.Module, set[str]] = WeakKeyDictionary()
@@ -36,7 +36,7 @@ def example_features(classifier: Model) -> Tensor:
         return classifier.features(example_sound(read.samples, read.sample_rate).to(classifier.device))
 
 
-def examine(classifier: Model, features: Tensor, families: Families) -> list[Finding]:
+def examine(classifier: Model, features: Tensor, stated: Statements) -> list[Finding]:
     """All that is found without running an explainer.
 
     Raises
@@ -45,7 +45,7 @@ def examine(classifier: Model, features: Tensor, families: Families) -> list[Fin
         If the network does not take the features.
     """
     network = classifier.network
-    return check(trace(network, features), families) + check_modules(network, families)
+    return check(trace(network, features), stated) + check_modules(network, stated)
 
 
 def warn_about(classifier: Model, name: str, explainer: Any) -> list[dict[str, str]]:
@@ -65,12 +65,12 @@ def warn_about(classifier: Model, name: str, explainer: Any) -> list[dict[str, s
     list of dict
         ``severity`` and ``text`` of everything that was found, whether it was said before or not.
     """
-    family = family_of(name, explainer)
-    if not family.reads_model:
+    statement = statement_of(explainer, name)
+    if statement.control:
         return []
     features = example_features(classifier)
     try:
-        found = [{"severity": item.severity, "text": str(item)} for item in examine(classifier, features, {name: family})]
+        found = [{"severity": item.severity, "text": str(item)} for item in examine(classifier, features, {name: statement})]
     except Exception as error:  # a check must not keep anyone from an explanation that would work
         if _fails(classifier, features):
             return []  # the explanation will say why

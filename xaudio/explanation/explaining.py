@@ -23,6 +23,7 @@ from ..model.modes import plain_torch
 from ..output.memory import naming_memory
 from ..output.runs import versions
 from ..output.terminal import progress
+from ..registry.defaults import EXPLAINER
 from ..registry.loading import registry
 from ..registry.options import convert
 from ..registry.plain import whole
@@ -116,7 +117,7 @@ def explain(
     *,
     sample_rate: int | None = None,
     representation: str | Representation | None = None,
-    explainer: str | Explainer = "lrp",
+    explainer: str | Explainer = EXPLAINER,
     target: int | str | Sequence[int | str] | None = None,
     device: str = "auto",
     classes: Iterable[Any] | None = None,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
+from ..registry.defaults import PICTURE
 from ..registry.loading import registry
 from . import saved
 from .notebook import Player, framed_page, player
@@ -88,7 +89,7 @@ class Explanation(Record):
         **options
             Of the renderer, as ``xaudio plugins show visual`` lists them.
         """
-        return registry().create("renderer", "visual", options).figure(self)  # type: ignore[no-any-return]
+        return registry().create("renderer", PICTURE, options).figure(self)  # type: ignore[no-any-return]
 
     def play(self, part: str = "positive", **options: Any) -> Player:
         """A player for a notebook: the recording, or the part of it that an explanation makes audible.

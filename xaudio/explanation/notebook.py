@@ -12,6 +12,7 @@ from typing import Any
 from ..errors import PluginError
 from ..output.pages import SOUNDS, data_address
 from ..output.runs import read_json
+from ..registry.defaults import PAGE, SOUND
 from ..registry.loading import registry
 from ..sound.levels import renderer_for_listening
 from .record import Record
@@ -59,7 +60,7 @@ class Player:
 
 def player(explanation: Record, part: str, options: Mapping[str, Any]) -> Player:
     """See `Explanation.play`."""
-    renderer = renderer_for_listening("audible", options)
+    renderer = renderer_for_listening(SOUND, options)
     with TemporaryDirectory() as folder:
         written = {path.stem: path for path in renderer(explanation, Path(folder)) if path.suffix in SOUNDS}
         if part not in written:
@@ -83,7 +84,7 @@ def _label(explanation: Record, part: str) -> str:
 def framed_page(explanation: Record) -> str:
     """The page of the renderer "html", in a frame of its own, where the notebook's style does not reach it."""
     with TemporaryDirectory() as folder:
-        (path, *_) = registry().create("renderer", "html", {})(explanation, Path(folder))
+        (path, *_) = registry().create("renderer", PAGE, {})(explanation, Path(folder))
         page = path.read_text(encoding="utf-8")
     title = escape(explanation.title())
     return f'<iframe srcdoc="{escape(page)}" style="width:100%;height:46em;border:0" allow="autoplay" title="{title}"></iframe>'

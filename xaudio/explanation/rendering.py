@@ -13,6 +13,7 @@ from typing import Any
 from ..output.memory import naming_memory
 from ..output.runs import output_folder, write_text
 from ..output.terminal import progress
+from ..registry.defaults import PAGE
 from ..registry.loading import registry
 from ..registry.options import parse_spec
 from ..sound.levels import renderer_for_listening
@@ -62,9 +63,9 @@ def save_and_render(
 
 
 def write_report(explanations: Sequence[Record], renderers: Sequence[str], folder: Path) -> Path | None:
-    """Write ``report.html`` with all of several explanations, if the renderer ``html`` is among those asked for."""
+    """Write ``report.html`` with all of several explanations, if the renderer of pages is among those asked for."""
     for name, options in map(parse_spec, renderers):
-        if name == "html" and len(explanations) > 1:
+        if name == PAGE and len(explanations) > 1:
             return write_text(folder / "report.html", registry().create("renderer", name, options).page(explanations))
     return None
 

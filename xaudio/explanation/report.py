@@ -14,6 +14,7 @@ from ..errors import ModelError
 from ..output.pages import data_address
 from ..output.runs import read_json, write_text
 from ..output.words import counted
+from ..registry.defaults import PAGE
 from ..registry.loading import registry
 from .explanation import Explanation
 
@@ -60,7 +61,7 @@ def write_page(
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters["counted"] = counted
     environment.filters["embedded"] = lambda name, **options: _embedded(folder / name, **options)
-    renderer = cache(lambda: registry().create("renderer", "html", {}))  # most reports play nothing
+    renderer = cache(lambda: registry().create("renderer", PAGE, {}))  # most reports play nothing
     environment.filters["explained"] = lambda names, **options: _explained(
         [folder / name for name in names], renderer(), **options
     )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..doctor.findings import family_of
 from ..sound.preparation import SILENT
 from .record import Record
 
@@ -36,7 +35,8 @@ def _sum_beside_logit(explanation: Record) -> tuple[str, ...]:
     """By how much the relevance is not the logit, of methods that hand a logit down: biases and some rules keep their share."""
     explainer = explanation.provenance.get("explainer", {})
     channels = (explainer.get("options") or {}).get("channels")
-    if family_of(explainer.get("name", "")).sums_to != "logit" or channels or explanation.contrast_class is not None:
+    factory = registry().offered("explainer", explainer.get("name", ""))
+    if "rules" not in getattr(factory, "relies_on", ()) or channels or explanation.contrast_class is not None:
         return ()
     total, logit = float(explanation.relevance.sum(dtype=np.float64)), float(explanation.logits[explanation.target])
     if abs(total - logit) <= LOST * abs(logit):

@@ -13,7 +13,8 @@ from ..model.chance import above_chance, guessing
 from ..model.model import Model
 from ..model.relabelling import in_classes_of
 from ..output.words import counted
-from ..types import CONTROLS, Dataset, FloatArray, IntArray
+from ..registry.defaults import CONTROLS
+from ..types import Dataset, FloatArray, IntArray
 from .scoring import Column, Work, explanation_path
 from .statistics import require_enough
 

@@ -21,6 +21,7 @@ from ..model.model import Model
 from ..output.memory import out_of_memory
 from ..output.runs import read_json, write_json
 from ..output.terminal import progress
+from ..registry.defaults import QUICKEST
 from ..registry.loading import registry
 from ..registry.options import parse_spec, summary_of
 from ..sound.preparation import Prepared, prepare_clips
@@ -30,9 +31,6 @@ from .timing import timed
 
 BATCH = 16
 """Recordings explained and measured at a time; an interruption costs at most so many explanations of one explainer."""
-
-REFERENCE = "amplitude"
-"""The explainer that is asked first: it costs no more than the prediction, which decides what can be measured."""
 
 
 @dataclass(frozen=True)
@@ -103,12 +101,12 @@ class Work:
         XaudioError
             If the model cannot be asked about these recordings.
         """
-        if (REFERENCE, "") in self.refused:
-            raise PluginError(self.refused[REFERENCE, ""])
+        if (QUICKEST, "") in self.refused:
+            raise PluginError(self.refused[QUICKEST, ""])
         found: list[int] = []
         with progress(title, len(self.indices)) as advance:
             for batch in self._batches():
-                found += [item.predicted for item in self._explained(REFERENCE, batch)]
+                found += [item.predicted for item in self._explained(QUICKEST, batch)]
                 advance(len(batch))
         return np.array(found, dtype=np.int64)
 

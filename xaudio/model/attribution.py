@@ -103,7 +103,7 @@ def _cause(classifier: Model, features: Tensor) -> str:
             "the model itself is NaN for features of 0, the baseline of most methods; choose another baseline (noise_floor), or "
             "let the model divide by no less than a small number"
         )
-    return "run xaudio doctor on the model, or try other options, such as a larger epsilon of lrp"
+    return "run xaudio doctor on the model, or try other options of the explainer, such as a larger epsilon"
 
 
 def _in_turn(

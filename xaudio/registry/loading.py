@@ -127,6 +127,11 @@ class Registry:
             raise PluginError(self._collision(kind, name))
         return offers[0][1]
 
+    def offered(self, kind: str, name: str) -> Callable[..., Any] | None:
+        """Factory of a plugin; None if no plugin, or more than one, offers the name."""
+        offers = self._offers.get((kind, name), [])
+        return offers[0][1] if len(offers) == 1 else None
+
     def owner(self, kind: str, name: str) -> Plugin:
         """The plugin that offers a name."""
         self.factory(kind, name)

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..doctor.findings import statement_of
 from ..errors import XaudioError
 from ..model.attribution import sound_for
 from ..model.model import Model
@@ -255,6 +256,11 @@ def parts_through_all_channels_are_the_explanation(case: ExplainerCase) -> str:
     return "" if close(whole, case.first_relevance) else "with weights of 1, conditional gives another relevance"
 
 
+def what_it_says_of_itself_is_in_words_that_there_are(case: ExplainerCase) -> str:
+    statement_of(case.plugin, case.name)  # refuses others
+    return ""
+
+
 def the_sum_it_claims_is_a_number_for_each_recording(case: ExplainerCase) -> str:
     method = case.plugin
     if not hasattr(method, "expected_sum"):
@@ -298,4 +304,5 @@ CHECKS: tuple[CheckFunction, ...] = (
     logits_it_gives_are_those_of_the_model,
     parts_through_all_channels_are_the_explanation,
     the_sum_it_claims_is_a_number_for_each_recording,
+    what_it_says_of_itself_is_in_words_that_there_are,
 )

@@ -12,6 +12,7 @@ import torch
 
 from ..errors import XaudioError
 from ..measuring.metric import Better
+from ..registry.defaults import SLOPE
 from ..types import Explainer
 from .separators import left_in_process
 from .state import Left, watching
@@ -37,7 +38,7 @@ class MetricCase(Case):
     def measure(self, rows: list[int], metric: Any = None) -> Measured:
         """The values of some of the explanations, in this order."""
         # A plugin, where there is one: a metric may explain anew, which it cannot with a function.
-        explainer: str | Explainer = "gradient" if "gradient" in self.plugins.names("explainer") else times_input
+        explainer: str | Explainer = SLOPE if SLOPE in self.plugins.names("explainer") else times_input
         classifier, explanations = toy_explanations(explainer)
         chosen = [explanations[row] for row in rows]
         content, measured = [content_of(item) for item in chosen], Measured()

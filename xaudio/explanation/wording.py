@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..registry.loading import registry
 from ..sound.preparation import SILENT
 from .record import Record
 

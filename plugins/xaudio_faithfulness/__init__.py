@@ -6,7 +6,7 @@ All are of the class that was explained, by default the predicted one. Metrics o
 from collections.abc import Callable
 from typing import Any, Literal
 
-from xaudio.plugin import Better, Count, Percentile, PositiveShare, Seed, Share, hookimpl
+from xaudio.plugin import Count, Percentile, PositiveShare, Seed, Share, hookimpl
 
 Domain = Literal["features", "time", "frequency", "time-frequency"]
 Imputation = Literal["zero", "silence", "noise_floor", "mean_spectrum", "band_stop"]
@@ -133,7 +133,7 @@ which leave the least relevant out; 0 to 1. Petsiuk et al. 2018 (arXiv 1806.0742
 )
 
 
-def _masked(name: str, better: Better, definition: str) -> Callable[..., Any]:
+def _masked(name: str, better: Literal["higher", "lower"], definition: str) -> Callable[..., Any]:
     def factory(
         *,
         normalisation: Normalisation = "maximum",

@@ -17,10 +17,11 @@ from torch import nn
 
 import xaudio
 from xaudio import AudioError, DataError, Experiment, ModelError, OutputError, PluginError, run_experiment
+from xaudio.model.examples import Examples, examples
 from xaudio.model.initialisation import feature_statistics, initialise
 from xaudio.model.model import new_model
 from xaudio.model.settings import TrainingSettings, settings_for
-from xaudio.model.training import Examples, _Order, _Step, evaluate, examples, train
+from xaudio.model.training import _Order, _Step, evaluate, train
 from xaudio.output.runs import first_difference
 from xaudio.output.tensors import read_tensors
 from xaudio.sound.preparation import prepare_dataset

@@ -17,10 +17,10 @@ import xaudio
 import xaudio_probe
 from xaudio import DataError, ModelError, XaudioWarning
 from xaudio.cli.app import app
+from xaudio.model.relabelling import in_classes_of
 from xaudio.model.splits import RECORDINGS
 from xaudio.plugin import Recording, SpeakerDataset
 from xaudio.sound.contents import recording_digests
-from xaudio.sound.datasets import in_classes_of
 
 CPU = torch.device("cpu")
 ONE_STEP = {"steps": 1, "batch_size": 4}

@@ -162,11 +162,7 @@ from .sound.levels import (
     reference_gain as reference_gain,
     renderer_for_listening as renderer_for_listening,
 )
-from .sound.preparation import (
-    place as place,
-    prepare_clips as prepare_clips,
-    prepare_dataset as prepare_dataset,
-)
+from .sound.rules import Placed as Placed, Rules as Rules
 from .types import (
     NO_TEXT as NO_TEXT,
     Axis as Axis,

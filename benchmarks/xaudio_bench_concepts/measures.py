@@ -147,7 +147,7 @@ def masses(
                 explainer=name,
                 target=one.labels[rows].tolist(),
                 device=str(one.classifier.device),
-                resampling=one.classifier.facts["resampling"],
+                resampling=one.classifier.rules.resampling,
                 placement=one.classifier.representation.placement,
                 **options,
             )
@@ -182,7 +182,7 @@ def cells_in(one: Tested, rows: IntArray, truth: str) -> float:
         one.classifier,
         clips,
         explainer="amplitude",
-        resampling=one.classifier.facts["resampling"],
+        resampling=one.classifier.rules.resampling,
         placement=one.classifier.representation.placement,
     )
     return float(np.mean([_mask(_in_domain_of_truth(item), truth, slice(None)).mean() for item in explanations]))

@@ -19,7 +19,6 @@ from xaudio.plugin import (
     IntArray,
     Model,
     explain_prepared,
-    prepare_clips,
     provenance_of,
     write_audio,
 )
@@ -87,12 +86,9 @@ def explained_clips(
     batch_size: int,
 ) -> list[Explanation]:
     """Explanations of clips that are prepared and placed as those of the model's training."""
-    facts, read = classifier.facts, classifier.representation
-    fit, seed = facts.get("fit", "error"), facts.get("seed", 0)
-    resampling = facts.get("resampling", "soxr")
-    prepared = prepare_clips(clips, read.sample_rate, read.samples, fit, resampling)
-    provenance = provenance_of(classifier, spec, seed=seed, fit=fit, resampling=resampling)
-    return list(explain_prepared(classifier, explainer, clips, prepared, targets, provenance, seed=seed, batch_size=batch_size))
+    placed = classifier.hear(clips)
+    provenance = provenance_of(classifier, spec, placed.rules)
+    return list(explain_prepared(classifier, explainer, clips, placed, targets, provenance, batch_size=batch_size))
 
 
 def references_of(

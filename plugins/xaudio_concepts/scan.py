@@ -16,10 +16,8 @@ from xaudio.plugin import (
     Model,
     ModelError,
     channels_of,
-    examples,
     in_batches,
     output_folder,
-    prepare_dataset,
     progress,
     read_tensors,
     refuse_other_settings,
@@ -72,9 +70,7 @@ def scan(
         refuse_other_settings(folder, identity or {})
         remove_leftovers(output_folder(folder))
         write_run(folder, settings=identity or {}, device=str(classifier.device))
-    facts = classifier.facts
-    prepared = prepare_dataset(dataset, classifier.representation, facts.get("fit"), facts.get("resampling"))
-    data = examples(prepared, np.zeros(len(dataset), np.int64), indices, classifier, facts.get("seed", 0))
+    placed = classifier.hear_all(dataset)
     parts = [np.arange(start, min(start + PART, len(indices))) for start in range(0, len(indices), PART)]
     paths = [None if folder is None else folder / f"{number:05d}.safetensors" for number in range(len(parts))]
     channels = channels_of(classifier.network.get_submodule(layer))
@@ -87,11 +83,11 @@ def scan(
                 continue
 
             def measure(positions: torch.Tensor) -> torch.Tensor:
-                found = measured(classifier, explainer, layer, data.batch(positions))
+                found = measured(classifier, explainer, layer, placed.batch(indices[positions.numpy()]))
                 advance(len(positions))
                 return found
 
-            positions = torch.from_numpy(part).to(data.labels.device)
+            positions = torch.from_numpy(part)
             found = in_batches(measure, positions, size=batch_size)
             path = paths[number]
             if path is not None:

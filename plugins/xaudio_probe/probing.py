@@ -29,7 +29,6 @@ from xaudio.plugin import (
     in_batches,
     in_classes_of,
     output_folder,
-    prepare_dataset,
     progress,
     read_results,
     refuse_other_settings,
@@ -213,12 +212,10 @@ def _labelled(classifier: Model, dataset: Dataset, indices: Any) -> IntArray:
 
 def _tested(classifier: Model, dataset: Dataset, chosen: IntArray, draws: int, seed: int) -> _Tested:
     """The recordings on the device, and what changes must know of them."""
-    facts, read = classifier.facts, classifier.representation
-    prepared = prepare_dataset(dataset, read, facts.get("fit"), facts.get("resampling"))
-    data = examples(prepared, dataset.labels(classifier.task), chosen, classifier, facts.get("seed", 0))
+    data = examples(classifier.hear_all(dataset), dataset.labels(classifier.task), chosen)
     levels = root_mean_squares(data.waveforms, data.lengths)
     level = float(levels[levels > 0].median()) if bool((levels > 0).any()) else 0.0
-    held = HeldOut(classifier, data.lengths.cpu().double().numpy() / read.sample_rate, level, draws, seed)
+    held = HeldOut(classifier, data.lengths.cpu().double().numpy() / classifier.representation.sample_rate, level, draws, seed)
     return _Tested(held, data, chosen)
 
 

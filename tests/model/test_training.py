@@ -24,7 +24,6 @@ from xaudio.model.settings import TrainingSettings, settings_for
 from xaudio.model.training import _Order, _Step, evaluate, train
 from xaudio.output.runs import first_difference
 from xaudio.output.tensors import read_tensors
-from xaudio.sound.preparation import prepare_dataset
 
 CPU = torch.device("cpu")
 SHORT = {"optimiser": "adam", "learning_rate": 3e-4, "batch_size": 4, "initialisation": "he", "halve_every": None}
@@ -39,9 +38,8 @@ def speech():
 def small(speech):
     """A small convolutional network over the first tenth of the waveform representation, and its examples."""
     classifier = _small(speech)
-    prepared = prepare_dataset(speech, classifier.representation)
     fold = speech.folds("digit")[0]
-    return classifier, examples(prepared, speech.labels("digit"), fold.train, classifier, seed=0)
+    return classifier, examples(classifier.hear_all(speech), speech.labels("digit"), fold.train)
 
 
 def _small(speech):
@@ -293,7 +291,7 @@ def test_placement_per_step_moves_recordings_only_in_training(speech):
     classifier = new_model(
         "audionet", speech.tasks["digit"], representation="waveform", representation_options={"placement": "step"}
     )
-    data = examples(prepare_dataset(speech, classifier.representation), speech.labels("digit"), np.arange(4), classifier, seed=0)
+    data = examples(classifier.hear_all(speech), speech.labels("digit"), np.arange(4))
     indices = torch.arange(4)
     assert torch.equal(data.batch(indices), data.batch(indices))
     assert not torch.equal(data.training_batch(indices), data.training_batch(indices))

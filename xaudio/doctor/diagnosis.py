@@ -20,7 +20,6 @@ from ..output.memory import naming_memory
 from ..output.terminal import progress
 from ..registry.loading import registry
 from ..registry.options import parse_spec
-from ..sound.preparation import place, placement_of_own, prepare_clips
 from ..types import Explainer, Representation
 from .checks import check_mode
 from .findings import Diagnosis, statement_of
@@ -137,10 +136,6 @@ def _method_or_none(name: str) -> Method | None:
 
 def _waveforms(classifier: Model, audio: Any, sample_rate: int | None) -> Tensor:
     """The recording as the model hears it, (1, samples)."""
-    read, facts = classifier.representation, classifier.facts
     if audio is None:
-        return example_sound(read.samples, read.sample_rate)
-    clips = [as_clip(audio, sample_rate)]
-    prepared = prepare_clips(clips, read.sample_rate, read.samples, facts.get("fit", "error"), facts.get("resampling", "soxr"))
-    offsets = prepared.offsets(placement_of_own(read), facts.get("seed", 0))
-    return place(*(torch.from_numpy(np.array(part)) for part in (prepared.waveforms, prepared.lengths, offsets)))
+        return example_sound(classifier.representation.samples, classifier.representation.sample_rate)
+    return classifier.hear([as_clip(audio, sample_rate)], classifier.rules.of_own()).batch(slice(None))

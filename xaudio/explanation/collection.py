@@ -144,8 +144,7 @@ def kept_explanations(classifier: Model, dataset: Dataset, indices: IntArray, ex
                     [dataset[index] for index in batch],
                     explainer=name,
                     device=str(classifier.device),
-                    resampling=classifier.facts.get("resampling", "soxr"),
-                    placement=classifier.representation.placement,
+                    placement=classifier.rules.placement,
                     batch_size=BATCH,
                     **given,
                 )

@@ -28,7 +28,7 @@ from ..registry.loading import registry
 from ..registry.options import convert
 from ..registry.plain import whole
 from ..sound.labels import label_index
-from ..sound.preparation import Prepared, place, placement_of_own, prepare_clips
+from ..sound.rules import Placed, Rules
 from ..types import Clip, Explainer, Fit, Kind, Placement, Representation, Resampling
 from .explanation import Explanation
 from .seen import seen_in
@@ -201,31 +201,16 @@ def explain(
         raise AudioError("There is nothing to explain: the list of recordings is empty.")
     classifier = as_model(model, representation, classes, kind).to(resolve_device(device))
     method, spec = as_explainer(seeded(explainer, seed), options)
-    read = classifier.representation
-    fit = fit or classifier.facts.get("fit", "error")
-    placement = placement or placement_of_own(read, seed)
-    resampling = resampling or classifier.facts.get("resampling", "soxr")
-    seed = int(classifier.facts.get("seed", 0) if seed is None else seed)
-    prepared = prepare_clips(clips, read.sample_rate, read.samples, fit, resampling)
-    provenance = provenance_of(classifier, spec, seed=seed, fit=fit, resampling=resampling)
+    rules = classifier.rules.of_own(fit, resampling, placement, None if seed is None else int(seed))
+    placed = classifier.hear(clips, rules)
+    provenance = provenance_of(classifier, spec, rules)
     targets = target_indices(target, len(clips), classifier.classes)
     others = target_indices(contrast, len(clips), classifier.classes)
     if findings := warn_about(classifier, spec["name"], method):
         provenance["findings"] = findings
 
     def explained(wanted: Sequence[int] | None) -> Explanations:
-        return explain_prepared(
-            classifier,
-            method,
-            clips,
-            prepared,
-            wanted,
-            provenance,
-            placement=placement,
-            seed=seed,
-            batch_size=at_once,
-            view=view,
-        )
+        return explain_prepared(classifier, method, clips, placed, wanted, provenance, batch_size=at_once, view=view)
 
     found = explained(targets)
     if others is not None:
@@ -251,7 +236,7 @@ def explainer_of(explanation: Explanation) -> Explainer:
     return made
 
 
-def provenance_of(classifier: Model, explainer: dict[str, Any], **rules: Any) -> dict[str, Any]:
+def provenance_of(classifier: Model, explainer: dict[str, Any], rules: Rules) -> dict[str, Any]:
     """What an explanation says of its origin: model, representation, explainer, and the rules its recording was prepared by."""
     trained_on = str(classifier.facts.get("data", ""))
     # Runs of before this fact was kept are known by the title of their data.
@@ -262,7 +247,9 @@ def provenance_of(classifier: Model, explainer: dict[str, Any], **rules: Any) ->
         "explainer": explainer,
         "trained_on": trained_on,
         **({"synthetic": True} if synthetic else {}),
-        **rules,
+        "seed": rules.seed,
+        "fit": rules.fit,
+        "resampling": rules.resampling,
     }
 
 
@@ -270,12 +257,10 @@ def explain_prepared(
     classifier: Model,
     explainer: Explainer,
     clips: Sequence[Clip],
-    prepared: Prepared,
+    placed: Placed,
     targets: Sequence[int] | None,
     provenance: dict[str, Any],
     *,
-    placement: Placement | None = None,
-    seed: int = 0,
     batch_size: int = BATCH,
     view: str | None = None,
 ) -> Explanations:
@@ -286,24 +271,19 @@ def explain_prepared(
     classifier : Model
     explainer : callable
     clips : sequence of Clip
-        What was prepared, for names and labels.
-    prepared : Prepared
+        What the model heard, for names and labels.
+    placed : Placed
+        The same as `Model.hear` gives them.
     targets : sequence of int or None
         The classes to explain; None for the predicted ones.
     provenance : dict
-    placement : {"centre", "start", "file", "step"}, optional
-        By default as in training.
-    seed : int
-        Of the placement.
     batch_size : int
     view : str, optional
         See `explain`.
     """
     domain = other_domain(view, classifier.representation)
-    placement = placement or classifier.representation.placement
-    offsets = prepared.offsets(placement, seed)
     labels = [_label(clip, classifier) for clip in clips]
-    facts = provenance | {"device": str(classifier.device), "versions": versions(), "placed_by": placement}
+    facts = provenance | {"device": str(classifier.device), "versions": versions(), "placed_by": placed.rules.placement}
     # Renderers work on the CPU; a representation made by a plugin they make anew.
     own = None if classifier.representation_spec else _on_cpu(classifier.representation)
     found = Explanations()
@@ -311,11 +291,7 @@ def explain_prepared(
     with progress(title, len(clips), always=False) as advance:
         for start in range(0, len(clips), batch_size):
             chosen = slice(start, min(start + batch_size, len(clips)))
-            waveforms = place(
-                torch.from_numpy(np.array(prepared.waveforms[chosen])).to(classifier.device),
-                torch.from_numpy(prepared.lengths[chosen]).to(classifier.device),
-                torch.from_numpy(offsets[chosen]).to(classifier.device),
-            )
+            waveforms = placed.batch(chosen)
             wanted = None if targets is None else torch.tensor(targets[chosen], device=classifier.device)
             attributed = features, relevance, logits, explained = attribute(classifier, explainer, waveforms, wanted)
             sums = expected_sums(classifier, explainer, waveforms, attributed)
@@ -325,13 +301,8 @@ def explain_prepared(
                     waveform=waveforms[row].cpu().numpy(),
                     sample_rate=classifier.representation.sample_rate,
                     labels={**clips[index].labels, **({} if labels[index] is None else {classifier.task: labels[index]})},
-                    notes=(*prepared.notes[index], *classifier.facts.get("notes", ())),
+                    notes=(*placed.prepared.notes[index], *classifier.facts.get("notes", ())),
                 )
-                placed = {
-                    "offset": int(offsets[index]),
-                    "samples": int(prepared.lengths[index]),
-                    "start": int(prepared.starts[index]),
-                }
                 found.append(
                     Explanation(
                         clip=clip,
@@ -344,7 +315,7 @@ def explain_prepared(
                         task=classifier.task,
                         provenance={
                             **facts,
-                            "placement": placed,
+                            "placement": placed.position(index),
                             "original_sample_rate": clips[index].sample_rate,
                             **({} if sums is None else {"completeness": sums.record(row)}),
                         },

@@ -24,7 +24,7 @@ from ..output.terminal import progress
 from ..registry.defaults import QUICKEST
 from ..registry.loading import registry
 from ..registry.options import parse_spec, summary_of
-from ..sound.preparation import Prepared, prepare_clips
+from ..sound.rules import Placed
 from ..types import Clip, Dataset, Explainer, FloatArray, IntArray
 from .metric import Better
 from .timing import timed
@@ -77,7 +77,7 @@ class Work:
         self._objects: dict[str, Any] = {}
         self._sizes = dict.fromkeys(self.explainers, BATCH)
         self._warm: set[str] = set()
-        self._prepared: tuple[tuple[int, ...], list[Clip], Prepared] | None = None
+        self._heard: tuple[tuple[int, ...], list[Clip], Placed] | None = None
         for spec in self.explainers:
             with self._noting(spec, ""):
                 name, options = parse_spec(spec)
@@ -174,22 +174,15 @@ class Work:
     def _explain(self, spec: str, batch: list[int]) -> list[Explanation]:
         """Explain a batch and note how long it took, unless it is the first: that one warms up."""
         method, described = self._methods[spec]
-        classifier, facts = self.classifier, self.classifier.facts
-        rules = {
-            "fit": facts.get("fit", self.dataset.fit),
-            "resampling": facts.get("resampling", self.dataset.resampling),
-            "seed": facts.get("seed", 0),
-        }
-        clips, prepared = self._prepare(batch, rules)
+        classifier = self.classifier
+        clips, placed = self._hear(batch)
         while True:
             seconds: list[float] = []
             clocked = timed(method, seconds.append, classifier.device)
-            provenance = provenance_of(classifier, described, **rules)
+            provenance = provenance_of(classifier, described, placed.rules)
             size = self._sizes[spec]
             try:
-                found = explain_prepared(
-                    classifier, clocked, clips, prepared, None, provenance, seed=rules["seed"], batch_size=size
-                )
+                found = explain_prepared(classifier, clocked, clips, placed, None, provenance, batch_size=size)
                 break
             except Exception as error:
                 if size == 1 or not out_of_memory(error):
@@ -201,14 +194,12 @@ class Work:
         self._warm.add(spec)
         return found
 
-    def _prepare(self, batch: list[int], rules: Mapping[str, Any]) -> tuple[list[Clip], Prepared]:
+    def _hear(self, batch: list[int]) -> tuple[list[Clip], Placed]:
         """Recordings of a batch, decoded once for all explainers."""
-        if self._prepared is None or self._prepared[0] != tuple(batch):
-            read = self.classifier.representation
+        if self._heard is None or self._heard[0] != tuple(batch):
             clips = [self.dataset[index] for index in batch]
-            prepared = prepare_clips(clips, read.sample_rate, read.samples, rules["fit"], rules["resampling"])
-            self._prepared = (tuple(batch), clips, prepared)
-        return self._prepared[1:]
+            self._heard = (tuple(batch), clips, self.classifier.hear(clips, self.classifier.rules_in(self.dataset)))
+        return self._heard[1:]
 
     def _times(self, spec: str, batch: list[int], seconds: float) -> None:
         path = self.folders[spec] / "times.json"

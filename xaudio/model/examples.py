@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..sound.preparation import Prepared, place
+from ..sound.preparation import place
+from ..sound.rules import Placed
 from ..types import IntArray
-from .model import Model
 
 EVALUATION_BATCH = 50
 
@@ -56,14 +56,13 @@ class Examples:
         return place(self.waveforms[indices], self.lengths[indices], (draws * free).long())
 
 
-def examples(prepared: Prepared, labels: IntArray, indices: IntArray, classifier: Model, seed: int) -> Examples:
-    """The chosen recordings of a prepared data set, on the classifier's device."""
-    device, placement = classifier.device, classifier.representation.placement
-    offsets = prepared.offsets(placement, seed)
+def examples(placed: Placed, labels: IntArray, indices: IntArray) -> Examples:
+    """The chosen recordings of a data set as the model hears them, all on its device."""
+    device, prepared = placed.device, placed.prepared
     return Examples(
         torch.from_numpy(np.array(prepared.waveforms[indices])).to(device),
         torch.from_numpy(prepared.lengths[indices]).to(device),
-        torch.from_numpy(offsets[indices]).to(device),
+        torch.from_numpy(placed.offsets[indices]).to(device),
         torch.from_numpy(np.asarray(labels)[indices]).to(device),
-        placement == "step",
+        placed.rules.placement == "step",
     )

@@ -16,7 +16,6 @@ from ..errors import ModelError, XaudioWarning
 from ..output.memory import naming_memory
 from ..output.runs import output_folder, read_json, refuse_other_identity, remove_leftovers, write_json, write_rows, write_run
 from ..registry.options import convert, first_fault
-from ..sound.preparation import prepare_dataset
 from ..types import Dataset, Fit, FloatArray, IntArray, Resampling
 from .examples import examples
 from .model import WEIGHTS, Model, new_model
@@ -139,19 +138,18 @@ def run_experiment(experiment: Experiment, folder: Path, device: torch.device) -
     finished = _finished(folder, {**identity, "settings": settings.model_dump()})
     if finished:
         return finished
-    prepared = prepare_dataset(dataset, classifier.representation, fit, resampling)
-    classifier.to(device)
+    placed = classifier.to(device).hear_all(dataset)
     start = time.monotonic()
     speed = train(
         classifier,
-        examples(prepared, labels, fold.train, classifier, settings.seed),
+        examples(placed, labels, fold.train),
         settings,
         folder,
         title=f"Training {experiment.title}",
         identity=identity,
     )
     seconds = time.monotonic() - start
-    test = examples(prepared, labels, fold.test, classifier, settings.seed)
+    test = examples(placed, labels, fold.test)
     logits = evaluate(classifier, test, f"Testing {experiment.title}")
     classifier.save(folder)
     write_split(folder, split)
@@ -192,12 +190,10 @@ def placed_waveforms(
     waveforms : Tensor, shape (batch, samples)
         On the classifier's device.
     """
-    facts = classifier.facts
-    prepared = prepare_dataset(dataset, classifier.representation, facts.get("fit"), facts.get("resampling"))
-    chosen = np.asarray(indices, dtype=np.int64)
-    data = examples(prepared, np.zeros(len(dataset), np.int64), chosen, classifier, facts.get("seed", 0))
-    for positions in data.batches(batch_size):
-        yield chosen[positions.cpu().numpy()], data.batch(positions)
+    placed, chosen = classifier.hear_all(dataset), np.asarray(indices, dtype=np.int64)
+    for start in range(0, len(chosen), batch_size):
+        batch = chosen[start : start + batch_size]
+        yield batch, placed.batch(batch)
 
 
 def _finished(folder: Path, identity: Mapping[str, Any]) -> TrainingResult | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,8 +16,10 @@ from ..errors import DataError, ModelError, PluginError, XaudioError
 from ..output.memory import out_of_memory
 from ..output.tensors import read_tensors, write_tensors
 from ..registry.loading import registry
-from ..registry.options import convert, parse_spec
-from ..types import Dataset, Fit, Kind, Representation
+from ..registry.options import parse_spec
+from ..sound.preparation import Prepared, prepare_clips, prepare_dataset
+from ..sound.rules import Placed, Rules
+from ..types import Clip, Dataset, Kind, Representation
 from .modes import HALF, evaluated, half_precision, plain_torch, workable
 from .precision import float32_products
 from .probability import checked_kind, kind_of, probabilities
@@ -133,6 +135,47 @@ class Model:
             note = f"computed in float32, while the model's weights are {str(half).removeprefix('torch.')}"
             self.facts = {**self.facts, "notes": [*self.facts.get("notes", ()), note]}
         self.network = workable(self.network)
+
+    @property
+    def rules(self) -> Rules:
+        """How the model wants its sound: as in its training.
+
+        Raises
+        ------
+        PluginError
+            If its facts tell what is no rule.
+        """
+        return Rules.read(self.facts, self.representation.placement)
+
+    def rules_in(self, dataset: Dataset) -> Rules:
+        """The same; where the model does not say how recordings are fitted or resampled, it is as the data set does it."""
+        own = {"fit": dataset.fit, "resampling": dataset.resampling}
+        return Rules.read({**own, **self.facts}, self.representation.placement)
+
+    def hear(self, clips: Sequence[Clip], rules: Rules | None = None) -> Placed:
+        """Clips as the model takes them: at its sample rate, as long as its window, in their places.
+
+        Parameters
+        ----------
+        clips : sequence of Clip
+        rules : Rules, optional
+            By default the model's own.
+
+        Raises
+        ------
+        AudioError
+            If a clip is too long and the rules do not make it fit.
+        """
+        read, rules = self.representation, rules or self.rules
+        return self._placed(prepare_clips(clips, read.sample_rate, read.samples, rules.fit, rules.resampling), rules)
+
+    def hear_all(self, dataset: Dataset) -> Placed:
+        """All recordings of a data set as `hear` gives them, decoded once and then read from the disk; see `rules_in`."""
+        rules = self.rules_in(dataset)
+        return self._placed(prepare_dataset(dataset, self.representation, rules.fit, rules.resampling), rules)
+
+    def _placed(self, prepared: Prepared, rules: Rules) -> Placed:
+        return Placed(prepared, rules, prepared.offsets(rules.placement, rules.seed), self.device)
 
     def check_one_class(self, dataset: Dataset) -> None:
         """Raise `DataError` if several classes of one recording may be true, where a data set has one for each."""
@@ -272,7 +315,7 @@ class Model:
         if mean is not None and tuple(mean.shape[1:]) != cells:
             raise ModelError(f"the training mean has shape {tuple(mean.shape)}; expected (channels, *{cells}).")
         facts = {**metadata["facts"], "run": str(folder)}
-        convert("the rule 'fit' of the model", Fit, facts.get("fit", "error"))
+        Rules.read(facts, made.placement)  # refused now rather than when it is first used
         return cls(
             network=network.eval(),
             representation=made,

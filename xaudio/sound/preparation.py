@@ -249,9 +249,3 @@ def place(waveforms: Tensor, lengths: Tensor, offsets: Tensor) -> Tensor:
     position = torch.arange(waveforms.shape[1], device=waveforms.device) - offsets[:, None]
     inside = (position >= 0) & (position < lengths[:, None])
     return waveforms.gather(1, position.clamp(0, waveforms.shape[1] - 1)) * inside
-
-
-def placement_of_own(representation: Representation, seed: int | None = None) -> Placement:
-    """How a user's own recordings are placed: centred where training drew a position, unless a seed asks for such a draw."""
-    drawn = representation.placement in ("file", "step")
-    return "centre" if drawn and seed is None else representation.placement

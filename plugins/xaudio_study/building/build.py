@@ -106,15 +106,13 @@ def explain_clips(
     classifier: Model, clips: Sequence[Clip], explainer: str, seed: int, view: str, device: str
 ) -> list[Explanation]:
     """Explanations as a study shows them: recordings placed as in the training, the seed for what an explainer draws."""
-    resampling = classifier.facts.get("resampling", "soxr")
     return explain(
         classifier,
         list(clips),
         explainer=seeded(explainer, seed),
         device=device,
         view=view or None,
-        resampling=resampling,
-        placement=classifier.representation.placement,
+        placement=classifier.rules.placement,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
@@ -20,8 +21,6 @@ from xaudio.plugin import (
     held_out,
     load_model,
     parse_spec,
-    place,
-    prepare_clips,
     progress,
     read_audio,
     read_json,
@@ -59,21 +58,14 @@ def recognised(listener: Model, clips: Sequence[Clip], seed: int = 0) -> Indices
     ndarray of int, shape (clips,)
         Class indices.
     """
-    read, facts = listener.representation, listener.facts
-    prepared = prepare_clips(clips, read.sample_rate, read.samples, "loudest", facts.get("resampling", "soxr"))
-    offsets = prepared.offsets(read.placement, facts.get("seed", 0))
+    placed = listener.hear(clips, replace(listener.rules, fit="loudest"))
     found = []
     with torch.no_grad(), evaluation_mode(listener.network):
         for start in range(0, len(clips), BATCH):
-            chosen = slice(start, start + BATCH)
-            waveforms = place(
-                torch.from_numpy(np.array(prepared.waveforms[chosen])).to(listener.device),
-                torch.from_numpy(prepared.lengths[chosen]).to(listener.device),
-                torch.from_numpy(offsets[chosen]).to(listener.device),
-            )
+            waveforms = placed.batch(slice(start, start + BATCH))
             found.append(listener.logits(listener.features(waveforms)).argmax(1).cpu().numpy())
     guesses = np.random.default_rng(seed).integers(len(listener.classes), size=len(clips))
-    silent = ~np.abs(prepared.waveforms).any(1)
+    silent = ~np.abs(placed.prepared.waveforms).any(1)
     return np.where(silent, guesses, np.concatenate(found)).astype(np.int64)
 
 

@@ -162,7 +162,7 @@ from .sound.levels import (
     reference_gain as reference_gain,
     renderer_for_listening as renderer_for_listening,
 )
-from .sound.rules import Placed as Placed, Rules as Rules
+from .sound.rules import PlacedClips as PlacedClips, Rules as Rules
 from .types import (
     NO_TEXT as NO_TEXT,
     Axis as Axis,

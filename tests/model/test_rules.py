@@ -73,7 +73,7 @@ def test_a_recording_sounds_alike_alone_in_a_data_set_and_in_an_explanation(spee
     assert all(np.array_equal(one.clip.waveform, waveforms[row]) for row, one in enumerate(explanations))
     for row, (clip, one) in enumerate(zip(clips, explanations, strict=True)):
         at = alone.position(row)
-        assert one.provenance["placement"] == at == together.position(chosen[row])
-        heard = waveforms[row, at["offset"] : at["offset"] + at["samples"]].numpy()
+        assert one.placed == at == together.position(chosen[row])
+        heard = waveforms[row, at.offset : at.offset + at.samples].numpy()
         assert np.array_equal(heard, clip.waveform)
         assert np.count_nonzero(waveforms[row]) == np.count_nonzero(heard)

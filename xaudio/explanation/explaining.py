@@ -28,7 +28,7 @@ from ..registry.loading import registry
 from ..registry.options import convert
 from ..registry.plain import whole
 from ..sound.labels import label_index
-from ..sound.rules import Placed, Rules
+from ..sound.rules import PlacedClips, Rules
 from ..types import Clip, Explainer, Fit, Kind, Placement, Representation, Resampling
 from .explanation import Explanation
 from .seen import seen_in
@@ -257,7 +257,7 @@ def explain_prepared(
     classifier: Model,
     explainer: Explainer,
     clips: Sequence[Clip],
-    placed: Placed,
+    placed: PlacedClips,
     targets: Sequence[int] | None,
     provenance: dict[str, Any],
     *,
@@ -272,7 +272,7 @@ def explain_prepared(
     explainer : callable
     clips : sequence of Clip
         What the model heard, for names and labels.
-    placed : Placed
+    placed : PlacedClips
         The same as `Model.hear` gives them.
     targets : sequence of int or None
         The classes to explain; None for the predicted ones.
@@ -315,7 +315,7 @@ def explain_prepared(
                         task=classifier.task,
                         provenance={
                             **facts,
-                            "placement": placed.position(index),
+                            "placement": placed.position(index)._asdict(),
                             "original_sample_rate": clips[index].sample_rate,
                             **({} if sums is None else {"completeness": sums.record(row)}),
                         },

@@ -24,7 +24,7 @@ from ..output.terminal import progress
 from ..registry.defaults import QUICKEST
 from ..registry.loading import registry
 from ..registry.options import parse_spec, summary_of
-from ..sound.rules import Placed
+from ..sound.rules import PlacedClips
 from ..types import Clip, Dataset, Explainer, FloatArray, IntArray
 from .metric import Better
 from .timing import timed
@@ -77,7 +77,7 @@ class Work:
         self._objects: dict[str, Any] = {}
         self._sizes = dict.fromkeys(self.explainers, BATCH)
         self._warm: set[str] = set()
-        self._heard: tuple[tuple[int, ...], list[Clip], Placed] | None = None
+        self._heard: tuple[tuple[int, ...], list[Clip], PlacedClips] | None = None
         for spec in self.explainers:
             with self._noting(spec, ""):
                 name, options = parse_spec(spec)
@@ -194,7 +194,7 @@ class Work:
         self._warm.add(spec)
         return found
 
-    def _hear(self, batch: list[int]) -> tuple[list[Clip], Placed]:
+    def _hear(self, batch: list[int]) -> tuple[list[Clip], PlacedClips]:
         """Recordings of a batch, decoded once for all explainers."""
         if self._heard is None or self._heard[0] != tuple(batch):
             clips = [self.dataset[index] for index in batch]

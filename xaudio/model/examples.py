@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ..sound.preparation import place
-from ..sound.rules import Placed
+from ..sound.rules import PlacedClips
 from ..types import IntArray
 
 EVALUATION_BATCH = 50
@@ -56,7 +56,7 @@ class Examples:
         return place(self.waveforms[indices], self.lengths[indices], (draws * free).long())
 
 
-def examples(placed: Placed, labels: IntArray, indices: IntArray) -> Examples:
+def examples(placed: PlacedClips, labels: IntArray, indices: IntArray) -> Examples:
     """The chosen recordings of a data set as the model hears them, all on its device."""
     device, prepared = placed.device, placed.prepared
     return Examples(

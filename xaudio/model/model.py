@@ -18,7 +18,7 @@ from ..output.tensors import read_tensors, write_tensors
 from ..registry.loading import registry
 from ..registry.options import parse_spec
 from ..sound.preparation import Prepared, prepare_clips, prepare_dataset
-from ..sound.rules import Placed, Rules
+from ..sound.rules import PlacedClips, Rules
 from ..types import Clip, Dataset, Kind, Representation
 from .modes import HALF, evaluated, half_precision, plain_torch, workable
 from .precision import float32_products
@@ -152,7 +152,7 @@ class Model:
         own = {"fit": dataset.fit, "resampling": dataset.resampling}
         return Rules.read({**own, **self.facts}, self.representation.placement)
 
-    def hear(self, clips: Sequence[Clip], rules: Rules | None = None) -> Placed:
+    def hear(self, clips: Sequence[Clip], rules: Rules | None = None) -> PlacedClips:
         """Clips as the model takes them: at its sample rate, as long as its window, in their places.
 
         Parameters
@@ -169,13 +169,13 @@ class Model:
         read, rules = self.representation, rules or self.rules
         return self._placed(prepare_clips(clips, read.sample_rate, read.samples, rules.fit, rules.resampling), rules)
 
-    def hear_all(self, dataset: Dataset) -> Placed:
+    def hear_all(self, dataset: Dataset) -> PlacedClips:
         """All recordings of a data set as `hear` gives them, decoded once and then read from the disk; see `rules_in`."""
         rules = self.rules_in(dataset)
         return self._placed(prepare_dataset(dataset, self.representation, rules.fit, rules.resampling), rules)
 
-    def _placed(self, prepared: Prepared, rules: Rules) -> Placed:
-        return Placed(prepared, rules, prepared.offsets(rules.placement, rules.seed), self.device)
+    def _placed(self, prepared: Prepared, rules: Rules) -> PlacedClips:
+        return PlacedClips(prepared, rules, prepared.offsets(rules.placement, rules.seed), self.device)
 
     def check_one_class(self, dataset: Dataset) -> None:
         """Raise `DataError` if several classes of one recording may be true, where a data set has one for each."""

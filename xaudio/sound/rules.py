@@ -10,7 +10,7 @@ import numpy as np
 from pydantic import NonNegativeInt
 
 from ..registry.options import convert
-from ..types import Fit, IntArray, Placement, Resampling
+from ..types import Fit, IntArray, Placed, Placement, Resampling
 from .preparation import Prepared, place
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ class Rules:
 
 
 @dataclass(frozen=True, eq=False)
-class Placed:
+class PlacedClips:
     """Recordings as a model takes them. They are put on its device batch by batch.
 
     Parameters
@@ -97,10 +97,6 @@ class Placed:
         waveforms, lengths = np.array(self.prepared.waveforms[chosen]), self.prepared.lengths[chosen]
         return place(*(torch.from_numpy(part).to(self.device) for part in (waveforms, lengths, self.offsets[chosen])))
 
-    def position(self, index: int) -> dict[str, int]:
-        """Where a recording begins, how many samples it has, and how many were cut off before them."""
-        return {
-            "offset": int(self.offsets[index]),
-            "samples": int(self.prepared.lengths[index]),
-            "start": int(self.prepared.starts[index]),
-        }
+    def position(self, index: int) -> Placed:
+        """Where a recording lies."""
+        return Placed(*(int(part[index]) for part in (self.offsets, self.prepared.starts, self.prepared.lengths)))

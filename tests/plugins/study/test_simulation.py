@@ -469,8 +469,8 @@ def sounds(tmp_path_factory, session_cache):
 def test_a_recogniser_answers_what_it_hears_in_the_file(spectrogram_run_folder, sounds):
     listener = xaudio.load_model(spectrogram_run_folder, "cpu")
     clips = [xaudio.read_audio(path) for path in sounds.values()]
-    rules = {"resampling": listener.facts["resampling"], "placement": listener.representation.placement}
-    expected = [one.predicted for one in xaudio.explain(listener, clips[:3], explainer="amplitude", **rules)]
+    placement = listener.rules.placement
+    expected = [one.predicted for one in xaudio.explain(listener, clips[:3], explainer="amplitude", placement=placement)]
     assert recognised(listener, clips)[:3].tolist() == expected
     guesses = [recognised(listener, clips, seed)[3] for seed in range(30)]
     assert len(set(guesses)) > 4  # silence is guessed at

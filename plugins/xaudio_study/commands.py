@@ -19,7 +19,8 @@ from xaudio.plugin import (
     when_stopped,
 )
 
-from .commands_analysis import analyze, simulate
+from .commands_analysis import analyze
+from .commands_simulation import Simulate, listen, power, simulate
 
 app = typer.Typer(
     help="A listening study: build it from a run, serve it to people, analyse what they answered.",
@@ -27,7 +28,9 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.command("analyze")(analyze)
-app.command("simulate")(simulate)
+app.command("simulate", cls=Simulate)(simulate)
+app.command("power")(power)
+app.command("listen")(listen)
 
 StudyArgument = Annotated[Path, typer.Argument(metavar="STUDY", help="Folder of a built study.")]
 

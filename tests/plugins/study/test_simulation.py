@@ -347,7 +347,7 @@ def test_simulate_and_analyze_from_the_command_line(answered):
     assert json.loads(again.stdout) == json.loads((answered / "s/results.json").read_text())
 
 
-@pytest.mark.parametrize("words", [("analyze", "design.json"), ("simulate", "design.json"), ("simulate", "--power")])
+@pytest.mark.parametrize("words", [("analyze", "design.json"), ("simulate", "design.json"), ("power",)])
 def test_results_never_go_into_the_folder_of_a_study(answered, monkeypatch, make_study, tmp_path, words):
     monkeypatch.chdir(answered)
     folder = make_study(tmp_path / "study")
@@ -385,7 +385,6 @@ def test_rules_that_the_study_did_not_state_are_named(answered, make_study, tmp_
 
 def test_power_from_the_command_line(answered):
     options = (
-        "--power",
         "--participants",
         "6,12",
         "--recordings",
@@ -395,7 +394,7 @@ def test_power_from_the_command_line(answered):
         "--knows",
         "audible-explanation=0.9",
     )
-    done = run("simulate", "--out", answered / "p", *options)
+    done = run("power", "--out", answered / "p", *options)
     assert done.exit_code == 0, done.output
     assert done.stdout.startswith("SIMULATED")
     cells = json.loads((answered / "p/power.json").read_text())["cells"]
@@ -409,11 +408,11 @@ def test_power_from_the_command_line(answered):
         (("simulate", "design.json", "--knows", "audible-explanation"), "expected name=number"),
         (("simulate", "design.json", "--knows", "audible-explanation=2"), "expected a probability"),
         (("simulate", "design.json", "--bias", "ten=1"), "Unknown class 'ten'"),
-        (("simulate", "design.json", "--participants", "many"), "expected whole numbers"),
-        (("simulate", "design.json", "--participants", "10,20"), "several are for --power"),
+        (("power", "--participants", "many"), "expected whole numbers"),
+        (("power", "--recordings", "10,0"), "expected whole numbers of 1 or more"),
         (("simulate", "design.json", "--bias", "5=nan"), "should be a finite number"),
-        (("simulate", "--power", "--compare", "audible-explanation"), "expected two"),
-        (("simulate", "--power", "--knows", "audibel-explanation=0.4"), "Did you mean 'audible-explanation'"),
+        (("power", "--compare", "audible-explanation"), "expected two"),
+        (("power", "--knows", "audibel-explanation=0.4"), "Did you mean 'audible-explanation'"),
     ],
 )
 def test_wrong_use_gets_one_line(answered, monkeypatch, words, said):
@@ -427,24 +426,31 @@ def test_wrong_use_gets_one_line(answered, monkeypatch, words, said):
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("design.json", "--recordings", "20"), "--recordings has no effect beside a STUDY"),
-        (("design.json", "--compare", "a,b"), "--compare has no effect beside a STUDY"),
-        (("design.json", "--device", "cpu"), "--device has no effect beside a STUDY"),
-        (("--power", "--seconds", "2"), "--seconds has no effect beside --power"),
-        (("--power", "--draws", "200"), "--draws has no effect beside --power"),
-        (("--power", "--listener", "l"), "--listener has no effect beside --power"),
-        (("design.json", "--listener", "l", "--dropout", "0.1"), "--dropout has no effect beside a STUDY and --listener"),
-        (("design.json", "--listener", "l", "--explainer", "lrp"), "--explainer has no effect beside a STUDY and --listener"),
-        (("design.json", "--listener", "l", "--model", "m"), "a STUDY has no effect beside --model and --listener"),
-        (("--listener", "l", "--model", "m", "--participants", "3"), "--participants has no effect beside --model"),
-        (("--model", "m"), "--model needs a --listener"),
-        (("--listener", "l"), "--listener needs a STUDY to answer"),
-        ((), "give the STUDY"),
+        (("simulate", "design.json", "--recordings", "20"), "No such option: --recordings"),
+        (("simulate", "design.json", "--compare", "a,b"), "No such option: --compare"),
+        (("simulate", "design.json", "--device", "cpu"), "No such option: --device"),
+        (("simulate", "design.json", "--participants", "many"), "Invalid value for '--participants'"),
+        (("simulate", "design.json", "--participants", "10,20"), "Invalid value for '--participants'"),
+        (("simulate",), "Missing argument 'STUDY'"),
+        (("simulate", "--power"), "--power belongs to a command of its own: xaudio study power."),
+        (("simulate", "design.json", "--listener=l"), "--listener belongs to a command of its own: xaudio study listen."),
+        (("simulate", "--model", "m"), "--model belongs to a command of its own: xaudio study listen."),
+        (("power", "--seconds", "2"), "No such option: --seconds"),
+        (("power", "--draws", "200"), "No such option: --draws"),
+        (("power", "--listener", "l"), "No such option: --listener"),
+        (("listen", "design.json", "--listener", "l", "--dropout", "0.1"), "No such option: --dropout"),
+        (("listen", "design.json", "--listener", "l", "--explainer", "lrp"), "--explainer has no effect beside a STUDY"),
+        (("listen", "design.json", "--listener", "l", "--recordings", "10"), "--recordings has no effect beside a STUDY"),
+        (("listen", "design.json", "--listener", "l", "--data", "d"), "--data has no effect beside a STUDY"),
+        (("listen", "design.json", "--listener", "l", "--model", "m"), "a STUDY has no effect beside --model"),
+        (("listen", "--listener", "l", "--model", "m", "--participants", "3"), "No such option: --participants"),
+        (("listen", "--model", "m"), "Missing option '--listener'"),
+        (("listen", "--listener", "l"), "give the STUDY that shall be answered"),
     ],
 )
 def test_an_option_without_effect_is_refused(answered, monkeypatch, words, said):
     monkeypatch.chdir(answered)
-    done = run("simulate", *words, "--out", "x")
+    done = run(*words, "--out", "x")
     assert done.exit_code == 2
     assert said in " ".join(done.stderr.split())
     assert not (answered / "x").exists()
@@ -514,16 +520,16 @@ def test_a_study_knows_which_recognisers_may_answer_it(run_folder, spectrogram_r
     folder, other = tmp_path / "study", tmp_path / "other"
     settings = StudySettings(recordings={"right": 0, "wrong": 1}, questions=[{"name": "prediction", "modes": ["audible-signal"]}])
     build_study(run_folder, folder, settings, dataset="synthetic:speakers=8,repetitions=1", device="cpu")
-    done = run("simulate", folder, "--listener", run_folder, "--out", tmp_path / "x")
+    done = run("listen", folder, "--listener", run_folder, "--out", tmp_path / "x")
     assert "is the explained model itself" in str(done.exception)
     listener = xaudio.load_model(spectrogram_run_folder, "cpu")
     listener.facts = {**listener.facts, "test_speakers": ["somebody else"]}
     listener.save(other)
     for _ in range(2):
-        done = run("simulate", folder, "--listener", other, "--out", tmp_path / "x")
+        done = run("listen", folder, "--listener", other, "--out", tmp_path / "x")
         assert "was trained on speakers whose recordings are explained" in str(done.exception)
         (folder / "run.json").unlink(missing_ok=True)  # then the data may be the same
-    done = run("simulate", folder, "--listener", spectrogram_run_folder, "--out", tmp_path / "x", "--draws", 100)
+    done = run("listen", folder, "--listener", spectrogram_run_folder, "--out", tmp_path / "x", "--draws", 100)
     assert done.exit_code == 0, done.output
     assert done.stdout.startswith("SIMULATED")
     assert json.loads((tmp_path / "x/run.json").read_text())["simulated"].startswith("1 recogniser trained")
@@ -531,7 +537,7 @@ def test_a_study_knows_which_recognisers_may_answer_it(run_folder, spectrogram_r
 
 def test_renderers_are_ranked_by_recognisers_from_the_command_line(run_folder, spectrogram_run_folder, tmp_path):
     done = run(
-        *("simulate", "--model", run_folder, "--listener", spectrogram_run_folder, "--out", tmp_path, "--recordings", 1),
+        *("listen", "--model", run_folder, "--listener", spectrogram_run_folder, "--out", tmp_path, "--recordings", 1),
         *("--dataset", "synthetic:speakers=8,repetitions=1", "--explainer", "amplitude", "--explainer", "random"),
         *("--renderer", "audible:domain=waveform", "--draws", 100, "--device", "cpu"),
     )

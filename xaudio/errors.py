@@ -67,6 +67,14 @@ def listing(names: Iterable[str], most: int = 40) -> str:
 
 
 def nearest(name: str, known: Iterable[str], count: int = 3) -> str:
-    """The most similar names as a question, " Did you mean 'lrp'?"; nothing where none is similar."""
+    """The most similar names as a question, " Did you mean 'lrp'?"; nothing where none is similar.
+
+    Parameters
+    ----------
+    name : str
+    known : iterable of str
+    count : int
+        At most so many are named.
+    """
     near = get_close_matches(str(name), sorted(set(known)), n=count, cutoff=0.5)
     return f" Did you mean {' or '.join(repr(one) for one in near)}?" if near else ""

@@ -154,7 +154,12 @@ class Placed(NamedTuple):
 
 
 class Fold(NamedTuple):
-    """Indices into a data set; no speaker is in two of them."""
+    """Indices into a data set; no speaker is in two of them.
+
+    Parameters
+    ----------
+    train, validation, test : ndarray of int, shape (recordings,)
+    """
 
     train: IntArray
     validation: IntArray

@@ -16,7 +16,17 @@ from ..registry.loading import registry
 
 
 def no_other_results(out: Path | None) -> Path | None:
-    """A callback of --out, which refuses a folder with the results of another command."""
+    """A callback of --out, which refuses a folder with the results of another command.
+
+    Parameters
+    ----------
+    out : Path or None
+
+    Returns
+    -------
+    Path or None
+        The same.
+    """
     if out is not None:
         refuse_other_command(out)
     return out
@@ -31,19 +41,37 @@ DatasetOption = Annotated[str, typer.Option("--dataset", help="Data set, with op
 
 
 def refuse_inside(files: Sequence[Path], out: Path) -> None:
-    """Raise `OutputError` if a recording lies where the results go, which could overwrite it."""
+    """Raise `OutputError` if a recording lies where the results go, which could overwrite it.
+
+    Parameters
+    ----------
+    files : sequence of Path
+    out : Path
+    """
     for path in files:
         if path.resolve().is_relative_to(out.resolve()):
             raise OutputError(f"{path}: lies in --out {out}, where it could be overwritten. Choose another --out.")
 
 
 def print_json(content: Any) -> None:
-    """Print JSON that other programs can read."""
+    """Print JSON that other programs can read.
+
+    Parameters
+    ----------
+    content : object
+        As `json.dumps` takes it.
+    """
     print(json.dumps(content, indent=2, allow_nan=False))
 
 
 def print_table(header: list[str], rows: list[list[str]]) -> None:
-    """Print aligned columns."""
+    """Print aligned columns.
+
+    Parameters
+    ----------
+    header : list of str
+    rows : list of list of str
+    """
     widths = [max(len(str(cell)) for cell in column) for column in zip(header, *rows, strict=True)]
     for row in [header, *rows]:
         print("  ".join(str(cell).ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())

@@ -87,14 +87,39 @@ def recordings_of(classifier: Model, dataset: str | None, data: Path | None, par
 
 
 def drawn(indices: IntArray, count: int | None, seed: int) -> IntArray:
-    """At most so many of the indices, drawn at random and in their order."""
+    """At most so many of the indices, drawn at random and in their order.
+
+    Parameters
+    ----------
+    indices : ndarray of int, shape (recordings,)
+    count : int or None
+        None for all.
+    seed : int
+
+    Returns
+    -------
+    ndarray of int
+    """
     if count is None or count >= len(indices):
         return indices
     return np.sort(np.random.default_rng(seed).choice(indices, count, replace=False))
 
 
 def identity_of(classifier: Model, dataset: Dataset, explainer: str) -> dict[str, Any]:
-    """What explanations depend on beside the choice of recordings: the weights, the data and the explainer's options."""
+    """What explanations depend on beside the choice of recordings: the weights, the data and the explainer's options.
+
+    Parameters
+    ----------
+    classifier : Model
+    dataset : Dataset
+    explainer : str
+        Name, with options as in "lime:seed=1".
+
+    Returns
+    -------
+    dict
+        As `write_run` keeps it.
+    """
     name, options = parse_spec(explainer)
     return {
         "model": classifier.facts["run"],

@@ -91,12 +91,25 @@ def create(kind: str, name: str, **options: Any) -> Any:
 
 
 def names(kind: str) -> list[str]:
-    """Names of all installed plugins of a kind; see `create`."""
+    """Names of all installed plugins of a kind; see `create`.
+
+    Parameters
+    ----------
+    kind : str
+        As for `create`.
+    """
     return registry().names(kind)
 
 
 def load_model(folder: str | Path, device: str = "auto") -> Model:
     """The classifier of a run folder, on a device.
+
+    Parameters
+    ----------
+    folder : path
+        Of ``xaudio train``.
+    device : str
+        "auto", "cpu", "cuda", "cuda:N" or "mps".
 
     Raises
     ------
@@ -221,6 +234,10 @@ def explain(
 def explainer_of(explanation: Explanation) -> Explainer:
     """The explainer that made an explanation, made anew with the same options.
 
+    Parameters
+    ----------
+    explanation : Explanation
+
     Raises
     ------
     PluginError
@@ -237,7 +254,15 @@ def explainer_of(explanation: Explanation) -> Explainer:
 
 
 def provenance_of(classifier: Model, explainer: dict[str, Any], rules: Rules) -> dict[str, Any]:
-    """What an explanation says of its origin: model, representation, explainer, and the rules its recording was prepared by."""
+    """What an explanation says of its origin: model, representation, explainer, and the rules its recording was prepared by.
+
+    Parameters
+    ----------
+    classifier : Model
+    explainer : dict
+        Name and options, as `as_explainer` gives them.
+    rules : Rules
+    """
     trained_on = str(classifier.facts.get("data", ""))
     # Runs of before this fact was kept are known by the title of their data.
     synthetic = classifier.facts.get("synthetic", "synthetic" in trained_on)

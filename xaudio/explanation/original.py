@@ -37,6 +37,10 @@ class Original(NamedTuple):
 def original_recording(explanation: Explanation) -> Original:
     """The recording of an explanation at its own sample rate, read from its file again unless the model's rate is its own.
 
+    Parameters
+    ----------
+    explanation : Explanation
+
     Raises
     ------
     AudioError

@@ -58,6 +58,14 @@ def save_and_render(
     """As `render`, with each explanation saved as ``explanation.safetensors`` as well; the files of each explanation.
 
     Sounds ``for_page`` are at the reference, as all that a page plays.
+
+    Parameters
+    ----------
+    explanations : sequence of Explanation
+    renderers : sequence of str or callable
+        Names, with options as in "audible:peak=0.5".
+    folder : Path
+    for_page : bool
     """
     return _write(explanations, renderers, folder, save=True, for_page=for_page)
 

@@ -64,7 +64,12 @@ def parse_view(view: str, **options: Any) -> tuple[str, dict[str, Any]]:
 
 
 def domain_name(axes: Sequence[Axis]) -> str:
-    """The view that features with these axes are already: "time", "frequency", "time-frequency", or "" for another."""
+    """The view that features with these axes are already: "time", "frequency", "time-frequency", or "" for another.
+
+    Parameters
+    ----------
+    axes : sequence of Axis
+    """
     found = sorted(axis.name for axis in axes)
     names = {("time",): "time", ("frequency",): "frequency", ("frequency", "time"): "time-frequency"}
     return names.get(tuple(found), "")
@@ -83,6 +88,14 @@ def other_domain(view: str | None, representation: Representation, **options: An
     """The domain of a view, or None if it is what the representation already is.
 
     A model of spectrograms is seen in time-frequency as it is, unless options ask for a transform.
+
+    Parameters
+    ----------
+    view : str or None
+        With options as in "time-frequency:window=hann,length=455,hop=35"; None for what the representation is.
+    representation : Representation
+    **options
+        Of the view.
 
     Raises
     ------

@@ -42,7 +42,13 @@ def ranks(scores: Tensor, features: Tensor, ties: Tensor | None = None) -> Tenso
 
 
 def tied(scores: Tensor, removable: Tensor) -> Tensor:
-    """Which recordings, bool (batch,), have two removable cells of equal scores, so that the order is not told by them."""
+    """Which recordings, bool (batch,), have two removable cells of equal scores, so that the order is not told by them.
+
+    Parameters
+    ----------
+    scores : Tensor, shape (batch, channels, *axes)
+    removable : Tensor of bool, of the same shape
+    """
     ordered = scores.flatten(1).masked_fill(removable.flatten(1) == 0, torch.nan).sort(dim=1).values  # NaN last, equal to none
     return (ordered[:, 1:] == ordered[:, :-1]).any(1)
 

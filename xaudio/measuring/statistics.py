@@ -26,7 +26,14 @@ _CELLS = 2**22
 
 
 class Interval(NamedTuple):
-    """A mean and the bounds of its interval."""
+    """A mean and the bounds of its interval.
+
+    Parameters
+    ----------
+    mean : float
+    low, high : float
+        Bounds, in the unit of the mean.
+    """
 
     mean: float
     low: float

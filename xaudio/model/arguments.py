@@ -27,6 +27,18 @@ from .probability import ASSUMED
 def as_clip(item: Any, sample_rate: int | None = None) -> Clip:
     """A clip of a path, array, tensor or Clip.
 
+    Parameters
+    ----------
+    item : path, ndarray, Tensor or Clip
+        An array has the shape (samples,) or (channels, samples).
+    sample_rate : int, optional
+        Of an array, in Hz.
+
+    Returns
+    -------
+    Clip
+        Mono, checked.
+
     Raises
     ------
     AudioError
@@ -117,6 +129,17 @@ def _outputs(classifier: Model) -> int:
 def as_explainer(explainer: str | Explainer, options: dict[str, Any]) -> tuple[Explainer, dict[str, Any]]:
     """An explainer by name, with options as in "lime:seed=1", or as a callable; its name and effective options.
 
+    Parameters
+    ----------
+    explainer : str or callable
+    options : dict
+        Further ones, of a name.
+
+    Returns
+    -------
+    (callable, dict)
+        The dict has the keys ``name``, ``options``, and ``given`` for those that are not defaults.
+
     Raises
     ------
     PluginError
@@ -142,7 +165,14 @@ def as_explainer(explainer: str | Explainer, options: dict[str, Any]) -> tuple[E
 
 
 def seeded(explainer: Any, seed: int | None) -> Any:
-    """The name of an explainer with a seed among its options, if it draws and has none of its own; anything else as it is."""
+    """The name of an explainer with a seed among its options, if it draws and has none of its own; anything else as it is.
+
+    Parameters
+    ----------
+    explainer : str or callable
+    seed : int or None
+        None leaves everything as it is.
+    """
     if seed is None or not isinstance(explainer, str):
         return explainer
     name, given = parse_spec(explainer)
@@ -170,7 +200,24 @@ def target_indices(target: Any, count: int, classes: Sequence[str]) -> list[int]
 
 
 def class_index(wanted: Any, classes: Sequence[str]) -> int:
-    """Index of a class given by name or index."""
+    """Index of a class given by name or index.
+
+    Parameters
+    ----------
+    wanted : str or int
+    classes : sequence of str
+        Names in the order of the model's outputs.
+
+    Returns
+    -------
+    int
+        From 0.
+
+    Raises
+    ------
+    ModelError
+        If there is no such class.
+    """
     if isinstance(wanted, str):
         name = wanted if wanted in classes else wanted.strip()
         if name not in classes:

@@ -7,7 +7,17 @@ from numpy.typing import ArrayLike
 
 
 def guessing(labels: ArrayLike) -> float:
-    """The accuracy that always naming the commonest of the labels would have; labels are integers, shape (n,)."""
+    """The accuracy that always naming the commonest of the labels would have; labels are integers, shape (n,).
+
+    Parameters
+    ----------
+    labels : array of int, shape (n,)
+
+    Returns
+    -------
+    float
+        In [0, 1].
+    """
     _, counts = np.unique(np.asarray(labels), return_counts=True)
     return float(counts.max() / counts.sum())
 

@@ -30,6 +30,10 @@ def plain_copy(network: nn.Module) -> nn.Module:
     masks of ``torch.nn.utils.prune`` are folded into the weights that they give in evaluation mode; the weight and bias of
     a convolution or linear layer become parameters where they are buffers or mere attributes. The network is not touched.
 
+    Parameters
+    ----------
+    network : nn.Module
+
     Raises
     ------
     ModelError

@@ -57,7 +57,17 @@ class Examples:
 
 
 def examples(placed: PlacedClips, labels: IntArray, indices: IntArray) -> Examples:
-    """The chosen recordings of a data set as the model hears them, all on its device."""
+    """The chosen recordings of a data set as the model hears them, all on its device.
+
+    Parameters
+    ----------
+    placed : PlacedClips
+        All recordings.
+    labels : ndarray of int, shape (all recordings,)
+        Class indices.
+    indices : ndarray of int, shape (recordings,)
+        Which are taken.
+    """
     device, prepared = placed.device, placed.prepared
     return Examples(
         torch.from_numpy(np.array(prepared.waveforms[indices])).to(device),

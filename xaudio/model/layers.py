@@ -53,6 +53,12 @@ def find_layer(network: nn.Module, name: str | None = None) -> str:
 
 
 def channels_of(layer: nn.Module) -> int:
-    """How many channels a layer has."""
+    """How many channels a layer has.
+
+    Parameters
+    ----------
+    layer : nn.Module
+        A linear layer or a convolution.
+    """
     found: Any = layer.out_features if isinstance(layer, nn.Linear) else layer.out_channels
     return int(found)

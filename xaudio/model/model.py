@@ -34,6 +34,10 @@ def evaluation_mode(network: nn.Module) -> Iterator[None]:
     """Evaluation mode and full float32 for a while, whatever mode of torch is on; afterwards all is as it was.
 
     Several threads may evaluate one network at once: it is put back when the last of them is done.
+
+    Parameters
+    ----------
+    network : nn.Module
     """
     with plain_torch(), evaluated(network), float32_products():
         yield
@@ -330,7 +334,17 @@ class Model:
 
 
 def weights_digest(folder: Path) -> str:
-    """A hash of the weights of a run folder, so that results can name the model they came from."""
+    """A hash of the weights of a run folder, so that results can name the model they came from.
+
+    Parameters
+    ----------
+    folder : Path
+
+    Returns
+    -------
+    str
+        Hexadecimal.
+    """
     with (folder / WEIGHTS).open("rb") as file:
         return hashlib.file_digest(file, "blake2b").hexdigest()[:32]
 

@@ -132,7 +132,13 @@ def own_hooks() -> Iterator[None]:
 
 
 def in_this_thread(hook: Callable[..., Any]) -> Callable[..., Any]:
-    """A hook that does nothing where another thread runs the module."""
+    """A hook that does nothing where another thread runs the module.
+
+    Parameters
+    ----------
+    hook : callable
+        As `torch.nn.Module.register_forward_hook` takes it.
+    """
     thread = get_ident()
 
     def only_here(*given: Any) -> Any:

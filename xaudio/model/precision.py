@@ -95,7 +95,14 @@ _PRODUCTS: Shared[bool] = Shared(_products, _set_products)
 
 @lru_cache
 def matrix_peak(device: torch.device, precision: Precision) -> float:
-    """Floating-point operations per second of the fastest product of two square matrices, of several sizes and tries."""
+    """Floating-point operations per second of the fastest product of two square matrices, of several sizes and tries.
+
+    Parameters
+    ----------
+    device : torch.device
+    precision : str
+        As of a training: "float32", "tf32" or "bfloat16".
+    """
     kind = torch.bfloat16 if precision == "bfloat16" else torch.float32
     best = 0.0
     with float32_products(precision == "tf32"):
@@ -127,7 +134,17 @@ def training_operations(network: nn.Module, features: torch.Tensor, labels: torc
 
 
 def count_operations(run: Callable[[], object]) -> int:
-    """Floating-point operations of the convolutions and matrix products that a call computes, by torch's formulas."""
+    """Floating-point operations of the convolutions and matrix products that a call computes, by torch's formulas.
+
+    Parameters
+    ----------
+    run : callable
+        Without arguments.
+
+    Returns
+    -------
+    int
+    """
     with _Counter() as counter:
         run()
     total: int = counter.total

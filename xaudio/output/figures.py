@@ -78,7 +78,12 @@ def drawable(text: str) -> str:
 
 
 def clean_texts(figure: Figure) -> None:
-    """Make all texts of a figure `drawable`, in place."""
+    """Make all texts of a figure `drawable`, in place.
+
+    Parameters
+    ----------
+    figure : matplotlib.figure.Figure
+    """
     from matplotlib.text import Text
     from matplotlib.ticker import FixedFormatter
 

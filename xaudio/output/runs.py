@@ -30,6 +30,10 @@ LEFTOVER = ".xaudio-"
 def replaced(path: Path) -> Iterator[Path]:
     """A temporary path beside ``path`` that takes its place when the block ends well, and is removed when it does not.
 
+    Parameters
+    ----------
+    path : Path
+
     Raises
     ------
     OutputError
@@ -56,7 +60,12 @@ def replaced(path: Path) -> Iterator[Path]:
 
 
 def remove_leftovers(folder: Path) -> None:
-    """Remove the temporary files of a process that was killed while it wrote into a folder that is now ours."""
+    """Remove the temporary files of a process that was killed while it wrote into a folder that is now ours.
+
+    Parameters
+    ----------
+    folder : Path
+    """
     for path in folder.glob(f"{LEFTOVER}*"):
         path.unlink(missing_ok=True)
 
@@ -84,14 +93,27 @@ def printable(text: str) -> str:
 
 
 def write_text(path: Path, text: str) -> Path:
-    """Write a text file atomically, with a replacement character for what no text can hold; see `printable`."""
+    """Write a text file atomically, with a replacement character for what no text can hold; see `printable`.
+
+    Parameters
+    ----------
+    path : Path
+    text : str
+    """
     with replaced(path) as temporary:
         temporary.write_text(printable(text), encoding="utf-8")
     return path
 
 
 def write_rows(path: Path, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> Path:
-    """Write a table as CSV, atomically."""
+    """Write a table as CSV, atomically.
+
+    Parameters
+    ----------
+    path : Path
+    columns : sequence of str
+    rows : iterable of sequences
+    """
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")
     table.writerow(columns)
@@ -100,12 +122,27 @@ def write_rows(path: Path, columns: Sequence[str], rows: Iterable[Sequence[Any]]
 
 
 def write_json(path: Path, content: Any) -> Path:
-    """Write a JSON file atomically; NaN and infinity are refused, since other readers do."""
+    """Write a JSON file atomically; NaN and infinity are refused, since other readers do.
+
+    Parameters
+    ----------
+    path : Path
+    content : object
+
+    Returns
+    -------
+    Path
+        The same, as for the other functions that write.
+    """
     return write_text(path, json.dumps(content, indent=2, allow_nan=False) + "\n")
 
 
 def read_json(path: Path) -> Any:
     """Read a JSON file.
+
+    Parameters
+    ----------
+    path : Path
 
     Raises
     ------
@@ -122,6 +159,15 @@ def read_json(path: Path) -> Any:
 
 def output_folder(path: Path) -> Path:
     """Make a folder for results, after checking that it can be written.
+
+    Parameters
+    ----------
+    path : Path
+
+    Returns
+    -------
+    Path
+        The same.
 
     Raises
     ------
@@ -178,6 +224,11 @@ def refuse_other_settings(folder: Path, settings: Mapping[str, Any]) -> None:
     """Raise `ModelError` if a folder holds the results of other settings than `write_run` would now write.
 
     A ``run.json`` alone is what is left of a command that was refused before it did anything; it stands in nobody's way.
+
+    Parameters
+    ----------
+    folder : Path
+    settings : mapping
     """
     path = folder / "run.json"
     if path.exists() and any(other != path and not other.name.startswith(LEFTOVER) for other in folder.iterdir()):
@@ -240,7 +291,15 @@ def _named_command(line: str) -> str:
 
 
 def write_run(folder: Path, *, settings: Mapping[str, Any], **facts: Any) -> Path:
-    """Write ``run.json``: the command, its effective settings, versions, time and any other facts."""
+    """Write ``run.json``: the command, its effective settings, versions, time and any other facts.
+
+    Parameters
+    ----------
+    folder : Path
+    settings : mapping
+    **facts
+        Anything that JSON can hold.
+    """
     now = datetime.now(UTC).isoformat(timespec="seconds")
     record = {"command": command_line(), "settings": dict(settings), **facts, "versions": versions(), "written": now}
     return write_json(folder / "run.json", record)

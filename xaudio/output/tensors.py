@@ -43,6 +43,14 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], kind: str, metadata
 def read_tensors(path: Path, kind: str, advice: str) -> tuple[dict[str, Any], dict[str, Tensor]]:
     """Metadata and tensors of a file that `write_tensors` wrote.
 
+    Parameters
+    ----------
+    path : Path
+    kind : str
+        As it was written.
+    advice : str
+        A sentence on what to do about a damaged file.
+
     Raises
     ------
     ModelError

@@ -179,6 +179,14 @@ def convert(label: str, annotation: Any, value: Any) -> Any:
 
     A number with a bound is finite.
 
+    Parameters
+    ----------
+    label : str
+        What messages call the option.
+    annotation : type
+        With bounds, as in ``Annotated[int, Field(ge=1)]``.
+    value : object
+
     Raises
     ------
     PluginError
@@ -217,7 +225,12 @@ def choices_of(annotation: Any) -> list[Any]:
 
 
 def first_fault(error: ValidationError) -> str:
-    """The first thing that pydantic found wrong, as "'steps' is -1: input should be greater than 0"."""
+    """The first thing that pydantic found wrong, as "'steps' is -1: input should be greater than 0".
+
+    Parameters
+    ----------
+    error : pydantic.ValidationError
+    """
     first = error.errors()[0]
     where = ".".join(str(part) for part in first["loc"])
     if first["type"] == "value_error":  # of our own
@@ -230,6 +243,10 @@ def first_fault(error: ValidationError) -> str:
 
 def parse_spec(text: str) -> tuple[str, dict[str, str]]:
     """Name and options of a plugin written as ``name`` or ``name:key=value,key=value``.
+
+    Parameters
+    ----------
+    text : str
 
     Raises
     ------
@@ -258,6 +275,10 @@ def parse_spec(text: str) -> tuple[str, dict[str, str]]:
 def split_specs(text: str) -> tuple[str, ...]:
     """Several plugins with their options, separated by commas.
 
+    Parameters
+    ----------
+    text : str
+
     Examples
     --------
     >>> split_specs("visual,audible:peak=0.5,loudness=match")
@@ -281,7 +302,13 @@ def jsonable(options: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def format_spec(name: str, options: Mapping[str, Any]) -> str:
-    """The inverse of `parse_spec`, for titles and provenance."""
+    """The inverse of `parse_spec`, for titles and provenance.
+
+    Parameters
+    ----------
+    name : str
+    options : mapping
+    """
     shown = {key: "+".join(map(str, value)) if isinstance(value, tuple) else value for key, value in options.items()}
     return name + (":" + ",".join(f"{key}={value}" for key, value in shown.items()) if options else "")
 

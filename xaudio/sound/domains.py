@@ -32,13 +32,24 @@ CHUNK = 2**21
 
 
 def exact(tensor: Tensor) -> Tensor:
-    """The tensor, detached, in float64; on the CPU if its device has no float64."""
+    """The tensor, detached, in float64; on the CPU if its device has no float64.
+
+    Parameters
+    ----------
+    tensor : Tensor
+    """
     tensor = tensor.detach()
     return (tensor.cpu() if tensor.device.type == "mps" else tensor).double()
 
 
 def like(tensor: Tensor, other: Tensor) -> Tensor:
-    """The tensor in the type and on the device of another; the type first, since some devices have no float64."""
+    """The tensor in the type and on the device of another; the type first, since some devices have no float64.
+
+    Parameters
+    ----------
+    tensor : Tensor
+    other : Tensor
+    """
     return tensor.to(other.dtype).to(other.device)
 
 

@@ -99,7 +99,19 @@ def prepare_clip(
 
 
 def prepare_clips(clips: Sequence[Clip], rate: int, samples: int, fit: Fit, resampling: Resampling) -> Prepared:
-    """Prepare clips in memory; see `prepare_dataset` for whole data sets."""
+    """Prepare clips in memory; see `prepare_dataset` for whole data sets.
+
+    Parameters
+    ----------
+    clips : sequence of Clip
+    rate : int
+        Of the model, in Hz.
+    samples : int
+        Of the model's window.
+    fit : {"error", "trim", "loudest"}
+        What to do with a clip that is too long.
+    resampling : {"soxr", "fft"}
+    """
     waveforms = np.zeros((len(clips), samples), dtype=np.float32)
     lengths, starts, keys = np.zeros((3, len(clips)), np.int64)
     notes = []

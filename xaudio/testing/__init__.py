@@ -67,6 +67,12 @@ def checks_of(
 def check(kind: str, name: str, options: Mapping[str, Any] | None = None, *, representation: str | None = None) -> list[Result]:
     """Check one plugin; see `checks_of` for the parameters.
 
+    Parameters
+    ----------
+    kind, name : str
+    options : mapping
+    representation : str or None
+
     Returns
     -------
     list of Result

@@ -31,7 +31,17 @@ class Unasked(SkipTest):
 
 @dataclass(frozen=True)
 class Result:
-    """One checked property and, if it does not hold or could not be checked, why."""
+    """One checked property and, if it does not hold or could not be checked, why.
+
+    Parameters
+    ----------
+    what : str
+        What must hold, as a sentence.
+    problem : str
+        What is wrong; "" if it holds.
+    skipped : str
+        Why it could not be checked; "" if it was.
+    """
 
     what: str
     problem: str = ""
@@ -69,7 +79,15 @@ class Case:
 
 @dataclass(frozen=True)
 class Check:
-    """A check of one plugin."""
+    """A check of one plugin.
+
+    Parameters
+    ----------
+    function : callable
+        From the case to what is wrong, or "".
+    case : Case
+        The plugin, and what it is tried on.
+    """
 
     function: CheckFunction
     case: Case

@@ -138,7 +138,7 @@ def as_explainer(explainer: str | Explainer, options: dict[str, Any]) -> tuple[E
     Returns
     -------
     (callable, dict)
-        The dict has the keys ``name``, ``options``, and ``given`` for those that are not defaults.
+        The dict has the keys ``name``, ``options`` (all that are effective) and ``given``.
 
     Raises
     ------

@@ -29,6 +29,7 @@ def lrp(
     internal_batch_size: AtOnce = None,
     layer: str | None = None,
     channels: tuple[Annotated[int, Ge(0)], ...] | None = None,
+    strict: bool = True,
 ) -> Explainer:
     """Layer-wise relevance propagation from the target's logit.
 
@@ -61,11 +62,14 @@ def lrp(
         A convolution or linear layer, as in ``model.named_modules()``: explain what flows through some of its channels only.
     channels : tuple of int or None
         These channels, from 0, as in layer=layers.3,channels=17+4.
+    strict : bool
+        Refuse relevance that operations without a rule (a functional convolution, residual sums) multiply or lose, so that it
+        is more than ten times the logit, or less than a tenth of it, when what biases absorbed is counted in.
     """
     from ._lrp import LayerwiseRelevance, check_rules
 
     check_rules(composite, gamma, low, high)
-    return LayerwiseRelevance(composite, epsilon, gamma, low, high, bias, engine, internal_batch_size, layer, channels)
+    return LayerwiseRelevance(composite, epsilon, gamma, low, high, bias, engine, internal_batch_size, layer, channels, strict)
 
 
 lrp.relies_on = frozenset({"rules"})  # type: ignore[attr-defined]

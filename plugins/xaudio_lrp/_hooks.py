@@ -10,7 +10,8 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from xaudio.plugin import LayerRelevance, ModelError, own_hooks, plain_copy
 
 from . import _zennit as zennit
-from ._normalisation import make_affine, make_mergeable, refuse_batch_statistics
+from ._ledger import Ledger
+from ._normalisation import Affine, make_affine, make_mergeable, refuse_batch_statistics
 from ._plan import Method
 from ._products import kind_of, use
 from ._watch import WEIGHTED, Observed, observe
@@ -25,7 +26,7 @@ def at_layer_by_hooks(model: nn.Module, features: Tensor, target: Tensor, method
         See `relevance_by_hooks`.
     """
     found: list[Tensor] = []
-    relevance_by_hooks(model, features, target, method, At(layer, found.append))
+    relevance_by_hooks(model, features, target, method, At(layer, found.append, looks=True))
 
     def through(weights: Tensor) -> Tensor:
         return relevance_by_hooks(model, features, target, method, At(layer, lambda relevance: relevance * weights))
@@ -34,10 +35,11 @@ def at_layer_by_hooks(model: nn.Module, features: Tensor, target: Tensor, method
 
 
 class At(NamedTuple):
-    """What is done with the relevance at the output of a layer: a function of it, which gives what goes on, or None."""
+    """What is done with the relevance at the output of a layer: a function of it, which gives what goes on, or only looks."""
 
     layer: str
     change: Callable[[Tensor], Tensor | None]
+    looks: bool = False
 
 
 def relevance_by_hooks(model: nn.Module, features: Tensor, target: Tensor, method: Method, at: At | None = None) -> Tensor:
@@ -49,19 +51,26 @@ def relevance_by_hooks(model: nn.Module, features: Tensor, target: Tensor, metho
     Raises
     ------
     ModelError
-        If a layer computes something else than its weight says, a batch normalisation has no running statistics, or zennit
-        cannot follow the model.
+        If a layer computes something else than its weight says, a batch normalisation has no running statistics, zennit
+        cannot follow the model, or operations without a rule multiply the relevance.
     """
+    ledger = Ledger(len(features))
+    explained: list[Tensor] = []
 
     def start(logits: Tensor) -> Tensor:
-        return torch.zeros_like(logits).scatter(1, target[:, None], logits.detach().gather(1, target[:, None]))
+        explained.append(logits.detach().gather(1, target[:, None]))
+        return torch.zeros_like(logits).scatter(1, target[:, None], explained[0])
 
     try:
         with own_hooks():
             own, observed = _prepared(model, features, method)
         own.register_forward_pre_hook(lambda _, inputs: (inputs[0].clone(), *inputs[1:]))  # it may begin in place
-        with torch.enable_grad(), zennit.Gradient(own, _composite(method, observed)) as attributor:
+        composite = _composite(method, observed)
+        with torch.enable_grad(), zennit.Gradient(own, composite) as attributor:
             _refuse_other_weights(own)
+            for name, module in own.named_modules():
+                if isinstance(module, Affine) or composite.module_map({}, name, module) is not None:
+                    ledger.watch(module)
             if at:  # behind zennit's own hooks, so that this is what its rule gets
                 change = at.change
                 own.get_submodule(at.layer).register_forward_hook(lambda *args: _watched(args[-1], change))
@@ -74,6 +83,8 @@ def relevance_by_hooks(model: nn.Module, features: Tensor, target: Tensor, metho
             f"lrp cannot follow {type(model).__name__} ({reason}): a layer without gradient or with several inputs, such as "
             "attention, has no rule. Use integrated_gradients, or feature_ablation, which needs no gradient."
         ) from error
+    if method.strict and (at is None or at.looks):
+        ledger.check(relevance, explained[0][:, 0])
     return relevance.detach()
 
 

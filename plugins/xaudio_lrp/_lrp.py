@@ -70,6 +70,7 @@ class LayerwiseRelevance:
     internal_batch_size: int | None = None
     layer: str | None = None
     channels: tuple[int, ...] | None = None
+    strict: bool = True
 
     needs = "layers"
     relies_on = frozenset({"rules"})
@@ -190,6 +191,7 @@ class LayerwiseRelevance:
             self.low,
             self.high,
             absorb=self.bias == "absorb",
+            strict=self.strict,
         )
 
 

@@ -28,6 +28,7 @@ class Method(NamedTuple):
     low: float | None
     high: float | None
     absorb: bool
+    strict: bool = True
 
 
 class Source(NamedTuple):

@@ -88,7 +88,8 @@ def findings(network, name, explainer="lrp"):
 
 def lrp(network, features, **options):
     network = network.double().eval()
-    return xaudio.create("explainer", "lrp", **{"composite": "epsilon", "epsilon": 1e-10, **options})(network, features, TARGET)
+    options = {"composite": "epsilon", "epsilon": 1e-10, "strict": False, **options}
+    return xaudio.create("explainer", "lrp", **options)(network, features, TARGET)
 
 
 def logit_of(network, features):

@@ -29,7 +29,8 @@ Fit = Literal["error", "trim", "loudest"]
 """What happens to a recording longer than the representation takes.
 
 ``error`` refuses it, ``trim`` removes silence at both ends (and refuses it if that is not enough), ``loudest`` keeps
-the window with the most energy.
+the window with the most energy: of those that begin on a grid of 10 ms (or 1 % of the window, if that is less) or end with the
+recording, the first whose energy is within 0.1 % of the largest.
 """
 
 Resampling = Literal["fft", "soxr"]

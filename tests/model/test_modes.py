@@ -335,3 +335,38 @@ def test_nothing_is_in_the_way_where_no_mode_is_on():
         before = state_of(model)
         explain(model, "gradient")
         assert state_of(model) == before
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
+def test_a_run_learns_and_answers_the_same_under_another_default_format(run_folder, recording, tmp_path, dtype):
+    def trained_and_explained(folder):
+        speech = xaudio.create("dataset", "synthetic", speakers=8, repetitions=1)
+        training = {"steps": 1, "batch_size": 4, "initialisation": "he"}
+        xaudio.run_experiment(xaudio.Experiment(speech, "digit", 0, "audionet", training=training), folder, torch.device("cpu"))
+        return xaudio.load_model(folder, "cpu").digest(), xaudio.explain(run_folder, recording, explainer="lrp", device="cpu")
+
+    expected, before = trained_and_explained(tmp_path / "plain")
+    with set_for_a_while(torch.set_default_dtype, dtype, torch.float32):
+        found, after = trained_and_explained(tmp_path / "other")
+        assert torch.get_default_dtype() == dtype
+    assert found == expected
+    np.testing.assert_array_equal(after.relevance, before.relevance)
+    np.testing.assert_array_equal(after.logits, before.logits)
+
+
+def test_a_network_of_float64_is_given_its_own_format():
+    """What it makes in its forward is of the default format, which under xaudio is that of its weights."""
+
+    class Window(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.out = nn.Linear(SAMPLES, 3)
+
+        def forward(self, features):
+            return self.out(features[:, 0] @ torch.diag(torch.hann_window(SAMPLES)))
+
+    with set_for_a_while(torch.set_default_dtype, torch.float64, torch.float32):
+        torch.manual_seed(0)
+        model = Window()
+        assert explain(model, "integrated_gradients").relevance.dtype == np.float64
+    assert explain(model, "integrated_gradients").relevance.dtype == np.float64

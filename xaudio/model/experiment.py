@@ -19,6 +19,7 @@ from ..registry.options import convert, first_fault
 from ..types import Dataset, Fit, FloatArray, IntArray, Resampling
 from .examples import examples
 from .model import WEIGHTS, Model, new_model
+from .modes import plain_torch
 from .results import TrainingResult, test_summary
 from .settings import settings_for
 from .splits import RECORDINGS, split_facts, split_of, write_split
@@ -68,6 +69,7 @@ class Experiment:
 
 
 @naming_memory("Choose a smaller batch_size, or another device.")
+@plain_torch()
 def run_experiment(experiment: Experiment, folder: Path, device: torch.device) -> TrainingResult:
     """Train and test, or continue, or read what is already there.
 

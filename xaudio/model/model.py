@@ -20,7 +20,7 @@ from ..registry.options import parse_spec
 from ..sound.preparation import Prepared, prepare_clips, prepare_dataset
 from ..sound.rules import PlacedClips, Rules
 from ..types import Clip, Dataset, Kind, Representation
-from .modes import HALF, evaluated, half_precision, plain_torch, workable
+from .modes import HALF, evaluated, half_precision, plain_torch, weights_dtype, workable
 from .precision import float32_products
 from .probability import checked_kind, kind_of, probabilities
 from .representations import checked_features, completed
@@ -39,7 +39,7 @@ def evaluation_mode(network: nn.Module) -> Iterator[None]:
     ----------
     network : nn.Module
     """
-    with plain_torch(), evaluated(network), float32_products():
+    with plain_torch(weights_dtype(network)), evaluated(network), float32_products():
         yield
 
 
@@ -231,7 +231,7 @@ class Model:
         ModelError
             If the network does not take the features, or its output does not fit the classes.
         """
-        with plain_torch(), float32_products():
+        with plain_torch(weights_dtype(self.network)), float32_products():
             return self.checked_logits(run_network(self.network, features), len(features))
 
     def checked_logits(self, logits: Any, count: int) -> Tensor:
@@ -280,6 +280,7 @@ class Model:
         return write_tensors(folder / WEIGHTS, tensors, "xaudio.model", metadata)
 
     @classmethod
+    @plain_torch()
     def load(cls, folder: Path) -> Model:
         """Read a run folder that `save` wrote.
 
@@ -349,6 +350,7 @@ def weights_digest(folder: Path) -> str:
         return hashlib.file_digest(file, "blake2b").hexdigest()[:32]
 
 
+@plain_torch()
 def new_model(
     model: str,
     classes: tuple[str, ...],

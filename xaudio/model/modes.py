@@ -102,12 +102,13 @@ def in_training(module: nn.Module) -> bool:
 
 
 @contextmanager
-def plain_torch() -> Iterator[None]:
-    """Neither inference mode nor autocast, the CPU as the default device, and nothing compiled: this thread's for a while.
+def plain_torch(dtype: torch.dtype = torch.float32) -> Iterator[None]:
+    """Neither inference mode nor autocast, the CPU and a number format as defaults, and nothing compiled: for a while.
 
     Whether gradients are recorded stays as it is.
     """
     with ExitStack() as stack:
+        stack.enter_context(_DTYPE.at(dtype))
         if torch.is_inference_mode_enabled():
             stack.enter_context(torch.inference_mode(False))
             stack.enter_context(torch.no_grad())
@@ -119,6 +120,11 @@ def plain_torch() -> Iterator[None]:
         if "torch._dynamo" in sys.modules:
             stack.enter_context(_EAGER.at(None))
         yield
+
+
+def weights_dtype(network: nn.Module) -> torch.dtype:
+    """The number format that a network computes in, float32 if it has no weights."""
+    return next((tensor.dtype for tensor in _tensors(network) if tensor.is_floating_point()), torch.float32)
 
 
 _HOOKS = RLock()
@@ -195,4 +201,5 @@ def _go_on(before: Any) -> None:
         before.__exit__(None, None, None)
 
 
+_DTYPE: Shared[torch.dtype] = Shared(torch.get_default_dtype, torch.set_default_dtype)
 _EAGER: Shared[None] = Shared(_stop_compiling, _go_on)

@@ -28,6 +28,9 @@ FULL_SCALE_INT16 = 32768.0
 TOLERANCE, TOLERANCE_SHARE = 0.010, 0.01
 """Seconds, and share of the length that is taken, by which a recording may be too long: its end is left out, with a note."""
 
+EQUALLY_LOUD = 1e-3
+"""Share of its energy by which a window may be below the loudest and still counts as loud, so that rounding moves none."""
+
 SILENCE_DB = -40.0
 """Frames this far below the loudest frame are silence to `trim_silence`."""
 
@@ -217,9 +220,18 @@ def fit_length(clip: Clip, samples: int, rule: Fit) -> tuple[FloatArray, int, st
             return _end_left_out(clip, (start, stop), samples, rule)
         return waveform[start:stop], start, f"trimmed from {seconds} to {(stop - start) / rate:.3f} s"
     energy = np.concatenate([[0.0], np.cumsum(_without_offset(waveform) ** 2)])
-    start = int(np.argmax(energy[samples:] - energy[:-samples]))
+    start = _loudest(energy, samples, rate)
     note = f"loudest {samples / rate:.3f} s of {seconds} kept, from {start / rate:.3f} s"
     return waveform[start : start + samples], start, note
+
+
+def _loudest(energy: FloatArray, samples: int, rate: int) -> int:
+    """Where the loudest window starts, by the energy (samples + 1,) up to each sample; see `xaudio.types.Fit`."""
+    last = len(energy) - 1 - samples
+    step = max(1, min(rate, samples) // 100)
+    starts = np.append(np.arange(0, last, step), last)
+    held = energy[starts + samples] - energy[starts]
+    return int(starts[np.flatnonzero(held >= (1 - EQUALLY_LOUD) * held.max())[0]])
 
 
 def _end_left_out(clip: Clip, bounds: tuple[int, int], samples: int, rule: Fit) -> tuple[FloatArray, int, str]:

@@ -23,7 +23,7 @@ from .audio import at_rate, fit_length
 if TYPE_CHECKING:
     from torch import Tensor
 
-CACHE_VERSION = 3
+CACHE_VERSION = 4
 
 SILENT = "the recording is silent"
 """The note on a recording in which every sample is 0."""

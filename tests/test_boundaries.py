@@ -14,6 +14,7 @@ import pytest
 import xaudio
 import xaudio.plugin
 from xaudio.registry.hookspecs import PROJECT
+from xaudio.registry.loading import KINDS, registry
 
 ROOT = Path(__file__).resolve().parent.parent
 CORE = sorted((ROOT / "xaudio").rglob("*.py"))
@@ -42,6 +43,20 @@ ORDER = (
 """Parts of the core; each imports only those before it (the table of docs/architecture.md)."""
 MOST_LINES = 400
 HEAVY = ("torch", "scipy", "matplotlib", "captum", "zennit")
+PLAIN_WORDS = {
+    "amplitude",
+    "explainers",
+    "gradient",
+    "html",
+    "random",
+    "synthetic",
+    "truth",
+    "waveform",
+}
+"""Names of plugins that messages and keys need as the words they are."""
+OTHER_MEANINGS = {"reference", "silence"}
+"""Names of plugins that are also the names of a level and of a baseline."""
+MAKERS = {"create", "factory", "offered", "spelt", "parse_spec", "renderer_for_listening"}
 SERIALISERS = {"pickle", "cPickle", "_pickle", "dill", "cloudpickle", "joblib", "shelve", "marshal"}
 
 
@@ -63,6 +78,35 @@ def imports(tree: ast.AST) -> list[tuple[str, str | None, int]]:
 def core_violations(source: str) -> list[str]:
     """Imports of plugin packages."""
     return [module for module, _, _ in imports(ast.parse(source)) if module.startswith("xaudio_")]
+
+
+def plugins_named(source: str, names: set[str]) -> list[str]:
+    """Plugins that a module names outside docstrings; plain words only where they stand for a plugin."""
+    tree = ast.parse(source)
+    docstrings = {
+        id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+    }
+    texts = [node for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)]
+    words = {word for node in texts if id(node) not in docstrings for word in re.findall(r"[\w-]+", node.value)}
+    chosen = {node.value.split(":")[0] for place in _choices(tree) for node in ast.walk(place) if node in texts}
+    return sorted(names & (words - PLAIN_WORDS | chosen & PLAIN_WORDS))
+
+
+def _choices(tree: ast.AST) -> list[ast.AST]:
+    """Expressions in which a text chooses a plugin: arguments of what makes one, comparisons with a name, defaults, constants."""
+    places: list[ast.AST | None] = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and ast.unparse(node.func).split(".")[-1] in MAKERS:
+            places += node.args
+        elif isinstance(node, ast.Compare) and ast.unparse(node.left) in ("name", "explainer", "renderer", "spec", "metric"):
+            places += node.comparators
+        elif isinstance(node, ast.arguments):
+            places += [*node.defaults, *node.kw_defaults]
+        elif isinstance(node, ast.Assign | ast.AnnAssign):
+            value = node.value
+            places += value.elts if isinstance(value, ast.Tuple | ast.List | ast.Set) else ()
+            places += [value] if isinstance(value, ast.Constant) else ()
+    return [place for place in places if place is not None]
 
 
 def plugin_violations(source: str, package: str, depth: int = 1) -> list[str]:
@@ -260,6 +304,38 @@ def test_there_is_something_to_check() -> None:
 @pytest.mark.parametrize("path", CORE, ids=lambda path: str(path.relative_to(ROOT)))
 def test_the_core_imports_no_plugin(path: Path) -> None:
     assert core_violations(path.read_text(encoding="utf-8")) == []
+
+
+def test_the_core_names_no_plugin_but_in_one_module() -> None:
+    plugins = registry()
+    assert plugins.problems() == []
+    names = {name for kind in (*KINDS, "command", "report") for name in plugins.names(kind)} - OTHER_MEANINGS
+    assert len(names) > 50
+    assert names >= PLAIN_WORDS
+    found = {str(path.relative_to(ROOT)): plugins_named(path.read_text(encoding="utf-8"), names) for path in CORE}
+    assert set(found.pop("xaudio/registry/defaults.py")) > {"lrp", "amplitude", "visual"}
+    assert {path: named for path, named in found.items() if named} == {}
+
+
+@pytest.mark.parametrize(
+    ("source", "named"),
+    [
+        ("create('explainer', name or 'lrp')", ["lrp"]),
+        ("help = 'with options as in lrp:epsilon=1'", ["lrp"]),
+        ("f'{x}, such as audible'", ["audible"]),
+        ("'a gradient that is not finite'", []),
+        ("registry().create('renderer', 'html', {})", ["html"]),
+        ("if name == 'html' and many: pass", ["html"]),
+        ("if name in ('random', x): pass", ["random"]),
+        ("def f(*, explainer: str = 'gradient'): pass", ["gradient"]),
+        ("REFERENCE = 'amplitude'", ["amplitude"]),
+        ("CONTROLS = ('amplitude',)", ["amplitude"]),
+        ("facts.get('synthetic')", []),
+        ("def f():\n    'As lrp does it.'", []),
+    ],
+)
+def test_the_check_of_names_sees(source: str, named: list[str]) -> None:
+    assert plugins_named(source, {"lrp", "audible", *PLAIN_WORDS}) == named
 
 
 @pytest.mark.parametrize("package", PACKAGES, ids=lambda path: path.name)

@@ -58,7 +58,7 @@ app.command("train")(train.train)
 app.command("explain")(explain.explain)
 app.command("evaluate")(evaluate.evaluate)
 app.command("doctor")(doctor.doctor)
-app.command("report")(report.report)
+app.command("report", cls=report.ReportCommand)(report.report)
 
 
 def _version(wanted: bool) -> None:

@@ -12,6 +12,7 @@ import typer
 
 from ..errors import OutputError
 from ..output.runs import refuse_other_command
+from ..registry.defaults import DATASET_WITH_OPTIONS
 from ..registry.loading import registry
 
 
@@ -37,7 +38,7 @@ SeedOption = Annotated[int, typer.Option("--seed", min=0, help="Seed of everythi
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 DataOption = Annotated[Path | None, typer.Option("--data", help="Folder of the data set.")]
 OutOption = Annotated[Path, typer.Option("--out", help="Folder for the results.", callback=no_other_results)]
-DatasetOption = Annotated[str, typer.Option("--dataset", help="Data set, with options as in synthetic:speakers=40.")]
+DatasetOption = Annotated[str, typer.Option("--dataset", help=f"Data set, with options as in {DATASET_WITH_OPTIONS}.")]
 
 
 def refuse_inside(files: Sequence[Path], out: Path) -> None:

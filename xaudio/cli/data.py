@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from ..errors import DataError
-from ..registry.defaults import DATASET
+from ..registry.defaults import DATASET, DATASET_WITH_OPTIONS
 from ..registry.loading import registry
 from ..sound.datasets import open_dataset
 from ..types import Fit
@@ -37,7 +37,7 @@ def fetch(
 
 @app.command()
 def info(
-    dataset: Annotated[str, typer.Argument(help="Data set, with options as in synthetic:speakers=40.")],
+    dataset: Annotated[str, typer.Argument(help=f"Data set, with options as in {DATASET_WITH_OPTIONS}.")],
     data: DataOption = None,
     seconds: Annotated[float, typer.Option(help="Length that a model takes; longer recordings are fitted.", min=0.01)] = 1.0,
     fit: Annotated[Fit | None, typer.Option(help="Rule for longer recordings; by default the data set's.")] = None,

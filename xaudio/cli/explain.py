@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from ..errors import OutputError
-from ..registry.defaults import EXPLAINER, EXPLAINER_WITH_OPTIONS, RENDERERS
+from ..registry.defaults import EXPLAINER, EXPLAINER_WITH_OPTIONS, RENDERERS, SOUND
 from ..types import Fit, Resampling
 from .common import DeviceOption, JsonOption, OutOption, print_json, refuse_inside, warn_about_plugins
 from .stopping import when_stopped
@@ -140,7 +140,7 @@ def _silent(paths: list[Path]) -> dict[str, str]:
     """Why sounds among the files are silent, by name."""
     from ..output.runs import read_json
 
-    found = [read_json(path)["sounds"] for path in paths if path.name == "audible.json"]
+    found = [read_json(path)["sounds"] for path in paths if path.name == f"{SOUND}.json"]
     return {name: facts["reason"] for sounds in found for name, facts in sounds.items() if facts["reason"]}
 
 

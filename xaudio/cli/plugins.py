@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..errors import PluginError, unknown
+from ..registry.defaults import DATASET_OF_FILES
 from ..registry.loading import KINDS, Registry, registry
 from ..registry.options import REQUIRED, options_of, parse_spec, summary_of
 from .common import JsonOption, print_json, print_table, warn_about_plugins
@@ -91,7 +92,7 @@ def show(name: Name, as_json: JsonOption = False) -> None:
 
 @app.command()
 def check(
-    plugin: Annotated[str, typer.Argument(help="Name of the plugin, with options as in fsdd:data=FOLDER.", metavar="NAME")],
+    plugin: Annotated[str, typer.Argument(help=f"Name of the plugin, with options as in {DATASET_OF_FILES}.", metavar="NAME")],
     representation: Annotated[str | None, typer.Option(help="What a model reads, with options; by default its own.")] = None,
 ) -> None:
     """Check that a plugin keeps the contract of its kind; exit status 1 if it does not."""

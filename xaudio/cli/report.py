@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
 from ..errors import ModelError
 from ..output.runs import read_json
@@ -13,11 +14,18 @@ from ..registry.loading import registry
 from .stopping import when_stopped
 
 
+class ReportCommand(TyperCommand):
+    """The command, whose help names the commands that plugins bring."""
+
+    def format_epilog(self, ctx: Any, formatter: Any) -> None:
+        """Name them; the plugins are asked only here."""
+        formatter.write_paragraph()
+        formatter.write_text(f"Plugins bring {', '.join(registry().names('command'))}, whose results may have a report as well.")
+
+
 @when_stopped("the report is whole, the earlier one or the new one. Give the same command again to write it anew.")
 def report(
-    folder: Annotated[
-        Path, typer.Argument(help="--out of xaudio bench, evaluate, probe, groups, cluster, concepts or study analyze.")
-    ],
+    folder: Annotated[Path, typer.Argument(help="--out of a command that writes results, such as xaudio bench or evaluate.")],
 ) -> None:
     """Write the report of a folder anew from its results."""
     path = folder / "results.json"
@@ -29,7 +37,7 @@ def report(
         page = registry().factory("report", kind)(folder)
     else:
         raise ModelError(
-            f"{folder}: holds no results that have a report. Give the --out folder of xaudio bench, evaluate, probe, groups, "
-            "cluster, concepts or study analyze."
+            f"{folder}: holds no results that have a report. Give the --out folder of xaudio bench or evaluate, or results of "
+            f"{', '.join(registry().names('report'))}."
         )
     print(f"Report: {page}")

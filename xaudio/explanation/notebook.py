@@ -66,7 +66,7 @@ def player(explanation: Record, part: str, options: Mapping[str, Any]) -> Player
         if part not in written:
             raise PluginError(f"There is no sound {part!r} of this explanation; expected one of {', '.join(written)}.")
         path = written[part]
-        facts = read_json(Path(folder) / "audible.json")["sounds"][path.name]
+        facts = read_json(Path(folder) / f"{SOUND}.json")["sounds"][path.name]
         content = b"" if facts["reason"] else path.read_bytes()
         return Player(_label(explanation, part), content, path.suffix, facts["reason"])
 

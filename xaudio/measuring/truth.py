@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import DataError
+from ..registry.defaults import DATASET_WITH_TRUTH
 from ..types import Axis, FloatArray
 
 if TYPE_CHECKING:
@@ -93,7 +94,7 @@ def _boxes(explanation: Explanation, name: str) -> FloatArray:
         known = ", ".join(key for key in clip.truth if key.startswith(("boxes.", "decoys."))) or "none"
         raise DataError(
             f"The recording {clip.source} has no truth {name!r} (known: {known}); take a data set that knows where the "
-            f"evidence lies, such as 'truth'."
+            f"evidence lies, such as {DATASET_WITH_TRUTH!r}."
         )
     boxes = np.asarray(clip.truth[name], dtype=np.float64)
     if boxes.ndim != 2 or boxes.shape[1] != 4 or not len(boxes) or not np.isfinite(boxes).all():

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import ModelError, OutputError
+from ..registry.loading import registry
 
 PACKAGES = ("xaudio", "torch", "numpy", "scipy", "soundfile", "soxr", "zennit", "captum")
 
@@ -287,7 +288,12 @@ def _named_command(line: str) -> str:
     program, *words = shlex.split(line) or [""]
     if program != "xaudio" or not words:
         return ""
-    return " ".join(words[:2]) if words[0] in ("bench", "study") else words[0]
+    return " ".join(words[:2]) if words[0] == "bench" or _is_group(words[0]) else words[0]
+
+
+def _is_group(name: str) -> bool:
+    """Whether a command of a plugin is a group of commands."""
+    return name in registry().names("command") and hasattr(registry().factory("command", name), "registered_commands")
 
 
 def write_run(folder: Path, *, settings: Mapping[str, Any], **facts: Any) -> Path:

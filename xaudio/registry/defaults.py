@@ -30,6 +30,8 @@ RENDERERS = (PICTURE, SOUND, PAGE)
 
 DATASET = "audiomnist"
 DATASET_WITH_OPTIONS = "synthetic:speakers=40"
+DATASET_OF_FILES = "fsdd:data=FOLDER"
+DATASET_WITH_TRUTH = "truth"
 MODEL_WITH_OPTIONS = "audionet:pool1=paper"
 
 EVALUATION = "explainers"

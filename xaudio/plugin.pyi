@@ -164,7 +164,6 @@ from .sound.levels import (
 )
 from .sound.rules import PlacedClips as PlacedClips, Rules as Rules
 from .types import (
-    NO_TEXT as NO_TEXT,
     Axis as Axis,
     Baseline as Baseline,
     Benchmark as Benchmark,

@@ -7,12 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from pydantic import PositiveInt
 
 from xaudio.plugin import (
+    Clip,
+    Count,
     DataError,
     Dataset,
     Explainer,
+    Explanation,
+    FloatArray,
     IntArray,
     Model,
     ModelError,
@@ -38,7 +41,7 @@ from .page import write_concepts_page
 from .references import Source, explained_clips, references_of
 from .results import By, Channel, ConceptResults
 from .scan import scan
-from .subjects import of_audio, of_data, parts_of_audio
+from .subjects import Chosen, of_audio, of_data, parts_of_audio
 from .switching import switched_off
 
 RENDERERS = ("visual:dpi=80", "audible:format=flac")
@@ -121,75 +124,29 @@ def concepts(
         If there is no recording to explain.
     """
     classifier = model if isinstance(model, Model) else Model.load(Path(model))
-    top, references, draws, batch_size = (
-        convert(name, PositiveInt, value)
-        for name, value in (("top", top), ("references", references), ("draws", draws), ("batch_size", batch_size))
-    )
+    numbers = {"top": top, "references": references, "draws": draws, "batch_size": batch_size}
+    top, references, draws, batch_size = (convert(option, Count, number) for option, number in numbers.items())
     by = convert("by", By, by)
     name = find_layer(classifier.network, layer)
     method, spec = conditional_explainer(explainer)
     wanted = None if target is None else class_index(target, classifier.classes)
-    indices = np.asarray(indices, dtype=np.int64)
-    if not len(indices):
-        raise DataError(f"There are no recordings of {dataset.title} to take references from.")
-    dataset = in_classes_of(classifier, dataset)
+    dataset, indices = _reference_data(classifier, dataset, indices)
     clips = [as_clip(item, sample_rate) for item in audio]
     warn_about(classifier, spec["name"], method)
     fields = receptive_fields(classifier, name)
-    out = None if folder is None else output_folder(Path(folder))
-    identity: dict[str, Any] = {
-        "model": str(classifier.facts.get("run") or type(classifier.network).__name__),
-        "weights": classifier.digest(),
-        "data": dataset.title,
-        "fingerprint": dataset.fingerprint(),
-        "recordings": len(indices),
-        "explainer": spec,
-        "layer": name,
-    }
-    if out is not None:
-        asked = {"files": [clip.source for clip in clips], "class": target, "by": by, "top": top, "references": references}
-        settings = {**identity, **asked, "draws": draws, "seed": seed, "renderers": list(renderers)}
-        refuse_other_settings(out, settings)
-        remove_leftovers(out)
-        write_run(out, settings=settings, device=str(classifier.device))
-    found = scan(
-        classifier,
-        dataset,
-        indices,
-        method,
-        name,
-        batch_size=batch_size,
-        folder=None if out is None else out / "scan",
-        identity=identity,
-    )
-    targets = None if wanted is None else [wanted] * len(clips)
-    wholes = explained_clips(classifier, method, spec, clips, targets, batch_size) if clips else []
-    chosen = of_audio(classifier, method, name, wholes) if clips else of_data(classifier, dataset, indices, found, wanted)
-    mean = chosen.shares.mean(0)
-    best = [int(channel) for channel in np.argsort(-mean, kind="stable")[:top] if mean[channel] > 0]
-    if not best:
-        raise ModelError(
-            f"No channel of the layer {name!r} carries relevance for the explained class; choose another layer or class."
-        )
+    identity = _identity(classifier, dataset, indices, spec, name)
+    asked = {"files": [clip.source for clip in clips], "class": target, "by": by, "top": top, "references": references}
+    settings = {**identity, **asked, "draws": draws, "seed": seed, "renderers": list(renderers)}
+    out = None if folder is None else _begun(Path(folder), settings, classifier)
+    kept = None if out is None else out / "scan"
+    measured = scan(classifier, dataset, indices, method, name, batch_size=batch_size, folder=kept, identity=identity)
+    source = Source(classifier, method, spec, name, dataset, indices, measured, fields, by, batch_size)
+    wholes, chosen = _chosen(source, clips, wanted)
+    shares = chosen.shares.mean(0)
+    best = _carrying(shares, top, name)
     effects, switched = switched_off(
         classifier, name, best, chosen.waveforms, chosen.targets, draws=draws, seed=seed, batch_size=batch_size
     )
-    source = Source(classifier, method, spec, name, dataset, indices, found, fields, by, batch_size)
-    channels = []
-    with progress("Cutting references", len(best) * references) as advance:
-        for channel, effect in zip(best, effects, strict=True):
-            made, together = references_of(source, channel, references, out, advance)
-            channels.append(
-                Channel(
-                    channel=channel,
-                    share=float(mean[channel]),
-                    effect=float(effect),
-                    classes=_by_class(found, channel, classifier.classes),
-                    references=made,
-                    together=together,
-                )
-            )
-    parts = parts_of_audio(source, clips, wholes, chosen.shares, best, renderers, out)
     result = ConceptResults(
         model=identity["model"],
         task=classifier.task,
@@ -205,23 +162,97 @@ def concepts(
         explained_recordings=len(chosen.shares),
         seed=seed,
         reaching=float(np.median(chosen.reaching)),
-        shares=[float(share) for share in mean],
-        channels=channels,
+        shares=[float(share) for share in shares],
+        channels=_channels(source, best, shares, effects, references, out),
         switched=switched,
-        explained=parts,
+        explained=parts_of_audio(source, clips, wholes, chosen.shares, best, renderers, out),
         notes=_notes(dataset, fields.unknown, name, layer is None, switched is None),
     )
     if out is not None:
-        picture_of_shares(channels, result.shares, output_folder(out / "figures") / "shares.png")
-        write_json(out / "results.json", result.model_dump())
-        write_concepts_page(out, result)
+        _write(out, result)
     return result
 
 
-def _by_class(found: Measured, channel: int, classes: Sequence[str]) -> dict[str, float]:
+def _reference_data(classifier: Model, dataset: Dataset, indices: IntArray) -> tuple[Dataset, IntArray]:
+    """The data set in the model's classes, and the recordings of it, of which there must be one."""
+    indices = np.asarray(indices, dtype=np.int64)
+    if not len(indices):
+        raise DataError(f"There are no recordings of {dataset.title} to take references from.")
+    return in_classes_of(classifier, dataset), indices
+
+
+def _identity(classifier: Model, dataset: Dataset, indices: IntArray, spec: dict[str, Any], layer: str) -> dict[str, Any]:
+    """What measurements of the reference data follow from."""
+    return {
+        "model": str(classifier.facts.get("run") or type(classifier.network).__name__),
+        "weights": classifier.digest(),
+        "data": dataset.title,
+        "fingerprint": dataset.fingerprint(),
+        "recordings": len(indices),
+        "explainer": spec,
+        "layer": layer,
+    }
+
+
+def _begun(folder: Path, settings: dict[str, Any], classifier: Model) -> Path:
+    """The folder for results of these settings, in which an earlier call with the same ones may have begun."""
+    out = output_folder(folder)
+    refuse_other_settings(out, settings)
+    remove_leftovers(out)
+    write_run(out, settings=settings, device=str(classifier.device))
+    return out
+
+
+def _chosen(source: Source, clips: Sequence[Clip], wanted: int | None) -> tuple[list[Explanation], Chosen]:
+    """Explanations of the clips, and whose prediction the channels shall carry: the clips', or that of reference data."""
+    if not clips:
+        return [], of_data(source.classifier, source.dataset, source.indices, source.measured, wanted)
+    targets = None if wanted is None else [wanted] * len(clips)
+    wholes = explained_clips(source.classifier, source.explainer, source.spec, clips, targets, source.batch_size)
+    return wholes, of_audio(source.classifier, source.explainer, source.layer, wholes)
+
+
+def _carrying(shares: FloatArray, top: int, layer: str) -> list[int]:
+    """The channels with the largest shares, largest first; one without a share carries nothing."""
+    best = [int(channel) for channel in np.argsort(-shares, kind="stable")[:top] if shares[channel] > 0]
+    if not best:
+        raise ModelError(
+            f"No channel of the layer {layer!r} carries relevance for the explained class; choose another layer or class."
+        )
+    return best
+
+
+def _channels(
+    source: Source, best: Sequence[int], shares: FloatArray, effects: FloatArray, references: int, out: Path | None
+) -> list[Channel]:
+    """What there is to say of each channel, and its references."""
+    channels = []
+    with progress("Cutting references", len(best) * references) as advance:
+        for channel, effect in zip(best, effects, strict=True):
+            excerpts, together = references_of(source, channel, references, out, advance)
+            channels.append(
+                Channel(
+                    channel=channel,
+                    share=float(shares[channel]),
+                    effect=float(effect),
+                    classes=_by_class(source.measured, channel, source.classifier.classes),
+                    references=excerpts,
+                    together=together,
+                )
+            )
+    return channels
+
+
+def _write(out: Path, result: ConceptResults) -> None:
+    picture_of_shares(result.channels, result.shares, output_folder(out / "figures") / "shares.png")
+    write_json(out / "results.json", result.model_dump())
+    write_concepts_page(out, result)
+
+
+def _by_class(measured: Measured, channel: int, classes: Sequence[str]) -> dict[str, float]:
     """A channel's mean share in the recordings of each predicted class, largest first."""
-    predicted = found.logits.argmax(1)
-    means = {classes[one]: float(found.shares[predicted == one, channel].mean()) for one in np.unique(predicted)}
+    predicted = measured.logits.argmax(1)
+    means = {classes[one]: float(measured.shares[predicted == one, channel].mean()) for one in np.unique(predicted)}
     return dict(sorted(means.items(), key=lambda item: -item[1]))
 
 

@@ -44,7 +44,7 @@ class Source:
     dataset : Dataset
     indices : ndarray of int
         Recordings that were measured.
-    found : Measured
+    measured : Measured
     fields : ReceptiveFields
     by : {"relevance", "activation"}
     batch_size : int
@@ -56,7 +56,7 @@ class Source:
     layer: str
     dataset: Dataset
     indices: IntArray
-    found: Measured
+    measured: Measured
     fields: ReceptiveFields
     by: By
     batch_size: int
@@ -64,7 +64,7 @@ class Source:
     @property
     def values(self) -> FloatArray:
         """By what recordings are references, (recordings, channels)."""
-        return self.found.shares if self.by == "relevance" else self.found.activation
+        return self.measured.shares if self.by == "relevance" else self.measured.activation
 
     def rows(self, channel: int, count: int) -> IntArray:
         """The recordings of which a channel has most, largest first, none where it has nothing."""
@@ -73,7 +73,7 @@ class Source:
 
     def position(self, row: int, channel: int) -> list[int]:
         """The position of the layer where the channel's relevance or activation is largest."""
-        place = int(self.found.places(self.by)[row, channel])
+        place = int(self.measured.places(self.by)[row, channel])
         return [int(one) for one in np.unravel_index(place, self.fields.positions)] if self.fields.positions else []
 
 
@@ -99,7 +99,7 @@ def references_of(
     if not len(rows):
         return [], None
     clips = [source.dataset[int(source.indices[row])] for row in rows]
-    targets = source.found.logits[rows].argmax(1).tolist()
+    targets = source.measured.logits[rows].argmax(1).tolist()
     explainer = Through(source.explainer, source.layer, [channel])
     spec = spec_through(source.spec, source.layer, [channel])
     explanations = explained_clips(source.classifier, explainer, spec, clips, targets, source.batch_size)

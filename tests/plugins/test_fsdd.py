@@ -36,7 +36,7 @@ def test_errors_say_what_to_do(folder: Path) -> None:
     with pytest.raises(DataError, match="no such folder"):
         fsdd(data=folder / "nowhere")
     (folder / "recordings" / "7_theo.wav").touch()
-    with pytest.raises(DataError, match=r"7_theo\.wav: is no name"):
+    with pytest.raises(DataError, match=r"7_theo\.wav: is not the name of a recording"):
         fsdd(data=folder)
     (folder / "empty").mkdir()
     with pytest.raises(DataError, match="no recordings"):

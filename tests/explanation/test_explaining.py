@@ -45,6 +45,62 @@ def test_a_run_folder_explains_a_file(run_folder, recording):
     json.dumps(dict(explanation.provenance))
 
 
+def test_several_views_are_of_one_explanation(network, sound):
+    asked = []
+
+    def counted(model, features, target):
+        asked.append(len(features))
+        return gradient(model, features, target)
+
+    given = {"sample_rate": 8000, "representation": "waveform", "explainer": counted}
+    views = ["time", "frequency", "time-frequency:length=128,hop=32"]
+    found = xaudio.explain(network, [sound, sound[:2000]], view=views, **given)
+    assert asked == [2]
+    expected = [item for view in views for item in xaudio.explain(network, [sound, sound[:2000]], view=view, **given)]
+    assert [item.domain for item in found] == [item.domain for item in expected]
+    for item, alone in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(item.relevance, alone.relevance)
+        np.testing.assert_array_equal(item.features, alone.features)
+        assert item.provenance == alone.provenance
+    del asked[:]
+    pair = xaudio.explain(network, [sound], view=views[:2], target="1", contrast="0", **given)
+    assert asked == [1, 1]  # of either class
+    alone = xaudio.explain(network, sound, view="frequency", target="1", contrast="0", **given)
+    assert [item.domain for item in pair] == ["time", "frequency"]
+    np.testing.assert_array_equal(pair[1].relevance, alone.relevance)
+    for audio, wrong in ((sound, views), ([sound], [])):
+        with pytest.raises(PluginError, match="expected one, or a list of some for a list of recordings"):
+            xaudio.explain(network, audio, view=wrong, **given)
+    with pytest.raises(PluginError, match="frequence"):
+        xaudio.explain(network, [sound], view=["time", "frequence"], **given)
+
+
+def test_the_command_explains_once_for_all_views(run_folder, recording, tmp_path, monkeypatch):
+    from typer.testing import CliRunner
+
+    from xaudio.cli.app import app
+    from xaudio.explanation import explaining
+
+    asked, attribute = [], explaining.attribute
+    monkeypatch.setattr(explaining, "attribute", lambda *arguments: (asked.append(1), attribute(*arguments))[1])
+    views = ["--view", "time", "--view", "frequency", "--view", "time-frequency"]
+    options = [
+        "--explainer",
+        "gradient",
+        "--explainer",
+        "amplitude",
+        *views,
+        "--render",
+        "visual:dpi=20",
+        "--out",
+        str(tmp_path / "out"),
+    ]
+    done = CliRunner().invoke(app, ["explain", str(recording), "--model", str(run_folder), *options])
+    assert done.exit_code == 0, done.output
+    assert len(asked) == 2  # once by each explainer
+    assert len(list((tmp_path / "out").glob("*/explanation.png"))) == 6
+
+
 def test_path_array_tensor_and_clip_give_the_same(network, sound, tmp_path):
     """All forms of one recording; the file is float, so that nothing is rounded."""
     import soundfile

@@ -97,8 +97,7 @@ def explain(
             advance()
     explanations = Explanations()
     targets: list[str | None] = list(target) if target else [None]
-    views: list[str | None] = list(view) if view else [None]
-    for spec, wanted, domain in product(explainer or [EXPLAINER], targets, views):
+    for spec, wanted in product(explainer or [EXPLAINER], targets):
         explanations += explain_audio(
             classifier,
             clips,
@@ -109,7 +108,7 @@ def explain(
             resampling=resampling,
             seed=seed,
             batch_size=batch_size,
-            view=domain,
+            view=view or None,
             contrast=contrast,
         )
     remove_leftovers(out)

@@ -139,7 +139,7 @@ def explain(
     placement: Placement | None = None,
     seed: int | None = None,
     batch_size: int = BATCH,
-    view: str | None = None,
+    view: str | Sequence[str] | None = None,
     contrast: int | str | Sequence[int | str] | None = None,
     kind: Kind | None = None,
     **options: Any,
@@ -179,7 +179,9 @@ def explain(
     batch_size : int
     view : str, optional
         Domain to bring the relevance to: "time", "frequency" or "time-frequency", the last with options as in
-        "time-frequency:window=hann,length=455,hop=35"; by default that of the representation. See `Explanation.view`.
+        "time-frequency:window=hann,length=455,hop=35"; by default that of the representation. See `Explanation.view`. A
+        list of recordings may have a list of views: the explanations of all in the first view come first, then those in the
+        second, from relevance that is computed once.
     contrast : class name or index, or one per recording, optional
         Explain why ``target`` rather than this class: see `Explanation.contrast`.
     kind : {"classes", "labels"}, optional
@@ -203,12 +205,11 @@ def explain(
         raise AudioError(f"batch_size is {batch_size!r}; expected a whole number, 1 or more.")
     if not (seed is None or isinstance(seed, int | np.integer)):
         raise DataError(f"The seed is {seed!r}; expected a whole number, 0 or more.")
-    if view is not None:
-        parse_view(view)  # before anything takes time
+    single = not isinstance(audio, list | tuple)
+    views = _views(view, single)
     fit = convert("fit", Fit | None, fit)
     resampling = convert("resampling", Resampling | None, resampling)
     placement = convert("placement", Placement | None, placement)
-    single = not isinstance(audio, list | tuple)
     clips = [as_clip(item, sample_rate) for item in ([audio] if single else audio)]
     if not clips:
         raise AudioError("There is nothing to explain: the list of recordings is empty.")
@@ -223,12 +224,23 @@ def explain(
         provenance["findings"] = findings
 
     def explained(wanted: Sequence[int] | None) -> Explanations:
-        return explain_prepared(classifier, method, clips, placed, wanted, provenance, batch_size=at_once, view=view)
+        return explain_prepared(classifier, method, clips, placed, wanted, provenance, batch_size=at_once, views=views)
 
     found = explained(targets)
     if others is not None:
         found = Explanations(one.contrast(other) for one, other in zip(found, explained(others), strict=True))
     return found[0] if single else found
+
+
+def _views(view: str | Sequence[str] | None, single: bool) -> list[str | None]:
+    """The views that are asked for, checked before anything takes time; None for what the model reads."""
+    views: list[str | None] = list(view) if isinstance(view, list | tuple) else [view]  # type: ignore[list-item]
+    if isinstance(view, list | tuple) and (single or not views):
+        raise PluginError(f"The views are {view!r}; expected one, or a list of some for a list of recordings.")
+    for one in views:
+        if one is not None:
+            parse_view(one)
+    return views
 
 
 def explainer_of(explanation: Explanation) -> Explainer:
@@ -287,9 +299,9 @@ def explain_prepared(
     provenance: dict[str, Any],
     *,
     batch_size: int = BATCH,
-    view: str | None = None,
+    views: Sequence[str | None] = (None,),
 ) -> Explanations:
-    """Explanations of prepared recordings, batch by batch.
+    """Explanations of prepared recordings, batch by batch: of all in the first view, then of all in the second.
 
     Parameters
     ----------
@@ -303,15 +315,15 @@ def explain_prepared(
         The classes to explain; None for the predicted ones.
     provenance : dict
     batch_size : int
-    view : str, optional
+    views : sequence of str or None
         See `explain`.
     """
-    domain = other_domain(view, classifier.representation)
+    domains = [other_domain(view, classifier.representation) for view in views]
     labels = [_label(clip, classifier) for clip in clips]
     facts = provenance | {"device": str(classifier.device), "versions": versions(), "placed_by": placed.rules.placement}
     # Renderers work on the CPU; a representation made by a plugin they make anew.
     own = None if classifier.representation_spec else _on_cpu(classifier.representation)
-    found = Explanations()
+    found = [Explanations() for _ in domains]
     title = f"Explaining with {provenance.get('explainer', {}).get('name', 'an explainer')}"
     with progress(title, len(clips), always=False) as advance:
         for start in range(0, len(clips), batch_size):
@@ -320,6 +332,7 @@ def explain_prepared(
             wanted = None if targets is None else torch.tensor(targets[chosen], device=classifier.device)
             attributed = features, relevance, logits, explained = attribute(classifier, explainer, waveforms, wanted)
             sums = expected_sums(classifier, explainer, waveforms, attributed)
+            batch = []
             for row, index in enumerate(range(chosen.start, chosen.stop)):
                 clip = replace(
                     clips[index],
@@ -328,7 +341,7 @@ def explain_prepared(
                     labels={**clips[index].labels, **({} if labels[index] is None else {classifier.task: labels[index]})},
                     notes=(*placed.prepared.notes[index], *classifier.facts.get("notes", ())),
                 )
-                found.append(
+                batch.append(
                     Explanation(
                         clip=clip,
                         features=features[row].cpu().numpy(),
@@ -348,9 +361,10 @@ def explain_prepared(
                         _representation=own,
                     )
                 )
-            found[chosen] = seen_in(domain, found[chosen], classifier.representation, waveforms, relevance)
+            for seen, domain in zip(found, domains, strict=True):
+                seen += seen_in(domain, batch, classifier.representation, waveforms, relevance)
             advance(chosen.stop - chosen.start)
-    return found
+    return Explanations(explanation for seen in found for explanation in seen)
 
 
 def _label(clip: Clip, classifier: Model) -> int | None:

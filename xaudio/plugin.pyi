@@ -101,6 +101,7 @@ from .output.figures import (
     save_figure as save_figure,
 )
 from .output.pages import data_address as data_address, read_results as read_results
+from .output.results import FixedRecord as FixedRecord, ResultPart as ResultPart
 from .output.runs import (
     cache_folder as cache_folder,
     output_folder as output_folder,

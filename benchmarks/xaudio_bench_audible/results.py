@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from xaudio.plugin import FixedRecord
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Column(_Part):
+class Column(FixedRecord):
     """A measure."""
 
     name: str
@@ -20,7 +18,7 @@ class Column(_Part):
     definition: str
 
 
-class Score(_Part):
+class Score(FixedRecord):
     """A mean over recordings, or why there is none."""
 
     mean: float | None = None
@@ -31,7 +29,7 @@ class Score(_Part):
     no_interval: str | None = Field(default=None, description="Why there is a value, but no interval and no rank.")
 
 
-class Row(_Part):
+class Row(FixedRecord):
     """A setting of the renderer over all models and explainers but the controls."""
 
     renderer: str
@@ -39,7 +37,7 @@ class Row(_Part):
     ranks: dict[str, int] = Field(description="1 + the number of settings whose interval lies wholly on the better side.")
 
 
-class Cell(_Part):
+class Cell(FixedRecord):
     """An explainer heard through a setting of the renderer."""
 
     explainer: str
@@ -48,7 +46,7 @@ class Cell(_Part):
     silent: int = Field(description="Recordings of which no positive part was heard.")
 
 
-class Example(_Part):
+class Example(FixedRecord):
     """A recording to hear."""
 
     title: str = Field(description="Prediction, truth and speaker.")
@@ -56,7 +54,7 @@ class Example(_Part):
     sounds: dict[str, str] = Field(description="Files of the positive parts by the first explainer, by setting.")
 
 
-class ModelResult(_Part):
+class ModelResult(FixedRecord):
     """A model with its table."""
 
     name: str
@@ -71,7 +69,7 @@ class ModelResult(_Part):
     examples: list[Example]
 
 
-class Results(_Part):
+class Results(FixedRecord):
     """All numbers of a run."""
 
     # Raised whenever a reader of the old format would misunderstand the new one.

@@ -4,16 +4,12 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-from xaudio.plugin import TrainingResult
-
-
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", json_schema_serialization_defaults_required=True)
+from xaudio.plugin import ResultPart, TrainingResult
 
 
-class LowestSpeaker(_Part):
+class LowestSpeaker(ResultPart):
     """The speaker whose recordings are recognised worst, and what the spread over folds would be without it."""
 
     speaker: str
@@ -24,7 +20,7 @@ class LowestSpeaker(_Part):
     explains_spread: bool = Field(description="Whether leaving it out at least halves the standard deviation over folds.")
 
 
-class TableRow(_Part):
+class TableRow(ResultPart):
     """A row of Table 1; all accuracies in percent, standard deviations those of a population."""
 
     model: str
@@ -40,14 +36,14 @@ class TableRow(_Part):
     lowest_speaker: LowestSpeaker
 
 
-class Condition(_Part):
+class Condition(ResultPart):
     """Accuracy in percent over folds under one manipulation of the frequency axis."""
 
     mean: float
     std: float | None
 
 
-class Curve(_Part):
+class Curve(ResultPart):
     """Accuracy in percent after each of ``fractions`` of the samples was set to 0 in one order."""
 
     mean: list[float] = Field(description="Over folds and random draws.")
@@ -56,7 +52,7 @@ class Curve(_Part):
     aopc: float = Field(description="Mean over fractions of the drop of the explained class's probability.")
 
 
-class Spectra(_Part):
+class Spectra(ResultPart):
     """Mean relevance by frequency for each sex; each recording's relevance is scaled to a sum of magnitudes of 1."""
 
     frequencies: list[float] = Field(description="Centres of the bins in Hz.")
@@ -64,7 +60,7 @@ class Spectra(_Part):
     spectra: dict[str, list[float]]
 
 
-class Example(_Part):
+class Example(ResultPart):
     """An explained recording with picture, sounds and page in a folder of its own."""
 
     title: str
@@ -72,7 +68,7 @@ class Example(_Part):
     right: bool = Field(description="Whether the prediction was right.")
 
 
-class Measured(_Part):
+class Measured(ResultPart):
     """Medians over test recordings of what can be said of an explainer's relevance."""
 
     model: str
@@ -90,7 +86,7 @@ class Training(TrainingResult):
     identity: None = None  # type: ignore[assignment]
 
 
-class Results(_Part):
+class Results(ResultPart):
     """All numbers of a run of the benchmark."""
 
     # Raised whenever a reader of the old format would misunderstand the new one.

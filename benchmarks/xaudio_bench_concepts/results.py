@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from xaudio.plugin import ResultPart
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", json_schema_serialization_defaults_required=True)
-
-
-class Tuning(_Part):
+class Tuning(ResultPart):
     """Of carriers: what channels answer to, found without any explainer by taking a carrier out of the sound."""
 
     channels: int = Field(description="Channels that answer to anything.")
@@ -22,7 +20,7 @@ class Tuning(_Part):
     of_class_by_chance: float = Field(description="The same for any channel and class.")
 
 
-class Shares(_Part):
+class Shares(ResultPart):
     """A share for channels that carry a prediction, and for what it is compared with."""
 
     relevance: float = Field(description="References of the largest relevance.")
@@ -30,7 +28,7 @@ class Shares(_Part):
     chance: float = Field(description="Recordings (carriers) or positions (slot) drawn at random.")
 
 
-class HeatMaps(_Part):
+class HeatMaps(ResultPart):
     """Positive relevance that flows through a channel, where it lies."""
 
     tuned: float = Field(
@@ -42,7 +40,7 @@ class HeatMaps(_Part):
     chance: float = Field(description="Carriers: one of those that are there. Slot: the burst's share of the cells.")
 
 
-class Switching(_Part):
+class Switching(ResultPart):
     """Mean change of the logit of the class whose channels are switched off."""
 
     top: float
@@ -51,7 +49,7 @@ class Switching(_Part):
     beats_all: int = Field(description="Classes whose channels lower the logit more than every draw of others does.")
 
 
-class Row(_Part):
+class Row(ResultPart):
     """A model with an explainer."""
 
     model: str
@@ -69,7 +67,7 @@ class Row(_Part):
     switching: Switching
 
 
-class Results(_Part):
+class Results(ResultPart):
     """What the page shows."""
 
     format: Literal[1] = 1

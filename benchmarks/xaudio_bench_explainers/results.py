@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from xaudio.plugin import ResultPart
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", json_schema_serialization_defaults_required=True)
-
-
-class Metric(_Part):
+class Metric(ResultPart):
     """A value that a metric gives: a column of the table."""
 
     metric: str = Field(description="As it was asked for, with its options.")
@@ -22,7 +20,7 @@ class Metric(_Part):
     definition: str
 
 
-class Score(_Part):
+class Score(ResultPart):
     """A cell of the table: an explainer by a metric, or why it is empty."""
 
     explainer: str
@@ -38,7 +36,7 @@ class Score(_Part):
     no_interval: str | None = Field(default=None, description="Why there is a value, but no interval and no rank.")
 
 
-class Example(_Part):
+class Example(ResultPart):
     """A recording to see and hear."""
 
     recording: str
@@ -46,7 +44,7 @@ class Example(_Part):
     folders: dict[str, str] = Field(description="Of picture and sounds, by explainer.")
 
 
-class ModelResult(_Part):
+class ModelResult(ResultPart):
     """A model with its table."""
 
     name: str
@@ -73,7 +71,7 @@ class ModelResult(_Part):
         return sorted(found, key=lambda score: (score.mean is None, score.rank or 0))
 
 
-class Results(_Part):
+class Results(ResultPart):
     """All numbers of a run."""
 
     # Raised whenever a reader of the old format would misunderstand the new one.

@@ -5,17 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 import xaudio
 import xaudio.plugin
+from xaudio.plugin import ResultPart
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Card(_Part):
+class Card(ResultPart):
     """A method on all recordings of a model."""
 
     method: str
@@ -24,7 +21,7 @@ class Card(_Part):
     refused: str | None = Field(description="Why the method does not work for this model.")
 
 
-class ModelResult(_Part):
+class ModelResult(ResultPart):
     """A model with all methods."""
 
     name: str
@@ -34,7 +31,7 @@ class ModelResult(_Part):
     agreement: list[list[float | None]] = Field(description="Spearman's rank correlation, mean over recordings.")
 
 
-class Results(_Part):
+class Results(ResultPart):
     """What the page shows."""
 
     format: Literal[1] = 1

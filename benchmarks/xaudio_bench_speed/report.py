@@ -5,17 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 import xaudio
 import xaudio.plugin
+from xaudio.plugin import FixedRecord
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Row(_Part):
+class Row(FixedRecord):
     """One explanation by both sides; seconds are medians over rounds, ratios medians of the ratios of each round."""
 
     model: str
@@ -32,7 +29,7 @@ class Row(_Part):
     difference: float = Field(description="Largest difference of the two, relative to the largest relevance.")
 
 
-class Long(_Part):
+class Long(FixedRecord):
     """Many recordings through `xaudio.explain`, beside a loop over batches written with zennit."""
 
     model: str
@@ -42,7 +39,7 @@ class Long(_Part):
     ratio: float
 
 
-class Flip(_Part):
+class Flip(FixedRecord):
     """The area under deletion curves by xaudio, beside the forward passes alone, a naive loop and Quantus."""
 
     model: str
@@ -60,7 +57,7 @@ class Flip(_Part):
     difference: float = Field(description="Largest difference of an area.")
 
 
-class Results(_Part):
+class Results(FixedRecord):
     """All numbers of a run."""
 
     format: Literal[1] = 1
@@ -72,7 +69,7 @@ class Results(_Part):
     matrix_peak: float = Field(description="Operations per second of float32 matrix products, measured at the start.")
     rows: list[Row]
     long_runs: list[Long]
-    flips: list[Flip] = []
+    flips: list[Flip] = Field(default=[])
 
 
 def table_text(results: Results) -> str:

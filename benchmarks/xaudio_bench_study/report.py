@@ -5,17 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 import xaudio
 import xaudio.plugin
+from xaudio.plugin import ResultPart
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Crashes(_Part):
+class Crashes(ResultPart):
     """Many participants at once, on a server that is killed again and again."""
 
     participants: int
@@ -35,7 +32,7 @@ class Crashes(_Part):
     printed: list[str] = Field(description="What the server that ran last printed, beside its address.")
 
 
-class Forgery(_Part):
+class Forgery(ResultPart):
     """Requests that must change nothing."""
 
     requests: int
@@ -46,14 +43,14 @@ class Forgery(_Part):
     replays_alike: int = Field(description="Those of them that got the same acknowledgement.")
 
 
-class Separation(_Part):
+class Separation(ResultPart):
     """What participants were sent of each other."""
 
     responses: int
     data_of_others: int
 
 
-class FullDisk(_Part):
+class FullDisk(ResultPart):
     """A server whose files may not grow beyond a limit, and the same study with room afterwards."""
 
     acknowledged: int
@@ -68,7 +65,7 @@ class FullDisk(_Part):
     expected_in_the_end: int
 
 
-class Results(_Part):
+class Results(ResultPart):
     """What the proof found."""
 
     format: Literal[1] = 1

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from xaudio.plugin import ResultPart
 
 By = Literal["relevance", "activation"]
 """What a channel's reference recordings have most of."""
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", json_schema_serialization_defaults_required=True)
-
-
-class Span(_Part):
+class Span(ResultPart):
     """Where a receptive field lies along one axis of what the model reads."""
 
     axis: str
@@ -25,7 +23,7 @@ class Span(_Part):
     high: float = Field(description="Centre of the last cell.")
 
 
-class Reference(_Part):
+class Reference(ResultPart):
     """A recording that a channel answers to, and the place in it that it answers to most."""
 
     recording: int = Field(description="Index into the data set.")
@@ -48,7 +46,7 @@ class Reference(_Part):
     )
 
 
-class Channel(_Part):
+class Channel(ResultPart):
     """A channel that carries the prediction."""
 
     channel: int
@@ -59,7 +57,7 @@ class Channel(_Part):
     together: str | None = Field(description="File with all its excerpts in a row.")
 
 
-class Switched(_Part):
+class Switched(ResultPart):
     """What switching off the channels that carry a prediction does to it, beside other channels drawn at random."""
 
     channels: list[int]
@@ -70,7 +68,7 @@ class Switched(_Part):
     statement: str
 
 
-class Explained(_Part):
+class Explained(ResultPart):
     """A recording that was given to be explained."""
 
     source: str
@@ -82,7 +80,7 @@ class Explained(_Part):
     parts: dict[str, str] = Field(description="Folder of the part of each of the top channels.")
 
 
-class ConceptResults(_Part):
+class ConceptResults(ResultPart):
     """What `xaudio_concepts.concepts` found, and the content of ``results.json``.
 
     A channel's share of the relevance at the layer is its relevance, summed over positions, divided by the sum of the magnitudes

@@ -8,9 +8,9 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt
+from pydantic import Field, PositiveInt
 
-from xaudio.plugin import Axis, DataError, Explanation, FloatArray, IntArray, ModelError, convert, parse_view
+from xaudio.plugin import Axis, DataError, Explanation, FixedRecord, FloatArray, IntArray, ModelError, convert, parse_view
 
 Normalise = Literal["magnitude", "positive", "none"]
 """How recordings are made comparable, after binning.
@@ -35,7 +35,7 @@ Grid = list[float] | list[list[float]]
 """One value per cell; of two axes, one list over time for each frequency."""
 
 
-class CellAxis(BaseModel):
+class CellAxis(FixedRecord):
     """One axis of the cells.
 
     Parameters
@@ -47,8 +47,6 @@ class CellAxis(BaseModel):
     edges : list of float
         Of the bins: one more than there are cells.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str
     unit: str

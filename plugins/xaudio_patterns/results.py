@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-from xaudio.plugin import write_rows
+from xaudio.plugin import ResultPart, write_rows
 
 from .cells import Align, CellAxis, Grid, Normalise
 
@@ -19,11 +19,7 @@ Place = dict[str, float]
 """A cell by the middle of its bin on each axis, such as {"frequency": 440.0}."""
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Group(_Part):
+class Group(ResultPart):
     """One group of recordings."""
 
     name: str
@@ -33,7 +29,7 @@ class Group(_Part):
     mean: Grid = Field(description="Mean relevance of each cell, over the units of the test.")
 
 
-class Contrast(_Part):
+class Contrast(ResultPart):
     """One group against all others."""
 
     group: str
@@ -46,7 +42,7 @@ class Contrast(_Part):
     smallest_p: float = Field(description="Smallest corrected p: that of any difference at all.")
 
 
-class GroupRelevance(_Part):
+class GroupRelevance(ResultPart):
     """What `xaudio_patterns.group_relevance` found, and the content of ``results.json``."""
 
     format: Literal[1] = 1
@@ -68,7 +64,7 @@ class GroupRelevance(_Part):
     notes: list[str]
 
 
-class Member(_Part):
+class Member(ResultPart):
     """One recording."""
 
     recording: int = Field(description="Index into the explanations.")
@@ -86,7 +82,7 @@ class Member(_Part):
     embedding: tuple[float, float] = Field(description="Place in the picture of the set.")
 
 
-class Cluster(_Part):
+class Cluster(ResultPart):
     """Recordings whose relevance is alike."""
 
     number: int
@@ -103,7 +99,7 @@ class Cluster(_Part):
     speakers: dict[str, int]
 
 
-class ClusterSet(_Part):
+class ClusterSet(ResultPart):
     """Recordings that were clustered together."""
 
     name: str
@@ -117,7 +113,7 @@ class ClusterSet(_Part):
     clusters: list[Cluster]
 
 
-class ClusterResult(_Part):
+class ClusterResult(ResultPart):
     """What `xaudio_patterns.cluster_explanations` found, and the content of ``results.json``."""
 
     format: Literal[1] = 1

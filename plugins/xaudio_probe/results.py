@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from xaudio.plugin import ResultPart
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", json_schema_serialization_defaults_required=True)
-
-
-class Difference(_Part):
+class Difference(ResultPart):
     """A paired difference of accuracies, with the interval of a bootstrap over speakers (or recordings)."""
 
     mean: float
@@ -19,7 +17,7 @@ class Difference(_Part):
     high: float
 
 
-class Draw(_Part):
+class Draw(ResultPart):
     """One draw of a control."""
 
     name: str = Field(description="As in the columns of the rows, such as 'random 1'.")
@@ -27,7 +25,7 @@ class Draw(_Part):
     place: dict[str, float] | None = Field(description="What was drawn for all recordings together, such as a band in Hz.")
 
 
-class ControlResult(_Part):
+class ControlResult(ResultPart):
     """A matched manipulation, and the change compared with it."""
 
     name: str
@@ -47,7 +45,7 @@ class ControlResult(_Part):
     statement: str = Field(description="The same in words.")
 
 
-class ClassResult(_Part):
+class ClassResult(ResultPart):
     """Recordings of one class."""
 
     recordings: int
@@ -56,7 +54,7 @@ class ClassResult(_Part):
     probability_change: float | None = Field(description="Mean change of the class's probability.")
 
 
-class ChangeResult(_Part):
+class ChangeResult(ResultPart):
     """A change, its effect, and its controls."""
 
     change: str = Field(description="As it was given.")
@@ -73,7 +71,7 @@ class ChangeResult(_Part):
     rows: str | None = Field(description="File with one row per recording; None if none was written.")
 
 
-class ProbeResults(_Part):
+class ProbeResults(ResultPart):
     """All numbers of a probe; accuracies and probabilities are shares, 0 to 1."""
 
     # Raised whenever a reader of the old format would misunderstand the new one.

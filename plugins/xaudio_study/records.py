@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
+
+from xaudio.plugin import FixedRecord
 
 Mode = Literal["audible-explanation", "audible-signal", "visual-explanation", "visual-signal"]
 """The four modes of arXiv 1807.03418, Section 3.4: an explanation or, as a baseline, the plain signal, heard or seen."""
@@ -13,10 +15,10 @@ QuestionKind = Literal["choice", "rating", "preference"]
 """``choice``: which class did the model predict; ``rating``: a whole number on a scale; ``preference``: A or B."""
 
 
-class Record(BaseModel):
+class Record(FixedRecord):
     """Base of the records: fixed, and without unknown fields."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(allow_inf_nan=False)
 
 
 class Question(Record):

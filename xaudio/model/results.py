@@ -6,14 +6,15 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import model_validator
 
+from ..output.results import FixedRecord
 from ..types import FloatArray, IntArray
 from .chance import guessing
 from .precision import Precision
 
 
-class Speed(BaseModel):
+class Speed(FixedRecord):
     """How fast the steps of a training were, as far as they were done without interruption.
 
     Parameters
@@ -30,8 +31,6 @@ class Speed(BaseModel):
         Of ``matrix_peak``.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
     precision: Precision
     steps_per_second: float
     operations_per_step: int
@@ -39,7 +38,7 @@ class Speed(BaseModel):
     share_of_peak: float
 
 
-class TrainingResult(BaseModel):
+class TrainingResult(FixedRecord):
     """A training and its test.
 
     Parameters
@@ -68,8 +67,6 @@ class TrainingResult(BaseModel):
     identity : dict
         Everything that determines the result; a run of another identity is refused in the same folder.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     model: str
     task: str

@@ -6,14 +6,15 @@ import math
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt, ValidationError
+from pydantic import Field, NonNegativeInt, PositiveInt, ValidationError
 
 from ..errors import PluginError, unknown
+from ..output.results import FixedRecord
 from ..registry.options import first_fault
 from .precision import Precision
 
 
-class TrainingSettings(BaseModel):
+class TrainingSettings(FixedRecord):
     """How a network is trained; the defaults are those of the paper's AlexNet.
 
     Parameters
@@ -44,8 +45,6 @@ class TrainingSettings(BaseModel):
     seed : int
         Of weights, order, dropout and placement.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     steps: PositiveInt = 10_000
     batch_size: PositiveInt = 100

@@ -6,13 +6,15 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from xaudio.plugin import FixedRecord
 
 from ..records import Answer, Item, Participant, StudyData
 from .results import ExclusionCount
 
 
-class ExclusionRules(BaseModel):
+class ExclusionRules(FixedRecord):
     """Whose answers are left out of the analysis, stated before anybody has answered.
 
     Parameters
@@ -26,8 +28,6 @@ class ExclusionRules(BaseModel):
     fastest_ms : float
         Leave out whose median response time is shorter than this many milliseconds; 0 for no rule.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     finished: bool = True
     failed_catch: int = Field(default=1, ge=0)

@@ -4,19 +4,15 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from xaudio.plugin import FixedRecord
 
 Group = Literal["wrong", "right", "all"]
 """Recordings that the model predicted wrongly, correctly, or all."""
 
 
-class Section(BaseModel):
-    """Base of the sections: fixed, and without unknown fields."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Estimate(Section):
+class Estimate(FixedRecord):
     """A value with its 95 % interval.
 
     Parameters
@@ -31,7 +27,7 @@ class Estimate(Section):
     high: float | None = None
 
 
-class ExclusionCount(Section):
+class ExclusionCount(FixedRecord):
     """A rule and whom it leaves out.
 
     Parameters
@@ -46,7 +42,7 @@ class ExclusionCount(Section):
     participants: int
 
 
-class ClassMeasures(Section):
+class ClassMeasures(FixedRecord):
     """One class in one condition and group.
 
     Parameters
@@ -72,7 +68,7 @@ class ClassMeasures(Section):
     undefined: str = ""
 
 
-class Measure(Section):
+class Measure(FixedRecord):
     """Informedness or markedness over the classes.
 
     Parameters
@@ -91,7 +87,7 @@ class Measure(Section):
     left_out: list[str]
 
 
-class Cell(Section):
+class Cell(FixedRecord):
     """A condition and a group of recordings.
 
     Parameters
@@ -148,7 +144,7 @@ class Cell(Section):
     confusion: list[list[int]]
 
 
-class Test(Section):
+class Test(FixedRecord):
     """A linear mixed model of the difference between two conditions.
 
     Parameters
@@ -182,7 +178,7 @@ class Test(Section):
     notes: list[str] = Field(default_factory=list)
 
 
-class Contrast(Section):
+class Contrast(FixedRecord):
     """Two conditions compared, in one group of recordings.
 
     Parameters
@@ -205,7 +201,7 @@ class Contrast(Section):
     informedness_weighted: Estimate | None
 
 
-class Rating(Section):
+class Rating(FixedRecord):
     """Ratings of a condition.
 
     Parameters
@@ -232,7 +228,7 @@ class Rating(Section):
     krippendorff_alpha: float | None
 
 
-class Preference(Section):
+class Preference(FixedRecord):
     """How often one explainer was preferred to another.
 
     Parameters
@@ -263,7 +259,7 @@ class Preference(Section):
     p: float | None
 
 
-class WithoutExclusions(Section):
+class WithoutExclusions(FixedRecord):
     """A condition and group as it would be if nobody were left out."""
 
     condition: str
@@ -275,7 +271,7 @@ class WithoutExclusions(Section):
     markedness_macro: float | None
 
 
-class StudyResults(Section):
+class StudyResults(FixedRecord):
     """An analysed study.
 
     Parameters

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt, ValidationError, model_validator
+from pydantic import Field, NonNegativeInt, PositiveInt, ValidationError, model_validator
 
-from xaudio.plugin import DataError, first_fault, nearest, unknown
+from xaudio.plugin import DataError, FixedRecord, first_fault, nearest, unknown
 
 from ..analysis.exclusions import ExclusionRules
 from ..plan import FormField
@@ -20,13 +20,7 @@ MODES: tuple[Mode, ...] = ("audible-explanation", "audible-signal", "visual-expl
 Texts = dict[str, dict[str, str]]
 
 
-class Section(BaseModel):
-    """Base of the sections: fixed, and without unknown settings."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Recordings(Section):
+class Recordings(FixedRecord):
     """Which recordings are judged, drawn from those that the model never heard."""
 
     right: NonNegativeInt = Field(10, description="How many that the model predicted correctly.")
@@ -41,7 +35,7 @@ class Recordings(Section):
     )
 
 
-class Explanations(Section):
+class Explanations(FixedRecord):
     """What is shown of them."""
 
     explainers: tuple[str, ...] = Field(
@@ -58,7 +52,7 @@ class Explanations(Section):
     part: str = Field("positive", description="Part of the sound that is the audible explanation.", pattern=r"^[a-z]+$")
 
 
-class Pictures(Section):
+class Pictures(FixedRecord):
     """How the pictures look; explanation and plain signal differ in the colours alone."""
 
     width: Annotated[int, Field(ge=200, le=4000)] = Field(960, description="In pixels.")
@@ -68,7 +62,7 @@ class Pictures(Section):
     )
 
 
-class Ask(Section):
+class Ask(FixedRecord):
     """A question, and the items it is asked about."""
 
     name: str = Field(description="Identifier in exports.", pattern=r"^[a-z][a-z0-9_-]{0,39}$")
@@ -85,7 +79,7 @@ class Ask(Section):
     )
 
 
-class Checks(Section):
+class Checks(FixedRecord):
     """What tells careful listeners with headphones from others."""
 
     level: bool = Field(True, description="A page to set the volume with a noise as loud as the sounds.")
@@ -99,7 +93,7 @@ class Checks(Section):
     )
 
 
-class Serving(Section):
+class Serving(FixedRecord):
     """What the server lets happen."""
 
     open_enrolment: bool = Field(False, description="Whether anybody who knows the address may take part, without an invitation.")
@@ -110,7 +104,7 @@ class Serving(Section):
     )
 
 
-class StudySettings(Section):
+class StudySettings(FixedRecord):
     """Settings of a study; ``xaudio study build --init study.toml`` writes them with their descriptions."""
 
     title: dict[str, str] = Field({"en": "What did the computer hear?", "de": "Was hat der Computer gehört?"})

@@ -6,9 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict
 
-from xaudio.plugin import LEVEL, DataError, progress, unknown
+from xaudio.plugin import LEVEL, DataError, FixedRecord, progress, unknown
 
 from ..analysis.contrasts import LEAST_PAIRS, differences, tested
 from ..analysis.exclusions import ExclusionRules, apply_rules
@@ -22,7 +21,7 @@ LEAST_SIMULATIONS = 20
 """Of fewer, a share says nothing."""
 
 
-class PowerCell(BaseModel):
+class PowerCell(FixedRecord):
     """One size of a study.
 
     Parameters
@@ -39,8 +38,6 @@ class PowerCell(BaseModel):
         In the share of right answers, over the studies that could be tested.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
     participants: int
     recordings: int
     analysed: float
@@ -49,7 +46,7 @@ class PowerCell(BaseModel):
     mean_difference: float
 
 
-class PowerResults(BaseModel):
+class PowerResults(FixedRecord):
     """Power over a grid of sizes: the content of ``power.json``.
 
     Parameters
@@ -70,8 +67,6 @@ class PowerResults(BaseModel):
     classes, seed : int
     cells : list of PowerCell
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     format: Literal[1] = 1
     simulated: str

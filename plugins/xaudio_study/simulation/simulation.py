@@ -7,9 +7,9 @@ from datetime import UTC, datetime, timedelta
 from typing import NamedTuple, TypeVar
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
-from xaudio.plugin import DataError, unknown
+from xaudio.plugin import DataError, FixedRecord, unknown
 
 from ..analysis.table import Floats, Indices, conditions_of
 from ..records import Answer, Item, Mode, Participant, Question, StudyData
@@ -27,7 +27,7 @@ RATING_SPREAD = 0.2
 Value = TypeVar("Value")
 
 
-class Behaviour(BaseModel):
+class Behaviour(FixedRecord):
     """How simulated participants answer.
 
     To a choice, a participant knows the model's prediction with the probability ``knows``; else names the true class with
@@ -53,7 +53,7 @@ class Behaviour(BaseModel):
         Median response time, and the standard deviation of its logarithm, half of it between participants.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(allow_inf_nan=False)
 
     knows: dict[str, float] = Field(default_factory=dict)
     hears: dict[str, float] = Field(default_factory=dict)

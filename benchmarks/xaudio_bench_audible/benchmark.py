@@ -92,11 +92,8 @@ class AudibleBenchmark:
         choices = self.choices
         if not choices.models:
             raise PluginError("The benchmark of sounds needs trained models: give their run folders with --models.")
-        classifiers = [xaudio.load_model(path, choices.device) for path in choices.models]
-        found = [
-            xaudio.held_out(classifier, dataset, data)
-            for classifier, dataset, data in zip(classifiers, self.datasets, self.data, strict=True)
-        ]
+        loaded = [xaudio.load_model(path, choices.device) for path in choices.models]
+        found = [xaudio.held_out(one, dataset, data) for one, dataset, data in zip(loaded, self.datasets, self.data, strict=True)]
         settings = {
             "models": {path: xaudio.plugin.weights_digest(Path(path)) for path in choices.models},
             "data": [dataset.fingerprint() for dataset, _ in found],
@@ -104,14 +101,14 @@ class AudibleBenchmark:
             "renderers": list(self.renderers),
             "recordings": choices.recordings,
             "seed": choices.seed,
-            "device": classifiers[0].device.type,
+            "device": loaded[0].device.type,
         }
         xaudio.plugin.refuse_other_settings(folder, settings)
         xaudio.plugin.write_run(folder, settings=settings, data=[dataset.title for dataset, _ in found])
         values: list[dict[tuple[str, str], Values]] = []
         models = []
-        for number, (path, classifier, tested) in enumerate(zip(choices.models, classifiers, found, strict=True)):
-            model, measured = self._model(path, classifier, *tested, folder, folder / f"model{number}")
+        for number, (path, one, tested) in enumerate(zip(choices.models, loaded, found, strict=True)):
+            model, measured = self._model(path, one, *tested, folder, folder / f"model{number}")
             models.append(model)
             values.append(measured)
         results = Results(
@@ -132,11 +129,11 @@ class AudibleBenchmark:
         return write_report(folder)
 
     def _model(
-        self, path: str, classifier: Model, dataset: Dataset, indices: IntArray, whole: Path, folder: Path
+        self, path: str, model: Model, dataset: Dataset, indices: IntArray, whole: Path, folder: Path
     ) -> tuple[ModelResult, dict[tuple[str, str], Values]]:
         name = "/".join(Path(path).parts[-2:])
         evaluation = xaudio.evaluate(
-            classifier,
+            model,
             dataset,
             indices,
             explainers=self.explainers,
@@ -151,12 +148,12 @@ class AudibleBenchmark:
         values: dict[tuple[str, str], Values] = {}
         with xaudio.plugin.progress(f"{name}: listening", len(able) * len(self.renderers)) as advance:
             for explainer, renderer in product(able, self.renderers):
-                values[explainer, renderer] = self._measured(classifier, dataset, evaluation, explainer, renderer, folder)
+                values[explainer, renderer] = self._measured(model, dataset, evaluation, explainer, renderer, folder)
                 advance(1, f"{explainer}, {renderer}")
-        model = ModelResult(
+        result = ModelResult(
             name=name,
             run=path,
-            task=classifier.task,
+            task=model.task,
             data=dataset.title,
             indices=evaluation.indices.tolist(),
             accuracy=evaluation.accuracy,
@@ -165,10 +162,10 @@ class AudibleBenchmark:
             cells=cells_of(values, self.choices.seed),
             examples=list(self._examples(evaluation, able[0], whole, folder)),
         )
-        return model, values
+        return result, values
 
     def _measured(
-        self, classifier: Model, dataset: Dataset, evaluation: Evaluation, explainer: str, renderer: str, folder: Path
+        self, model: Model, dataset: Dataset, evaluation: Evaluation, explainer: str, renderer: str, folder: Path
     ) -> Values:
         """The values of all recordings, measured or read from what an earlier run left."""
         number = f"{self.explainers.index(explainer):02d}-{self.renderers.index(renderer):02d}"
@@ -178,7 +175,7 @@ class AudibleBenchmark:
             return kept
         explanations = [evaluation.explanation(explainer, int(index)) for index in evaluation.indices]
         evidence = evidence_of(dataset, evaluation.indices, explanations)
-        values = measured(classifier, explanations, evidence, self.made[renderer])
+        values = measured(model, explanations, evidence, self.made[renderer])
         xaudio.plugin.write_json(path, {"explainer": explainer, "renderer": renderer, "values": values})
         return values
 
@@ -205,14 +202,12 @@ def all_settings() -> tuple[str, ...]:
     return ("audible", *(f"audible:domain={domain},normalisation={norm},{smoothing}" for domain, norm, smoothing in combined))
 
 
-def measured(
-    classifier: Model, explanations: Sequence[Explanation], evidence: Sequence[FloatArray | None], renderer: Any
-) -> Values:
+def measured(model: Model, explanations: Sequence[Explanation], evidence: Sequence[FloatArray | None], renderer: Any) -> Values:
     """All measures of the sounds of explanations.
 
     Parameters
     ----------
-    classifier : Model
+    model : Model
     explanations : sequence of Explanation
     evidence : sequence of ndarray or None
         The sound of the evidence in each recording, (samples,), where it is known.
@@ -246,17 +241,17 @@ def measured(
         name: [_number(row.get(name, float("nan"))) for row in rows] for name in MEASURES if not name.startswith("fid_")
     }
     for name, sounds in (("fid_in", positives), ("fid_out", complements)):
-        values[name] = [float(hit) for hit in recognised(classifier, np.stack(sounds)) == predicted]
+        values[name] = [float(hit) for hit in recognised(model, np.stack(sounds)) == predicted]
     return values
 
 
-def recognised(classifier: Model, waveforms: FloatArray) -> IntArray:
+def recognised(model: Model, waveforms: FloatArray) -> IntArray:
     """The classes that a model names for waveforms (recordings, samples), as they are."""
 
     def logits(batch: torch.Tensor) -> torch.Tensor:
-        return classifier.logits(classifier.features(batch.to(classifier.device))).cpu()
+        return model.logits(model.features(batch.to(model.device))).cpu()
 
-    with torch.no_grad(), xaudio.plugin.evaluation_mode(classifier.network):
+    with torch.no_grad(), xaudio.plugin.evaluation_mode(model.network):
         found = xaudio.plugin.in_batches(logits, torch.from_numpy(waveforms), size=32)
     return np.asarray(found.argmax(1).numpy())
 

@@ -224,24 +224,24 @@ class AudioMnistBenchmark:
     def _explain(self, dataset: Dataset) -> Any:
         """A function (run, indices) to explanations of the true class, with the rules of the data set."""
         explainer, options = xaudio.plugin.parse_spec(self.choices.explainer)
-        classifiers: dict[Path, xaudio.Model] = {}
+        models: dict[Path, xaudio.Model] = {}
 
         def explain(run: Run, indices: list[int], name: str = "", target: str = "true") -> list[xaudio.Explanation]:
-            if run.folder not in classifiers:
-                classifiers[run.folder] = xaudio.load_model(run.folder, self.choices.device)
+            if run.folder not in models:
+                models[run.folder] = xaudio.load_model(run.folder, self.choices.device)
             if not indices:
                 return []
             labels = dataset.labels(run.task)[indices]
             given: dict[str, Any] = {} if name else dict(options)
-            classifier = classifiers[run.folder]
+            model = models[run.folder]
             explanations = xaudio.explain(
-                classifier,
+                model,
                 [dataset[index] for index in indices],
                 explainer=name or explainer,
                 target=[int(label) for label in labels] if target == "true" else None,
                 device=self.choices.device,
                 resampling=dataset.resampling,
-                placement=classifier.representation.placement,
+                placement=model.representation.placement,
                 **given,
             )
             return [replace(item, provenance={**item.provenance, "data": dataset.title}) for item in explanations]

@@ -175,13 +175,13 @@ def _measure(run: Run, explain: Explain) -> list[Measured]:
     """Conservation, relevance on silence and sparseness, for the explainer and the controls."""
     indices = sorted(run.predicted)
     indices = indices[:: max(1, len(indices) // MEASURED)][:MEASURED]
-    classifier = xaudio.load_model(run.folder, "cpu")
+    model = xaudio.load_model(run.folder, "cpu")
     rows = []
     for name in ("", "random", "amplitude"):
         explanations = explain(run, indices, name, target="predicted")
         medians: dict[str, float | None] = {}
         for metric in ("conservation", "silence", "sparseness"):
-            for key, values in xaudio.create("metric", metric)(classifier, explanations).items():
+            for key, values in xaudio.create("metric", metric)(model, explanations).items():
                 finite = values[np.isfinite(values)]
                 medians[key] = float(np.median(finite)) if finite.size else None
         explainer = explanations[0].explainer

@@ -66,13 +66,13 @@ def move_frequencies(run: Run, dataset: Dataset, device: str, limit: int | None)
     path = run.folder / "frequencies.csv"
 
     def make() -> dict[str, Any]:
-        classifier = xaudio.load_model(run.folder, device)
+        model = xaudio.load_model(run.folder, device)
         labels, indices = dataset.labels("sex"), np.array(tested(run, limit))
-        by_class = torch.tensor([FACTORS[name] for name in dataset.tasks["sex"]], device=classifier.device)
+        by_class = torch.tensor([FACTORS[name] for name in dataset.tasks["sex"]], device=model.device)
         predicted: dict[str, list[int]] = {condition: [] for condition in CONDITIONS}
         with torch.no_grad():
-            for chunk, waveforms in xaudio.plugin.placed_waveforms(classifier, dataset, indices):
-                levels = classifier.representation(waveforms)
+            for chunk, waveforms in xaudio.plugin.placed_waveforms(model, dataset, indices):
+                levels = model.representation(waveforms)
                 truth = torch.from_numpy(labels[chunk]).to(levels.device)
                 for condition, factors in {
                     "original": None,
@@ -81,8 +81,8 @@ def move_frequencies(run: Run, dataset: Dataset, device: str, limit: int | None)
                     "resampled": torch.ones_like(by_class)[truth],
                 }.items():
                     moved = levels if factors is None else xaudio.plugin.scaled_frequencies(levels, factors)
-                    centred = moved if classifier.mean is None else moved - classifier.mean
-                    predicted[condition] += classifier.logits(centred).argmax(1).tolist()
+                    centred = moved if model.mean is None else moved - model.mean
+                    predicted[condition] += model.logits(centred).argmax(1).tolist()
         truth = labels[indices]
         rows = zip(
             indices.tolist(), (dataset.speakers[index] for index in indices), truth.tolist(), *predicted.values(), strict=True
@@ -106,26 +106,26 @@ def flip_samples(
     names = [*(f"random {draw}" for draw in range(draws)), "amplitude", "relevance"]
 
     def make() -> dict[str, Any]:
-        classifier = xaudio.load_model(run.folder, device)
+        model = xaudio.load_model(run.folder, device)
         name, options = xaudio.plugin.parse_spec(explainer)
         method: Explainer = xaudio.create("explainer", name, **options)
         indices = np.array(tested(run, limit))
         generator = torch.Generator().manual_seed(seed)
         classes, shares, explained = [], [], []
         with xaudio.plugin.progress(f"Flipping samples, {run.model} {run.task} fold {run.fold}", len(indices)) as advance:
-            for chunk, waveforms in xaudio.plugin.placed_waveforms(classifier, dataset, indices, CHUNK):
-                features, relevance, _, target = xaudio.plugin.attribute(classifier, method, waveforms)
+            for chunk, waveforms in xaudio.plugin.placed_waveforms(model, dataset, indices, CHUNK):
+                features, relevance, _, target = xaudio.plugin.attribute(model, method, waveforms)
                 drawn = [torch.rand(features.shape, generator=generator).to(features.device) for _ in range(draws)]
                 logits = torch.stack(
                     [
-                        xaudio.plugin.flipped_logits(classifier, features, scores, FRACTIONS)
+                        xaudio.plugin.flipped_logits(model, features, scores, FRACTIONS)
                         for scores in (*drawn, features.abs(), relevance)
                     ],
                     dim=1,
                 )  # (recordings, orders, fractions, classes)
                 chosen = target[:, None, None, None].expand(*logits.shape[:3], 1)
                 classes.append(logits.argmax(3).cpu().numpy())
-                shares.append(classifier.probabilities(logits).gather(3, chosen)[..., 0].cpu().double().numpy())
+                shares.append(model.probabilities(logits).gather(3, chosen)[..., 0].cpu().double().numpy())
                 explained.append(target.cpu().numpy())
                 advance(len(chunk))
         predicted, probability, targets = (np.concatenate(parts) for parts in (classes, shares, explained))
@@ -172,12 +172,12 @@ def curves_over_folds(found: Sequence[dict[str, Any]]) -> dict[str, Curve]:
 
 def moved_example(run: Run, dataset: Dataset) -> tuple[tuple[Any, Any], tuple[Any, ...], str]:
     """Levels of one test recording as recorded and moved, the axes of both, and what it is."""
-    classifier = xaudio.load_model(run.folder, "cpu")
+    model = xaudio.load_model(run.folder, "cpu")
     index = next(iter(sorted(run.predicted)))
     sex = dataset.tasks["sex"][dataset.labels("sex")[index]]
-    _, waveforms = next(iter(xaudio.plugin.placed_waveforms(classifier, dataset, np.array([index]))))
+    _, waveforms = next(iter(xaudio.plugin.placed_waveforms(model, dataset, np.array([index]))))
     with torch.no_grad():
-        levels = classifier.representation(waveforms)
+        levels = model.representation(waveforms)
         moved = xaudio.plugin.scaled_frequencies(levels, torch.tensor([FACTORS[sex]]))
     caption = f"{sex} speaker {dataset.speakers[index]}, x{FACTORS[sex]:g}"
-    return (levels[0, 0].numpy(), moved[0, 0].numpy()), classifier.representation.axes, caption
+    return (levels[0, 0].numpy(), moved[0, 0].numpy()), model.representation.axes, caption

@@ -29,27 +29,27 @@ def relevance_spectra(run: Run, dataset: Dataset, explainer: str, device: str, l
     """
 
     def make() -> dict[str, Any]:
-        classifier = xaudio.load_model(run.folder, device)
+        model = xaudio.load_model(run.folder, device)
         name, options = xaudio.plugin.parse_spec(explainer)
         method: Explainer = xaudio.create("explainer", name, **options)
         labels, indices = dataset.labels(run.task), tested(run, limit)
-        frequencies = classifier.representation.axes[0].centres
-        total = {label: np.zeros(len(frequencies)) for label in classifier.classes}
-        seen = dict.fromkeys(classifier.classes, 0)
+        frequencies = model.representation.axes[0].centres
+        total = {label: np.zeros(len(frequencies)) for label in model.classes}
+        seen = dict.fromkeys(model.classes, 0)
         with xaudio.plugin.progress(f"Explaining, {run.model} {run.task} fold {run.fold}", len(indices)) as advance:
-            for chunk, waveforms in xaudio.plugin.placed_waveforms(classifier, dataset, np.array(indices), CHUNK):
-                relevance = xaudio.plugin.attribute(classifier, method, waveforms)[1].cpu().double()
+            for chunk, waveforms in xaudio.plugin.placed_waveforms(model, dataset, np.array(indices), CHUNK):
+                relevance = xaudio.plugin.attribute(model, method, waveforms)[1].cpu().double()
                 magnitude = relevance.abs().sum((1, 2, 3)).clamp(min=torch.finfo(torch.float64).tiny)
                 spectra = (relevance.sum((1, 3)) / magnitude[:, None]).numpy()
                 for index, spectrum in zip(chunk, spectra, strict=True):
-                    label = classifier.classes[labels[index]]
+                    label = model.classes[labels[index]]
                     total[label] += spectrum
                     seen[label] += 1
                 advance(len(chunk))
         return {
             "frequencies": frequencies.tolist(),
             "recordings": seen,
-            "spectra": {label: (total[label] / max(1, seen[label])).tolist() for label in classifier.classes},
+            "spectra": {label: (total[label] / max(1, seen[label])).tolist() for label in model.classes},
         }
 
     return kept(run.folder / "spectra.json", {"explainer": explainer, "limit": limit}, make)

@@ -77,15 +77,15 @@ class ConceptTruth:
         xaudio.plugin.write_run(folder, settings=settings)
         rows, title = [], ""
         for number, path in enumerate(self.models):
-            classifier = xaudio.load_model(path, self.device)
-            dataset, indices = xaudio.held_out(classifier, self.dataset)
+            model = xaudio.load_model(path, self.device)
+            dataset, indices = xaudio.held_out(model, self.dataset)
             title = dataset.title
-            layer = xaudio.plugin.find_layer(classifier.network, self.layer)
+            layer = xaudio.plugin.find_layer(model.network, self.layer)
             one = None
             for place, explainer in enumerate(self.explainers):
                 kept = folder / "rows" / f"{number}-{place}.json"
                 if not kept.exists():
-                    one = one or tested(classifier, dataset, indices, layer)
+                    one = one or tested(model, dataset, indices, layer)
                     kept.parent.mkdir(exist_ok=True)
                     xaudio.plugin.write_json(kept, self.row(Path(path).name, one, explainer).model_dump())
                 rows.append(Row.model_validate(xaudio.plugin.read_json(kept)))
@@ -105,7 +105,7 @@ class ConceptTruth:
         DataError
             If the task is none of these.
         """
-        task = one.classifier.task
+        task = one.model.task
         if task not in ("carriers", "slot"):
             raise DataError(
                 f"{name}: has the task {task!r}; the concepts of 'carriers' and 'slot' of the data set truth are known."
@@ -137,7 +137,7 @@ class ConceptTruth:
     def _found(self, one: Tested, explainer: str, by: str) -> ConceptResults:
         """All channels with their references."""
         return xaudio_concepts.concepts(
-            one.classifier,
+            one.model,
             one.dataset,
             one.indices,
             one.layer,
@@ -153,7 +153,7 @@ class ConceptTruth:
         """Correctly predicted recordings, evenly spread."""
         right = np.flatnonzero(one.predicted == one.labels)
         if not len(right):
-            raise DataError(f"{one.classifier.facts.get('run')}: is never right in the test, so there is nothing to check.")
+            raise DataError(f"{one.model.facts.get('run')}: is never right in the test, so there is nothing to check.")
         return np.asarray(right[np.unique(np.linspace(0, len(right) - 1, min(len(right), self.recordings)).round().astype(int))])
 
     def _carriers(
@@ -172,7 +172,7 @@ class ConceptTruth:
         in_references = {
             by: np.mean(
                 [
-                    has[one.classifier.classes.index(reference.label or ""), best[item.channel]] == wanted[item.channel]
+                    has[one.model.classes.index(reference.label or ""), best[item.channel]] == wanted[item.channel]
                     for item in result.channels
                     if selective[item.channel]
                     for reference in item.references

@@ -27,7 +27,7 @@ class Tested:
 
     Parameters
     ----------
-    classifier : Model
+    model : Model
     dataset : Dataset
     indices : ndarray of int
     layer : str
@@ -35,7 +35,7 @@ class Tested:
     predicted, labels : ndarray of int, shape (recordings,)
     """
 
-    classifier: Model
+    model: Model
     dataset: Dataset
     indices: IntArray
     layer: str
@@ -44,23 +44,23 @@ class Tested:
     labels: IntArray
 
 
-def tested(classifier: Model, dataset: Dataset, indices: IntArray, layer: str) -> Tested:
+def tested(model: Model, dataset: Dataset, indices: IntArray, layer: str) -> Tested:
     """The test recordings as the model hears them, and what it makes of them."""
-    waveforms = torch.cat([batch for _, batch in xaudio.plugin.placed_waveforms(classifier, dataset, indices)])
-    predicted = np.concatenate([_logits(classifier, part).argmax(1).numpy() for part in waveforms.split(BATCH)])  # type: ignore[no-untyped-call]
-    labels = dataset.labels(classifier.task)[indices]
-    return Tested(classifier, dataset, indices, layer, waveforms, predicted, labels)
+    waveforms = torch.cat([batch for _, batch in xaudio.plugin.placed_waveforms(model, dataset, indices)])
+    predicted = np.concatenate([_logits(model, part).argmax(1).numpy() for part in waveforms.split(BATCH)])  # type: ignore[no-untyped-call]
+    labels = dataset.labels(model.task)[indices]
+    return Tested(model, dataset, indices, layer, waveforms, predicted, labels)
 
 
-def _logits(classifier: Model, waveforms: Tensor, layer: str = "", kept: Tensor | None = None) -> Tensor:
+def _logits(model: Model, waveforms: Tensor, layer: str = "", kept: Tensor | None = None) -> Tensor:
     """Logits on the CPU, with the channels that are not kept set to 0."""
     handles = []
     if kept is not None:
-        module = classifier.network.get_submodule(layer)
+        module = model.network.get_submodule(layer)
         handles = [module.register_forward_hook(lambda *args: args[-1] * kept.reshape(-1, *[1] * (args[-1].ndim - 2)))]
     try:
-        with torch.no_grad(), xaudio.plugin.evaluation_mode(classifier.network):
-            return classifier.logits(classifier.features(waveforms)).cpu()
+        with torch.no_grad(), xaudio.plugin.evaluation_mode(model.network):
+            return model.logits(model.features(waveforms)).cpu()
     finally:
         for handle in handles:
             handle.remove()
@@ -69,12 +69,12 @@ def _logits(classifier: Model, waveforms: Tensor, layer: str = "", kept: Tensor 
 def activations(one: Tested, waveforms: Tensor) -> FloatArray:
     """Rectified activation of each channel, mean over positions, (recordings, channels)."""
     found: list[Tensor] = []
-    module = one.classifier.network.get_submodule(one.layer)
+    module = one.model.network.get_submodule(one.layer)
     handle = module.register_forward_hook(lambda *args: found.append(args[-1].flatten(2).relu().mean(2).cpu()))
     try:
-        with torch.no_grad(), xaudio.plugin.evaluation_mode(one.classifier.network):
+        with torch.no_grad(), xaudio.plugin.evaluation_mode(one.model.network):
             for part in waveforms.split(BATCH):  # type: ignore[no-untyped-call]
-                one.classifier.logits(one.classifier.features(part))
+                one.model.logits(one.model.features(part))
     finally:
         handle.remove()
     return np.asarray(torch.cat(found).double().numpy())
@@ -90,7 +90,7 @@ def tuning(one: Tested, carriers: Mapping[str, float]) -> FloatArray:
         Frequency in Hz by name.
     """
     names, before = classes_of(one), activations(one, one.waveforms)
-    frequencies = torch.fft.rfftfreq(one.waveforms.shape[1], 1 / one.classifier.representation.sample_rate)
+    frequencies = torch.fft.rfftfreq(one.waveforms.shape[1], 1 / one.model.representation.sample_rate)
     effects = []
     for name, frequency in carriers.items():
         rows = np.flatnonzero([name in names[label] for label in one.labels])
@@ -102,7 +102,7 @@ def tuning(one: Tested, carriers: Mapping[str, float]) -> FloatArray:
 
 def classes_of(one: Tested) -> list[str]:
     """Names of the classes; that of no carrier holds none of their letters."""
-    return ["" if name == "none" else name for name in one.classifier.classes]
+    return ["" if name == "none" else name for name in one.model.classes]
 
 
 def carrying(one: Tested, found: ConceptResults, top: int) -> dict[int, list[int]]:
@@ -142,13 +142,13 @@ def masses(
             options: dict[str, Any] = {} if channel is None else {"layer": one.layer, "channels": (channel,)}
             options |= given
             explanations = xaudio.explain(
-                one.classifier,
+                one.model,
                 clips,
                 explainer=name,
                 target=one.labels[rows].tolist(),
-                device=str(one.classifier.device),
-                resampling=one.classifier.rules.resampling,
-                placement=one.classifier.representation.placement,
+                device=str(one.model.device),
+                resampling=one.model.rules.resampling,
+                placement=one.model.representation.placement,
                 **options,
             )
             seen = [_in_domain_of_truth(item) for item in explanations]
@@ -179,11 +179,11 @@ def cells_in(one: Tested, rows: IntArray, truth: str) -> float:
     """Share of the cells that lie in the boxes, mean over recordings."""
     clips = [one.dataset[int(one.indices[row])] for row in rows]
     explanations = xaudio.explain(
-        one.classifier,
+        one.model,
         clips,
         explainer="amplitude",
-        resampling=one.classifier.rules.resampling,
-        placement=one.classifier.representation.placement,
+        resampling=one.model.rules.resampling,
+        placement=one.model.representation.placement,
     )
     return float(np.mean([_mask(_in_domain_of_truth(item), truth, slice(None)).mean() for item in explanations]))
 
@@ -196,13 +196,13 @@ def switching(one: Tested, carriers: Mapping[int, Sequence[int]], channels: int,
         for label, own in carriers.items():
             others = np.setdiff1d(np.arange(channels), own)
             waveforms = one.waveforms[np.flatnonzero(one.predicted == label)[:BATCH]]
-            before = _logits(one.classifier, waveforms)[:, label]
+            before = _logits(one.model, waveforms)[:, label]
             sets = [own, *(rng.choice(others, min(len(own), len(others)), replace=False) for _ in range(draws))]
             changes = []
             for off in sets:
-                kept = torch.ones(channels, device=one.classifier.device)
+                kept = torch.ones(channels, device=one.model.device)
                 kept[list(off)] = 0
-                changes.append(float((_logits(one.classifier, waveforms, one.layer, kept)[:, label] - before).mean()))
+                changes.append(float((_logits(one.model, waveforms, one.layer, kept)[:, label] - before).mean()))
             found.append(np.array(changes))
             advance()
     return found

@@ -68,31 +68,30 @@ class Leaderboard:
         choices = self.choices
         if not choices.models:
             raise PluginError("The leaderboard needs trained models: give their run folders with --models.")
-        classifiers = [xaudio.load_model(path, choices.device) for path in choices.models]
+        loaded = [xaudio.load_model(path, choices.device) for path in choices.models]
         found = [
-            xaudio.held_out(classifier, dataset, data)
-            for classifier, dataset, data in zip(classifiers, self.datasets, self.data, strict=True)
+            xaudio.held_out(model, dataset, data) for model, dataset, data in zip(loaded, self.datasets, self.data, strict=True)
         ]
-        settings = self._settings(classifiers, [dataset for dataset, _ in found])
+        settings = self._settings(loaded, [dataset for dataset, _ in found])
         xaudio.plugin.refuse_other_settings(folder, settings)
-        facts = {"device": str(classifiers[0].device), "data": [dataset.title for dataset, _ in found]}
+        facts = {"device": str(loaded[0].device), "data": [dataset.title for dataset, _ in found]}
         xaudio.plugin.write_run(folder, settings=settings, **facts)
         evaluations = [
-            self._evaluate(path, classifier, *tested, folder / f"model{number}")
-            for number, (path, classifier, tested) in enumerate(zip(choices.models, classifiers, found, strict=True))
+            self._evaluate(path, model, *tested, folder / f"model{number}")
+            for number, (path, model, tested) in enumerate(zip(choices.models, loaded, found, strict=True))
         ]
         metrics = metrics_of(evaluations)
         models = []
-        for path, classifier, (dataset, _), evaluation in zip(choices.models, classifiers, found, evaluations, strict=True):
+        for path, model, (dataset, _), evaluation in zip(choices.models, loaded, found, evaluations, strict=True):
             scores = scores_of(evaluation, metrics, choices.seed)
             compared, matrix = agreement(scores, metrics)
             models.append(
                 ModelResult(
                     name=_name(path, choices.models),
                     run=path,
-                    task=classifier.task,
+                    task=model.task,
                     data=dataset.title,
-                    classes=list(classifier.classes),
+                    classes=list(model.classes),
                     indices=evaluation.indices.tolist(),
                     accuracy=evaluation.accuracy,
                     chance=evaluation.chance,
@@ -109,7 +108,7 @@ class Leaderboard:
             )
         results = Results(
             level=LEVEL,
-            device=str(classifiers[0].device),
+            device=str(loaded[0].device),
             explainers=list(evaluations[0].folders),
             metrics=metrics,
             models=models,
@@ -122,10 +121,10 @@ class Leaderboard:
         """Write ``report.html`` anew from what the folder holds."""
         return write_report(folder)
 
-    def _evaluate(self, path: str, classifier: Model, dataset: Dataset, indices: IntArray, folder: Path) -> Evaluation:
+    def _evaluate(self, path: str, model: Model, dataset: Dataset, indices: IntArray, folder: Path) -> Evaluation:
         choices = self.choices
         return xaudio.evaluate(
-            classifier,
+            model,
             dataset,
             indices,
             explainers=self.explainers,
@@ -137,7 +136,7 @@ class Leaderboard:
             title=_name(path, choices.models),
         )
 
-    def _settings(self, classifiers: Sequence[Model], datasets: Sequence[Dataset]) -> dict[str, object]:
+    def _settings(self, models: Sequence[Model], datasets: Sequence[Dataset]) -> dict[str, object]:
         """All that the numbers depend on."""
         choices = self.choices
         return {
@@ -148,7 +147,7 @@ class Leaderboard:
             "recordings": choices.recordings,
             "min_accuracy": choices.min_accuracy,
             "seed": choices.seed,
-            "device": classifiers[0].device.type,
+            "device": models[0].device.type,
         }
 
 

@@ -57,8 +57,8 @@ class Gallery:
         """
         if not self.models:
             raise PluginError("The gallery needs trained models: give their run folders with --models.")
-        classifiers = [xaudio.load_model(path, self.device) for path in self.models]
-        datasets, indices = self._chosen(classifiers)
+        loaded = [xaudio.load_model(path, self.device) for path in self.models]
+        datasets, indices = self._chosen(loaded)
         dataset = datasets[0]
         settings = {
             "models": {path: xaudio.plugin.weights_digest(Path(path)) for path in self.models},
@@ -68,10 +68,10 @@ class Gallery:
             "seed": self.seed,
         }
         xaudio.plugin.refuse_other_settings(folder, settings)
-        xaudio.plugin.write_run(folder, settings=settings, device=str(classifiers[0].device), data=dataset.title)
+        xaudio.plugin.write_run(folder, settings=settings, device=str(loaded[0].device), data=dataset.title)
         models = [
-            self._explain(path, classifier, [own[index] for index in indices], folder / f"model{number}")
-            for number, (path, classifier, own) in enumerate(zip(self.models, classifiers, datasets, strict=True))
+            self._explain(path, model, [own[index] for index in indices], folder / f"model{number}")
+            for number, (path, model, own) in enumerate(zip(self.models, loaded, datasets, strict=True))
         ]
         results = Results(
             data=dataset.title,
@@ -86,7 +86,7 @@ class Gallery:
         """Write ``report.html`` anew from what the folder holds."""
         return write_report(folder)
 
-    def _chosen(self, classifiers: Sequence[Model]) -> tuple[list[Dataset], list[int]]:
+    def _chosen(self, models: Sequence[Model]) -> tuple[list[Dataset], list[int]]:
         """The data as each model names its classes, and recordings that none of the models was trained on, evenly spread.
 
         Raises
@@ -94,15 +94,15 @@ class Gallery:
         ModelError
             If there are none.
         """
-        dataset, indices = xaudio.held_out(classifiers[0], self.dataset, self.data)
-        found = [(dataset, indices), *(xaudio.held_out(classifier, dataset) for classifier in classifiers[1:])]
+        dataset, indices = xaudio.held_out(models[0], self.dataset, self.data)
+        found = [(dataset, indices), *(xaudio.held_out(model, dataset) for model in models[1:])]
         common = set.intersection(*(set(own.tolist()) for _, own in found))
         if not common:
             raise ModelError(f"The models have no test recording of {dataset.title} in common: give models of the same fold.")
         places = np.linspace(0, len(common) - 1, min(self.recordings, len(common))).round().astype(int)
         return [own for own, _ in found], [sorted(common)[place] for place in places]
 
-    def _explain(self, path: str, classifier: Model, clips: Sequence[Clip], folder: Path) -> ModelResult:
+    def _explain(self, path: str, model: Model, clips: Sequence[Clip], folder: Path) -> ModelResult:
         found: dict[str, list[Explanation]] = {}
         cards: list[Card] = []
         for number, method in enumerate(self.methods):
@@ -110,7 +110,7 @@ class Gallery:
             with xaudio.plugin.progress(f"{Path(path).name}: {method}", len(clips)) as advance:
                 start = time.monotonic()
                 try:
-                    found[method] = self._explained(method, classifier, clips, target)
+                    found[method] = self._explained(method, model, clips, target)
                 except XaudioError as error:
                     cards.append(Card(method=method, folders=[], seconds=None, refused=str(error)))
                     continue
@@ -124,17 +124,17 @@ class Gallery:
         matrix = agreement([found[name] for name in names])
         return ModelResult(name=Path(path).name, titles=titles, cards=cards, compared=names, agreement=matrix)
 
-    def _explained(self, method: str, classifier: Model, clips: Sequence[Clip], folder: Path) -> list[Explanation]:
+    def _explained(self, method: str, model: Model, clips: Sequence[Clip], folder: Path) -> list[Explanation]:
         """Explanations of the predicted classes, read where an earlier run left them."""
         paths = [folder / str(index) / "explanation.safetensors" for index in range(len(clips))]
         if all(path.exists() for path in paths):
             return [Explanation.load(path) for path in paths]
         explanations = xaudio.explain(
-            classifier,
+            model,
             list(clips),
             explainer=method,
             device=self.device,
-            placement=classifier.representation.placement,
+            placement=model.representation.placement,
             seed=self.seed or None,
         )
         for path, item in zip(paths, explanations, strict=True):

@@ -51,14 +51,14 @@ class SpeedBenchmark:
         """Run and write ``results.json`` and ``report.html``."""
         peak = xaudio.plugin.matrix_peak(self.device, "float32")
         rows, longs, flips = [], [], []
-        for model in self.models:
-            classifier, waveforms = self._classifier(model)
-            rows += self._rows(model, classifier, waveforms, peak)
+        for spec in self.models:
+            model, waveforms = self._untrained(spec)
+            rows += self._rows(spec, model, waveforms, peak)
             if self.recordings:
-                longs.append(self._long(model, classifier, waveforms))
+                longs.append(self._long(spec, model, waveforms))
             if self.flips:
-                _say(f"{model}: pixel flipping beside a naive loop and Quantus")
-                flips.append(flip(model, classifier, waveforms, self.flips, lambda runs: self._times(runs, min(self.rounds, 3))))
+                _say(f"{spec}: pixel flipping beside a naive loop and Quantus")
+                flips.append(flip(spec, model, waveforms, self.flips, lambda runs: self._times(runs, min(self.rounds, 3))))
         results = Results(
             device=self._device_name(),
             threads=torch.get_num_threads(),
@@ -79,37 +79,37 @@ class SpeedBenchmark:
         """Write ``report.html`` anew from what the folder holds."""
         return write_report(folder)
 
-    def _classifier(self, model: str) -> tuple[xaudio.Model, Tensor]:
-        """An untrained classifier, and recordings of synthetic speech (recordings, samples)."""
-        name, options = xaudio.plugin.parse_spec(model)
+    def _untrained(self, spec: str) -> tuple[xaudio.Model, Tensor]:
+        """An untrained model, and recordings of synthetic speech (recordings, samples)."""
+        name, options = xaudio.plugin.parse_spec(spec)
         speech = xaudio.create("dataset", "synthetic", seed=self.seed)
         with torch.random.fork_rng():
             torch.manual_seed(self.seed)
             network = textbook_audionet(10) if name == TEXTBOOK else xaudio.create("model", name, **{**options, "classes": 10})
         reads, read_options = xaudio.plugin.parse_spec(str(network.representation))
         representation = xaudio.create("representation", reads, **read_options)
-        classifier = xaudio.Model(network.eval().requires_grad_(False), representation, tuple("0123456789"))
-        classifier.to(self.device)
+        model = xaudio.Model(network.eval().requires_grad_(False), representation, tuple("0123456789"))
+        model.to(self.device)
         count = max(self.batch, min(self.recordings, len(speech)))
         chosen = np.arange(count) % len(speech)
-        _, waveforms = next(xaudio.plugin.placed_waveforms(classifier, speech, chosen, batch_size=count))
-        return classifier, waveforms
+        _, waveforms = next(xaudio.plugin.placed_waveforms(model, speech, chosen, batch_size=count))
+        return model, waveforms
 
-    def _rows(self, model: str, classifier: xaudio.Model, waveforms: Tensor, peak: float) -> list[Row]:
+    def _rows(self, spec: str, model: xaudio.Model, waveforms: Tensor, peak: float) -> list[Row]:
         with torch.no_grad():
-            features = classifier.features(waveforms[: self.batch])
-            target = classifier.logits(features).argmax(1)
-        base = unit(classifier.network, features, target)
+            features = model.features(waveforms[: self.batch])
+            target = model.logits(features).argmax(1)
+        base = unit(model.network, features, target)
         rows = []
-        for pair in pairs(classifier.network, features, target):
-            _say(f"{model}: {pair.name} beside {pair.library}")
+        for pair in pairs(model.network, features, target):
+            _say(f"{spec}: {pair.name} beside {pair.library}")
             difference = _difference(pair.xaudio(), pair.other())  # also the first, slower call of each
             operations = [xaudio.plugin.count_operations(run) for run in (pair.xaudio, pair.other)]
             times = self._times([base, pair.xaudio, pair.other])
             medians = [statistics.median(found) for found in times]
             rows.append(
                 Row(
-                    model=model,
+                    model=spec,
                     method=pair.name,
                     library=pair.library,
                     unit_seconds=medians[0],
@@ -125,15 +125,15 @@ class SpeedBenchmark:
             )
         return rows
 
-    def _long(self, model: str, classifier: xaudio.Model, waveforms: Tensor) -> Long:
+    def _long(self, spec: str, model: xaudio.Model, waveforms: Tensor) -> Long:
         many = waveforms.repeat(1 + self.recordings // len(waveforms), 1)[: self.recordings].cpu()
-        ours, theirs = long_runs(classifier, many, self.batch)
-        _say(f"{model}: {self.recordings} recordings through xaudio.explain beside a loop with zennit")
-        long_runs(classifier, many[: self.batch], self.batch)[0]()
+        ours, theirs = long_runs(model, many, self.batch)
+        _say(f"{spec}: {self.recordings} recordings through xaudio.explain beside a loop with zennit")
+        long_runs(model, many[: self.batch], self.batch)[0]()
         times = self._times([ours, theirs], rounds=min(self.rounds, 3))
         ratio = statistics.median(other / one for one, other in zip(*times, strict=True))
         seconds, other_seconds = (statistics.median(found) for found in times)
-        return Long(model=model, recordings=self.recordings, seconds=seconds, library_seconds=other_seconds, ratio=ratio)
+        return Long(model=spec, recordings=self.recordings, seconds=seconds, library_seconds=other_seconds, ratio=ratio)
 
     def _times(self, runs: Sequence[Run], rounds: int | None = None) -> list[list[float]]:
         """Seconds of each run in each round; the order turns from round to round."""

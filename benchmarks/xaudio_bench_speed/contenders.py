@@ -109,16 +109,16 @@ def _captum(name: str, options: dict[str, Any], network: nn.Module, features: Te
     return run
 
 
-def long_runs(classifier: xaudio.Model, waveforms: Tensor, batch: int) -> tuple[Callable[[], Tensor], Callable[[], Tensor]]:
+def long_runs(model: xaudio.Model, waveforms: Tensor, batch: int) -> tuple[Callable[[], Tensor], Callable[[], Tensor]]:
     """Many recordings through `xaudio.explain` with its defaults, and through a loop over batches written with zennit."""
-    rate = classifier.representation.sample_rate
+    rate = model.representation.sample_rate
     with torch.no_grad():
-        first = classifier.features(waveforms[:1].to(classifier.device))
-    import_zennit(classifier.network, first, torch.zeros(1, dtype=torch.int64, device=classifier.device))
+        first = model.features(waveforms[:1].to(model.device))
+    import_zennit(model.network, first, torch.zeros(1, dtype=torch.int64, device=model.device))
 
     def ours() -> Tensor:
         clips = [xaudio.Clip(waveform.numpy(), rate) for waveform in waveforms]
-        explanations = xaudio.explain(classifier, clips, explainer="lrp", target=0, device=str(classifier.device))
+        explanations = xaudio.explain(model, clips, explainer="lrp", target=0, device=str(model.device))
         return torch.stack([torch.from_numpy(item.relevance) for item in explanations])
 
     def theirs() -> Tensor:
@@ -126,12 +126,12 @@ def long_runs(classifier: xaudio.Model, waveforms: Tensor, batch: int) -> tuple[
         from zennit.composites import EpsilonPlus
 
         parts = []
-        with Gradient(classifier.network, EpsilonPlus()) as attributor:
+        with Gradient(model.network, EpsilonPlus()) as attributor:
             for start in range(0, len(waveforms), batch):
                 chunk = waveforms[start : start + batch]
                 with torch.no_grad():
-                    features = classifier.features(chunk.to(classifier.device))
-                one_hot = torch.eye(len(classifier.classes), device=classifier.device)[:1].expand(len(chunk), -1)
+                    features = model.features(chunk.to(model.device))
+                one_hot = torch.eye(len(model.classes), device=model.device)[:1].expand(len(chunk), -1)
                 parts.append(attributor(features, lambda logits, chosen=one_hot: chosen * logits.detach())[1].detach().cpu())
         return torch.cat(parts)
 

@@ -27,8 +27,8 @@ BATCH = 32
 
 
 def flip(
-    model: str,
-    classifier: xaudio.Model,
+    spec: str,
+    model: xaudio.Model,
     waveforms: Tensor,
     recordings: int,
     timed: Callable[[Sequence[Run]], list[list[float]]],
@@ -37,35 +37,35 @@ def flip(
 
     Parameters
     ----------
-    model : str
-    classifier : Model
+    spec : str
+    model : Model
     waveforms : Tensor, shape (batch, samples)
     recordings : int
         How many are flipped at most.
     timed : callable
         Gives the seconds of each run in each round.
     """
-    cells = int(classifier.features(waveforms[:1]).numel())
+    cells = int(model.features(waveforms[:1]).numel())
     steps = STEPS if cells % STEPS == 0 else round(cells**0.5)
     count = max(1, min(recordings, len(waveforms), PASSES // (steps + 1)))
-    explanations = _explained(classifier, waveforms[:count])
-    features = torch.from_numpy(np.stack([item.features for item in explanations])).to(classifier.device)
-    target = torch.tensor([item.target for item in explanations], device=classifier.device)
+    explanations = _explained(model, waveforms[:count])
+    features = torch.from_numpy(np.stack([item.features for item in explanations])).to(model.device)
+    target = torch.tensor([item.target for item in explanations], device=model.device)
     metric = xaudio.create("metric", "deletion_auc", steps=steps, share="all", batch_size=BATCH)
 
     def ours() -> Tensor:
-        return torch.from_numpy(metric(classifier, explanations)["deletion_auc"])
+        return torch.from_numpy(metric(model, explanations)["deletion_auc"])
 
     def naive() -> Tensor:
-        return torch.stack([_naive(classifier, features[0], explanations[0], steps)])
+        return torch.stack([_naive(model, features[0], explanations[0], steps)])
 
-    other, reason = _quantus(classifier, features, target, explanations, steps)
-    runs = [_forward(classifier, features, count * (steps + 1)), ours, naive, *([other] if other else [])]
+    other, reason = _quantus(model, features, target, explanations, steps)
+    runs = [_forward(model, features, count * (steps + 1)), ours, naive, *([other] if other else [])]
     first = [run() for run in runs]  # also the first, slower call of each
     areas = [float((first[1][: len(found)] - found.cpu()).abs().max()) for found in first[2:]]
     alone, mine, loop, *library = timed(runs)
     return Flip(
-        model=model,
+        model=spec,
         recordings=count,
         fractions=steps + 1,
         forward_seconds=statistics.median(alone),
@@ -83,43 +83,43 @@ def _ratio(one: Sequence[float], other: Sequence[float]) -> float:
     return statistics.median(a / b for a, b in zip(one, other, strict=True))
 
 
-def _explained(classifier: xaudio.Model, waveforms: Tensor) -> Any:
+def _explained(model: xaudio.Model, waveforms: Tensor) -> Any:
     """Explanations of the recordings with a faint noise: Quantus also takes away what is 0 already."""
     noise = torch.randn(waveforms.shape, generator=torch.Generator().manual_seed(0))
     clips = [
-        xaudio.Clip(waveform.numpy(), classifier.representation.sample_rate)
+        xaudio.Clip(waveform.numpy(), model.representation.sample_rate)
         for waveform in (waveforms.cpu() + 1e-3 * noise).clamp(-1, 1)
     ]
-    return xaudio.explain(classifier, clips, explainer="gradient", device=str(classifier.device))
+    return xaudio.explain(model, clips, explainer="gradient", device=str(model.device))
 
 
-def _forward(classifier: xaudio.Model, features: Tensor, passes: int) -> Run:
+def _forward(model: xaudio.Model, features: Tensor, passes: int) -> Run:
     """So many forward passes and nothing else."""
     batch = features.repeat(1 + BATCH // len(features), *[1] * (features.ndim - 1))[:BATCH]
 
     @torch.no_grad()
     def run() -> Tensor:
-        return torch.cat([classifier.logits(batch[: passes - start]) for start in range(0, passes, BATCH)])
+        return torch.cat([model.logits(batch[: passes - start]) for start in range(0, passes, BATCH)])
 
     return run
 
 
 @torch.no_grad()
-def _naive(classifier: xaudio.Model, features: Tensor, explanation: Any, steps: int) -> Tensor:
+def _naive(model: xaudio.Model, features: Tensor, explanation: Any, steps: int) -> Tensor:
     """Area under the deletion curve of one recording, one fraction at a time."""
     order = torch.from_numpy(explanation.relevance).flatten().argsort(descending=True, stable=True)
     curve = []
     for step in range(steps + 1):
         changed = features.clone()
         changed.flatten()[order[: round(step / steps * len(order))].to(features.device)] = 0
-        logits = classifier.logits(changed[None])
-        curve.append(classifier.probabilities(logits)[0, explanation.target])
+        logits = model.logits(changed[None])
+        curve.append(model.probabilities(logits)[0, explanation.target])
     return torch.trapezoid(torch.stack(curve).double(), dx=1 / steps)
 
 
-def _quantus(classifier: xaudio.Model, features: Tensor, target: Tensor, explanations: Any, steps: int) -> tuple[Run | None, str]:
+def _quantus(model: xaudio.Model, features: Tensor, target: Tensor, explanations: Any, steps: int) -> tuple[Run | None, str]:
     """Quantus as its README calls a metric, with the recordings of 64 in a batch; or why not."""
-    import_zennit(classifier.network, features, target)
+    import_zennit(model.network, features, target)
     try:
         quantus: Any = import_module("quantus")
     except Exception as error:  # it imports many libraries, any of which may be missing or broken
@@ -131,11 +131,11 @@ def _quantus(classifier: xaudio.Model, features: Tensor, target: Tensor, explana
 
     def run() -> Tensor:
         curves = metric(
-            model=classifier.network,
+            model=model.network,
             x_batch=features.cpu().numpy(),
             y_batch=target.cpu().numpy(),
             a_batch=relevance,
-            device=str(classifier.device),
+            device=str(model.device),
             softmax=True,
             channel_first=True,
         )

@@ -90,34 +90,34 @@ def conditional_explainer(explainer: str | Explainer) -> tuple[ConditionalExplai
 
 
 def measured(
-    classifier: Model, explainer: ConditionalExplainer, layer: str, waveforms: Tensor, target: Tensor | None = None
+    model: Model, explainer: ConditionalExplainer, layer: str, waveforms: Tensor, target: Tensor | None = None
 ) -> Tensor:
     """Rows of `Measured` of a batch, float64 on the CPU.
 
     Parameters
     ----------
-    classifier : Model
+    model : Model
     explainer : ConditionalExplainer
     layer : str
     waveforms : Tensor, shape (batch, samples)
-        Placed, on the classifier's device.
+        Placed, on the model's device.
     target : Tensor of int64, shape (batch,), optional
         By default the predicted classes.
     """
     outputs: list[Tensor] = []
-    with evaluation_mode(classifier.network):
-        handle = classifier.network.get_submodule(layer).register_forward_hook(
+    with evaluation_mode(model.network):
+        handle = model.network.get_submodule(layer).register_forward_hook(
             in_this_thread(lambda module, inputs, output: outputs.append(output.detach().clone()))
         )
         try:
             with torch.no_grad():
-                features = classifier.features(waveforms)
-                logits = classifier.logits(features.clone())
+                features = model.features(waveforms)
+                logits = model.logits(features.clone())
         finally:
             handle.remove()
         target = logits.argmax(1) if target is None else target
         with torch.enable_grad():
-            relevance = explainer.conditional(classifier.network, features, target, layer).relevance.detach()
+            relevance = explainer.conditional(model.network, features, target, layer).relevance.detach()
     if relevance.shape != outputs[0].shape or not bool(torch.isfinite(relevance).all()):
         raise PluginError(
             f"The explainer {type(explainer).__name__!r} gave relevance {tuple(relevance.shape)} at the layer {layer!r}; "
@@ -166,10 +166,10 @@ def spec_through(spec: dict[str, Any], layer: str, channels: Sequence[int]) -> d
     return {**spec, "options": {**spec["options"], **chosen}, "given": {**spec["given"], **chosen}}
 
 
-def at_layer(classifier: Model, explainer: ConditionalExplainer, layer: str, waveforms: Tensor, target: Tensor) -> LayerRelevance:
+def at_layer(model: Model, explainer: ConditionalExplainer, layer: str, waveforms: Tensor, target: Tensor) -> LayerRelevance:
     """Relevance at a layer of a batch of placed waveforms, and the way from there to the features."""
-    with evaluation_mode(classifier.network):
+    with evaluation_mode(model.network):
         with torch.no_grad():
-            features = classifier.features(waveforms)
+            features = model.features(waveforms)
         with torch.enable_grad():
-            return explainer.conditional(classifier.network, features, target, layer)
+            return explainer.conditional(model.network, features, target, layer)

@@ -68,12 +68,12 @@ def concepts(
     warn_about_plugins()
     keep_large_buffers()
     refuse_inside(files or (), out)
-    classifier = load_model(model, device)
-    find_layer(classifier.network, layer)  # what can be wrong is said before the data are opened
+    loaded = load_model(model, device)
+    find_layer(loaded.network, layer)  # what can be wrong is said before the data are opened
     conditional_explainer(explainer)
-    found, indices = held_out(classifier, dataset, data)
+    found, indices = held_out(loaded, dataset, data)
     result = find_concepts(
-        classifier,
+        loaded,
         found,
         drawn(indices, recordings, seed),
         layer,

@@ -80,7 +80,7 @@ class _LostError(Exception):
     """The way back to the features is not known."""
 
 
-def receptive_fields(classifier: Model, layer: str) -> ReceptiveFields:
+def receptive_fields(model: Model, layer: str) -> ReceptiveFields:
     """The receptive fields of a layer, in cells of what the network reads.
 
     They are exact where convolutions, pooling, flattening, linear layers and what works on each value by itself run one after the
@@ -88,15 +88,15 @@ def receptive_fields(classifier: Model, layer: str) -> ReceptiveFields:
 
     Parameters
     ----------
-    classifier : Model
+    model : Model
     layer : str
         As in ``network.named_modules()``.
     """
-    read = classifier.representation
-    with torch.no_grad(), evaluation_mode(classifier.network):
-        features = classifier.features(torch.zeros(1, read.samples, device=classifier.device)).clone()
+    read = model.representation
+    with torch.no_grad(), evaluation_mode(model.network):
+        features = model.features(torch.zeros(1, read.samples, device=model.device)).clone()
         start = _Ran("", nn.Identity(), features, features._version, features, features._version)
-        ran = _ran(classifier, features, layer)
+        ran = _ran(model, features, layer)
     sizes = tuple(features.shape[2:])
     positions = tuple(ran[-1].outputs.shape[2:])
     back: list[Back] = []
@@ -108,11 +108,11 @@ def receptive_fields(classifier: Model, layer: str) -> ReceptiveFields:
     return ReceptiveFields(sizes, positions, tuple(back[::-1]))
 
 
-def _ran(classifier: Model, features: Tensor, layer: str) -> list[_Ran]:
+def _ran(model: Model, features: Tensor, layer: str) -> list[_Ran]:
     """The modules without children in the order in which they ran, up to the layer."""
     ran: list[_Ran] = []
     begun: dict[nn.Module, tuple[Tensor, int]] = {}
-    names = {module: name for name, module in classifier.network.named_modules()}
+    names = {module: name for name, module in model.network.named_modules()}
     leaves = [module for module in names if not any(True for _ in module.children())]
 
     def enter(module: nn.Module, inputs: tuple[Any, ...]) -> None:
@@ -126,7 +126,7 @@ def _ran(classifier: Model, features: Tensor, layer: str) -> list[_Ran]:
     handles = [leaf.register_forward_pre_hook(enter) for leaf in leaves]
     handles += [leaf.register_forward_hook(leave) for leaf in leaves]
     try:
-        classifier.logits(features)
+        model.logits(features)
     finally:
         for handle in handles:
             handle.remove()

@@ -123,41 +123,41 @@ def concepts(
     DataError
         If there is no recording to explain.
     """
-    classifier = model if isinstance(model, Model) else Model.load(Path(model))
+    loaded = model if isinstance(model, Model) else Model.load(Path(model))
     numbers = {"top": top, "references": references, "draws": draws, "batch_size": batch_size}
     top, references, draws, batch_size = (convert(option, Count, number) for option, number in numbers.items())
     by = convert("by", By, by)
-    name = find_layer(classifier.network, layer)
+    name = find_layer(loaded.network, layer)
     method, spec = conditional_explainer(explainer)
-    wanted = None if target is None else class_index(target, classifier.classes)
-    dataset, indices = _reference_data(classifier, dataset, indices)
+    wanted = None if target is None else class_index(target, loaded.classes)
+    dataset, indices = _reference_data(loaded, dataset, indices)
     clips = [as_clip(item, sample_rate) for item in audio]
-    warn_about(classifier, spec["name"], method)
-    fields = receptive_fields(classifier, name)
-    identity = _identity(classifier, dataset, indices, spec, name)
+    warn_about(loaded, spec["name"], method)
+    fields = receptive_fields(loaded, name)
+    identity = _identity(loaded, dataset, indices, spec, name)
     asked = {"files": [clip.source for clip in clips], "class": target, "by": by, "top": top, "references": references}
     settings = {**identity, **asked, "draws": draws, "seed": seed, "renderers": list(renderers)}
-    out = None if folder is None else _begun(Path(folder), settings, classifier)
+    out = None if folder is None else _begun(Path(folder), settings, loaded)
     kept = None if out is None else out / "scan"
-    measured = scan(classifier, dataset, indices, method, name, batch_size=batch_size, folder=kept, identity=identity)
-    source = Source(classifier, method, spec, name, dataset, indices, measured, fields, by, batch_size)
+    measured = scan(loaded, dataset, indices, method, name, batch_size=batch_size, folder=kept, identity=identity)
+    source = Source(loaded, method, spec, name, dataset, indices, measured, fields, by, batch_size)
     wholes, chosen = _chosen(source, clips, wanted)
     shares = chosen.shares.mean(0)
     best = _carrying(shares, top, name)
     effects, switched = switched_off(
-        classifier, name, best, chosen.waveforms, chosen.targets, draws=draws, seed=seed, batch_size=batch_size
+        loaded, name, best, chosen.waveforms, chosen.targets, draws=draws, seed=seed, batch_size=batch_size
     )
     result = ConceptResults(
         model=identity["model"],
-        task=classifier.task,
-        classes=list(classifier.classes),
+        task=loaded.task,
+        classes=list(loaded.classes),
         data=dataset.title,
         explainer=format_spec(spec["name"], spec["given"]),
         layer=name,
-        kind=type(classifier.network.get_submodule(name)).__name__,
+        kind=type(loaded.network.get_submodule(name)).__name__,
         default_layer=layer is None,
         by=by,
-        explained_class=None if wanted is None else classifier.classes[wanted],
+        explained_class=None if wanted is None else loaded.classes[wanted],
         recordings=len(indices),
         explained_recordings=len(chosen.shares),
         seed=seed,
@@ -173,19 +173,19 @@ def concepts(
     return result
 
 
-def _reference_data(classifier: Model, dataset: Dataset, indices: IntArray) -> tuple[Dataset, IntArray]:
+def _reference_data(model: Model, dataset: Dataset, indices: IntArray) -> tuple[Dataset, IntArray]:
     """The data set in the model's classes, and the recordings of it, of which there must be one."""
     indices = np.asarray(indices, dtype=np.int64)
     if not len(indices):
         raise DataError(f"There are no recordings of {dataset.title} to take references from.")
-    return in_classes_of(classifier, dataset), indices
+    return in_classes_of(model, dataset), indices
 
 
-def _identity(classifier: Model, dataset: Dataset, indices: IntArray, spec: dict[str, Any], layer: str) -> dict[str, Any]:
+def _identity(model: Model, dataset: Dataset, indices: IntArray, spec: dict[str, Any], layer: str) -> dict[str, Any]:
     """What measurements of the reference data follow from."""
     return {
-        "model": str(classifier.facts.get("run") or type(classifier.network).__name__),
-        "weights": classifier.digest(),
+        "model": str(model.facts.get("run") or type(model.network).__name__),
+        "weights": model.digest(),
         "data": dataset.title,
         "fingerprint": dataset.fingerprint(),
         "recordings": len(indices),
@@ -194,22 +194,22 @@ def _identity(classifier: Model, dataset: Dataset, indices: IntArray, spec: dict
     }
 
 
-def _begun(folder: Path, settings: dict[str, Any], classifier: Model) -> Path:
+def _begun(folder: Path, settings: dict[str, Any], model: Model) -> Path:
     """The folder for results of these settings, in which an earlier call with the same ones may have begun."""
     out = output_folder(folder)
     refuse_other_settings(out, settings)
     remove_leftovers(out)
-    write_run(out, settings=settings, device=str(classifier.device))
+    write_run(out, settings=settings, device=str(model.device))
     return out
 
 
 def _chosen(source: Source, clips: Sequence[Clip], wanted: int | None) -> tuple[list[Explanation], Chosen]:
     """Explanations of the clips, and whose prediction the channels shall carry: the clips', or that of reference data."""
     if not clips:
-        return [], of_data(source.classifier, source.dataset, source.indices, source.measured, wanted)
+        return [], of_data(source.model, source.dataset, source.indices, source.measured, wanted)
     targets = None if wanted is None else [wanted] * len(clips)
-    wholes = explained_clips(source.classifier, source.explainer, source.spec, clips, targets, source.batch_size)
-    return wholes, of_audio(source.classifier, source.explainer, source.layer, wholes)
+    wholes = explained_clips(source.model, source.explainer, source.spec, clips, targets, source.batch_size)
+    return wholes, of_audio(source.model, source.explainer, source.layer, wholes)
 
 
 def _carrying(shares: FloatArray, top: int, layer: str) -> list[int]:
@@ -235,7 +235,7 @@ def _channels(
                     channel=channel,
                     share=float(shares[channel]),
                     effect=float(effect),
-                    classes=_by_class(source.measured, channel, source.classifier.classes),
+                    classes=_by_class(source.measured, channel, source.model.classes),
                     references=excerpts,
                     together=together,
                 )

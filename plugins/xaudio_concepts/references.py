@@ -36,7 +36,7 @@ class Source:
 
     Parameters
     ----------
-    classifier : Model
+    model : Model
     explainer : ConditionalExplainer
     spec : dict
         Name and options of the explainer.
@@ -50,7 +50,7 @@ class Source:
     batch_size : int
     """
 
-    classifier: Model
+    model: Model
     explainer: ConditionalExplainer
     spec: dict[str, Any]
     layer: str
@@ -78,7 +78,7 @@ class Source:
 
 
 def explained_clips(
-    classifier: Model,
+    model: Model,
     explainer: Any,
     spec: dict[str, Any],
     clips: Sequence[Clip],
@@ -86,9 +86,9 @@ def explained_clips(
     batch_size: int,
 ) -> list[Explanation]:
     """Explanations of clips that are prepared and placed as those of the model's training."""
-    placed = classifier.hear(clips)
-    provenance = provenance_of(classifier, spec, placed.rules)
-    return list(explain_prepared(classifier, explainer, clips, placed, targets, provenance, batch_size=batch_size))
+    placed = model.hear(clips)
+    provenance = provenance_of(model, spec, placed.rules)
+    return list(explain_prepared(model, explainer, clips, placed, targets, provenance, batch_size=batch_size))
 
 
 def references_of(
@@ -102,7 +102,7 @@ def references_of(
     targets = source.measured.logits[rows].argmax(1).tolist()
     explainer = Through(source.explainer, source.layer, [channel])
     spec = spec_through(source.spec, source.layer, [channel])
-    explanations = explained_clips(source.classifier, explainer, spec, clips, targets, source.batch_size)
+    explanations = explained_clips(source.model, explainer, spec, clips, targets, source.batch_size)
     made, sounds = [], []
     for number, (row, explanation) in enumerate(zip(rows, explanations, strict=True), 1):
         name = f"channel-{channel:04d}/{number}"
@@ -113,7 +113,7 @@ def references_of(
     if folder is None or not sounds:
         return made, None
     path = f"audio/channel-{channel:04d}/together.flac"
-    rate = source.classifier.representation.sample_rate
+    rate = source.model.representation.sample_rate
     write_audio(_parent(folder / path), in_a_row(sounds, rate), rate)
     return made, path
 

@@ -35,7 +35,7 @@ KIND = "xaudio_concepts.concepts"
 
 
 def scan(
-    classifier: Model,
+    model: Model,
     dataset: Dataset,
     indices: IntArray,
     explainer: ConditionalExplainer,
@@ -49,7 +49,7 @@ def scan(
 
     Parameters
     ----------
-    classifier : Model
+    model : Model
     dataset : Dataset
     indices : ndarray of int
     explainer : ConditionalExplainer
@@ -69,12 +69,12 @@ def scan(
     if folder is not None:
         refuse_other_settings(folder, identity or {})
         remove_leftovers(output_folder(folder))
-        write_run(folder, settings=identity or {}, device=str(classifier.device))
-    placed = classifier.hear_all(dataset)
+        write_run(folder, settings=identity or {}, device=str(model.device))
+    placed = model.hear_all(dataset)
     parts = [np.arange(start, min(start + PART, len(indices))) for start in range(0, len(indices), PART)]
     paths = [None if folder is None else folder / f"{number:05d}.safetensors" for number in range(len(parts))]
-    channels = channels_of(classifier.network.get_submodule(layer))
-    width = 4 * channels + len(classifier.classes)
+    channels = channels_of(model.network.get_submodule(layer))
+    width = 4 * channels + len(model.classes)
     rows = [_read(path, indices[part], width) for path, part in zip(paths, parts, strict=True)]
     done = sum(len(found) for found in rows if found is not None)
     with progress(f"Measuring channels of {layer}", len(indices), done) as advance:
@@ -83,7 +83,7 @@ def scan(
                 continue
 
             def measure(positions: torch.Tensor) -> torch.Tensor:
-                found = measured(classifier, explainer, layer, placed.batch(indices[positions.numpy()]))
+                found = measured(model, explainer, layer, placed.batch(indices[positions.numpy()]))
                 advance(len(positions))
                 return found
 

@@ -23,30 +23,30 @@ from xaudio.plugin import (
 from .results import Switched
 
 
-def logits_with_channels(classifier: Model, waveforms: Tensor, layer: str, kept: Tensor) -> Tensor:
+def logits_with_channels(model: Model, waveforms: Tensor, layer: str, kept: Tensor) -> Tensor:
     """Logits (batch, classes) when the channels of a layer that are not kept are set to 0.
 
     Parameters
     ----------
-    classifier : Model
+    model : Model
     waveforms : Tensor, shape (batch, samples)
     layer : str
     kept : Tensor, shape (channels,)
         1 where a channel stays, 0 where it is switched off.
     """
-    with torch.no_grad(), evaluation_mode(classifier.network):
-        features = classifier.features(waveforms)
-        handle = classifier.network.get_submodule(layer).register_forward_hook(
+    with torch.no_grad(), evaluation_mode(model.network):
+        features = model.features(waveforms)
+        handle = model.network.get_submodule(layer).register_forward_hook(
             in_this_thread(lambda module, inputs, output: output * kept.to(output).reshape(-1, *[1] * (output.ndim - 2)))
         )
         try:
-            return classifier.logits(features)
+            return model.logits(features)
         finally:
             handle.remove()
 
 
 def switched_off(
-    classifier: Model,
+    model: Model,
     layer: str,
     channels: Sequence[int],
     waveforms: Tensor,
@@ -60,7 +60,7 @@ def switched_off(
 
     Parameters
     ----------
-    classifier : Model
+    model : Model
     layer : str
     channels : sequence of int
     waveforms : Tensor, shape (recordings, samples)
@@ -76,7 +76,7 @@ def switched_off(
     Switched or None
         None if there are fewer other channels than these.
     """
-    count = channels_of(classifier.network.get_submodule(layer))
+    count = channels_of(model.network.get_submodule(layer))
     others = np.setdiff1d(np.arange(count), channels)
     rng = np.random.default_rng([seed, count])
     enough = len(others) >= len(channels)
@@ -88,9 +88,7 @@ def switched_off(
         def logits(off: Sequence[int]) -> FloatArray:
             kept = torch.ones(count)
             kept[list(off)] = 0
-            found = in_batches(
-                lambda batch: logits_with_channels(classifier, batch, layer, kept).cpu(), waveforms, size=batch_size
-            )
+            found = in_batches(lambda batch: logits_with_channels(model, batch, layer, kept).cpu(), waveforms, size=batch_size)
             advance()
             return np.asarray(found.double().gather(1, chosen)[:, 0].numpy())
 

@@ -35,12 +35,12 @@ class Area:
         """Which direction is good."""
         return {self.parts.metric: "higher" if self.inserts else "lower"}
 
-    def __call__(self, classifier: Model, explanations: Sequence[Explanation]) -> dict[str, FloatArray]:
+    def __call__(self, model: Model, explanations: Sequence[Explanation]) -> dict[str, FloatArray]:
         """One area (n,) per explanation, 0 to 1."""
         fractions = _evenly(self.steps)
         # With a fraction q in, the least relevant 1 - q are out: the same curve, read from its end.
         order = "ascending" if self.inserts else "descending"
-        curves = probabilities(classifier, explanations, self.parts, fractions, [order], self.share)[:, 0]
+        curves = probabilities(model, explanations, self.parts, fractions, [order], self.share)[:, 0]
         area: FloatArray = np.asarray(np.trapezoid(curves, fractions, axis=1))
         return {self.parts.metric: area}
 
@@ -60,16 +60,16 @@ class PixelFlipping:
         if self.fractions is not None and not any(self.fractions):
             raise PluginError(f"{self.parts.metric}: fractions are {self.fractions}; expected one above 0.")
 
-    def __call__(self, classifier: Model, explanations: Sequence[Explanation]) -> dict[str, FloatArray]:
+    def __call__(self, model: Model, explanations: Sequence[Explanation]) -> dict[str, FloatArray]:
         """AOPC (n,) of the most relevant first, of the least relevant first, and their difference."""
         fractions = _evenly(self.steps) if self.fractions is None else sorted({0.0, *self.fractions})
-        curves = probabilities(classifier, explanations, self.parts, fractions, ["descending", "ascending"], self.share)
+        curves = probabilities(model, explanations, self.parts, fractions, ["descending", "ascending"], self.share)
         most, least = (curves[:, :, :1] - curves).mean(2).T
         return {"aopc_morf": most, "aopc_lerf": least, "aopc_difference": most - least}
 
 
 def probabilities(
-    classifier: Model,
+    model: Model,
     explanations: Sequence[Explanation],
     parts: Parts,
     fractions: Sequence[float],
@@ -82,14 +82,12 @@ def probabilities(
     and the same from its end. So a map of equal scores is worth exactly as much in one direction as in the other.
     """
     curves = [np.zeros((0, len(orders), len(fractions)))]
-    for block in parts.blocks(classifier, explanations):
-        curves.append(_curves(classifier, block, parts, fractions, orders, share).numpy())
+    for block in parts.blocks(model, explanations):
+        curves.append(_curves(model, block, parts, fractions, orders, share).numpy())
     return np.concatenate(curves)
 
 
-def _curves(
-    classifier: Model, block: Block, parts: Parts, fractions: Sequence[float], orders: Sequence[Any], share: Any
-) -> Tensor:
+def _curves(model: Model, block: Block, parts: Parts, fractions: Sequence[float], orders: Sequence[Any], share: Any) -> Tensor:
     segments = [torch.arange(cells, device=block.scores.device) // parts.segment for cells in block.scores.shape[2:]]
     scores, removable = block.scores, block.removable
     if parts.segment > 1:
@@ -102,7 +100,7 @@ def _curves(
             return block.mixed(chosen[recordings], ~_spread(removed, segments) if parts.segment > 1 else ~removed)
 
         logits = logits_without(
-            classifier,
+            model,
             scores[chosen],
             removable[chosen],
             fractions,
@@ -114,7 +112,7 @@ def _curves(
         )
         logits = logits.cpu().double()
         target = block.target[chosen].cpu()[:, None, None, None].expand(*logits.shape[:3], 1)
-        return classifier.probabilities(logits).gather(3, target)[..., 0]
+        return model.probabilities(logits).gather(3, target)[..., 0]
 
     drawn = torch.randperm(scores[0].numel(), generator=torch.Generator().manual_seed(parts.seed)).to(scores.device)
     every = torch.arange(len(scores), device=scores.device)

@@ -90,17 +90,17 @@ class Masking:
         """Which direction is good."""
         return {self.parts.metric: self.direction}
 
-    def __call__(self, classifier: Model, explanations: Sequence[Explanation]) -> dict[str, FloatArray]:
+    def __call__(self, model: Model, explanations: Sequence[Explanation]) -> dict[str, FloatArray]:
         """One value (n,) per explanation."""
         found = [np.zeros(0)]
-        for block in self.parts.blocks(classifier, explanations):
-            logits = self._logits(classifier, block).cpu().double()
+        for block in self.parts.blocks(model, explanations):
+            logits = self._logits(model, block).cpu().double()
             before, after = logits[0::2], logits[1::2]
-            found.append(values(self.parts.metric, before, after, block.target.cpu(), classifier.kind).numpy() + 0.0)  # no -0
+            found.append(values(self.parts.metric, before, after, block.target.cpu(), model.kind).numpy() + 0.0)  # no -0
         return {self.parts.metric: np.concatenate(found)}
 
     @torch.no_grad()
-    def _logits(self, classifier: Model, block: Block) -> Tensor:
+    def _logits(self, model: Model, block: Block) -> Tensor:
         """Logits (2 batch, classes) of each recording, and next of what its mask leaves."""
         masks = self._masks(block.scores)
         if self.parts.metric == "faithfulness_ff":
@@ -109,10 +109,10 @@ class Masking:
         def classified(jobs: Tensor) -> Tensor:
             recordings, masked = jobs // 2, (jobs % 2).bool()
             kept = torch.where(masked.view(-1, *[1] * (masks.ndim - 1)), masks[recordings], 1)
-            return classifier.logits(block.mixed(recordings, kept))
+            return model.logits(block.mixed(recordings, kept))
 
         jobs = torch.arange(2 * len(masks), device=masks.device)
-        with evaluation_mode(classifier.network):
+        with evaluation_mode(model.network):
             logits = in_batches(classified, jobs, size=self.parts.at_once(masks.device))
         # A mask that leaves everything changes nothing, whatever rounding makes of another row of the batch.
         whole = (masks == 1).flatten(1).all(1)

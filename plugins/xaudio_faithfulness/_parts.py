@@ -78,30 +78,30 @@ class Parts:
         """How many changed recordings are classified at once."""
         return self.batch_size or (32 if device.type == "cpu" else 256)
 
-    def blocks(self, classifier: Model, explanations: Sequence[Explanation]) -> Iterator[Block]:
+    def blocks(self, model: Model, explanations: Sequence[Explanation]) -> Iterator[Block]:
         """The explanations, some at a time.
 
         Raises
         ------
         ModelError
-            If one is not of the classifier's, or its relevance does not fit or is not finite.
+            If one is not of the model's, or its relevance does not fit or is not finite.
         """
         for start in range(0, len(explanations), BLOCK):
-            yield self._block(classifier, explanations[start : start + BLOCK])
+            yield self._block(model, explanations[start : start + BLOCK])
 
-    def _block(self, classifier: Model, explanations: Sequence[Explanation]) -> Block:
+    def _block(self, model: Model, explanations: Sequence[Explanation]) -> Block:
         for explanation in explanations:
-            _check(self.metric, classifier, explanation)
-        device = classifier.device
+            _check(self.metric, model, explanation)
+        device = model.device
         with torch.no_grad():
             waveforms = _stacked([explanation.clip.waveform for explanation in explanations], device)
-            sound = Sound(waveforms, classifier.representation, classifier.features, classifier.kind)
+            sound = Sound(waveforms, model.representation, model.features, model.kind)
             if self.domain == "features":
                 seen = [self._own(explanation) for explanation in explanations]
                 removable, mixed = self._of_features(_stacked([item.features for item in seen], device), sound)
             else:
                 seen = [explanation.view(self.domain) for explanation in explanations]
-                domain = seen[0].representation if "view" in seen[0].provenance else classifier.representation
+                domain = seen[0].representation if "view" in seen[0].provenance else model.representation
                 removable, mixed = self._of_sound(domain, sound)
             relevance = _stacked([item.relevance for item in seen], device)
         return Block(
@@ -151,7 +151,7 @@ class Parts:
         return domain.amplitude(present - absent) != 0, mixed
 
 
-def _check(metric: str, classifier: Model, explanation: Explanation) -> None:
+def _check(metric: str, model: Model, explanation: Explanation) -> None:
     """Raise `ModelError` for an explanation that cannot be measured."""
     which = _named(metric, explanation)
     if explanation.relevance.shape != explanation.features.shape:
@@ -159,9 +159,9 @@ def _check(metric: str, classifier: Model, explanation: Explanation) -> None:
         raise ModelError(f"{which} has relevance of shape {shapes}.")
     if not np.isfinite(explanation.relevance).all():
         raise ModelError(f"{which} holds NaN or infinity; check the explainer.")
-    read, seen = classifier.representation, "view" in explanation.provenance
+    read, seen = model.representation, "view" in explanation.provenance
     found = (explanation.classes, len(explanation.clip.waveform), () if seen else explanation.features.shape[1:])
-    if found != (classifier.classes, read.samples, () if seen else tuple(len(axis.centres) for axis in read.axes)):
+    if found != (model.classes, read.samples, () if seen else tuple(len(axis.centres) for axis in read.axes)):
         raise ModelError(f"{which} is not of this model: its classes, the length of its sound or its features are others.")
 
 

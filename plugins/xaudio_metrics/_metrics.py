@@ -28,7 +28,7 @@ class Conservation:
 
     better: ClassVar[Mapping[str, Better]] = {"conservation": "none"}
 
-    def __call__(self, classifier: Model, explanations: Sequence[Explanation]) -> dict[str, FloatArray]:
+    def __call__(self, model: Model, explanations: Sequence[Explanation]) -> dict[str, FloatArray]:
         """Measure.
 
         Returns
@@ -41,7 +41,7 @@ class Conservation:
         ModelError
             If a logit is exactly 0 but the sum is not, or for what `xaudio.plugin.check_explanations` refuses.
         """
-        del classifier
+        del model
         sums = np.concatenate([_relevance(batch).sum(1) for batch in _batches(explanations)])
         logits = np.array([explanation.logits[explanation.target] for explanation in explanations], dtype=np.float64)
         undefined = np.flatnonzero((logits == 0) & (sums != 0))
@@ -59,7 +59,7 @@ class Silence:
 
     better: ClassVar[Mapping[str, Better]] = {"silence": "lower"}
 
-    def __call__(self, classifier: Model, explanations: Sequence[Explanation]) -> dict[str, FloatArray]:
+    def __call__(self, model: Model, explanations: Sequence[Explanation]) -> dict[str, FloatArray]:
         """Measure.
 
         Returns
@@ -69,7 +69,7 @@ class Silence:
         """
         import torch
 
-        del classifier
+        del model
         shares: list[FloatArray] = []
         for batch in _batches(explanations):
             magnitude = np.abs(_relevance(batch))
@@ -89,7 +89,7 @@ class Sparseness:
 
     better: ClassVar[Mapping[str, Better]] = {"sparseness": "higher"}
 
-    def __call__(self, classifier: Model, explanations: Sequence[Explanation]) -> dict[str, FloatArray]:
+    def __call__(self, model: Model, explanations: Sequence[Explanation]) -> dict[str, FloatArray]:
         """Measure.
 
         Returns
@@ -97,7 +97,7 @@ class Sparseness:
         dict
             "sparseness": (n,), 0 (spread evenly, or zero everywhere) to 1 - 1 / cells (all in one cell).
         """
-        del classifier
+        del model
         values: list[FloatArray] = []
         for batch in _batches(explanations):
             ordered = np.sort(np.abs(_relevance(batch)), axis=1)
@@ -113,7 +113,7 @@ class Complexity:
 
     better: ClassVar[Mapping[str, Better]] = {"complexity": "lower"}
 
-    def __call__(self, classifier: Model, explanations: Sequence[Explanation]) -> dict[str, FloatArray]:
+    def __call__(self, model: Model, explanations: Sequence[Explanation]) -> dict[str, FloatArray]:
         """Measure.
 
         Returns
@@ -121,7 +121,7 @@ class Complexity:
         dict
             "complexity": (n,), 0 (all in one cell) to ln(cells) (spread evenly, or zero everywhere).
         """
-        del classifier
+        del model
         values: list[FloatArray] = []
         for batch in _batches(explanations):
             magnitude = np.abs(_relevance(batch))

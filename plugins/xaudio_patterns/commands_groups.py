@@ -194,12 +194,12 @@ def explained(
     warn_about_plugins()
     keep_large_buffers()
     parse_view(str(settings["view"]))
-    classifier = load_model(model, device)
-    found, indices = recordings_of(classifier, dataset, data, part)
+    loaded = load_model(model, device)
+    found, indices = recordings_of(loaded, dataset, data, part)
     if settings.get("by", "class") not in ("class", "speaker", *found.tasks):  # before anything takes time
         raise DataError(unknown("grouping", str(settings["by"]), {"class", "speaker", *found.tasks}))
     chosen = drawn(indices, recordings, int(str(settings["seed"])))
-    settings = {**settings, **identity_of(classifier, found, explainer), "part": part, "recordings": recordings}
+    settings = {**settings, **identity_of(loaded, found, explainer), "part": part, "recordings": recordings}
     refuse_other_settings(out, settings)
-    explanations = kept_explanations(classifier, found, chosen, explainer, folder or output_folder(out) / "explanations")
-    return Kept(found, explanations, {"settings": settings, "device": str(classifier.device)})
+    explanations = kept_explanations(loaded, found, chosen, explainer, folder or output_folder(out) / "explanations")
+    return Kept(found, explanations, {"settings": settings, "device": str(loaded.device)})

@@ -66,12 +66,10 @@ def probe(
     warn_about_plugins()
     keep_large_buffers()
     parse_changes(change)  # before anything takes time
-    classifiers = [load_model(folder, device) for folder in model]
-    found, indices = zip(*(held_out(classifier, dataset, data) for classifier in classifiers), strict=True)
+    models = [load_model(folder, device) for folder in model]
+    found, indices = zip(*(held_out(one, dataset, data) for one in models), strict=True)
     chosen = [_spread(own, None if recordings is None else -(-recordings // len(model))) for own in indices]
-    results = run_probe(
-        classifiers, found[0], chosen, change, draws=draws, seed=seed, over=over, batch_size=batch_size, folder=out
-    )
+    results = run_probe(models, found[0], chosen, change, draws=draws, seed=seed, over=over, batch_size=batch_size, folder=out)
     if as_json:
         print_json(results.model_dump())
         return

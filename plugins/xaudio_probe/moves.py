@@ -97,7 +97,7 @@ class Scale:
         ModelError
             If the frequency axis of the features is asked for and there is none.
         """
-        classes = held.classifier.classes
+        classes = held.model.classes
         values = Values("factor", self.factor, self.by_class, 1.0)
         factors = values.per_class(classes, "scale", ("factor", "on"))
         if not bool((factors > 0).all() and torch.isfinite(factors).all()):
@@ -123,7 +123,7 @@ class Scale:
 
     def _scaling(self, held: HeldOut) -> tuple[Callable[[Batch, Tensor], Tensor], str]:
         """What gives the logits of a batch for a factor per recording, and in words what is scaled."""
-        representation = held.classifier.representation
+        representation = held.model.representation
         axes = [axis.name for axis in representation.axes]
         reads_levels = (
             representation.unit == "dB" and axes == ["frequency", "time"] and _is_linear(representation.axes[0].centres)
@@ -140,14 +140,14 @@ class Scale:
 
 
 def _on_sound(batch: Batch, factors: Tensor) -> Tensor:
-    rate = batch.classifier.representation.sample_rate
+    rate = batch.model.representation.sample_rate
     return batch.logits(scaled_sound(batch.waveforms, factors.to(batch.waveforms), rate) * batch.inside)
 
 
 def _on_levels(batch: Batch, factors: Tensor) -> Tensor:
-    levels = batch.classifier.representation(batch.waveforms)
+    levels = batch.model.representation(batch.waveforms)
     moved = scaled_frequencies(levels, factors.to(levels))
-    return batch.classifier.logits(moved if batch.classifier.mean is None else moved - batch.classifier.mean)
+    return batch.model.logits(moved if batch.model.mean is None else moved - batch.model.mean)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -174,7 +174,7 @@ class Level:
             If the task has no such class.
         """
         values = Values("gain", self.gain, self.by_class, 0.0)
-        decibels = values.per_class(held.classifier.classes, "level", ("gain",))
+        decibels = values.per_class(held.model.classes, "level", ("gain",))
         if not bool(torch.isfinite(decibels).all() and decibels.any()):
             raise PluginError(f"A gain in dB must be finite and change something; got {values}.")
         controls = [

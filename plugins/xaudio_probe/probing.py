@@ -63,7 +63,7 @@ class _Tested:
 
 
 def probe(
-    classifier: Model | Sequence[Model],
+    model: Model | Sequence[Model],
     dataset: Dataset,
     indices: IntArray | Sequence[IntArray],
     changes: str | Sequence[str],
@@ -78,11 +78,11 @@ def probe(
 
     Parameters
     ----------
-    classifier : Model or sequence of Model
+    model : Model or sequence of Model
         On the device to compute on. Those of several folds are each tested on their own recordings and reported together.
     dataset : Dataset
-    indices : sequence of int, or one such sequence per classifier
-        Recordings that the classifier was not trained on; see `xaudio.held_out`. Those without a label are left out.
+    indices : sequence of int, or one such sequence per model
+        Recordings that the model was not trained on; see `xaudio.held_out`. Those without a label are left out.
     changes : str or sequence of str
         As in "band:low=100,high=300" or "scale:male=1.5,female=0.66"; several are separated by commas.
     draws : int
@@ -108,14 +108,14 @@ def probe(
     DataError
         If a change does not fit the recordings or the task, or there are too few speakers for an interval.
     ModelError
-        If the classifiers are no folds of one kind of model, or the folder belongs to other settings.
+        If the models are no folds of one kind of model, or the folder belongs to other settings.
     """
     named = parse_changes(changes)
     if draws < 1 or seed < 0 or batch_size < 1:
         raise PluginError(
             f"A probe needs 1 draw or more, a seed of 0 or more and a batch of 1 or more; got {draws}, {seed} and {batch_size}."
         )
-    models, sets = ([classifier], [indices]) if isinstance(classifier, Model) else (list(classifier), list(indices))
+    models, sets = ([model], [indices]) if isinstance(model, Model) else (list(model), list(indices))
     _check_models(models, sets)
     dataset = in_classes_of(models[0], dataset)
     chosen = [_labelled(model, dataset, given) for model, given in zip(models, sets, strict=True)]
@@ -200,22 +200,22 @@ def _kind(model: Model) -> tuple[Any, ...]:
     return model.task, model.classes, model.facts.get("dataset"), read.sample_rate, read.samples, read.unit, axes
 
 
-def _labelled(classifier: Model, dataset: Dataset, indices: Any) -> IntArray:
-    """Indices of the recordings with a label that the classifier knows."""
-    classifier.check_one_class(dataset)
+def _labelled(model: Model, dataset: Dataset, indices: Any) -> IntArray:
+    """Indices of the recordings with a label that the model knows."""
+    model.check_one_class(dataset)
     chosen = np.asarray(indices, dtype=np.int64)
-    chosen = chosen[dataset.labels(classifier.task)[chosen] >= 0]
+    chosen = chosen[dataset.labels(model.task)[chosen] >= 0]
     if not len(chosen):
-        raise DataError(f"None of the {len(indices)} recordings of {dataset.title} has a label of task {classifier.task!r}.")
+        raise DataError(f"None of the {len(indices)} recordings of {dataset.title} has a label of task {model.task!r}.")
     return chosen
 
 
-def _tested(classifier: Model, dataset: Dataset, chosen: IntArray, draws: int, seed: int) -> _Tested:
+def _tested(model: Model, dataset: Dataset, chosen: IntArray, draws: int, seed: int) -> _Tested:
     """The recordings on the device, and what changes must know of them."""
-    data = examples(classifier.hear_all(dataset), dataset.labels(classifier.task), chosen)
+    data = examples(model.hear_all(dataset), dataset.labels(model.task), chosen)
     levels = root_mean_squares(data.waveforms, data.lengths)
     level = float(levels[levels > 0].median()) if bool((levels > 0).any()) else 0.0
-    held = HeldOut(classifier, data.lengths.cpu().double().numpy() / classifier.representation.sample_rate, level, draws, seed)
+    held = HeldOut(model, data.lengths.cpu().double().numpy() / model.representation.sample_rate, level, draws, seed)
     return _Tested(held, data, chosen)
 
 
@@ -245,7 +245,7 @@ def _measure(plans: Sequence[Plan], tested: Sequence[_Tested], rows: Rows, batch
 
                 positions = torch.arange(done, len(part.data), device=part.data.labels.device)
                 if len(positions):
-                    with evaluation_mode(part.held.classifier.network):
+                    with evaluation_mode(part.held.model.network):
                         in_batches(measure, positions, size=batch_size)
     finally:
         if len(rows):
@@ -254,9 +254,9 @@ def _measure(plans: Sequence[Plan], tested: Sequence[_Tested], rows: Rows, batch
 
 def _versions(plan: Plan, part: _Tested, positions: Tensor) -> Tensor:
     """Predicted class and probability of the true class (batch, versions, 2), float64 on the CPU."""
-    data, classifier = part.data, part.held.classifier
+    data, model = part.data, part.held.model
     waveforms, labels, own = data.batch(positions), data.labels[positions], part.indices[positions.cpu().numpy()]
-    batch = Batch(classifier, waveforms, data.offsets[positions], data.lengths[positions], labels, own, part.held.seed)
+    batch = Batch(model, waveforms, data.offsets[positions], data.lengths[positions], labels, own, part.held.seed)
     logits = torch.cat([batch.logits(waveforms)[:, None], plan.logits(batch)], dim=1).cpu().double()
     true = labels.cpu()[:, None, None].expand(-1, logits.shape[1], 1)
-    return torch.stack([logits.argmax(2).double(), classifier.probabilities(logits).gather(2, true)[..., 0]], dim=2)
+    return torch.stack([logits.argmax(2).double(), model.probabilities(logits).gather(2, true)[..., 0]], dim=2)

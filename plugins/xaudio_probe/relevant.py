@@ -82,17 +82,17 @@ class Relevant:
             )
         name, options = parse_spec(re.sub(r"\+(?=\w+=)", ",", self.explainer))
         method, spec = as_explainer(name, options)
-        domain = other_domain(self.view, held.classifier.representation)
-        parts = PARTS.get(self.view or domain_name(held.classifier.representation.axes), "cells")
+        domain = other_domain(self.view, held.model.representation)
+        parts = PARTS.get(self.view or domain_name(held.model.representation.axes), "cells")
         controls = [
             Control("random", f"as many {parts} at random among those with sound", held.draws),
             Control("amplitude", f"as many {parts}, the loudest"),
         ]
-        warn_about(held.classifier, spec["name"], method)
+        warn_about(held.model, spec["name"], method)
 
         def logits(batch: Batch) -> Tensor:
             masks = self.masks(batch, domain, method, held.draws)
-            seen = batch.classifier.representation if domain is None else domain
+            seen = batch.model.representation if domain is None else domain
             return torch.stack([batch.logits(batch.without(seen, mask, self.imputation)) for mask in masks], dim=1)
 
         return Plan(f"Removing the most relevant {100 * self.share:g} % of the {parts} ({self.explainer})", controls, logits)
@@ -121,11 +121,11 @@ class Relevant:
     def _relevance(self, batch: Batch, domain: Domain | None, method: Explainer) -> tuple[Tensor, Domain | Representation]:
         """Relevance in the view (batch, channels, *axes), and the domain it lies in."""
         target = batch.labels if self.target == "true" else None
-        _, relevance, _, _ = attribute(batch.classifier, method, batch.waveforms, target)
+        _, relevance, _, _ = attribute(batch.model, method, batch.waveforms, target)
         if domain is None:
-            return relevance, batch.classifier.representation
+            return relevance, batch.model.representation
         exact = relevance if relevance.device.type == "mps" else relevance.double()
-        in_time = batch.classifier.representation.to_waveform_relevance(batch.waveforms, exact)
+        in_time = batch.model.representation.to_waveform_relevance(batch.waveforms, exact)
         return like(domain.from_waveform_relevance(batch.waveforms, in_time), relevance), domain
 
 
@@ -136,7 +136,7 @@ def _parts(batch: Batch, axes: tuple[Axis, ...], sizes: dict[str, float]) -> Ten
     if size == 0:
         return torch.arange(cells, device=device).expand(len(batch.waveforms), -1)
     centres = torch.from_numpy(np.asarray(axes[0].centres, dtype=np.float64))
-    start = batch.offsets.cpu().double()[:, None] / batch.classifier.representation.sample_rate
+    start = batch.offsets.cpu().double()[:, None] / batch.model.representation.sample_rate
     position = centres - start if axes[0].name == "time" else centres.expand(len(start), -1)
     found = torch.floor(position / size + 1e-9).long()
     return (found - found.amin(1, keepdim=True)).to(device)

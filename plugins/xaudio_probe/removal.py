@@ -69,7 +69,7 @@ class Band:
             )
         if not 0 <= self.edge < np.inf:
             raise PluginError(f"The edge of a band is {self.edge:g} Hz; expected a number, 0 or more.")
-        representation = held.classifier.representation
+        representation = held.model.representation
         domain = Frequency(representation.sample_rate, representation.samples)
         bands = [(self.low, self.high), *self.elsewhere(held)]
         masks = [self._mask(domain, low, high, held.nyquist) for low, high in bands]
@@ -157,7 +157,7 @@ class Slots:
             f"in {crowded} of {len(start)} recordings no stretch of the same length fits beside {self._shown()}: "
             "there the control is the one that overlaps it least"
         ]
-        domain = Time(held.classifier.representation.sample_rate, held.classifier.representation.samples)
+        domain = Time(held.model.representation.sample_rate, held.model.representation.samples)
 
         def logits(batch: Batch) -> Tensor:
             places = [self.place(batch), *(self.elsewhere(batch, draw) for draw in range(held.draws))]
@@ -179,7 +179,7 @@ class Slots:
         return begin, begin + stop - start
 
     def _durations(self, batch: Batch) -> Tensor:
-        return batch.lengths.cpu().double() / batch.classifier.representation.sample_rate
+        return batch.lengths.cpu().double() / batch.model.representation.sample_rate
 
     def _bounds(self, durations: Tensor) -> tuple[Tensor, Tensor]:
         scale = durations if self.unit == "share" else torch.ones_like(durations)

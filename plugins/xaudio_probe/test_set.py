@@ -23,16 +23,16 @@ class HeldOut:
 
     Parameters
     ----------
-    classifier : Model
+    model : Model
     durations : ndarray, shape (recordings,)
-        In seconds, as the classifier hears them.
+        In seconds, as the model hears them.
     level : float
         Median of the recordings' root mean squares, silent ones apart; 0 if all are.
     draws, seed : int
         Of the random controls.
     """
 
-    classifier: Model
+    model: Model
     durations: FloatArray
     level: float
     draws: int
@@ -41,18 +41,18 @@ class HeldOut:
     @property
     def nyquist(self) -> float:
         """Highest frequency, in Hz."""
-        return self.classifier.representation.sample_rate / 2
+        return self.model.representation.sample_rate / 2
 
 
 @dataclass(frozen=True, eq=False)
 class Batch:
-    """A batch of recordings as the classifier hears them.
+    """A batch of recordings as the model hears them.
 
     Parameters
     ----------
-    classifier : Model
+    model : Model
     waveforms : Tensor, shape (batch, samples)
-        Placed, on the classifier's device.
+        Placed, on the model's device.
     offsets, lengths : Tensor of int64, shape (batch,)
         Where each recording starts, and how many samples it has.
     labels : Tensor of int64, shape (batch,)
@@ -61,7 +61,7 @@ class Batch:
     seed : int
     """
 
-    classifier: Model
+    model: Model
     waveforms: Tensor
     offsets: Tensor
     lengths: Tensor
@@ -71,7 +71,7 @@ class Batch:
 
     def logits(self, waveforms: Tensor) -> Tensor:
         """Logits (batch, classes) of manipulated waveforms (batch, samples)."""
-        return self.classifier.logits(self.classifier.features(waveforms))
+        return self.model.logits(self.model.features(waveforms))
 
     @property
     def since_start(self) -> Tensor:
@@ -107,7 +107,7 @@ class Batch:
         return self.waveforms - part * self.inside
 
     def _imputed(self, name: Baseline) -> Tensor:
-        sound = Sound(self.waveforms, self.classifier.representation, self.classifier.features, self.classifier.kind)
+        sound = Sound(self.waveforms, self.model.representation, self.model.features, self.model.kind)
         noise = baseline_waveforms(name, sound, seed=self.seed)
         if name != "mean_spectrum":
             return noise

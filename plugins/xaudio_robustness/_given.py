@@ -35,13 +35,13 @@ class Given(NamedTuple):
     target: Tensor
 
 
-def given(classifier: Model, explanations: Sequence[Explanation], name: str, batch_size: int) -> Given:
+def given(model: Model, explanations: Sequence[Explanation], name: str, batch_size: int) -> Given:
     """The explanations as tensors.
 
     Raises
     ------
     ModelError
-        If they are views, or the classifier is not the model they explain.
+        If they are views, or the model is not the one that they explain.
     """
     check_explanations(explanations)
     if "view" in explanations[0].provenance:
@@ -49,14 +49,14 @@ def given(classifier: Model, explanations: Sequence[Explanation], name: str, bat
             f"{name} compares relevance with what the model does to its features, but the explanation of "
             f"{explanations[0].clip.source} is a {explanations[0].domain} view: measure the explanation itself."
         )
-    waveforms = _stacked(classifier, [explanation.clip.waveform for explanation in explanations])
-    with evaluation_mode(classifier.network), torch.no_grad():
-        features = in_batches(classifier.features, waveforms, size=batch_size)
+    waveforms = _stacked(model, [explanation.clip.waveform for explanation in explanations])
+    with evaluation_mode(model.network), torch.no_grad():
+        features = in_batches(model.features, waveforms, size=batch_size)
         _refuse_other_features(features, explanations[0])
-        logits = in_batches(lambda part: classifier.logits(part.clone()), features, size=batch_size)
+        logits = in_batches(lambda part: model.logits(part.clone()), features, size=batch_size)
     _refuse_other_model(logits, explanations)
-    relevance = _stacked(classifier, [explanation.relevance for explanation in explanations]).to(features.dtype)
-    target = torch.tensor([explanation.target for explanation in explanations], device=classifier.device)
+    relevance = _stacked(model, [explanation.relevance for explanation in explanations]).to(features.dtype)
+    target = torch.tensor([explanation.target for explanation in explanations], device=model.device)
     return Given(waveforms, features, relevance, logits, target)
 
 
@@ -92,14 +92,14 @@ def as_array(values: Tensor) -> FloatArray:
     return values.cpu().numpy().astype(np.float64)
 
 
-def _stacked(classifier: Model, arrays: Sequence[FloatArray]) -> Tensor:
-    return torch.from_numpy(np.stack(arrays).astype(np.float32)).to(classifier.device)
+def _stacked(model: Model, arrays: Sequence[FloatArray]) -> Tensor:
+    return torch.from_numpy(np.stack(arrays).astype(np.float32)).to(model.device)
 
 
 def _refuse_other_features(features: Tensor, explanation: Explanation) -> None:
     if tuple(features.shape[1:]) != explanation.features.shape:
         raise ModelError(
-            f"The classifier reads features of shape {tuple(features.shape[1:])}, but {explanation.clip.source} was explained "
+            f"The model reads features of shape {tuple(features.shape[1:])}, but {explanation.clip.source} was explained "
             f"with {explanation.features.shape}: give the model that was explained."
         )
 
@@ -110,6 +110,6 @@ def _refuse_other_model(logits: Tensor, explanations: Sequence[Explanation]) -> 
         then = explanation.logits
         if now.shape != then.shape or np.abs(now - then).max() > TOLERANCE * max(np.abs(then).max(), TOLERANCE):
             raise ModelError(
-                f"The classifier gives other logits for {explanation.clip.source} than the one that was explained: give the "
+                f"The model gives other logits for {explanation.clip.source} than the one that was explained: give the "
                 f"model that was explained."
             )

@@ -63,7 +63,7 @@ class Infidelity:
         """Lower, with and without scaling."""
         return {self.name: "lower", f"{self.name}_scaled": "lower"}
 
-    def __call__(self, classifier: Model, explanations: Sequence[Explanation]) -> dict[str, FloatArray]:
+    def __call__(self, model: Model, explanations: Sequence[Explanation]) -> dict[str, FloatArray]:
         """Measure.
 
         Returns
@@ -75,10 +75,10 @@ class Infidelity:
         Raises
         ------
         ModelError
-            For what `xaudio.plugin.check_explanations` refuses, for views, and if the classifier is not what was explained.
+            For what `xaudio.plugin.check_explanations` refuses, for views, and if the model is not what was explained.
         """
-        items = given(classifier, explanations, self.name, self.batch_size)
-        said, did = self._said_and_did(classifier, items)
+        items = given(model, explanations, self.name, self.batch_size)
+        said, did = self._said_and_did(model, items)
         products, squares = (said * did).mean(1), (said**2).mean(1)
         factor = np.divide(products, squares, out=np.zeros_like(products), where=squares > 0)
         return {
@@ -87,27 +87,27 @@ class Infidelity:
         }
 
     @torch.no_grad()
-    def _said_and_did(self, classifier: Model, items: Given) -> tuple[FloatArray, FloatArray]:
+    def _said_and_did(self, model: Model, items: Given) -> tuple[FloatArray, FloatArray]:
         """I.G and f(x) - f(x - I), both (n, draws)."""
         features, target = items.features, items.target[:, None]
         patterns = self._patterns(features)
-        reference = self._reference(classifier, items)
+        reference = self._reference(model, items)
         scale = level(features) if self.perturbation == "gaussian" else features - reference
         slopes = items.relevance if self.reading == "gradient" else _ratio(items.relevance, features - reference)
 
         def measured(recording: Tensor, draw: Tensor) -> Tensor:
             perturbation = patterns[draw] * scale[recording]
-            logits = classifier.logits(features[recording] - perturbation).gather(1, target[recording])[:, 0]
+            logits = model.logits(features[recording] - perturbation).gather(1, target[recording])[:, 0]
             return torch.stack([(perturbation * slopes[recording]).flatten(1).sum(1), logits], dim=1)
 
-        with evaluation_mode(classifier.network):
+        with evaluation_mode(model.network):
             found = in_batches(measured, *jobs(len(features), self.draws, features.device), size=self.batch_size)
         said, after = as_array(found).reshape(len(features), self.draws, 2).transpose(2, 0, 1)
         return said, as_array(items.logits.gather(1, target)) - after
 
-    def _reference(self, classifier: Model, items: Given) -> Tensor:
+    def _reference(self, model: Model, items: Given) -> Tensor:
         """What stands in for what is removed, shaped like the features."""
-        sound = Sound(items.waveforms, classifier.representation, classifier.features, classifier.kind)
+        sound = Sound(items.waveforms, model.representation, model.features, model.kind)
         return baseline_features(self.baseline, items.features, sound, seed=self.seed)
 
     def _patterns(self, features: Tensor) -> Tensor:

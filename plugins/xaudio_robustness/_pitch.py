@@ -32,7 +32,7 @@ class F0Hit:
             if not 0 <= low < high:
                 raise PluginError(f"f0_hit: {name} is {low:g} to {high:g} Hz; expected 0 <= lowest < highest.")
 
-    def __call__(self, classifier: Model, explanations: Sequence[Explanation]) -> dict[str, FloatArray]:
+    def __call__(self, model: Model, explanations: Sequence[Explanation]) -> dict[str, FloatArray]:
         """Measure.
 
         Returns
@@ -47,7 +47,7 @@ class F0Hit:
         ModelError
             For what `xaudio.plugin.check_explanations` refuses, and for relevance that cannot be brought to frequencies.
         """
-        del classifier
+        del model
         check_explanations(explanations)
         classes = [name.lower() for name in explanations[0].classes]
         if sorted(classes) != ["female", "male"]:

@@ -44,7 +44,7 @@ class ModelRandomisation:
         """Lower."""
         return {self.name: "lower"}
 
-    def __call__(self, classifier: Model, explanations: Sequence[Explanation]) -> dict[str, FloatArray]:
+    def __call__(self, model: Model, explanations: Sequence[Explanation]) -> dict[str, FloatArray]:
         """Measure; see `per_layer` for what is raised.
 
         Returns
@@ -52,9 +52,9 @@ class ModelRandomisation:
         dict
             The name: (n,), -1 to 1, the mean over layers.
         """
-        return {self.name: np.mean(list(self.per_layer(classifier, explanations).values()), axis=0)}
+        return {self.name: np.mean(list(self.per_layer(model, explanations).values()), axis=0)}
 
-    def per_layer(self, classifier: Model, explanations: Sequence[Explanation]) -> dict[str, FloatArray]:
+    def per_layer(self, model: Model, explanations: Sequence[Explanation]) -> dict[str, FloatArray]:
         """Measure layer by layer.
 
         Returns
@@ -65,15 +65,15 @@ class ModelRandomisation:
         Raises
         ------
         ModelError
-            For what `xaudio.plugin.check_explanations` refuses, for views, for several explainers, if the classifier is not what
+            For what `xaudio.plugin.check_explanations` refuses, for views, for several explainers, if the model is not what
             was explained, or it has no weights or cannot be copied.
         """
-        items = given(classifier, explanations, self.name, self.batch_size)
+        items = given(model, explanations, self.name, self.batch_size)
         explainer = the_explainer(explanations, self.name)
-        random = replace(classifier, network=_copied(classifier.network))  # the model itself is never touched
+        random = replace(model, network=_copied(model.network))  # the model itself is never touched
 
         def before(waveforms: Tensor, relevance: Tensor) -> Tensor:
-            return ranks(self._counted(relevance), _sounding(classifier, waveforms))
+            return ranks(self._counted(relevance), _sounding(model, waveforms))
 
         def similarity(waveforms: Tensor, target: Tensor, then: Tensor) -> Tensor:
             sounding = _sounding(random, waveforms)
@@ -94,10 +94,10 @@ class ModelRandomisation:
         return relevance.abs() if self.values == "absolute" else relevance
 
 
-def _sounding(classifier: Model, waveforms: Tensor) -> Tensor:
+def _sounding(model: Model, waveforms: Tensor) -> Tensor:
     """Cells (batch, cells) that are not exactly silent."""
     with torch.no_grad():
-        return (classifier.representation.amplitude(waveforms) != 0).flatten(1)
+        return (model.representation.amplitude(waveforms) != 0).flatten(1)
 
 
 def _copied(network: nn.Module) -> nn.Module:
@@ -108,13 +108,13 @@ def _copied(network: nn.Module) -> nn.Module:
         raise ModelError(f"model_randomisation works on a copy of the model, and it cannot be copied: {reason}") from error
 
 
-def _layers(classifier: Model, items: Given) -> dict[str, list[nn.Module]]:
+def _layers(model: Model, items: Given) -> dict[str, list[nn.Module]]:
     """Modules with weights of their own, by the name of the layer, from the logits to the input.
 
     One that is never called, as the projection in `torch.nn.MultiheadAttention`, belongs to the module around it.
     """
-    network = classifier.network
-    order = _call_order(classifier, items.features[:1])
+    network = model.network
+    order = _call_order(model, items.features[:1])
     modules = {name: module for name, module in network.named_modules() if _own(module)}
     layers: dict[str, list[nn.Module]] = {name: [module] for name, module in modules.items() if name in order}
     for name, module in modules.items():
@@ -128,11 +128,11 @@ def _layers(classifier: Model, items: Given) -> dict[str, list[nn.Module]]:
     return {name or "(model)": layers[name] for name in sorted(layers, key=order.__getitem__, reverse=True)}
 
 
-def _call_order(classifier: Model, features: Tensor) -> dict[str, int]:
+def _call_order(model: Model, features: Tensor) -> dict[str, int]:
     """When each module of a copy of the model returns first, by its name."""
     order: dict[str, int] = {}
     handles = []
-    for name, module in classifier.network.named_modules():
+    for name, module in model.network.named_modules():
 
         def note(*_: object, name: str = name) -> None:
             order.setdefault(name, len(order))
@@ -140,8 +140,8 @@ def _call_order(classifier: Model, features: Tensor) -> dict[str, int]:
         handles.append(module.register_forward_hook(note))
     try:
         # With gradients, since torch's transformers otherwise go round their modules.
-        with evaluation_mode(classifier.network), torch.enable_grad():
-            classifier.logits(features.clone())
+        with evaluation_mode(model.network), torch.enable_grad():
+            model.logits(features.clone())
     finally:
         for handle in handles:
             handle.remove()

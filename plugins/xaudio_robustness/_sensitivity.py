@@ -51,7 +51,7 @@ class MaxSensitivity:
         """Lower."""
         return {self.name: "lower"}
 
-    def __call__(self, classifier: Model, explanations: Sequence[Explanation]) -> dict[str, FloatArray]:
+    def __call__(self, model: Model, explanations: Sequence[Explanation]) -> dict[str, FloatArray]:
         """Measure.
 
         Returns
@@ -62,14 +62,14 @@ class MaxSensitivity:
         Raises
         ------
         ModelError
-            For what `xaudio.plugin.check_explanations` refuses, for views, for several explainers, if the classifier is not what
+            For what `xaudio.plugin.check_explanations` refuses, for views, for several explainers, if the model is not what
             was explained, and if the features alone are perturbed of an explainer that listens to the sound.
         """
-        items = given(classifier, explanations, self.name, self.batch_size)
+        items = given(model, explanations, self.name, self.batch_size)
         explainer = the_explainer(explanations, self.name)
         around = items.waveforms
         if self.perturb == "features":
-            classifier, explainer, around = _reading(classifier), _deaf(explainer, explanations[0]), items.features
+            model, explainer, around = _reading(model), _deaf(explainer, explanations[0]), items.features
         generator = seeded_generator(self.seed)
         shape = (self.draws, *around.shape[1:])
         drawn = 2 * torch.rand(shape, generator=generator, dtype=torch.float32) - 1  # on the CPU: the same on every device
@@ -77,7 +77,7 @@ class MaxSensitivity:
 
         def norms(recording: Tensor, draw: Tensor) -> Tensor:
             near = around[recording] + moves[draw] * levels[recording]
-            relevance = attribute(classifier, explainer, near, items.target[recording])[1]
+            relevance = attribute(model, explainer, near, items.target[recording])[1]
             return torch.stack([_norm(relevance - items.relevance[recording]), _norm(relevance)], dim=1)
 
         found = as_array(in_batches(norms, *jobs(len(around), self.draws, around.device), size=self.batch_size))
@@ -103,10 +103,10 @@ class _AsTheyAre:
         return features
 
 
-def _reading(classifier: Model) -> Model:
-    """The same classifier, given features instead of waveforms."""
-    representation: Any = _AsTheyAre(classifier.representation)
-    return replace(classifier, representation=representation, mean=None)
+def _reading(model: Model) -> Model:
+    """The same model, given features instead of waveforms."""
+    representation: Any = _AsTheyAre(model.representation)
+    return replace(model, representation=representation, mean=None)
 
 
 def _deaf(explainer: Explainer, explanation: Explanation) -> Explainer:

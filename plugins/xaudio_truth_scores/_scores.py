@@ -57,7 +57,7 @@ class Score:
         """Whether the explained class must be that of the recording: where decoys are does not depend on it."""
         return not self.cells.of_decoys
 
-    def __call__(self, classifier: Model, explanations: Sequence[Explanation]) -> dict[str, FloatArray]:
+    def __call__(self, model: Model, explanations: Sequence[Explanation]) -> dict[str, FloatArray]:
         """Scores, one per explanation.
 
         Raises
@@ -67,7 +67,7 @@ class Score:
         ModelError
             If relevance is not finite, has not the shape of the features, or cannot be brought to the domain.
         """
-        del classifier
+        del model
         check_explanations(explanations)
         values = [self.measure(relevance, truth) for relevance, truth in _batches(explanations, self.cells)]
         return {self.name: np.concatenate(values)}

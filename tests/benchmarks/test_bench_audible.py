@@ -195,11 +195,11 @@ def test_every_combination_is_in_the_results(folder):
 def test_a_cell_is_what_the_written_files_give(folder, model, tmp_path):
     results = read(folder)
     indices = results.models[0].indices
-    classifier = xaudio.load_model(model, "cpu")
-    dataset, unheard = xaudio.held_out(classifier, DATA)
+    loaded = xaudio.load_model(model, "cpu")
+    dataset, unheard = xaudio.held_out(loaded, DATA)
     assert set(indices) <= set(unheard.tolist())
     items = xaudio.explain(
-        classifier, [dataset[i] for i in indices], explainer="lrp", composite="epsilon", device="cpu", resampling="fft"
+        loaded, [dataset[i] for i in indices], explainer="lrp", composite="epsilon", device="cpu", resampling="fft"
     )
     hits, kept, removed = [], [], []
     renderer = xaudio.create("renderer", "audible", domain="waveform", normalisation="maximum", smooth_ms=0)
@@ -207,7 +207,7 @@ def test_a_cell_is_what_the_written_files_give(folder, model, tmp_path):
         renderer(item, tmp_path)
         sound = torch.from_numpy(xaudio.read_audio(tmp_path / "positive.wav").waveform)[None]
         with torch.no_grad():
-            hits.append(int(classifier.network.eval()(classifier.features(sound)).argmax()) == item.predicted)
+            hits.append(int(loaded.network.eval()(loaded.features(sound)).argmax()) == item.predicted)
         if item.label == item.predicted:
             # Equation 4: the mask is that of the samples, so it weights evidence and rest alike.
             mask = np.maximum(item.relevance[0], 0) / np.abs(item.relevance).max()
@@ -223,7 +223,7 @@ def test_a_cell_is_what_the_written_files_give(folder, model, tmp_path):
         assert score.mean is None if len(values) < 8 else score.mean == pytest.approx(np.mean(values), abs=1e-4)
     known = evidence_of(dataset, np.array(indices), items)
     by_hand = measured(
-        classifier, items, known, xaudio.create("renderer", "audible", domain="waveform", normalisation="maximum", smooth_ms=0)
+        loaded, items, known, xaudio.create("renderer", "audible", domain="waveform", normalisation="maximum", smooth_ms=0)
     )
     right = [index for index, item in enumerate(items) if item.label == item.predicted]
     np.testing.assert_allclose([by_hand["kept"][i] for i in right], kept, rtol=1e-5)
@@ -232,12 +232,12 @@ def test_a_cell_is_what_the_written_files_give(folder, model, tmp_path):
 
 
 def test_asking_the_model_leaves_it_as_it_was(model):
-    classifier = xaudio.load_model(model, "cpu")
-    classifier.network.train()
+    loaded = xaudio.load_model(model, "cpu")
+    loaded.network.train()
     sounds = np.stack([noise(seed) for seed in range(3)]).astype(np.float32)
-    found = recognised(classifier, sounds)
-    assert classifier.network.training
-    assert [int(recognised(classifier, sound[None])[0]) for sound in sounds] == found.tolist()
+    found = recognised(loaded, sounds)
+    assert loaded.network.training
+    assert [int(recognised(loaded, sound[None])[0]) for sound in sounds] == found.tolist()
 
 
 def test_the_same_command_goes_on_and_gives_the_same(folder, model, monkeypatch):

@@ -394,20 +394,20 @@ def test_flipping_follows_from_the_definition(folder):
     run = folder / "models" / "audionet-digit-fold0"
     found = json.loads((run / "flipping.json").read_text())
     speech = xaudio.create("dataset", "synthetic", speakers=8, repetitions=1)
-    classifier = xaudio.load_model(run, "cpu")
+    model = xaudio.load_model(run, "cpu")
     indices = [int(row["index"]) for row in csv.DictReader((run / "predictions.csv").open())]
     right, drop = np.zeros(len(FRACTIONS)), 0.0
     for index in indices:
-        _, waveform = next(iter(xaudio.plugin.placed_waveforms(classifier, speech, [index])))
+        _, waveform = next(iter(xaudio.plugin.placed_waveforms(model, speech, [index])))
         with torch.no_grad():
-            features = classifier.features(waveform)
-            start = classifier.network(features)
+            features = model.features(waveform)
+            start = model.network(features)
             order = np.argsort(-features[0, 0].abs().numpy(), kind="stable")
             alive = int((features != 0).sum())
             for step, fraction in enumerate(FRACTIONS):
                 changed = features.clone()
                 changed[0, 0, order[: round(fraction * alive)]] = 0
-                logits = classifier.network(changed)
+                logits = model.network(changed)
                 right[step] += int(logits.argmax()) == speech.labels("digit")[index]
                 target = int(start.argmax())
                 drop += float(start.softmax(1)[0, target] - logits.softmax(1)[0, target])

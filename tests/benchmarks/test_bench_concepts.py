@@ -34,9 +34,9 @@ def knowing():
     dataset = xaudio.open_dataset(DATA)
     read = xaudio.create("representation", "waveform", normalisation="none")
     facts = {"fit": "error", "resampling": "fft", "seed": 0}
-    classifier = Model(model.eval(), read, dataset.tasks["carriers"], "carriers", facts=facts)
+    loaded = Model(model.eval(), read, dataset.tasks["carriers"], "carriers", facts=facts)
     indices = np.flatnonzero(dataset.labels("carriers") >= 0)
-    return measures.tested(classifier, dataset, indices, "0")
+    return measures.tested(loaded, dataset, indices, "0")
 
 
 def test_tuning_is_what_taking_a_carrier_out_costs(knowing):
@@ -63,7 +63,7 @@ def test_switching_costs_what_the_channels_carry(knowing):
 
 
 def test_channels_of_a_class_have_the_largest_share_there(knowing):
-    found = xaudio_concepts.concepts(knowing.classifier, knowing.dataset, knowing.indices, "0", top=5, references=1, draws=1)
+    found = xaudio_concepts.concepts(knowing.model, knowing.dataset, knowing.indices, "0", top=5, references=1, draws=1)
     own = carrying(knowing, found, 2)
     shares = {item.channel: item.classes for item in found.channels}
     for label, channels in own.items():

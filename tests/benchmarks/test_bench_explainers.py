@@ -53,7 +53,7 @@ def refusing():
 
 class Largest:
     better = {"largest": "higher", "place": "none"}
-    def __call__(self, classifier, explanations):
+    def __call__(self, model, explanations):
         relevance = np.stack([item.relevance.ravel() for item in explanations])
         return {"largest": relevance.max(1), "place": relevance.argmax(1)}
 
@@ -64,7 +64,7 @@ def largest():
 class Label:
     better = {"label": "lower"}
     needs_truth = True
-    def __call__(self, classifier, explanations):
+    def __call__(self, model, explanations):
         return {"label": np.array([item.label for item in explanations])}
 
 @hookimpl
@@ -157,12 +157,12 @@ def test_every_combination_is_in_the_results(folder, two_models):
 def test_a_cell_is_the_mean_over_recordings_the_model_never_heard(folder, run_folder):
     results = read(folder)
     model = results.models[0]
-    classifier = xaudio.load_model(run_folder, "cpu")
-    dataset, heard_never = xaudio.held_out(classifier, SPEECH)
+    loaded = xaudio.load_model(run_folder, "cpu")
+    dataset, heard_never = xaudio.held_out(loaded, SPEECH)
     assert set(model.indices) <= set(heard_never.tolist())
     clips = [dataset[index] for index in model.indices]
-    explanations = xaudio.explain(classifier, clips, explainer="gradient", resampling="fft", placement="file")
-    values = xaudio.create("metric", "sparseness")(classifier, explanations)["sparseness"]
+    explanations = xaudio.explain(loaded, clips, explainer="gradient", resampling="fft", placement="file")
+    values = xaudio.create("metric", "sparseness")(loaded, explanations)["sparseness"]
     (cell,) = [score for score in model.scores if (score.explainer, score.column) == ("gradient", "sparseness")]
     assert cell.mean == pytest.approx(values.mean())
     assert (cell.low, cell.high) == pytest.approx(xaudio.plugin.bootstrap_interval(values)[1:])

@@ -86,8 +86,8 @@ def test_a_quantus_that_cannot_be_imported_is_left_out_with_the_reason(monkeypat
     monkeypatch.setitem(sys.modules, "quantus", None)
     torch.manual_seed(0)
     network = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(8000, 3)).eval()
-    classifier = xaudio.Model(network, xaudio.create("representation", "waveform"), ("a", "b", "c"))
-    row = flip("small", classifier, torch.randn(2, 8000), 5, lambda runs: [[1.0, 2.0] for _ in runs])
+    model = xaudio.Model(network, xaudio.create("representation", "waveform"), ("a", "b", "c"))
+    row = flip("small", model, torch.randn(2, 8000), 5, lambda runs: [[1.0, 2.0] for _ in runs])
     assert (row.library_ratio, row.recordings) == (None, 2)
     assert "Quantus cannot be imported: import of quantus halted" in row.left_out
     assert row.left_out in table_text(Results.model_construct(rows=[], long_runs=[], flips=[row], **HEAD))

@@ -344,8 +344,8 @@ def _checked(network, explainer):
     from xaudio.doctor.findings import statement_of
     from xaudio.doctor.warning import examine
 
-    classifier = xaudio.Model(network.float(), read(), ("a", "b", "c"))
-    return examine(classifier, example_features(classifier), {explainer: statement_of(xaudio.create("explainer", explainer))})
+    model = xaudio.Model(network.float(), read(), ("a", "b", "c"))
+    return examine(model, example_features(model), {explainer: statement_of(xaudio.create("explainer", explainer))})
 
 
 def test_softmax_takes_all_relevance_where_the_model_is_sure():
@@ -898,15 +898,15 @@ def test_the_network_is_left_as_it_was():
     network.drop.eval()
     state, modes = copy.deepcopy(network.state_dict()), [module.training for module in network.modules()]
     random_state = torch.get_rng_state()
-    classifier = xaudio.Model(network, read(), ("a", "b", "c"))
-    trace(network, example_features(classifier))
+    model = xaudio.Model(network, read(), ("a", "b", "c"))
+    trace(network, example_features(model))
     assert all(torch.equal(state[name], value) for name, value in network.state_dict().items())
     assert [module.training for module in network.modules()] == modes
     assert torch.equal(torch.get_rng_state(), random_state)
     assert not any(module._forward_hooks or module._forward_pre_hooks for module in network.modules())
     assert all(weight.grad is None and weight.requires_grad for weight in network.parameters())
     reference = weakref.ref(network)
-    del network, classifier
+    del network, model
     gc.collect()
     assert reference() is None
 
@@ -962,12 +962,12 @@ def test_the_command(run_folder, recording, tmp_path, command):
     assert status == 0
     assert shown.startswith("0 errors, 0 warnings.\nlrp: relevance sums to ")
 
-    classifier = xaudio.load_model(run_folder)
+    model = xaudio.load_model(run_folder)
     with torch.no_grad():
-        classifier.network.classifier[1].weight[0, 0] = torch.nan
+        model.network.classifier[1].weight[0, 0] = torch.nan
     broken = tmp_path / "broken"
     broken.mkdir()
-    classifier.save(broken)
+    model.save(broken)
     status, shown, _ = command("doctor", broken, "--explainer", "gradient", "--json")
     report = json.loads(shown)
     assert status == 1

@@ -245,7 +245,7 @@ def test_a_recording_that_is_too_long_is_fitted_only_when_asked(network):
     assert any("loudest 1.000 s of 1.625 s kept" in note for note in found.clip.notes)
 
 
-def test_a_saved_classifier_gives_the_same_logits(run_folder, spectrogram_run_folder):
+def test_a_saved_model_gives_the_same_logits(run_folder, spectrogram_run_folder):
     for folder in (run_folder, spectrogram_run_folder):
         one, other = Model.load(folder), Model.load(folder)
         waveforms = torch.rand(2, 8000) - 0.5

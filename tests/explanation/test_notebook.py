@@ -39,7 +39,7 @@ class Cells(HTMLParser):
 
 
 @pytest.fixture(scope="module")
-def classifier(run_folder):
+def model(run_folder):
     return xaudio.load_model(run_folder)
 
 
@@ -50,8 +50,8 @@ def clips():
 
 
 @pytest.fixture(scope="module")
-def explanations(classifier, clips):
-    return xaudio.explain(classifier, clips, explainer="gradient")
+def explanations(model, clips):
+    return xaudio.explain(model, clips, explainer="gradient")
 
 
 def test_notebook_of_the_documentation_runs_and_shows_everything(run_folder):
@@ -160,10 +160,10 @@ def test_slices_stay_tables_and_items_are_explanations(explanations):
     assert isinstance(explanations[0], xaudio.Explanation)
 
 
-def test_contrast_is_the_difference_of_two_explanations(classifier, clips):
-    one = xaudio.explain(classifier, clips, target="3", explainer="input_x_gradient")
-    other = xaudio.explain(classifier, clips, target="5", explainer="input_x_gradient")
-    found = xaudio.explain(classifier, clips, target="3", contrast="5", explainer="input_x_gradient")
+def test_contrast_is_the_difference_of_two_explanations(model, clips):
+    one = xaudio.explain(model, clips, target="3", explainer="input_x_gradient")
+    other = xaudio.explain(model, clips, target="5", explainer="input_x_gradient")
+    found = xaudio.explain(model, clips, target="3", contrast="5", explainer="input_x_gradient")
     for item, first, second in zip(found, one, other, strict=True):
         np.testing.assert_array_equal(item.relevance, first.relevance - second.relevance)
         assert item.question == "3 rather than 5"
@@ -171,17 +171,17 @@ def test_contrast_is_the_difference_of_two_explanations(classifier, clips):
         assert first.question == "3"
 
 
-def test_contrast_conserves_the_difference_of_the_logits(classifier, clips):
+def test_contrast_conserves_the_difference_of_the_logits(model, clips):
     """LRP-0 without biases is gradient times input; epsilon conserves up to what the biases take."""
-    found = xaudio.explain(classifier, clips, target="3", contrast="5", explainer="integrated_gradients", steps=200)
-    start = classifier.logits(classifier.features(__import__("torch").zeros(1, 8000)))[0].detach().numpy()
+    found = xaudio.explain(model, clips, target="3", contrast="5", explainer="integrated_gradients", steps=200)
+    start = model.logits(model.features(__import__("torch").zeros(1, 8000)))[0].detach().numpy()
     for item in found:
         difference = (item.logits - start)[3] - (item.logits - start)[5]
         assert item.relevance.sum() == pytest.approx(difference, rel=0.02, abs=1e-4)
 
 
-def test_contrast_in_a_view_and_saved(classifier, clips, tmp_path):
-    item = xaudio.explain(classifier, clips[0], target="3", contrast="5", explainer="gradient", view="frequency")
+def test_contrast_in_a_view_and_saved(model, clips, tmp_path):
+    item = xaudio.explain(model, clips[0], target="3", contrast="5", explainer="gradient", view="frequency")
     again = xaudio.Explanation.load(item.save(tmp_path / "contrast.safetensors"))
     assert again.question == "3 rather than 5"
     assert again.domain == "frequency"
@@ -189,16 +189,16 @@ def test_contrast_in_a_view_and_saved(classifier, clips, tmp_path):
     assert picture.exists()
 
 
-def test_contrast_refuses_what_cannot_be_compared(classifier, clips, explanations):
+def test_contrast_refuses_what_cannot_be_compared(model, clips, explanations):
     with pytest.raises(xaudio.ModelError, match="cannot be contrasted with itself"):
-        xaudio.explain(classifier, clips, target="3", contrast="3", explainer="gradient")
+        xaudio.explain(model, clips, target="3", contrast="3", explainer="gradient")
     with pytest.raises(xaudio.ModelError, match="differ in their recording"):
         explanations[0].contrast(explanations[1])
-    other = xaudio.explain(classifier, clips[0], target="5", explainer="input_x_gradient")
+    other = xaudio.explain(model, clips[0], target="5", explainer="input_x_gradient")
     with pytest.raises(xaudio.ModelError, match="differ in their explainer"):
         explanations[0].contrast(other)
     with pytest.raises(xaudio.ModelError, match="'x'"):
-        xaudio.explain(classifier, clips, contrast="x", explainer="gradient")
+        xaudio.explain(model, clips, contrast="x", explainer="gradient")
 
 
 def test_contrast_on_the_command_line(run_folder, recording, tmp_path):

@@ -33,7 +33,7 @@ class Sign(nn.Module):
         return torch.stack([mean, -mean], 1)
 
 
-def classifier():
+def model():
     representation = create("representation", "waveform", samples=SAMPLES, normalisation="none")
     spec = {"name": "waveform", "options": {"samples": SAMPLES, "normalisation": "none"}}
     return Model(Sign(), representation, ("up", "down"), "way", representation_spec=spec, facts={"seed": 0})
@@ -113,7 +113,7 @@ class Metric:
     better: dict
     needs_truth: bool = False
 
-    def __call__(self, classifier, explanations):
+    def __call__(self, model, explanations):
         CALLS.append((self.name, len(explanations)))
         return {name: np.array([self.function(item) for item in explanations]) for name in self.better}
 
@@ -141,7 +141,7 @@ def particular():
 
 
 def shapeless():
-    return lambda classifier, explanations: {"shapeless": np.zeros(1 + len(explanations))}
+    return lambda model, explanations: {"shapeless": np.zeros(1 + len(explanations))}
 
 
 def needy(*, threshold: float):
@@ -165,7 +165,7 @@ def plugins(monkeypatch):
 def measured(folder, explainers=("product",), metrics=("total",), data=None, recordings=ALL, **options):
     data = data or dataset()
     return evaluate(
-        classifier(),
+        model(),
         data,
         np.arange(len(data)),
         explainers=explainers,
@@ -182,7 +182,7 @@ def test_values_are_those_of_the_metric_on_the_explanations(tmp_path):
     for explainer, name, factor in (("product:factor=3", "product", 3.0), ("amplitude", "amplitude", None)):
         options = {} if factor is None else {"factor": factor}
         clips = [dataset()[index] for index in found.indices]
-        explanations = xaudio.explain(classifier(), clips, explainer=name, **options)
+        explanations = xaudio.explain(model(), clips, explainer=name, **options)
         direct = [float(item.relevance.sum()) for item in explanations]
         np.testing.assert_array_equal(found.values[explainer, "total", "total"], direct)
         np.testing.assert_array_equal(found.values[explainer, "total", "twice"], direct)
@@ -283,7 +283,7 @@ def test_what_a_plugin_refuses_has_its_reason_in_one_line(tmp_path):
 
 
 def test_an_error_that_is_no_refusal_is_named_and_the_others_go_on(tmp_path, monkeypatch):
-    def explode(self, classifier, explanations):
+    def explode(self, model, explanations):
         raise ZeroDivisionError("by\nzero")
 
     monkeypatch.setattr(Metric, "__call__", explode)
@@ -330,7 +330,7 @@ def test_naming_the_commonest_label_is_no_learning(tmp_path):
     indices = np.flatnonzero(data.labels("way") == 0)[:18]
     chosen = np.sort(np.concatenate([indices, np.flatnonzero(data.labels("way") == 1)[:2]]))
     given = {"explainers": ["product"], "metrics": ["hit"], "recordings": ALL}
-    found = evaluate(classifier(), data, chosen, folder=tmp_path, **given)
+    found = evaluate(model(), data, chosen, folder=tmp_path, **given)
     assert (found.accuracy, found.chance) == (pytest.approx(0.9), 0.9)
     assert found.p_value > 0.5
     assert "is not significantly above chance (90%" in found.unlearned
@@ -405,7 +405,7 @@ def test_a_model_that_cannot_be_asked_stops_the_work(tmp_path):
         def forward(self, features):
             return features.new_full((len(features), 2), float("nan"))
 
-    deaf = classifier()
+    deaf = model()
     deaf.network = Deaf()
     with pytest.raises(ModelError, match="NaN or infinite"):
         evaluate(deaf, dataset(), np.arange(ALL), explainers=["product"], metrics=["total"], folder=Path(tmp_path))

@@ -21,15 +21,15 @@ class Reads(nn.Module):
 
 
 @pytest.fixture(scope="module")
-def classifier():
+def model():
     torch.manual_seed(0)
     network = nn.Sequential(nn.Conv1d(1, 3, 5), nn.ReLU(), nn.Flatten(), nn.Linear(3 * 36, 4), nn.Dropout(0.5))
     return Model(network, Reads(), tuple("abcd"))
 
 
-def naive(classifier, features, scores, fractions, share):
+def naive(model, features, scores, fractions, share):
     """One recording and one fraction at a time."""
-    classifier.network.eval()
+    model.network.eval()
     found = torch.zeros(len(features), len(fractions), 4)
     for i in range(len(features)):
         cells = features[i].flatten().tolist()
@@ -43,20 +43,20 @@ def naive(classifier, features, scores, fractions, share):
             for j in (alive + dead)[: round(fraction * total)]:
                 changed[j] = 0
             with torch.no_grad():
-                found[i, k] = classifier.network(changed.view(1, 1, -1))[0]
+                found[i, k] = model.network(changed.view(1, 1, -1))[0]
     return found
 
 
 @settings(max_examples=20)
 @given(seed=st.integers(0, 1000), share=st.sampled_from(["nonzero", "all"]), batch_size=st.integers(1, 30))
-def test_it_equals_the_naive_loop(classifier, seed, share, batch_size):
+def test_it_equals_the_naive_loop(model, seed, share, batch_size):
     generator = torch.Generator().manual_seed(seed)
     features = torch.randn(3, 1, 40, generator=generator)
     features[0, 0, :13] = 0
     scores = torch.randint(-3, 3, (3, 1, 40), generator=generator).float()  # with ties
     fractions = [0, 0.01, 0.1, 0.29, 0.5, 1]
-    fast = flipped_logits(classifier, features, scores, fractions, share=share, batch_size=batch_size)
-    assert torch.allclose(fast, naive(classifier, features, scores, fractions, share), atol=1e-6)
+    fast = flipped_logits(model, features, scores, fractions, share=share, batch_size=batch_size)
+    assert torch.allclose(fast, naive(model, features, scores, fractions, share), atol=1e-6)
 
 
 def test_ranks_are_a_permutation_with_zeros_last():
@@ -85,18 +85,18 @@ def test_counts_round_to_the_nearest():
     assert counts(features, [0.29, 0.57], "all").tolist() == [[29, 57]]
 
 
-def test_wrong_input_is_named(classifier):
+def test_wrong_input_is_named(model):
     features = torch.ones(1, 1, 40)
     with pytest.raises(ModelError, match="expected that of the features"):
-        flipped_logits(classifier, features, torch.ones(1, 40), [0.5])
+        flipped_logits(model, features, torch.ones(1, 40), [0.5])
     with pytest.raises(ModelError, match=r"must lie in \[0, 1\]"):
-        flipped_logits(classifier, features, features, [1.5])
+        flipped_logits(model, features, features, [1.5])
 
 
-def test_the_network_keeps_its_mode(classifier):
-    classifier.network.train()
-    flipped_logits(classifier, torch.ones(1, 1, 40), torch.ones(1, 1, 40), [0.5])
-    assert classifier.network.training
+def test_the_network_keeps_its_mode(model):
+    model.network.train()
+    flipped_logits(model, torch.ones(1, 1, 40), torch.ones(1, 1, 40), [0.5])
+    assert model.network.training
 
 
 @pytest.mark.parametrize("scale", ["dB", "magnitude"])
@@ -137,7 +137,7 @@ def test_a_factor_that_is_not_positive_is_refused():
 
 @settings(max_examples=20)
 @given(seed=st.integers(0, 1000), share=st.sampled_from(["nonzero", "all"]), batch_size=st.integers(1, 30))
-def test_both_orders_equal_the_naive_loop(classifier, seed, share, batch_size):
+def test_both_orders_equal_the_naive_loop(model, seed, share, batch_size):
     generator = torch.Generator().manual_seed(seed)
     features = torch.randn(3, 1, 40, generator=generator)
     features[0, 0, :13] = 0
@@ -149,7 +149,7 @@ def test_both_orders_equal_the_naive_loop(classifier, seed, share, batch_size):
         return features[recordings] * ~removed
 
     found = logits_without(
-        classifier,
+        model,
         scores,
         features != 0,
         fractions,
@@ -159,11 +159,11 @@ def test_both_orders_equal_the_naive_loop(classifier, seed, share, batch_size):
         batch_size=batch_size,
     )
     assert found.shape == (3, 2, 5, 4)
-    assert torch.allclose(found[:, 0], naive(classifier, features, -scores, fractions, share), atol=1e-6)
-    assert torch.allclose(found[:, 1], naive(classifier, features, scores, fractions, share), atol=1e-6)
+    assert torch.allclose(found[:, 0], naive(model, features, -scores, fractions, share), atol=1e-6)
+    assert torch.allclose(found[:, 1], naive(model, features, scores, fractions, share), atol=1e-6)
 
 
-def test_nothing_is_classified_twice_and_batches_are_full(classifier):
+def test_nothing_is_classified_twice_and_batches_are_full(model):
     features, seen = torch.randn(5, 1, 40), []
     features[0, 0, 2:] = 0  # of two cells, half is one
 
@@ -172,15 +172,13 @@ def test_nothing_is_classified_twice_and_batches_are_full(classifier):
         return features[recordings] * ~removed
 
     fractions = [0, 0.25, 0.5, 0.75, 1]
-    logits_without(
-        classifier, features, features, fractions, without, orders=["descending", "ascending"], share="all", batch_size=7
-    )
+    logits_without(model, features, features, fractions, without, orders=["descending", "ascending"], share="all", batch_size=7)
     assert {len(batch) for batch in seen[:-1]} == {7}
     jobs = torch.cat(seen)
     assert len(jobs) == len(jobs.unique(dim=0)) == 4 * (3 + 3 + 2) + 2  # the first recording: as it is, and without both
 
 
-def test_equal_scores_go_by_position_in_both_orders(classifier):
+def test_equal_scores_go_by_position_in_both_orders(model):
     removed = []
 
     def without(recordings, gone):
@@ -189,6 +187,6 @@ def test_equal_scores_go_by_position_in_both_orders(classifier):
 
     some = torch.zeros(1, 1, 40)
     some[..., :4] = 1
-    logits_without(classifier, torch.ones(1, 1, 40), some, [0.25], without, orders=["descending"])
-    logits_without(classifier, torch.ones(1, 1, 40), some, [0.25], without, orders=["ascending"])
+    logits_without(model, torch.ones(1, 1, 40), some, [0.25], without, orders=["descending"])
+    logits_without(model, torch.ones(1, 1, 40), some, [0.25], without, orders=["ascending"])
     assert removed == [0, 3]

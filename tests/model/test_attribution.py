@@ -16,7 +16,7 @@ FEW = {"samples": 20, "masks": 6, "steps": 4, "slots": 4, "permutations": 2}
 OFFERING = ("lrp", "gradient", "saliency", "input_x_gradient")
 
 
-def make_classifier(*layers: nn.Module, classes: int = 3) -> xaudio.Model:
+def make_model(*layers: nn.Module, classes: int = 3) -> xaudio.Model:
     torch.manual_seed(0)
     network = nn.Sequential(*layers, nn.Conv1d(1, 4, 5, stride=4), nn.ReLU(), nn.Flatten(), nn.LazyLinear(classes))
     network.eval()(torch.zeros(1, 1, 8000))
@@ -30,25 +30,25 @@ def make_waveforms(count: int = 5) -> torch.Tensor:
 @pytest.mark.parametrize("name", OFFERING)
 @pytest.mark.parametrize("target", [None, torch.tensor([2, 1, 0, 1, 2])])
 def test_relevance_and_logits_of_one_pass_are_those_of_two(name, target):
-    classifier, waveforms = make_classifier(), make_waveforms()
+    model, waveforms = make_model(), make_waveforms()
     method = xaudio.create("explainer", name)
-    features, relevance, logits, chosen = attribute(classifier, method, waveforms, target)
+    features, relevance, logits, chosen = attribute(model, method, waveforms, target)
     with torch.no_grad():
-        expected = classifier.network(features)
+        expected = model.network(features)
     torch.testing.assert_close(logits, expected)
     assert torch.equal(chosen, expected.argmax(1) if target is None else target)
-    torch.testing.assert_close(relevance, method(classifier.network, features, chosen))
+    torch.testing.assert_close(relevance, method(model.network, features, chosen))
 
 
 @pytest.mark.parametrize("name", OFFERING)
 def test_the_network_runs_once(name, monkeypatch):
-    classifier, waveforms = make_classifier(), make_waveforms()
+    model, waveforms = make_model(), make_waveforms()
     method = xaudio.create("explainer", name)
-    attribute(classifier, method, waveforms)  # lrp makes its plan
+    attribute(model, method, waveforms)  # lrp makes its plan
     calls = []
     forward = nn.Sequential.forward
     monkeypatch.setattr(nn.Sequential, "forward", lambda self, features: calls.append(1) or forward(self, features))
-    attribute(classifier, method, waveforms)
+    attribute(model, method, waveforms)
     assert len(calls) == (0 if name == "lrp" else 1)
 
 
@@ -58,8 +58,8 @@ def test_where_batch_normalisation_is_merged_logits_are_the_models():
     network = nn.Sequential(
         nn.Conv1d(1, 4, 5, stride=4), nn.BatchNorm1d(4, eps=0.05), nn.ReLU(), nn.Flatten(), nn.Linear(4 * 1999, 3)
     ).eval()
-    classifier = xaudio.Model(network, xaudio.create("representation", "waveform"), tuple("abc"))
-    features, _, logits, _ = attribute(classifier, xaudio.create("explainer", "lrp", engine="fast"), make_waveforms())
+    model = xaudio.Model(network, xaudio.create("representation", "waveform"), tuple("abc"))
+    features, _, logits, _ = attribute(model, xaudio.create("explainer", "lrp", engine="fast"), make_waveforms())
     with torch.no_grad():
         assert torch.equal(logits, network(features))
 
@@ -69,11 +69,11 @@ def test_a_network_that_does_not_fit_is_named(name):
     wrong = xaudio.Model(nn.Sequential(nn.Linear(7, 2)), xaudio.create("representation", "waveform"), ("a", "b"))
     with pytest.raises(xaudio.ModelError, match="does not take features of shape"):
         attribute(wrong, xaudio.create("explainer", name), make_waveforms())
-    few = make_classifier(classes=3)
+    few = make_model(classes=3)
     few.classes = tuple("abcd")
     with pytest.raises(xaudio.ModelError, match="expected logits of shape"):
         attribute(few, xaudio.create("explainer", name), make_waveforms(), torch.tensor([3] * 5))
-    damaged = make_classifier()
+    damaged = make_model()
     with torch.no_grad():
         damaged.network[0].weight.fill_(float("nan"))
     with pytest.raises(xaudio.ModelError, match="NaN or infinite"):
@@ -95,8 +95,8 @@ class Offering:
 
 
 def test_an_explainer_of_a_third_party_may_offer_logits():
-    classifier, waveforms, method = make_classifier(), make_waveforms(), Offering()
-    features, relevance, logits, _ = attribute(classifier, method, waveforms)
+    model, waveforms, method = make_model(), make_waveforms(), Offering()
+    features, relevance, logits, _ = attribute(model, method, waveforms)
     assert torch.equal(relevance, features * 2)
     assert not logits.requires_grad
     assert np.array_equal(method.heard, waveforms.numpy())
@@ -108,12 +108,12 @@ def test_an_error_of_the_explainer_itself_is_its_own():
             raise RuntimeError("my own mistake")
 
     with pytest.raises(RuntimeError, match="my own mistake"):
-        attribute(make_classifier(), Broken(), make_waveforms())
+        attribute(make_model(), Broken(), make_waveforms())
 
 
 @pytest.mark.parametrize("name", sorted(set(xaudio.names("explainer")) - {"random", "amplitude", "grad_cam"}))
 def test_no_more_is_in_the_model_at_once_than_wanted(name, monkeypatch):
-    classifier, waveforms = make_classifier(), make_waveforms()
+    model, waveforms = make_model(), make_waveforms()
     few = {option: value for option, value in FEW.items() if option in options_of(registry().factory("explainer", name))}
     method, seen = xaudio.create("explainer", name, internal_batch_size=2, **few), []
     forward = nn.Linear.forward
@@ -122,24 +122,24 @@ def test_no_more_is_in_the_model_at_once_than_wanted(name, monkeypatch):
     monkeypatch.setattr(torch.nn.functional, "linear", lambda values, *rest: seen.append(len(values)) or linear(values, *rest))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", xaudio.XaudioWarning)
-        attribute(classifier, method, waveforms)
+        attribute(model, method, waveforms)
     assert seen
     assert max(seen) <= 2
 
 
 def test_a_network_in_float64_is_explained():
-    classifier, waveforms = make_classifier(), make_waveforms()
-    expected = attribute(classifier, xaudio.create("explainer", "gradient"), waveforms)[1]
-    classifier.network.double()
-    found = attribute(classifier, xaudio.create("explainer", "gradient"), waveforms)[1]
+    model, waveforms = make_model(), make_waveforms()
+    expected = attribute(model, xaudio.create("explainer", "gradient"), waveforms)[1]
+    model.network.double()
+    found = attribute(model, xaudio.create("explainer", "gradient"), waveforms)[1]
     assert found.dtype == torch.float64
     torch.testing.assert_close(found.float(), expected)
 
 
 @pytest.mark.parametrize("name", ["integrated_gradients", "lrp", "feature_ablation"])
 def test_explaining_in_inference_mode(name):
-    classifier, waveforms = make_classifier(), make_waveforms()
+    model, waveforms = make_model(), make_waveforms()
     method = xaudio.create("explainer", name)
-    expected = attribute(classifier, method, waveforms)[1]
+    expected = attribute(model, method, waveforms)[1]
     with torch.inference_mode():
-        assert torch.equal(attribute(classifier, method, make_waveforms())[1], expected)
+        assert torch.equal(attribute(model, method, make_waveforms())[1], expected)

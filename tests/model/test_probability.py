@@ -104,11 +104,9 @@ def test_explainers_of_a_single_outputs_probability_find_something(explainer):
 def test_metrics_of_a_single_output_can_change():
     torch.manual_seed(0)
     network = nn.Sequential(nn.Flatten(), nn.Linear(8000, 1)).eval()
-    classifier = Model(network, xaudio.create("representation", "waveform"), ("siren",))
-    found = [xaudio.explain(classifier, SOUND, sample_rate=8000, explainer="input_x_gradient", device="cpu")]
-    values = {
-        name: xaudio.create("metric", name)(classifier, found) for name in ("deletion_auc", "pixel_flipping", "faithfulness_ff")
-    }
+    model = Model(network, xaudio.create("representation", "waveform"), ("siren",))
+    found = [xaudio.explain(model, SOUND, sample_rate=8000, explainer="input_x_gradient", device="cpu")]
+    values = {name: xaudio.create("metric", name)(model, found) for name in ("deletion_auc", "pixel_flipping", "faithfulness_ff")}
     assert 0 < values["deletion_auc"]["deletion_auc"][0] < 1
     assert values["pixel_flipping"]["aopc_difference"][0] > 0
     assert values["faithfulness_ff"]["faithfulness_ff"][0] > 0
@@ -116,8 +114,8 @@ def test_metrics_of_a_single_output_can_change():
 
 @pytest.mark.parametrize("unknown", [-1, None, float("nan"), np.int64(-1)])
 def test_a_label_that_is_not_known_is_no_class(unknown):
-    classifier = Model(constant(1.5, 0.0), xaudio.create("representation", "waveform"), ("a", "b"), "word")
-    found = xaudio.explain(classifier, Clip(SOUND, 8000, labels={"word": unknown}), explainer="gradient", device="cpu")
+    model = Model(constant(1.5, 0.0), xaudio.create("representation", "waveform"), ("a", "b"), "word")
+    found = xaudio.explain(model, Clip(SOUND, 8000, labels={"word": unknown}), explainer="gradient", device="cpu")
     assert found.label is None
     assert found.correct is None
     assert "truth" not in found.title()
@@ -126,21 +124,21 @@ def test_a_label_that_is_not_known_is_no_class(unknown):
 
 @pytest.mark.parametrize("given", [1, 1.0, np.int32(1), np.float64(1), "b", True])
 def test_a_label_is_taken_by_number_or_name(given):
-    classifier = Model(constant(1.5, 0.0), xaudio.create("representation", "waveform"), ("a", "b"), "word")
-    found = xaudio.explain(classifier, Clip(SOUND, 8000, labels={"word": given}), explainer="gradient", device="cpu")
+    model = Model(constant(1.5, 0.0), xaudio.create("representation", "waveform"), ("a", "b"), "word")
+    found = xaudio.explain(model, Clip(SOUND, 8000, labels={"word": given}), explainer="gradient", device="cpu")
     assert (found.label, found.correct) == (1, False)
 
 
 @pytest.mark.parametrize("wrong", [2, -2, 0.5, "c", [1]])
 def test_a_label_that_is_no_class_is_refused(wrong):
-    classifier = Model(constant(1.5, 0.0), xaudio.create("representation", "waveform"), ("a", "b"), "word")
+    model = Model(constant(1.5, 0.0), xaudio.create("representation", "waveform"), ("a", "b"), "word")
     with pytest.raises(xaudio.DataError, match="its label of task 'word'"):
-        xaudio.explain(classifier, Clip(SOUND, 8000, labels={"word": wrong}), explainer="gradient", device="cpu")
+        xaudio.explain(model, Clip(SOUND, 8000, labels={"word": wrong}), explainer="gradient", device="cpu")
 
 
 def test_a_number_as_label_of_a_single_output_is_refused_as_it_may_mean_either():
-    classifier = Model(constant(1.0), xaudio.create("representation", "waveform"), ("siren",), "word")
+    model = Model(constant(1.0), xaudio.create("representation", "waveform"), ("siren",), "word")
     with pytest.raises(xaudio.DataError, match="could mean that 'siren' is there or not"):
-        xaudio.explain(classifier, Clip(SOUND, 8000, labels={"word": 0}), explainer="gradient", device="cpu")
-    found = xaudio.explain(classifier, Clip(SOUND, 8000, labels={"word": "siren"}), explainer="gradient", device="cpu")
+        xaudio.explain(model, Clip(SOUND, 8000, labels={"word": 0}), explainer="gradient", device="cpu")
+    found = xaudio.explain(model, Clip(SOUND, 8000, labels={"word": "siren"}), explainer="gradient", device="cpu")
     assert found.correct

@@ -163,7 +163,7 @@ def test_no_command_takes_a_training_recording_as_never_heard(command, name, run
 @pytest.mark.parametrize("name", DATASETS)
 def test_data_named_anew_are_compared_by_content(name, runs, corpora, tmp_path):
     """Other options, a superset, another reader, and a renamed copy: what was in the training is left out, with a word."""
-    classifier = xaudio.load_model(runs(name), "cpu")
+    model = xaudio.load_model(runs(name), "cpu")
     folder = corpora.get(name)
     if folder is not None:
         folder = Path(shutil.copytree(folder, tmp_path / "renamed"))
@@ -172,18 +172,18 @@ def test_data_named_anew_are_compared_by_content(name, runs, corpora, tmp_path):
         strange = folder / names(3, 0 if name == "fsdd" else 1, 9)
         shutil.copy(folder / names(0, 5, 0), strange)  # a copy under another speaker's name
     with pytest.warns(XaudioWarning, match=r"are left out: the model was trained or validated on \d+ of them"):
-        dataset, indices = xaudio.held_out(classifier, OTHERS[name], folder)
+        dataset, indices = xaudio.held_out(model, OTHERS[name], folder)
     assert len(indices) > 0
     digests = recording_digests(dataset)
     kept = [line.split(",") for line in (runs(name) / RECORDINGS).read_text().splitlines()[1:]]
     assert not {digests[index] for index in indices} & {content for part, _, content in kept if part != "test"}
     original = xaudio.open_dataset(DATASETS[name], corpora.get(name))
-    fold = original.folds(classifier.task)[1]
+    fold = original.folds(model.task)[1]
     speakers = {original.speakers[index] for index in [*fold.train, *fold.validation]}
     assert not {dataset.speakers[index] for index in indices} & speakers
     with warnings.catch_warnings():  # the same data by name are the same fold, without a word
         warnings.simplefilter("error")
-        again = xaudio.held_out(classifier, DATASETS[name], corpora.get(name))[1]
+        again = xaudio.held_out(model, DATASETS[name], corpora.get(name))[1]
     assert again.tolist() == fold.test.tolist()
 
 
@@ -222,11 +222,11 @@ def test_copies_within_the_data_are_left_out_of_the_test(training, corpora, tmp_
 
 def test_a_run_that_does_not_say_what_it_heard_is_refused_in_one_line(runs, tmp_path):
     folder = Path(shutil.copytree(runs("truth"), tmp_path / "run"))
-    classifier = xaudio.load_model(folder, "cpu")
-    classifier.facts = {name: value for name, value in classifier.facts.items() if name != "parts"}
+    model = xaudio.load_model(folder, "cpu")
+    model.facts = {name: value for name, value in model.facts.items() if name != "parts"}
     for dataset in (None, DATASETS["truth"]):
         with pytest.raises(ModelError, match=r"does not say which recordings it was trained on.* Train it again\.") as error:
-            xaudio.held_out(classifier, dataset)
+            xaudio.held_out(model, dataset)
         assert "\n" not in str(error.value)
     lines = (folder / RECORDINGS).read_text().splitlines(keepends=True)
     (folder / RECORDINGS).write_text("".join(lines[:-1]))
@@ -270,26 +270,26 @@ def up_and_down() -> SpeakerDataset:
 def test_classes_are_matched_by_name(classes, order, tmp_path):
     """One model with its outputs and their names in another order has the same accuracy everywhere."""
     read = xaudio.create("representation", "waveform", samples=800, normalisation="none")
-    classifier = xaudio.Model(Votes(order), read, classes, "way")
+    model = xaudio.Model(Votes(order), read, classes, "way")
     data, indices = up_and_down(), np.arange(32)
-    found = xaudio.evaluate(classifier, data, indices, explainers=["random"], metrics=["sparseness"], folder=tmp_path)
+    found = xaudio.evaluate(model, data, indices, explainers=["random"], metrics=["sparseness"], folder=tmp_path)
     assert found.accuracy == 1
     explanation = found.explanation("random", int(found.indices[0]))
     assert explanation.label == explanation.predicted
-    probed = xaudio_probe.probe(classifier, data, indices, "level:gain=6", draws=1)
+    probed = xaudio_probe.probe(model, data, indices, "level:gain=6", draws=1)
     assert probed.changes[0].before == 1
-    aligned = in_classes_of(classifier, data)
+    aligned = in_classes_of(model, data)
     assert [classes[label] for label in aligned.labels("way")] == [data.tasks["way"][label] for label in data.labels("way")]
     assert [aligned[index].labels["way"] for index in range(4)] == aligned.labels("way")[:4].tolist()
 
 
 def test_classes_that_do_not_fit_are_refused_in_one_line(tmp_path):
     read = xaudio.create("representation", "waveform", samples=800, normalisation="none")
-    classifier = xaudio.Model(Votes([0, 1]), read, ("down", "sideways"), "way")
+    model = xaudio.Model(Votes([0, 1]), read, ("down", "sideways"), "way")
     data, indices = up_and_down(), np.arange(32)
     calls = {
-        "evaluate": lambda: xaudio.evaluate(classifier, data, indices, explainers=[], metrics=[], folder=tmp_path),
-        "probe": lambda: xaudio_probe.probe(classifier, data, indices, "level:gain=6"),
+        "evaluate": lambda: xaudio.evaluate(model, data, indices, explainers=[], metrics=[], folder=tmp_path),
+        "probe": lambda: xaudio_probe.probe(model, data, indices, "level:gain=6"),
     }
     for name, call in calls.items():
         with pytest.raises(DataError, match="tells down, sideways apart") as error:

@@ -37,23 +37,23 @@ def speech():
 @pytest.fixture(scope="module")
 def small(speech):
     """A small convolutional network over the first tenth of the waveform representation, and its examples."""
-    classifier = _small(speech)
+    model = _small(speech)
     fold = speech.folds("digit")[0]
-    return classifier, examples(classifier.hear_all(speech), speech.labels("digit"), fold.train)
+    return model, examples(model.hear_all(speech), speech.labels("digit"), fold.train)
 
 
 def _small(speech):
-    classifier = new_model("audionet", speech.tasks["digit"], task="digit")
+    model = new_model("audionet", speech.tasks["digit"], task="digit")
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        classifier.network = nn.Sequential(
+        model.network = nn.Sequential(
             nn.Conv1d(1, 8, 33, stride=16), nn.ReLU(), nn.Flatten(), nn.Dropout(0.5), nn.Linear(8 * 498, 10)
         )
-    return classifier
+    return model
 
 
-def _weights(classifier):
-    return {name: tensor.clone() for name, tensor in classifier.network.state_dict().items()}
+def _weights(model):
+    return {name: tensor.clone() for name, tensor in model.network.state_dict().items()}
 
 
 @pytest.mark.parametrize("optimiser", ["sgd", "adam"])
@@ -215,19 +215,19 @@ def test_a_last_step_that_diverges_is_noticed(training, speech, tmp_path):
 
 
 def test_an_empty_training_set_is_refused(small, tmp_path):
-    classifier, data = small
+    model, data = small
     none = Examples(data.waveforms[:0], data.lengths[:0], data.offsets[:0], data.labels[:0], False)
     with pytest.raises(DataError, match="the training set is empty"):
-        train(classifier, none, TrainingSettings(), tmp_path, title="t", identity={})
+        train(model, none, TrainingSettings(), tmp_path, title="t", identity={})
 
 
 def test_the_loss_falls_and_the_test_is_above_chance(speech, small, tmp_path):
     """Four hundred recordings of six speakers are enough for a small network to beat chance on its training set."""
-    classifier, data = _small(speech), small[1]
-    before = (evaluate(classifier, data).argmax(1) == data.labels.numpy()).mean()
+    model, data = _small(speech), small[1]
+    before = (evaluate(model, data).argmax(1) == data.labels.numpy()).mean()
     settings = TrainingSettings(steps=60, batch_size=16, optimiser="adam", learning_rate=3e-3)
-    train(classifier, data, settings, tmp_path, title="t", identity={})
-    assert (evaluate(classifier, data).argmax(1) == data.labels.numpy()).mean() > max(0.3, 2 * before)
+    train(model, data, settings, tmp_path, title="t", identity={})
+    assert (evaluate(model, data).argmax(1) == data.labels.numpy()).mean() > max(0.3, 2 * before)
 
 
 def test_every_pass_visits_every_example_once():
@@ -268,9 +268,9 @@ def test_wrong_settings_are_named():
 
 
 def test_the_mean_and_deviation_are_those_of_numpy(speech, small):
-    classifier, data = small
-    mean, deviation = feature_statistics(classifier, data)
-    features = torch.cat([classifier.representation(data.batch(indices)) for indices in data.batches()]).double().numpy()
+    model, data = small
+    mean, deviation = feature_statistics(model, data)
+    features = torch.cat([model.representation(data.batch(indices)) for indices in data.batches()]).double().numpy()
     assert np.allclose(mean.numpy(), features.mean(0), atol=1e-6)
     assert deviation == pytest.approx(np.sqrt(((features - features.mean(0)) ** 2).mean()), rel=1e-6)
 
@@ -288,10 +288,8 @@ def test_initialisation_gives_hidden_values_of_order_one_and_undecided_outputs()
 
 
 def test_placement_per_step_moves_recordings_only_in_training(speech):
-    classifier = new_model(
-        "audionet", speech.tasks["digit"], representation="waveform", representation_options={"placement": "step"}
-    )
-    data = examples(classifier.hear_all(speech), speech.labels("digit"), np.arange(4))
+    model = new_model("audionet", speech.tasks["digit"], representation="waveform", representation_options={"placement": "step"})
+    data = examples(model.hear_all(speech), speech.labels("digit"), np.arange(4))
     indices = torch.arange(4)
     assert torch.equal(data.batch(indices), data.batch(indices))
     assert not torch.equal(data.training_batch(indices), data.training_batch(indices))

@@ -32,7 +32,7 @@ class Convolutions(nn.Module):
         return self.layers(features / features.flatten(1).std(1).clamp(min=1e-3).view(-1, *[1] * (features.ndim - 1)))
 
 
-def classifier_of(name, axes, **options):
+def model_of(name, axes, **options):
     read = create("representation", name, samples=SAMPLES, placement="start", **options)
     torch.manual_seed(axes)
     network = Convolutions(axes).eval()
@@ -46,12 +46,12 @@ def classifier_of(name, axes, **options):
 
 @pytest.fixture(scope="module")
 def waves():
-    return classifier_of("waveform", 1)
+    return model_of("waveform", 1)
 
 
 @pytest.fixture(scope="module")
 def spectra():
-    return classifier_of("spectrogram", 2, window=32, hop=8)
+    return model_of("spectrogram", 2, window=32, hop=8)
 
 
 def clips(count=3, padded=40):
@@ -64,18 +64,18 @@ def clips(count=3, padded=40):
     ]
 
 
-def explained(classifier, count=3, padded=40, explainer="input_x_gradient"):
-    return xaudio.explain(classifier, clips(count, padded), explainer=explainer, device="cpu")
+def explained(model, count=3, padded=40, explainer="input_x_gradient"):
+    return xaudio.explain(model, clips(count, padded), explainer=explainer, device="cpu")
 
 
-def probabilities(classifier, features):
+def probabilities(model, features):
     with torch.no_grad():
-        return classifier.network(features[None]).double().softmax(1)[0].numpy()
+        return model.network(features[None]).double().softmax(1)[0].numpy()
 
 
-def absent_of(classifier, explanation, imputation):
+def absent_of(model, explanation, imputation):
     """Features and waveform of what stands in for one recording."""
-    sound = Sound(torch.from_numpy(explanation.clip.waveform)[None], classifier.representation, classifier.features)
+    sound = Sound(torch.from_numpy(explanation.clip.waveform)[None], model.representation, model.features)
     waveform = xaudio.plugin.baseline_waveforms("silence" if imputation in ("zero", "band_stop") else imputation, sound)[0]
     return xaudio.plugin.baseline_features(imputation, torch.from_numpy(explanation.features)[None], sound)[
         0
@@ -109,9 +109,9 @@ def slow_band_stop(waveform, kept):
     return filtered
 
 
-def slow_input(classifier, explanation, seen, domain, imputation, kept):
+def slow_input(model, explanation, seen, domain, imputation, kept):
     """What the network reads of one recording, of which so much is kept."""
-    absent_features, absent = absent_of(classifier, explanation, imputation)
+    absent_features, absent = absent_of(model, explanation, imputation)
     if domain == "features":
         return torch.from_numpy(explanation.features * kept + absent_features.numpy() * (1 - kept)).float()
     waveform, absent = explanation.clip.waveform, absent.numpy()
@@ -126,11 +126,11 @@ def slow_input(classifier, explanation, seen, domain, imputation, kept):
     else:
         mixed = slow_stft_mix(seen.representation, waveform, absent, kept)
     with torch.no_grad():
-        return classifier.features(torch.from_numpy(np.asarray(mixed, np.float32))[None])[0]
+        return model.features(torch.from_numpy(np.asarray(mixed, np.float32))[None])[0]
 
 
-def slow_removable(classifier, explanation, seen, domain, imputation):
-    absent_features, absent = absent_of(classifier, explanation, imputation)
+def slow_removable(model, explanation, seen, domain, imputation):
+    absent_features, absent = absent_of(model, explanation, imputation)
     if domain == "features":
         return explanation.features != absent_features.numpy()
     difference = torch.from_numpy(explanation.clip.waveform) - absent
@@ -138,7 +138,7 @@ def slow_removable(classifier, explanation, seen, domain, imputation):
 
 
 def slow_curve(
-    classifier,
+    model,
     explanation,
     fractions,
     ascending=False,
@@ -154,7 +154,7 @@ def slow_curve(
     boxes = {}
     for place in np.ndindex(relevance.shape):
         boxes.setdefault((place[0], *(index // segment for index in place[1:])), []).append(place)
-    removable = slow_removable(classifier, explanation, seen, domain, imputation)
+    removable = slow_removable(model, explanation, seen, domain, imputation)
     drawn = torch.randperm(len(boxes), generator=torch.Generator().manual_seed(0)).tolist()
     curves = []
     for equal in (drawn, drawn[::-1]):
@@ -170,8 +170,8 @@ def slow_curve(
             for *_, places in ranked[: round(fraction * total)]:
                 for place in places:
                     kept[place] = 0
-            features = slow_input(classifier, explanation, seen, domain, imputation, kept)
-            curves.append(probabilities(classifier, features)[explanation.target])
+            features = slow_input(model, explanation, seen, domain, imputation, kept)
+            curves.append(probabilities(model, features)[explanation.target])
     return np.array(curves).reshape(2, -1).mean(0)
 
 
@@ -188,13 +188,13 @@ CASES = [
 ]
 
 
-def compare(classifier, explanations, options):
+def compare(model, explanations, options):
     fractions = [step / 5 for step in range(6)]
-    most = np.array([slow_curve(classifier, item, fractions, **options) for item in explanations])
-    least = np.array([slow_curve(classifier, item, fractions, ascending=True, **options) for item in explanations])
+    most = np.array([slow_curve(model, item, fractions, **options) for item in explanations])
+    least = np.array([slow_curve(model, item, fractions, ascending=True, **options) for item in explanations])
     found = {}
     for name in CURVES:
-        found |= create("metric", name, steps=5, batch_size=4, **options)(classifier, explanations)
+        found |= create("metric", name, steps=5, batch_size=4, **options)(model, explanations)
     close = {"rtol": 0, "atol": 1e-6}
     np.testing.assert_allclose(found["aopc_morf"], (most[:, :1] - most).mean(1), **close)
     np.testing.assert_allclose(found["aopc_lerf"], (least[:, :1] - least).mean(1), **close)
@@ -213,10 +213,10 @@ def test_curves_equal_the_naive_loop(waves, options):
 ORDERED = ("pixel_flipping", "deletion_auc", "insertion_auc")
 
 
-def measured(classifier, explanation, relevance, **options):
+def measured(model, explanation, relevance, **options):
     found = {}
     for name in ORDERED:
-        found |= create("metric", name, steps=6, **options)(classifier, [explanation.with_relevance(relevance)])
+        found |= create("metric", name, steps=6, **options)(model, [explanation.with_relevance(relevance)])
     return {name: float(value[0]) for name, value in found.items()}
 
 
@@ -289,10 +289,10 @@ def test_fractions_always_have_0(waves):
 def test_pixel_flipping_equals_quantus(kind, signed):
     pytest.importorskip("xaudio_lrp._zennit")  # Quantus imports zennit, which this does even beside a broken torchvision
     quantus = pytest.importorskip("quantus")
-    classifier = classifier_of(kind, 1) if kind == "waveform" else classifier_of(kind, 2, window=32, hop=8)
+    model = model_of(kind, 1) if kind == "waveform" else model_of(kind, 2, window=32, hop=8)
     rng = np.random.default_rng(1)
     items = []
-    for item in explained(classifier, 4, padded=0):
+    for item in explained(model, 4, padded=0):
         features = (rng.standard_normal(item.features.shape) + 3).astype(np.float32)  # no zeros, which Quantus would sort in
         items.append(replace(item, features=features, relevance=rng.standard_normal(features.shape).astype(np.float32)))
     features, relevance = (np.stack([getattr(item, name) for item in items]) for name in ("features", "relevance"))
@@ -301,14 +301,14 @@ def test_pixel_flipping_equals_quantus(kind, signed):
     other = quantus.PixelFlipping(
         features_in_step=step, abs=not signed, normalise=False, perturb_baseline=0.0, disable_warnings=True
     )
-    curves = np.array(other(classifier.network, features, target, a_batch=relevance, softmax=True, channel_first=True))
+    curves = np.array(other(model.network, features, target, a_batch=relevance, softmax=True, channel_first=True))
     with torch.no_grad():
-        first = classifier.network(torch.from_numpy(features)).softmax(1).numpy()[np.arange(4), target, None]
+        first = model.network(torch.from_numpy(features)).softmax(1).numpy()[np.arange(4), target, None]
     options = {"share": "all", "order": "signed" if signed else "absolute", "steps": features[0].size // step}
-    found = create("metric", "pixel_flipping", **options)(classifier, items)["aopc_morf"]
+    found = create("metric", "pixel_flipping", **options)(model, items)["aopc_morf"]
     # Quantus leaves the whole recording, whose fall is 0, out of its curve.
     np.testing.assert_allclose(found, (first - curves).sum(1) / (curves.shape[1] + 1), rtol=0, atol=1e-6)
-    area = create("metric", "deletion_auc", **options)(classifier, items)["deletion_auc"]
+    area = create("metric", "deletion_auc", **options)(model, items)["deletion_auc"]
     whole = np.concatenate([first, curves], axis=1)
     np.testing.assert_allclose(area, np.trapezoid(whole, axis=1) / curves.shape[1], rtol=0, atol=1e-6)
 

@@ -85,12 +85,12 @@ def test_it_learns_a_task_and_its_relevance_finds_the_evidence(reads, tmp_path):
     training = {"steps": 50, "warmup": 5, "batch_size": 16, "learning_rate": 2e-3}
     experiment = xaudio.Experiment(dataset, "slot", 0, "reference", {"reads": reads}, training=training)
     assert xaudio.run_experiment(experiment, tmp_path / "run", torch.device("cpu")).accuracy > 0.5
-    classifier = xaudio.load_model(tmp_path / "run", device="cpu")
+    model = xaudio.load_model(tmp_path / "run", device="cpu")
     clips = [dataset[index] for index in dataset.folds("slot")[0].test[:16]]
     labels = [clip.labels["slot"] for clip in clips]
     auc = xaudio.create("metric", "auc", sign="absolute")
     scores = {
-        explainer: auc(classifier, xaudio.explain(classifier, clips, explainer=explainer, target=labels))["auc"].mean()
+        explainer: auc(model, xaudio.explain(model, clips, explainer=explainer, target=labels))["auc"].mean()
         for explainer in ("input_x_gradient", "random")
     }
     assert abs(scores["random"] - 0.5) < 0.05

@@ -21,7 +21,7 @@ from xaudio_robustness._ranks import rank_correlation, ranks
 RATE, SAMPLES, CLASSES = 8000, 96, ("a", "b", "c")
 
 
-def classifier_of(network, seed=0):
+def model_of(network, seed=0):
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         for module in network.modules():
@@ -32,7 +32,7 @@ def classifier_of(network, seed=0):
 
 def convolutions():
     layers = [nn.Conv1d(1, 4, 9, stride=3), nn.ReLU(), nn.Conv1d(4, 3, 5), nn.ReLU(), nn.Flatten(), nn.Linear(78, 3)]
-    return classifier_of(nn.Sequential(*layers))
+    return model_of(nn.Sequential(*layers))
 
 
 def clips(padding=20):
@@ -43,13 +43,13 @@ def clips(padding=20):
     return [Clip(sound, RATE, source=f"{index}.wav") for index, sound in enumerate(sounds)]
 
 
-def explained(classifier, explainer="input_x_gradient", padding=20, **options):
-    return xaudio.explain(classifier, clips(padding), explainer=explainer, device="cpu", **options)
+def explained(model, explainer="input_x_gradient", padding=20, **options):
+    return xaudio.explain(model, clips(padding), explainer=explainer, device="cpu", **options)
 
 
-def measure(classifier, items, **options):
+def measure(model, items, **options):
     metric = create("metric", "model_randomisation", **options)
-    (result,) = metric(classifier, items).items()
+    (result,) = metric(model, items).items()
     assert dict(metric.better) == {result[0]: "lower"}
     return result[1]
 
@@ -104,13 +104,13 @@ def spearman(before, after, sound, values):
 @pytest.mark.parametrize("order", ORDERS)
 @pytest.mark.parametrize("values", ["signed", "absolute"])
 def test_against_one_layer_and_one_recording_at_a_time(order, values):
-    classifier = convolutions()
-    items = explained(classifier)
+    model = convolutions()
+    items = explained(model)
     slow = np.zeros((3, 3))
-    copy = deepcopy(classifier.network)
+    copy = deepcopy(model.network)
     for position, layer in enumerate((5, 2, 0)):
         if order == "independent":
-            copy = deepcopy(classifier.network)
+            copy = deepcopy(model.network)
         with torch.random.fork_rng():
             torch.manual_seed(3 + position)
             copy[layer].reset_parameters()
@@ -120,22 +120,22 @@ def test_against_one_layer_and_one_recording_at_a_time(order, values):
             after = (x * gradient)[0].detach().numpy()
             slow[position, row] = spearman(item.relevance, after, item.clip.waveform, values)
     metric = create("metric", "model_randomisation", order=order, values=values, seed=3)
-    per_layer = metric.per_layer(classifier, items)
+    per_layer = metric.per_layer(model, items)
     assert list(per_layer) == ["5", "2", "0"]
     np.testing.assert_allclose(list(per_layer.values()), slow, atol=1e-4)
-    np.testing.assert_allclose(measure(classifier, items, order=order, values=values, seed=3), slow.mean(0), atol=1e-4)
+    np.testing.assert_allclose(measure(model, items, order=order, values=values, seed=3), slow.mean(0), atol=1e-4)
     assert np.abs(slow).max() > 0.05
 
 
 @pytest.mark.parametrize("order", ORDERS)
 @pytest.mark.parametrize("explainer", ["amplitude", "random"])
 def test_an_explainer_that_ignores_the_model_gets_exactly_one(order, explainer):
-    classifier = convolutions()
-    np.testing.assert_array_equal(measure(classifier, explained(classifier, explainer), order=order), 1)
+    model = convolutions()
+    np.testing.assert_array_equal(measure(model, explained(model, explainer), order=order), 1)
 
 
 def test_relevance_drawn_anew_for_each_model_has_no_correlation(monkeypatch):
-    classifier = convolutions()
+    loaded = convolutions()
 
     def drawn(model, features, target):
         seed = int(1e6 * sum(weight.detach().abs().sum().item() for weight in model.parameters()))
@@ -144,43 +144,43 @@ def test_relevance_drawn_anew_for_each_model_has_no_correlation(monkeypatch):
     by(monkeypatch, drawn)
     rng = np.random.default_rng(0)
     clip = Clip(rng.uniform(-1, 1, SAMPLES).astype(np.float32), RATE)
-    items = xaudio.explain(classifier, [clip] * 20, explainer="gradient", device="cpu")
+    items = xaudio.explain(loaded, [clip] * 20, explainer="gradient", device="cpu")
     items = [item.with_relevance(rng.standard_normal(item.relevance.shape)) for item in items]
-    values = measure(classifier, items)
+    values = measure(loaded, items)
     assert abs(values.mean()) < 3 / np.sqrt(20 * 3 * SAMPLES) * 2
 
 
 @pytest.mark.parametrize("values", ["signed", "absolute"])
 def test_only_the_order_of_the_relevance_counts(values):
-    classifier = convolutions()
-    items = explained(classifier)
-    expected = measure(classifier, items, values=values)
+    model = convolutions()
+    items = explained(model)
+    expected = measure(model, items, values=values)
     for change in (lambda r: 1e3 * r, lambda r: np.sign(r) * np.abs(r) ** 3):
         changed = [item.with_relevance(change(item.relevance.astype(np.float64))) for item in items]
-        np.testing.assert_allclose(measure(classifier, changed, values=values), expected, atol=1e-6)
+        np.testing.assert_allclose(measure(model, changed, values=values), expected, atol=1e-6)
     opposite = [item.with_relevance(-item.relevance) for item in items]
     sign = -1 if values == "signed" else 1
-    np.testing.assert_allclose(measure(classifier, opposite, values=values), sign * expected, atol=1e-6)
+    np.testing.assert_allclose(measure(model, opposite, values=values), sign * expected, atol=1e-6)
 
 
 @pytest.mark.parametrize("values", ["signed", "absolute"])
 def test_padding_does_not_count(values, monkeypatch):
     """Not what relevance is there, nor that it stays as it was."""
-    classifier = convolutions()
-    items = explained(classifier, padding=60)
+    model = convolutions()
+    items = explained(model, padding=60)
     by(monkeypatch, xaudio.create("explainer", "gradient"))
-    expected = measure(classifier, items, values=values)
+    expected = measure(model, items, values=values)
     loud = [item.with_relevance(item.relevance + 9.0 * (item.clip.waveform == 0)) for item in items]
-    np.testing.assert_allclose(measure(classifier, loud, values=values), expected, atol=1e-6)
+    np.testing.assert_allclose(measure(model, loud, values=values), expected, atol=1e-6)
 
 
 @pytest.mark.parametrize("options", [{"composite": "epsilon_plus"}, {"composite": "epsilon"}])
 def test_relevance_by_plans_is_that_of_the_random_model(options):
     """A plan that outlived a change of the weights would differ from zennit, which makes none."""
-    classifier = convolutions()
+    model = convolutions()
     for order in ORDERS:
-        fast = measure(classifier, explained(classifier, "lrp", engine="fast", **options), order=order)
-        slow = measure(classifier, explained(classifier, "lrp", engine="zennit", **options), order=order)
+        fast = measure(model, explained(model, "lrp", engine="fast", **options), order=order)
+        slow = measure(model, explained(model, "lrp", engine="zennit", **options), order=order)
         np.testing.assert_allclose(fast, slow, atol=5e-3)
         assert fast.max() < 0.95
 
@@ -197,8 +197,8 @@ def test_quantus_agrees(order, monkeypatch):
             for tensor in module.parameters():
                 tensor.copy_(torch.randn(tensor.shape, generator=generator) / 5)
 
-    classifier = convolutions()
-    items = explained(classifier, padding=0)  # Quantus counts padding, too
+    loaded = convolutions()
+    items = explained(loaded, padding=0)  # Quantus counts padding, too
     for kind in (nn.Conv1d, nn.Linear):
         monkeypatch.setattr(kind, "reset_parameters", always_the_same)
 
@@ -215,7 +215,7 @@ def test_quantus_agrees(order, monkeypatch):
         disable_warnings=True,
     )
     expected = oracle(
-        model=classifier.network,
+        model=loaded.network,
         x_batch=np.stack([item.features for item in items]),
         y_batch=np.array([item.target for item in items]),
         a_batch=np.stack([item.relevance for item in items]),
@@ -223,7 +223,7 @@ def test_quantus_agrees(order, monkeypatch):
         channel_first=True,
     )
     assert np.allclose(expected.pop("original"), 1)
-    found = create("metric", "model_randomisation", order=order).per_layer(classifier, items)
+    found = create("metric", "model_randomisation", order=order).per_layer(loaded, items)
     assert set(found) == set(expected)
     for layer, values in found.items():
         np.testing.assert_allclose(values, expected[layer], atol=1e-4)
@@ -250,7 +250,7 @@ class OutOfOrder(nn.Module):
         return self.last(self.attention(tokens, tokens, tokens)[0].flatten(1)) * self.scale
 
 
-def seen_states(monkeypatch, classifier, order):
+def seen_states(monkeypatch, loaded, order):
     """The weights of the models that were explained."""
     states = []
 
@@ -259,7 +259,7 @@ def seen_states(monkeypatch, classifier, order):
         return features + torch.randn(features.shape, generator=torch.Generator().manual_seed(len(states)))
 
     by(monkeypatch, spy)
-    layers = create("metric", "model_randomisation", order=order).per_layer(classifier, explained(classifier))
+    layers = create("metric", "model_randomisation", order=order).per_layer(loaded, explained(loaded))
     return list(layers), states
 
 
@@ -279,14 +279,14 @@ LAYERS = {
 
 @pytest.mark.parametrize("order", ORDERS)
 def test_layers_are_random_from_the_logits_to_the_input(order, monkeypatch):
-    classifier = classifier_of(OutOfOrder())
-    network = classifier.network
+    model = model_of(OutOfOrder())
+    network = model.network
     with torch.no_grad():  # as if trained: nothing is as it was initialised
         for name, tensor in network.state_dict().items():
             if tensor.is_floating_point():
                 tensor.add_(0.1 * torch.rand(tensor.shape, generator=torch.Generator().manual_seed(len(name))))
     before = {name: value.clone() for name, value in network.state_dict().items()}
-    names, states = seen_states(monkeypatch, classifier, order)
+    names, states = seen_states(monkeypatch, model, order)
     assert names == list(LAYERS)
     expected: set[str] = set()
     for name, state in zip(names, states, strict=True):
@@ -303,9 +303,9 @@ def test_layers_are_random_from_the_logits_to_the_input(order, monkeypatch):
 
 @pytest.mark.parametrize("order", ORDERS)
 def test_the_same_layer_is_random_in_the_same_way_in_both_orders(order, monkeypatch):
-    classifier = convolutions()
-    cascading = seen_states(monkeypatch, classifier, "cascading")[1]
-    independent = seen_states(monkeypatch, classifier, "independent")[1]
+    model = convolutions()
+    cascading = seen_states(monkeypatch, model, "cascading")[1]
+    independent = seen_states(monkeypatch, model, "independent")[1]
     for position, layer in enumerate((5, 2, 0)):
         assert torch.equal(cascading[position][f"{layer}.weight"], independent[position][f"{layer}.weight"])
 
@@ -318,17 +318,17 @@ def test_transformers_are_seen_through():
             return self[1](self[0](features.unflatten(2, (12, 8))[:, 0]).flatten(1))
 
     layer = nn.TransformerEncoderLayer(8, 2, 16, dropout=0.0, batch_first=True)
-    classifier = classifier_of(Encoder(layer, nn.Linear(96, 3)))
-    found = create("metric", "model_randomisation").per_layer(classifier, explained(classifier))
+    model = model_of(Encoder(layer, nn.Linear(96, 3)))
+    found = create("metric", "model_randomisation").per_layer(model, explained(model))
     assert list(found) == ["1", "0.norm2", "0.linear2", "0.linear1", "0.norm1", "0.self_attn"]
 
 
 def test_weight_normalisation_is_undone_as_well(monkeypatch):
     """Its weights are computed from others, which an initialisation of the layer leaves alone."""
     network = nn.Sequential(nn.utils.parametrizations.weight_norm(nn.Conv1d(1, 8, 9)), nn.Flatten(), nn.Linear(704, 3))
-    classifier = classifier_of(network)
+    model = model_of(network)
     before = {name: value.clone() for name, value in network.state_dict().items()}
-    states = seen_states(monkeypatch, classifier, "cascading")[1]
+    states = seen_states(monkeypatch, model, "cascading")[1]
     assert [name for name, value in states[-1].items() if torch.equal(value, before[name])] == []
 
 
@@ -341,9 +341,9 @@ class Interrupted(BaseException):
 
 @pytest.mark.parametrize("order", ORDERS)
 def test_the_model_is_never_changed_even_when_interrupted(order, monkeypatch):
-    classifier = convolutions()
-    items = explained(classifier)
-    network = classifier.network
+    loaded = convolutions()
+    items = explained(loaded)
+    network = loaded.network
     before = {name: value.clone() for name, value in network.state_dict().items()}
     places = [weight.data_ptr() for weight in network.parameters()]
     calls = []
@@ -358,8 +358,8 @@ def test_the_model_is_never_changed_even_when_interrupted(order, monkeypatch):
 
     by(monkeypatch, interrupts)
     with pytest.raises(Interrupted):
-        measure(classifier, items, order=order)
-    assert classifier.network is network
+        measure(loaded, items, order=order)
+    assert loaded.network is network
     assert all(torch.equal(before[name], value) for name, value in network.state_dict().items())
     assert [weight.data_ptr() for weight in network.parameters()] == places
     assert not any(module._forward_hooks for module in network.modules())
@@ -371,14 +371,14 @@ def test_a_model_without_weights_or_without_a_copy_is_refused(monkeypatch):
         def forward(self, features):
             return features[:, 0, :3]
 
-    classifier = Model(Fixed().eval(), Time(RATE, SAMPLES), CLASSES, "toy")
+    model = Model(Fixed().eval(), Time(RATE, SAMPLES), CLASSES, "toy")
     with pytest.raises(ModelError, match="needs a model with weights in modules; Fixed has none"):
-        measure(classifier, explained(classifier))
-    classifier = convolutions()
-    items = explained(classifier)
-    classifier.network.leftover = classifier.network[0].weight * 2  # deepcopy refuses what has a history
+        measure(model, explained(model))
+    model = convolutions()
+    items = explained(model)
+    model.network.leftover = model.network[0].weight * 2  # deepcopy refuses what has a history
     with pytest.raises(ModelError, match="it cannot be copied: Only Tensors created explicitly"):
-        measure(classifier, items)
+        measure(model, items)
 
 
 def test_layers_are_shuffled_where_nothing_else_is_known():
@@ -397,9 +397,9 @@ def test_layers_are_shuffled_where_nothing_else_is_known():
 
 
 def test_only_the_explained_class_is_followed(monkeypatch):
-    classifier = convolutions()
-    items = [replace(item, target=row) for row, item in enumerate(explained(classifier))]
+    loaded = convolutions()
+    items = [replace(item, target=row) for row, item in enumerate(explained(loaded))]
     targets = []
     by(monkeypatch, lambda model, features, target: targets.append(target.tolist()) or features)
-    measure(classifier, items)
+    measure(loaded, items)
     assert targets == [[0, 1, 2]] * 3

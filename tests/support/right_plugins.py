@@ -223,8 +223,8 @@ def needs_an_option(*, size: int):
 
 def metric(measure, **attributes):
     def made():
-        def call(classifier, explanations):
-            return {"score": measure(classifier, explanations)}
+        def call(model, explanations):
+            return {"score": measure(model, explanations)}
 
         call.better = {"score": "none"}
         vars(call).update(attributes)
@@ -233,13 +233,13 @@ def metric(measure, **attributes):
     return made
 
 
-def of_truth(classifier, explanations):
+def of_truth(model, explanations):
     if any(item.label is None or item.label != item.predicted or not item.clip.truth for item in explanations):
         raise DataError("the truth is not known; leave the metric out.")
     return sizes(explanations)
 
 
-def refuses(classifier, explanations):
+def refuses(model, explanations):
     raise ModelError("does not apply to toys; leave it out.")
 
 

@@ -1115,8 +1115,8 @@ def renderer_exits(explanation, folder):
 def wrong_metric(check, *words):
     def register(measure):
         def factory():
-            def metric(classifier, explanations):
-                return {"score": measure(classifier, explanations)}
+            def metric(model, explanations):
+                return {"score": measure(model, explanations)}
 
             metric.better = {"score": "higher"}
             return metric
@@ -1136,41 +1136,41 @@ OTHERS = "a_value_does_not_depend_on_the_other_explanations"
 
 
 @wrong_metric(OTHERS)
-def less_the_mean(classifier, explanations):
+def less_the_mean(model, explanations):
     return sizes(explanations) - sizes(explanations).mean()
 
 
 @wrong_metric(OTHERS)
-def rank_among_the_others(classifier, explanations):
+def rank_among_the_others(model, explanations):
     return sizes(explanations).argsort().argsort().astype(float)
 
 
 @wrong_metric(OTHERS)
-def place_in_the_list(classifier, explanations):
+def place_in_the_list(model, explanations):
     return np.arange(len(explanations), dtype=float)
 
 
 @wrong_metric(OTHERS)
-def last_is_compared_with_the_first(classifier, explanations):
+def last_is_compared_with_the_first(model, explanations):
     values = sizes(explanations)
     values[-1] -= values[0] * (len(values) > 1)
     return values
 
 
 @wrong_metric("modes_of_the_model_are_left_as_they_were")
-def metric_changes_the_mode(classifier, explanations):
-    classifier.network.train()
+def metric_changes_the_mode(model, explanations):
+    model.network.train()
     return sizes(explanations)
 
 
 @wrong_metric("no_hooks_are_left_behind", "pre hooks")
-def metric_leaves_a_hook(classifier, explanations):
-    classifier.network[0].register_forward_pre_hook(lambda *_: None)
+def metric_leaves_a_hook(model, explanations):
+    model.network[0].register_forward_pre_hook(lambda *_: None)
     return sizes(explanations)
 
 
 @wrong_metric("the_explanations_are_not_changed", "the relevance")
-def metric_changes_explanations(classifier, explanations):
+def metric_changes_explanations(model, explanations):
     values = sizes(explanations)
     for item in explanations:
         item.relevance[:] /= np.abs(item.relevance).max()
@@ -1178,24 +1178,24 @@ def metric_changes_explanations(classifier, explanations):
 
 
 @wrong_metric("values_are_finite", "NaN")
-def nan_for_one(classifier, explanations):
+def nan_for_one(model, explanations):
     return np.where(sizes(explanations) == sizes(explanations).max(), np.nan, 1)
 
 
 @wrong_metric("the_same_call_gives_the_same_values", "chance", "global generator")
-def random_metric(classifier, explanations):
+def random_metric(model, explanations):
     return np.random.random(len(explanations))
 
 
 @wrong_metric("weights_are_left_as_they_were")
-def metric_changes_weights(classifier, explanations):
-    next(classifier.network.parameters()).data.add_(1)
+def metric_changes_weights(model, explanations):
+    next(model.network.parameters()).data.add_(1)
     return sizes(explanations)
 
 
 @wrong_metric("the_model_is_left_as_it_was", "requires_grad")
-def metric_freezes(classifier, explanations):
-    classifier.network.requires_grad_(False)
+def metric_freezes(model, explanations):
+    model.network.requires_grad_(False)
     return sizes(explanations)
 
 

@@ -91,28 +91,28 @@ import numpy as np
 from xaudio import ModelError, hookimpl
 
 def metric(value, better={"score": "higher"}):
-    def measure(classifier, explanations):
-        return {"score": value(classifier, explanations)}
+    def measure(model, explanations):
+        return {"score": value(model, explanations)}
     if better is not None:
         measure.better = better
     return lambda: measure
 
 calls = []
 
-def counts_calls(classifier, explanations):
+def counts_calls(model, explanations):
     calls.append(1)
     return np.full(len(explanations), len(calls))
 
-def changes_weights(classifier, explanations):
-    next(classifier.network.parameters()).data.add_(1)
+def changes_weights(model, explanations):
+    next(model.network.parameters()).data.add_(1)
     return np.zeros(len(explanations))
 
 def refuses(text):
-    def measure(classifier, explanations):
+    def measure(model, explanations):
         raise ModelError(text)
     return measure
 
-one = lambda classifier, explanations: np.ones(len(explanations))
+one = lambda model, explanations: np.ones(len(explanations))
 
 @hookimpl
 def xaudio_metrics():
@@ -123,10 +123,10 @@ def xaudio_metrics():
         "no_better": metric(one, None),
         "odd_better": metric(one, {"score": "up"}),
         "other_better": metric(one, {"other": "lower"}),
-        "not_finite": metric(lambda classifier, explanations: np.full(len(explanations), np.nan)),
-        "one_for_all": metric(lambda classifier, explanations: np.ones(1)),
+        "not_finite": metric(lambda model, explanations: np.full(len(explanations), np.nan)),
+        "one_for_all": metric(lambda model, explanations: np.ones(1)),
         "counts_calls": metric(counts_calls),
-        "mixes": metric(lambda classifier, explanations: np.full(len(explanations), len(explanations))),
+        "mixes": metric(lambda model, explanations: np.full(len(explanations), len(explanations))),
         "changes_weights": metric(changes_weights),
     }
 """

@@ -89,7 +89,7 @@ def explain(
     renderers = split_specs(render)
     for spec in renderers:  # before anything takes time
         registry().create("renderer", *parse_spec(spec))
-    classifier = load_model(model, device)
+    loaded = load_model(model, device)
     clips = []
     with progress("Reading recordings", len(files)) as advance:
         for path in files:
@@ -99,7 +99,7 @@ def explain(
     targets: list[str | None] = list(target) if target else [None]
     for spec, wanted in product(explainer or [EXPLAINER], targets):
         explanations += explain_audio(
-            classifier,
+            loaded,
             clips,
             explainer=spec,
             target=wanted,
@@ -117,7 +117,7 @@ def explain(
     written = save_and_render(explanations, renderers, out)
     report = write_report(explanations, renderers, out)
     own = [path.relative_to(out).as_posix() for paths in (*written, [report] if report else []) for path in paths]
-    write_run(out, settings=settings, device=str(classifier.device), files=own)
+    write_run(out, settings=settings, device=str(loaded.device), files=own)
     if as_json:
         print_json([_record(item, paths) for item, paths in zip(explanations, written, strict=True)])
         return

@@ -79,22 +79,22 @@ def diagnose(
     python, numpy = random.getstate(), np.random.get_state()  # noqa: NPY002 (explainers run the model, which may draw from any)
     try:
         with torch.random.fork_rng():
-            classifier = as_model(model, representation, classes).to(resolve_device(device))
-            waveforms = _waveforms(classifier, audio, sample_rate).to(classifier.device)
+            loaded = as_model(model, representation, classes).to(resolve_device(device))
+            waveforms = _waveforms(loaded, audio, sample_rate).to(loaded.device)
             if not waveforms.any():
                 raise AudioError("The recording is silent, so that nothing can be measured on it: give one with sound.")
-            return _diagnose(classifier, _methods(explainer), waveforms, all_named=explainer is not None)
+            return _diagnose(loaded, _methods(explainer), waveforms, all_named=explainer is not None)
     finally:
         random.setstate(python)
         np.random.set_state(numpy)  # noqa: NPY002
 
 
-def _diagnose(classifier: Model, methods: list[Method], waveforms: Tensor, *, all_named: bool) -> Diagnosis:
+def _diagnose(model: Model, methods: list[Method], waveforms: Tensor, *, all_named: bool) -> Diagnosis:
     stated = {method.name: method.statement for method in methods}
     with torch.no_grad():
-        features = classifier.features(waveforms)
-    found = check_mode(classifier.network, features, stated)
-    found += examine(classifier, features, stated)
+        features = model.features(waveforms)
+    found = check_mode(model.network, features, stated)
+    found += examine(model, features, stated)
     measured = {}
     moot = {name for finding in found if finding.severity == "error" and finding.name in MOOT for name in finding.explainers}
     tried = [
@@ -104,7 +104,7 @@ def _diagnose(classifier: Model, methods: list[Method], waveforms: Tensor, *, al
     ]
     with progress("Trying explainers", len(tried), always=False) as advance:
         for method in tried:
-            new, numbers = measure(classifier, method, waveforms)
+            new, numbers = measure(model, method, waveforms)
             found += new
             measured[method.name] = numbers
             advance(note=method.name)
@@ -134,8 +134,8 @@ def _method_or_none(name: str) -> Method | None:
         return None
 
 
-def _waveforms(classifier: Model, audio: Any, sample_rate: int | None) -> Tensor:
+def _waveforms(model: Model, audio: Any, sample_rate: int | None) -> Tensor:
     """The recording as the model hears it, (1, samples)."""
     if audio is None:
-        return example_sound(classifier.representation.samples, classifier.representation.sample_rate)
-    return classifier.hear([as_clip(audio, sample_rate)], classifier.rules.of_own()).batch(slice(None))
+        return example_sound(model.representation.samples, model.representation.sample_rate)
+    return model.hear([as_clip(audio, sample_rate)], model.rules.of_own()).batch(slice(None))

@@ -37,48 +37,48 @@ class Method(NamedTuple):
     options: dict[str, Any]
 
 
-def measure(classifier: Model, method: Method, waveforms: Tensor) -> tuple[list[Finding], dict[str, float]]:
+def measure(model: Model, method: Method, waveforms: Tensor) -> tuple[list[Finding], dict[str, float]]:
     """Findings on one explainer's relevance of a recording, and the numbers they rest on.
 
     Parameters
     ----------
-    classifier : Model
+    model : Model
     method : Method
     waveforms : Tensor, shape (1, samples)
-        Placed, in [-1, 1], on the classifier's device.
+        Placed, in [-1, 1], on the model's device.
     """
     with torch.no_grad():
-        features = classifier.features(waveforms)
-    sound = Sound(waveforms, classifier.representation, classifier.features, classifier.kind)
-    with evaluation_mode(classifier.network):
-        logits = _logits(classifier.network, features)
+        features = model.features(waveforms)
+    sound = Sound(waveforms, model.representation, model.features, model.kind)
+    with evaluation_mode(model.network):
+        logits = _logits(model.network, features)
         target = logits.argmax(1)
         try:
-            relevance = _relevance(method, classifier.network, features, target, sound)
+            relevance = _relevance(method, model.network, features, target, sound)
         except Exception as error:  # whatever an explainer fails with is a finding
             reason = " ".join(str(error).split()) or type(error).__name__
             effect, remedy = f"It fails: {reason.rstrip('.')}.", "Fix what it names, or choose another explainer."
             return [Finding("fails", "error", (), (method.name,), effect, remedy)], {}
         if not bool(torch.isfinite(relevance).all()):
             return [
-                _not_finite_on_baseline(classifier.network, method, features, sound)
-                or _not_finite(classifier.network, features, target, method)
+                _not_finite_on_baseline(model.network, method, features, sound)
+                or _not_finite(model.network, features, target, method)
             ], {}
         measured = {}
         if hasattr(method.explainer, "expected_sum") and (
-            unfit := _not_finite_on_baseline(classifier.network, method, features, sound)
+            unfit := _not_finite_on_baseline(model.network, method, features, sound)
         ):
             return [unfit], {}
-        sums = _sums(classifier.network, method, features, logits, target, relevance, sound)
+        sums = _sums(model.network, method, features, logits, target, relevance, sound)
         if sums is not None and bool(sums.expected):
             measured["sum"] = float(sums.total / sums.expected)
-        elif (ratio := _sum(classifier.network, method, features, sound)) is not None:
+        elif (ratio := _sum(model.network, method, features, sound)) is not None:
             measured["sum"] = ratio
         if (share := _on_silence(method, features, relevance)) is not None:
             measured["padding"] = share
         found = _judge(method, measured)
         if sums is not None and not bool(sums.holds):
-            tried = _tried(method, classifier.network, features, logits, target, sound)
+            tried = _tried(method, model.network, features, logits, target, sound)
             found.append(_missed(method, sums, tried))
     return found, measured
 

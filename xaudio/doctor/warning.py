@@ -29,14 +29,14 @@ def example_sound(samples: int, sample_rate: int) -> Tensor:
     return sound[None]
 
 
-def example_features(classifier: Model) -> Tensor:
-    """What a classifier's network reads of that sound, (1, channels, *axes)."""
-    read = classifier.representation
+def example_features(model: Model) -> Tensor:
+    """What a model's network reads of that sound, (1, channels, *axes)."""
+    read = model.representation
     with torch.no_grad():
-        return classifier.features(example_sound(read.samples, read.sample_rate).to(classifier.device))
+        return model.features(example_sound(read.samples, read.sample_rate).to(model.device))
 
 
-def examine(classifier: Model, features: Tensor, stated: Statements) -> list[Finding]:
+def examine(model: Model, features: Tensor, stated: Statements) -> list[Finding]:
     """All that is found without running an explainer.
 
     Raises
@@ -44,18 +44,18 @@ def examine(classifier: Model, features: Tensor, stated: Statements) -> list[Fin
     ModelError
         If the network does not take the features.
     """
-    network = classifier.network
+    network = model.network
     return check(trace(network, features), stated) + check_modules(network, stated)
 
 
-def warn_about(classifier: Model, name: str, explainer: Any) -> list[dict[str, str]]:
+def warn_about(model: Model, name: str, explainer: Any) -> list[dict[str, str]]:
     """Warn of what makes an explanation wrong, once for each model and finding.
 
     It costs a few forward passes of one recording, once.
 
     Parameters
     ----------
-    classifier : Model
+    model : Model
     name : str
         Of the explainer.
     explainer : callable
@@ -68,15 +68,15 @@ def warn_about(classifier: Model, name: str, explainer: Any) -> list[dict[str, s
     statement = statement_of(explainer, name)
     if statement.control:
         return []
-    features = example_features(classifier)
+    features = example_features(model)
     try:
-        found = [{"severity": item.severity, "text": str(item)} for item in examine(classifier, features, {name: statement})]
+        found = [{"severity": item.severity, "text": str(item)} for item in examine(model, features, {name: statement})]
     except Exception as error:  # a check must not keep anyone from an explanation that would work
-        if _fails(classifier, features):
+        if _fails(model, features):
             return []  # the explanation will say why
         reason = " ".join(str(error).split()).rstrip(".")
         found = [{"severity": "warning", "text": f"not-checked: the model cannot be watched at work ({reason})."}]
-    said = _SAID.setdefault(classifier.network, set())
+    said = _SAID.setdefault(model.network, set())
     for finding in found:
         if finding["text"] not in said:
             said.add(finding["text"])
@@ -84,10 +84,10 @@ def warn_about(classifier: Model, name: str, explainer: Any) -> list[dict[str, s
     return found
 
 
-def _fails(classifier: Model, features: Tensor) -> bool:
+def _fails(model: Model, features: Tensor) -> bool:
     try:
         with torch.no_grad():
-            classifier.network(features.clone())
+            model.network(features.clone())
     except Exception:
         return True
     return False

@@ -55,12 +55,12 @@ class KeptExplanations(Sequence[Explanation]):
         return Explanation.load(self.paths[index])
 
 
-def recordings_of(classifier: Model, dataset: str | None, data: Path | None, part: Part) -> tuple[Dataset, IntArray]:
+def recordings_of(model: Model, dataset: str | None, data: Path | None, part: Part) -> tuple[Dataset, IntArray]:
     """A data set and the indices of its recordings in one part.
 
     Parameters
     ----------
-    classifier : Model
+    model : Model
     dataset : str, optional
         Name of a data set, with options; by default the one of the training.
     data : Path, optional
@@ -74,13 +74,13 @@ def recordings_of(classifier: Model, dataset: str | None, data: Path | None, par
         If the data set does not fit the model, or the model was not trained on it and "train" is asked for.
     """
     if part == "test":
-        return held_out(classifier, dataset, data)
-    opened, split = opened_for(classifier, dataset, data)
+        return held_out(model, dataset, data)
+    opened, split = opened_for(model, dataset, data)
     if part == "all":
-        return opened, np.flatnonzero(opened.labels(classifier.task) >= 0)
+        return opened, np.flatnonzero(opened.labels(model.task) >= 0)
     if split is None:
         raise DataError(
-            f"{opened.title} as it was opened is not what the model was trained on ({classifier.facts['data']}), so it has no "
+            f"{opened.title} as it was opened is not what the model was trained on ({model.facts['data']}), so it has no "
             "part 'train': use --part all, or leave out --dataset and --data."
         )
     return opened, split.fold.train
@@ -105,12 +105,12 @@ def drawn(indices: IntArray, count: int | None, seed: int) -> IntArray:
     return np.sort(np.random.default_rng(seed).choice(indices, count, replace=False))
 
 
-def identity_of(classifier: Model, dataset: Dataset, explainer: str) -> dict[str, Any]:
+def identity_of(model: Model, dataset: Dataset, explainer: str) -> dict[str, Any]:
     """What explanations depend on beside the choice of recordings: the weights, the data and the explainer's options.
 
     Parameters
     ----------
-    classifier : Model
+    model : Model
     dataset : Dataset
     explainer : str
         Name, with options as in "lime:seed=1".
@@ -122,20 +122,20 @@ def identity_of(classifier: Model, dataset: Dataset, explainer: str) -> dict[str
     """
     name, options = parse_spec(explainer)
     return {
-        "model": classifier.facts["run"],
-        "weights": weights_digest(Path(classifier.facts["run"])),
+        "model": model.facts["run"],
+        "weights": weights_digest(Path(model.facts["run"])),
         "data": dataset.title,
         "fingerprint": dataset.fingerprint(),
         "explainer": as_explainer(name, dict(options))[1],
     }
 
 
-def kept_explanations(classifier: Model, dataset: Dataset, indices: IntArray, explainer: str, folder: Path) -> KeptExplanations:
+def kept_explanations(model: Model, dataset: Dataset, indices: IntArray, explainer: str, folder: Path) -> KeptExplanations:
     """Explain recordings for their predicted classes, all but those that an earlier run left in the folder whole.
 
     Parameters
     ----------
-    classifier : Model
+    model : Model
         Of a run folder, on the device to compute on.
     dataset : Dataset
     indices : ndarray of int
@@ -153,11 +153,11 @@ def kept_explanations(classifier: Model, dataset: Dataset, indices: IntArray, ex
     """
     name, options = parse_spec(explainer)
     given: dict[str, Any] = dict(options)
-    dataset = in_classes_of(classifier, dataset)
-    identity = identity_of(classifier, dataset, explainer)
+    dataset = in_classes_of(model, dataset)
+    identity = identity_of(model, dataset, explainer)
     refuse_other_settings(folder, identity)
     remove_leftovers(output_folder(folder))
-    write_run(folder, settings=identity, device=str(classifier.device))
+    write_run(folder, settings=identity, device=str(model.device))
     paths = {int(index): folder / f"{int(index):06d}.safetensors" for index in indices}
     left = [index for index, path in paths.items() if not _is_kept(path)]
     if left:
@@ -165,11 +165,11 @@ def kept_explanations(classifier: Model, dataset: Dataset, indices: IntArray, ex
             for start in range(0, len(left), BATCH):
                 batch = left[start : start + BATCH]
                 explanations = explain(
-                    classifier,
+                    model,
                     [dataset[index] for index in batch],
                     explainer=name,
-                    device=str(classifier.device),
-                    placement=classifier.rules.placement,
+                    device=str(model.device),
+                    placement=model.rules.placement,
                     batch_size=BATCH,
                     **given,
                 )

@@ -102,7 +102,7 @@ def names(kind: str) -> list[str]:
 
 
 def load_model(folder: str | Path, device: str = "auto") -> Model:
-    """The classifier of a run folder, on a device.
+    """The model of a run folder, on a device.
 
     Parameters
     ----------
@@ -213,18 +213,18 @@ def explain(
     clips = [as_clip(item, sample_rate) for item in ([audio] if single else audio)]
     if not clips:
         raise AudioError("There is nothing to explain: the list of recordings is empty.")
-    classifier = as_model(model, representation, classes, kind).to(resolve_device(device))
+    loaded = as_model(model, representation, classes, kind).to(resolve_device(device))
     method, spec = as_explainer(seeded(explainer, seed), options)
-    rules = classifier.rules.of_own(fit, resampling, placement, None if seed is None else int(seed))
-    placed = classifier.hear(clips, rules)
-    provenance = provenance_of(classifier, spec, rules)
-    targets = target_indices(target, len(clips), classifier.classes)
-    others = target_indices(contrast, len(clips), classifier.classes)
-    if findings := warn_about(classifier, spec["name"], method):
+    rules = loaded.rules.of_own(fit, resampling, placement, None if seed is None else int(seed))
+    placed = loaded.hear(clips, rules)
+    provenance = provenance_of(loaded, spec, rules)
+    targets = target_indices(target, len(clips), loaded.classes)
+    others = target_indices(contrast, len(clips), loaded.classes)
+    if findings := warn_about(loaded, spec["name"], method):
         provenance["findings"] = findings
 
     def explained(wanted: Sequence[int] | None) -> Explanations:
-        return explain_prepared(classifier, method, clips, placed, wanted, provenance, batch_size=at_once, views=views)
+        return explain_prepared(loaded, method, clips, placed, wanted, provenance, batch_size=at_once, views=views)
 
     found = explained(targets)
     if others is not None:
@@ -265,22 +265,22 @@ def explainer_of(explanation: Explanation) -> Explainer:
     return made
 
 
-def provenance_of(classifier: Model, explainer: dict[str, Any], rules: Rules) -> dict[str, Any]:
+def provenance_of(model: Model, explainer: dict[str, Any], rules: Rules) -> dict[str, Any]:
     """What an explanation says of its origin: model, representation, explainer, and the rules its recording was prepared by.
 
     Parameters
     ----------
-    classifier : Model
+    model : Model
     explainer : dict
         Name and options, as `as_explainer` gives them.
     rules : Rules
     """
-    trained_on = str(classifier.facts.get("data", ""))
+    trained_on = str(model.facts.get("data", ""))
     # Runs of before this fact was kept are known by the title of their data.
-    synthetic = classifier.facts.get("synthetic", "synthetic" in trained_on)
+    synthetic = model.facts.get("synthetic", "synthetic" in trained_on)
     return {
-        "model": {**classifier.model_spec, "run": classifier.facts.get("run")},
-        "representation": dict(classifier.representation_spec),
+        "model": {**model.model_spec, "run": model.facts.get("run")},
+        "representation": dict(model.representation_spec),
         "explainer": explainer,
         "trained_on": trained_on,
         **({"synthetic": True} if synthetic else {}),
@@ -291,7 +291,7 @@ def provenance_of(classifier: Model, explainer: dict[str, Any], rules: Rules) ->
 
 
 def explain_prepared(
-    classifier: Model,
+    model: Model,
     explainer: Explainer,
     clips: Sequence[Clip],
     placed: PlacedClips,
@@ -305,7 +305,7 @@ def explain_prepared(
 
     Parameters
     ----------
-    classifier : Model
+    model : Model
     explainer : callable
     clips : sequence of Clip
         What the model heard, for names and labels.
@@ -318,59 +318,59 @@ def explain_prepared(
     views : sequence of str or None
         See `explain`.
     """
-    domains = [other_domain(view, classifier.representation) for view in views]
-    labels = [_label(clip, classifier) for clip in clips]
-    facts = provenance | {"device": str(classifier.device), "versions": versions(), "placed_by": placed.rules.placement}
+    domains = [other_domain(view, model.representation) for view in views]
+    labels = [_label(clip, model) for clip in clips]
+    facts = provenance | {"device": str(model.device), "versions": versions(), "placed_by": placed.rules.placement}
     # Renderers work on the CPU; a representation made by a plugin they make anew.
-    own = None if classifier.representation_spec else _on_cpu(classifier.representation)
+    own = None if model.representation_spec else _on_cpu(model.representation)
     found = [Explanations() for _ in domains]
     title = f"Explaining with {provenance.get('explainer', {}).get('name', 'an explainer')}"
     with progress(title, len(clips), always=False) as advance:
         for start in range(0, len(clips), batch_size):
             chosen = slice(start, min(start + batch_size, len(clips)))
             waveforms = placed.batch(chosen)
-            wanted = None if targets is None else torch.tensor(targets[chosen], device=classifier.device)
-            attributed = features, relevance, logits, explained = attribute(classifier, explainer, waveforms, wanted)
-            sums = expected_sums(classifier, explainer, waveforms, attributed)
+            wanted = None if targets is None else torch.tensor(targets[chosen], device=model.device)
+            attributed = features, relevance, logits, explained = attribute(model, explainer, waveforms, wanted)
+            sums = expected_sums(model, explainer, waveforms, attributed)
             batch = []
             for row, index in enumerate(range(chosen.start, chosen.stop)):
                 clip = replace(
                     clips[index],
                     waveform=waveforms[row].cpu().numpy(),
-                    sample_rate=classifier.representation.sample_rate,
-                    labels={**clips[index].labels, **({} if labels[index] is None else {classifier.task: labels[index]})},
-                    notes=(*placed.prepared.notes[index], *classifier.facts.get("notes", ())),
+                    sample_rate=model.representation.sample_rate,
+                    labels={**clips[index].labels, **({} if labels[index] is None else {model.task: labels[index]})},
+                    notes=(*placed.prepared.notes[index], *model.facts.get("notes", ())),
                 )
                 batch.append(
                     Explanation(
                         clip=clip,
                         features=features[row].cpu().numpy(),
                         relevance=relevance[row].cpu().numpy(),
-                        axes=classifier.representation.axes,
+                        axes=model.representation.axes,
                         logits=logits[row].cpu().numpy(),
-                        classes=classifier.classes,
+                        classes=model.classes,
                         target=int(explained[row]),
-                        task=classifier.task,
+                        task=model.task,
                         provenance={
                             **facts,
                             "placement": placed.position(index)._asdict(),
                             "original_sample_rate": clips[index].sample_rate,
                             **({} if sums is None else {"completeness": sums.record(row)}),
                         },
-                        kind=classifier.kind,
+                        kind=model.kind,
                         _representation=own,
                     )
                 )
             for seen, domain in zip(found, domains, strict=True):
-                seen += seen_in(domain, batch, classifier.representation, waveforms, relevance)
+                seen += seen_in(domain, batch, model.representation, waveforms, relevance)
             advance(chosen.stop - chosen.start)
     return Explanations(explanation for seen in found for explanation in seen)
 
 
-def _label(clip: Clip, classifier: Model) -> int | None:
-    """Index of a clip's true class in the classifier's task, None where it is unknown."""
-    label, names = clip.labels.get(classifier.task), classifier.classes
-    where = f"{clip.source}: its label of task {classifier.task!r}"
+def _label(clip: Clip, model: Model) -> int | None:
+    """Index of a clip's true class in the model's task, None where it is unknown."""
+    label, names = clip.labels.get(model.task), model.classes
+    where = f"{clip.source}: its label of task {model.task!r}"
     if len(names) == 1 and not (label is None or isinstance(label, str)):
         raise DataError(f"{where} is {label!r}, which could mean that {names[0]!r} is there or not; give the name, or none.")
     return label_index(label, names, where)

@@ -81,7 +81,7 @@ class Evaluation:
 
 
 def evaluate(
-    classifier: Model,
+    model: Model,
     dataset: Dataset,
     indices: IntArray,
     *,
@@ -97,10 +97,10 @@ def evaluate(
 
     Parameters
     ----------
-    classifier : Model
+    model : Model
     dataset : Dataset
     indices : ndarray of int
-        Recordings that the classifier never heard; see `held_out`. Those without a label are left out.
+        Recordings that the model never heard; see `held_out`. Those without a label are left out.
     explainers, metrics : sequence of str
         Names, with options as in "lrp:composite=epsilon". `random` and `amplitude` are added to the explainers.
     folder : Path
@@ -124,13 +124,13 @@ def evaluate(
         If the recordings cannot be predicted or the folder cannot be written. What an explainer or a metric refuses is
         no error: it is in the result.
     """
-    dataset = in_classes_of(classifier, dataset)
-    classifier.check_one_class(dataset)
-    chosen = spread(indices[dataset.labels(classifier.task)[indices] >= 0], recordings, seed)
+    dataset = in_classes_of(model, dataset)
+    model.check_one_class(dataset)
+    chosen = spread(indices[dataset.labels(model.task)[indices] >= 0], recordings, seed)
     require_enough(len(chosen), f"labelled recordings of {dataset.title}")
-    work = Work(classifier, dataset, chosen, with_controls(explainers), metrics, folder)
-    labels, predicted = dataset.labels(classifier.task)[chosen], work.predictions(f"{title}: predicting")
-    chance = max(1 / len(classifier.classes), guessing(labels))
+    work = Work(model, dataset, chosen, with_controls(explainers), metrics, folder)
+    labels, predicted = dataset.labels(model.task)[chosen], work.predictions(f"{title}: predicting")
+    chance = max(1 / len(model.classes), guessing(labels))
     p_value = above_chance(int((labels == predicted).sum()), len(labels), chance)
     unlearned = _unlearned(float((labels == predicted).mean()), p_value, len(labels), chance, min_accuracy)
     work.measure(labels == predicted, unlearned, title)

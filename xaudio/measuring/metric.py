@@ -26,14 +26,14 @@ class Metric(Protocol):
     def better(self) -> Mapping[str, Better]:
         """For each value that a call returns, by its name, whether higher or lower ones are better."""
 
-    def __call__(self, classifier: Model, explanations: Sequence[Explanation]) -> Mapping[str, FloatArray]:
+    def __call__(self, model: Model, explanations: Sequence[Explanation]) -> Mapping[str, FloatArray]:
         """Named values, one per explanation, finite.
 
         A value must not depend on the other explanations of the call. The model must be left as it was.
 
         Parameters
         ----------
-        classifier : Model
+        model : Model
             What was explained.
         explanations : sequence of Explanation
             One at least, all of this model, and in one domain.

@@ -66,7 +66,7 @@ def counts(features: Tensor, fractions: Sequence[float], share: Share) -> Tensor
 
 @torch.no_grad()
 def logits_without(
-    classifier: Model,
+    model: Model,
     scores: Tensor,
     removable: Tensor,
     fractions: Sequence[float],
@@ -84,7 +84,7 @@ def logits_without(
 
     Parameters
     ----------
-    classifier : Model
+    model : Model
     scores : Tensor, shape ``(batch, *cells)``
         Such as relevance.
     removable : Tensor, shape ``(batch, *cells)``
@@ -131,15 +131,15 @@ def logits_without(
         # In 32 bits, as the places are: half the time.
         place, first, last = places[recording], first.int()[:, None], (first + taken).int()[:, None]
         removed = (place >= first) & (place < last)
-        return classifier.logits(without(recording, removed.view(-1, *scores.shape[1:])))
+        return model.logits(without(recording, removed.view(-1, *scores.shape[1:])))
 
-    with evaluation_mode(classifier.network):
+    with evaluation_mode(model.network):
         logits = in_batches(classified, jobs, size=batch_size)
     return logits[positions].view(*taken.shape, -1)
 
 
 def flipped_logits(
-    classifier: Model,
+    model: Model,
     features: Tensor,
     scores: Tensor,
     fractions: Sequence[float],
@@ -151,7 +151,7 @@ def flipped_logits(
 
     Parameters
     ----------
-    classifier : Model
+    model : Model
     features : Tensor, shape (batch, channels, *axes)
         What the network reads.
     scores : Tensor, same shape
@@ -177,7 +177,7 @@ def flipped_logits(
     def without(recordings: Tensor, removed: Tensor) -> Tensor:
         return features[recordings].masked_fill_(removed, 0)
 
-    logits = logits_without(classifier, scores, features, fractions, without, share=share, batch_size=batch_size)
+    logits = logits_without(model, scores, features, fractions, without, share=share, batch_size=batch_size)
     return logits[:, 0]
 
 

@@ -62,14 +62,14 @@ class Work:
 
     def __init__(
         self,
-        classifier: Model,
+        model: Model,
         dataset: Dataset,
         indices: IntArray,
         explainers: Sequence[str],
         metrics: Sequence[str],
         folder: Path,
     ) -> None:
-        self.classifier, self.dataset, self.indices = classifier, dataset, indices
+        self.model, self.dataset, self.indices = model, dataset, indices
         self.explainers, self.metrics = list(explainers), list(dict.fromkeys(metrics))
         self.folders = {spec: folder / file_name(number, spec) for number, spec in enumerate(self.explainers)}
         self.refused: dict[tuple[str, str], str] = {}
@@ -82,7 +82,7 @@ class Work:
             with self._noting(spec, ""):
                 name, options = parse_spec(spec)
                 self._methods[spec] = as_explainer(name, dict(options))
-                warn_about(classifier, name, self._methods[spec][0])
+                warn_about(model, name, self._methods[spec][0])
         for metric in self.metrics:
             with self._noting("", metric):
                 name, options = parse_spec(metric)
@@ -174,15 +174,15 @@ class Work:
     def _explain(self, spec: str, batch: list[int]) -> list[Explanation]:
         """Explain a batch and note how long it took, unless it is the first: that one warms up."""
         method, described = self._methods[spec]
-        classifier = self.classifier
+        model = self.model
         clips, placed = self._hear(batch)
         while True:
             seconds: list[float] = []
-            clocked = timed(method, seconds.append, classifier.device)
-            provenance = provenance_of(classifier, described, placed.rules)
+            clocked = timed(method, seconds.append, model.device)
+            provenance = provenance_of(model, described, placed.rules)
             size = self._sizes[spec]
             try:
-                found = explain_prepared(classifier, clocked, clips, placed, None, provenance, batch_size=size)
+                found = explain_prepared(model, clocked, clips, placed, None, provenance, batch_size=size)
                 break
             except Exception as error:
                 if size == 1 or not out_of_memory(error):
@@ -198,7 +198,7 @@ class Work:
         """Recordings of a batch, decoded once for all explainers."""
         if self._heard is None or self._heard[0] != tuple(batch):
             clips = [self.dataset[index] for index in batch]
-            self._heard = (tuple(batch), clips, self.classifier.hear(clips, self.classifier.rules_in(self.dataset)))
+            self._heard = (tuple(batch), clips, self.model.hear(clips, self.model.rules_in(self.dataset)))
         return self._heard[1:]
 
     def _times(self, spec: str, batch: list[int], seconds: float) -> None:
@@ -224,7 +224,7 @@ class Work:
             return
         values: dict[str, FloatArray] = {}
         with self._noting(spec, metric):
-            found = self._objects[metric](self.classifier, [explanations[index] for index in missing])
+            found = self._objects[metric](self.model, [explanations[index] for index in missing])
             values = _checked(found, metric, spec, [explanations[index] for index in missing])
         for name, numbers in values.items():
             scores.setdefault(name, {}).update(zip(map(str, missing), numbers.tolist(), strict=True))

@@ -1,4 +1,4 @@
-"""What a caller gives, as the objects that are worked with: clips, classifiers, explainers, classes."""
+"""What a caller gives, as the objects that are worked with: clips, models, explainers, classes."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def as_model(
     classes: Iterable[Any] | None,
     kind: Kind | None = None,
 ) -> Model:
-    """A classifier of a run folder, or of a module with a representation.
+    """A model of a run folder, or of a module with a representation.
 
     Raises
     ------
@@ -114,11 +114,11 @@ def as_representation(chosen: str | Representation) -> tuple[Representation, dic
     return chosen, dict(getattr(chosen, SPEC, {}))
 
 
-def _outputs(classifier: Model) -> int:
+def _outputs(model: Model) -> int:
     """How many outputs a network has, found by asking it about silence."""
-    with torch.no_grad(), evaluation_mode(classifier.network):
-        features = classifier.features(torch.zeros(1, classifier.representation.samples, device=classifier.device))
-        output = run_network(classifier.network, features)
+    with torch.no_grad(), evaluation_mode(model.network):
+        features = model.features(torch.zeros(1, model.representation.samples, device=model.device))
+        output = run_network(model.network, features)
     if not isinstance(output, Tensor) or output.ndim != 2 or len(output) != 1:
         raise ModelError(
             f"The network's output is {described(output)}; expected logits of shape (batch, classes).{unwrapped(output)}"

@@ -18,16 +18,16 @@ Attributed = tuple[Tensor, Tensor, Tensor, Tensor]
 
 
 def attribute(
-    classifier: Model, explainer: Explainer, waveforms: Tensor, target: Tensor | None = None
+    model: Model, explainer: Explainer, waveforms: Tensor, target: Tensor | None = None
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Relevance of a batch.
 
     Parameters
     ----------
-    classifier : Model
+    model : Model
     explainer : callable
     waveforms : Tensor, shape (batch, samples)
-        Placed, in [-1, 1], on the classifier's device.
+        Placed, in [-1, 1], on the model's device.
     target : Tensor of int64, shape (batch,), optional
         By default the predicted classes.
 
@@ -44,16 +44,16 @@ def attribute(
     PluginError
         If what the explainer returns is not relevance: of another shape, or not finite.
     """
-    with evaluation_mode(classifier.network):
+    with evaluation_mode(model.network):
         with torch.no_grad():
-            features = classifier.features(waveforms)
+            features = model.features(waveforms)
         find = _together if hasattr(explainer, "with_logits") else _in_turn
         relevance, logits = find(
-            classifier,
+            model,
             explainer,
             features,
             target,
-            Sound(waveforms, classifier.representation, classifier.features, classifier.kind),
+            Sound(waveforms, model.representation, model.features, model.kind),
         )
     name = getattr(explainer, "__name__", type(explainer).__name__)
     if not isinstance(relevance, Tensor) or relevance.shape != features.shape:
@@ -62,17 +62,17 @@ def attribute(
             f"The explainer {name!r} returned {shape}; expected relevance shaped like the features, {tuple(features.shape)}."
         )
     if not torch.isfinite(relevance).all():
-        raise PluginError(f"The explainer {name!r} returned relevance that is NaN or infinite: {_cause(classifier, features)}.")
+        raise PluginError(f"The explainer {name!r} returned relevance that is NaN or infinite: {_cause(model, features)}.")
     relevance = relevance.detach().float() if relevance.dtype in HALF else relevance.detach()
     return features, relevance, logits, logits.argmax(1) if target is None else target
 
 
-def expected_sums(classifier: Model, explainer: Explainer, waveforms: Tensor, attributed: Attributed) -> Completeness | None:
+def expected_sums(model: Model, explainer: Explainer, waveforms: Tensor, attributed: Attributed) -> Completeness | None:
     """What relevance sums to beside what it should; None where the explainer does not say what it sums to.
 
     Parameters
     ----------
-    classifier : Model
+    model : Model
     explainer : callable
         Says so by a method ``expected_sum``; see `xaudio.types.Explainer`.
     waveforms : Tensor, shape (batch, samples)
@@ -88,16 +88,16 @@ def expected_sums(classifier: Model, explainer: Explainer, waveforms: Tensor, at
     if method is None:
         return None
     features, relevance, logits, target = attributed
-    sound = Sound(waveforms, classifier.representation, classifier.features)
-    with evaluation_mode(classifier.network), torch.no_grad():
-        expected = method(classifier.network, features.clone(), target, logits, **sound_for(method, sound))
+    sound = Sound(waveforms, model.representation, model.features)
+    with evaluation_mode(model.network), torch.no_grad():
+        expected = method(model.network, features.clone(), target, logits, **sound_for(method, sound))
     return completeness(relevance, expected, logits)
 
 
-def _cause(classifier: Model, features: Tensor) -> str:
+def _cause(model: Model, features: Tensor) -> str:
     """Why relevance may not be finite, and what to do."""
-    with torch.no_grad(), evaluation_mode(classifier.network):
-        at_zero = classifier.network(torch.zeros_like(features[:1]))
+    with torch.no_grad(), evaluation_mode(model.network):
+        at_zero = model.network(torch.zeros_like(features[:1]))
     if not bool(torch.isfinite(at_zero).all()):
         return (
             "the model itself is NaN for features of 0, the baseline of most methods; choose another baseline (noise_floor), or "
@@ -106,30 +106,28 @@ def _cause(classifier: Model, features: Tensor) -> str:
     return "run xaudio doctor on the model, or try other options of the explainer, such as a larger epsilon"
 
 
-def _in_turn(
-    classifier: Model, explainer: Explainer, features: Tensor, target: Tensor | None, sound: Sound
-) -> tuple[Any, Tensor]:
+def _in_turn(model: Model, explainer: Explainer, features: Tensor, target: Tensor | None, sound: Sound) -> tuple[Any, Tensor]:
     """Relevance, after the logits (batch, classes)."""
     at_once = getattr(explainer, "internal_batch_size", None) or len(features)
     with torch.no_grad():  # of copies, since a network may begin with an operation in place
-        parts = [classifier.logits(part.clone()) for part in torch.split(features, at_once)]
+        parts = [model.logits(part.clone()) for part in torch.split(features, at_once)]
     logits = torch.cat(parts)
     chosen = logits.argmax(1) if target is None else target
     with torch.enable_grad():
-        return explainer(classifier.network, features.clone(), chosen, **sound_for(explainer, sound)), logits
+        return explainer(model.network, features.clone(), chosen, **sound_for(explainer, sound)), logits
 
 
-def _together(classifier: Model, explainer: Any, features: Tensor, target: Tensor | None, sound: Sound) -> tuple[Any, Tensor]:
+def _together(model: Model, explainer: Any, features: Tensor, target: Tensor | None, sound: Sound) -> tuple[Any, Tensor]:
     """Relevance and logits (batch, classes) of an explainer that offers both."""
     method = explainer.with_logits
     try:
         with torch.enable_grad():
-            relevance, logits = method(classifier.network, features.clone(), target, **sound_for(method, sound))
+            relevance, logits = method(model.network, features.clone(), target, **sound_for(method, sound))
     except Exception:
         with torch.no_grad():
-            classifier.logits(features.clone())  # says so if the network is what does not fit
+            model.logits(features.clone())  # says so if the network is what does not fit
         raise
-    return relevance, classifier.checked_logits(logits, len(features)).detach()
+    return relevance, model.checked_logits(logits, len(features)).detach()
 
 
 def sound_for(function: Any, sound: Sound) -> dict[str, Any]:

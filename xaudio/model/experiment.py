@@ -115,7 +115,7 @@ def run_experiment(experiment: Experiment, folder: Path, device: torch.device) -
         "test_speakers": sorted({dataset.speakers[index] for index in fold.test}),
         **split_facts(dataset, split),
     }
-    classifier = new_model(
+    model = new_model(
         experiment.model,
         tuple(dataset.tasks[task]),
         task=task,
@@ -124,12 +124,12 @@ def run_experiment(experiment: Experiment, folder: Path, device: torch.device) -
         representation_options=experiment.representation_options,
         seed=convert("the training setting 'seed'", NonNegativeInt, experiment.training.get("seed", 0)),
     )
-    settings = settings_for(classifier.network, experiment.training)
+    settings = settings_for(model.network, experiment.training)
     settings = settings.model_copy(update={"precision": decided_precision(settings, folder, device)})
-    classifier.facts = {**facts, "seed": settings.seed, "synthetic": bool(getattr(dataset, "synthetic", False))}
+    model.facts = {**facts, "seed": settings.seed, "synthetic": bool(getattr(dataset, "synthetic", False))}
     identity = {
-        "model": classifier.model_spec,
-        "representation": classifier.representation_spec,
+        "model": model.model_spec,
+        "representation": model.representation_spec,
         "task": task,
         **facts,
         "options": {name: value for name, value in (facts["options"] or {}).items() if name != "data"},  # it may be moved
@@ -140,10 +140,10 @@ def run_experiment(experiment: Experiment, folder: Path, device: torch.device) -
     finished = _finished(folder, {**identity, "settings": settings.model_dump()})
     if finished:
         return finished
-    placed = classifier.to(device).hear_all(dataset)
+    placed = model.to(device).hear_all(dataset)
     start = time.monotonic()
     speed = train(
-        classifier,
+        model,
         examples(placed, labels, fold.train),
         settings,
         folder,
@@ -152,8 +152,8 @@ def run_experiment(experiment: Experiment, folder: Path, device: torch.device) -
     )
     seconds = time.monotonic() - start
     test = examples(placed, labels, fold.test)
-    logits = evaluate(classifier, test, f"Testing {experiment.title}")
-    classifier.save(folder)
+    logits = evaluate(model, test, f"Testing {experiment.title}")
+    model.save(folder)
     write_split(folder, split)
     _write_predictions(folder / "predictions.csv", dataset, fold.test, labels[fold.test], logits, experiment.fold)
     result = TrainingResult(
@@ -161,7 +161,7 @@ def run_experiment(experiment: Experiment, folder: Path, device: torch.device) -
         task=task,
         fold=experiment.fold,
         data=dataset.title,
-        **test_summary(logits, labels[fold.test], np.array(dataset.speakers)[fold.test], classifier.classes),
+        **test_summary(logits, labels[fold.test], np.array(dataset.speakers)[fold.test], model.classes),
         train_recordings=len(fold.train),
         seconds=round(seconds, 1),
         speed=speed,
@@ -174,13 +174,13 @@ def run_experiment(experiment: Experiment, folder: Path, device: torch.device) -
 
 
 def placed_waveforms(
-    classifier: Model, dataset: Dataset, indices: IntArray, batch_size: int = 50
+    model: Model, dataset: Dataset, indices: IntArray, batch_size: int = 50
 ) -> Iterator[tuple[IntArray, Tensor]]:
-    """Recordings of a data set as a trained classifier heard them: prepared by the same rules, placed alike.
+    """Recordings of a data set as a trained model heard them: prepared by the same rules, placed alike.
 
     Parameters
     ----------
-    classifier : Model
+    model : Model
         As `run_experiment` left it.
     dataset : Dataset
     indices : sequence of int
@@ -190,9 +190,9 @@ def placed_waveforms(
     ------
     indices : ndarray
     waveforms : Tensor, shape (batch, samples)
-        On the classifier's device.
+        On the model's device.
     """
-    placed, chosen = classifier.hear_all(dataset), np.asarray(indices, dtype=np.int64)
+    placed, chosen = model.hear_all(dataset), np.asarray(indices, dtype=np.int64)
     for start in range(0, len(chosen), batch_size):
         batch = chosen[start : start + batch_size]
         yield batch, placed.batch(batch)

@@ -33,13 +33,13 @@ def initialise(network: nn.Module, seed: int, deviation: float) -> None:
 
 
 @torch.no_grad()
-def feature_statistics(classifier: Model, data: Examples) -> tuple[Tensor, float]:
+def feature_statistics(model: Model, data: Examples) -> tuple[Tensor, float]:
     """Mean over recordings of what the representation gives, (channels, *axes), and the deviation of all cells from it."""
-    exact = torch.float32 if classifier.device.type == "mps" else torch.float64  # MPS has no float64
+    exact = torch.float32 if model.device.type == "mps" else torch.float64  # MPS has no float64
     total: Tensor | float = 0.0
     squares = 0.0
     for indices in data.batches():
-        features = classifier.representation(data.batch(indices)).to(exact)
+        features = model.representation(data.batch(indices)).to(exact)
         total = total + features.sum(0)
         squares += float(features.square().sum())
     mean = torch.as_tensor(total) / len(data)

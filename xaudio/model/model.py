@@ -307,7 +307,7 @@ class Model:
 
     @classmethod
     def _decode(cls, metadata: Mapping[str, Any], tensors: dict[str, Tensor], folder: Path) -> Model:
-        """The classifier that a file's metadata and tensors describe."""
+        """The model that a file's metadata and tensors describe."""
         mean = tensors.pop("mean", None)
         model, representation = metadata["model"], metadata["representation"]
         network = registry().create("model", model["name"], {**model["options"], "classes": len(metadata["classes"])})
@@ -362,7 +362,7 @@ def new_model(
     seed: int = 0,
     facts: Mapping[str, Any] | None = None,
 ) -> Model:
-    """An untrained classifier from plugins, its weights drawn from the seed.
+    """An untrained model from plugins, its weights drawn from the seed.
 
     Parameters
     ----------
@@ -391,7 +391,7 @@ def new_model(
     chosen, given = parse_spec(chosen)
     given = {**given, **(representation_options or {})}
     made = registry().create("representation", chosen, given)
-    classifier = Model(
+    untrained = Model(
         network,
         made,
         classes,
@@ -402,5 +402,5 @@ def new_model(
     )
     with torch.no_grad():
         network.eval()
-        classifier.logits(classifier.features(torch.zeros(1, made.samples)))
-    return classifier
+        untrained.logits(untrained.features(torch.zeros(1, made.samples)))
+    return untrained

@@ -13,12 +13,12 @@ from ..types import Clip, Dataset, IntArray
 from .model import Model
 
 
-def in_classes_of(classifier: Model, dataset: Dataset) -> Dataset:
+def in_classes_of(model: Model, dataset: Dataset) -> Dataset:
     """A data set whose class indices of a model's task are those of the model: classes are matched by their names.
 
     Parameters
     ----------
-    classifier : Model
+    model : Model
     dataset : Dataset
         Its classes are among those of the model, in any order.
 
@@ -32,7 +32,7 @@ def in_classes_of(classifier: Model, dataset: Dataset) -> Dataset:
     DataError
         If it has no such task, or classes that the model does not know.
     """
-    task, known = classifier.task, tuple(classifier.classes)
+    task, known = model.task, tuple(model.classes)
     if task not in dataset.tasks:
         raise DataError(unknown(f"task of {dataset.title}", task, dataset.tasks))
     classes = tuple(dataset.tasks[task])

@@ -76,12 +76,12 @@ def write_split(folder: Path, split: Split) -> Path:
     return write_rows(folder / RECORDINGS, ["part", "index", "content"], rows)
 
 
-def held_out(classifier: Model, dataset: str | Dataset | None = None, data: Path | None = None) -> tuple[Dataset, IntArray]:
-    """The data set that a classifier was trained on, or another one, and the recordings in it that it never heard.
+def held_out(model: Model, dataset: str | Dataset | None = None, data: Path | None = None) -> tuple[Dataset, IntArray]:
+    """The data set that a model was trained on, or another one, and the recordings in it that it never heard.
 
     Parameters
     ----------
-    classifier : Model
+    model : Model
         As `xaudio.run_experiment` left it in its run folder.
     dataset : str or Dataset, optional
         Name of a data set, with options as in "synthetic:speakers=40"; by default the one of its training with the options
@@ -92,7 +92,7 @@ def held_out(classifier: Model, dataset: str | Dataset | None = None, data: Path
     Returns
     -------
     dataset : Dataset
-        Its class indices are those of the classifier.
+        Its class indices are those of the model.
     indices : ndarray of int
         The test set of the fold it was trained on. Of other data, the labelled recordings that are neither in its training
         nor in its validation, nor of a speaker of whom a recording is: an `XaudioWarning` says how many are left out.
@@ -102,59 +102,59 @@ def held_out(classifier: Model, dataset: str | Dataset | None = None, data: Path
     DataError
         If the data of the training have changed since, other data have no such task or other classes, or nothing is held out.
     ModelError
-        If the classifier does not say what it was trained on.
+        If the model does not say what it was trained on.
     """
-    opened, split = opened_for(classifier, dataset, data)
+    opened, split = opened_for(model, dataset, data)
     if split is not None:
         return opened, split.fold.test
-    return opened, _never_heard(classifier, opened)
+    return opened, _never_heard(model, opened)
 
 
-def opened_for(classifier: Model, dataset: str | Dataset | None, data: Path | None) -> tuple[Dataset, Split | None]:
-    """A data set for a classifier, in the order of its classes, and the split of its training if these are the same data.
+def opened_for(model: Model, dataset: str | Dataset | None, data: Path | None) -> tuple[Dataset, Split | None]:
+    """A data set for a model, in the order of its classes, and the split of its training if these are the same data.
 
     Raises
     ------
     DataError, ModelError
         As `held_out` does.
     """
-    facts = classifier.facts
+    facts = model.facts
     if not {"parts", "fold", "dataset", "run"} <= set(facts):
         raise ModelError(
             f"{facts.get('run', 'The model')}: does not say which recordings it was trained on, so that none can be called held "
             "out. Train it again."
         )
-    opened = in_classes_of(classifier, _open(classifier, dataset, data))
+    opened = in_classes_of(model, _open(model, dataset, data))
     split = None
     with contextlib.suppress(DataError):  # other data may have other folds
-        split = split_of(opened, classifier.task, facts["fold"])
+        split = split_of(opened, model.task, facts["fold"])
     if split is not None and split.parts == facts["parts"]:
         return opened, split
     if dataset is None and data is None:
-        raise DataError(_difference(classifier, opened, split))
+        raise DataError(_difference(model, opened, split))
     return opened, None
 
 
-def _open(classifier: Model, dataset: str | Dataset | None, data: Path | None) -> Dataset:
+def _open(model: Model, dataset: str | Dataset | None, data: Path | None) -> Dataset:
     """The data set that is asked for; without its folder, the one of the training is taken from where it was then."""
     if not isinstance(dataset, str | None):
         return dataset
-    name, kept = classifier.facts["dataset"], classifier.facts["options"]
+    name, kept = model.facts["dataset"], model.facts["options"]
     if dataset is None:
         if kept is None:
-            raise ModelError(f"{classifier.facts['run']}: does not say how its data set {name!r} was opened. Name the data set.")
+            raise ModelError(f"{model.facts['run']}: does not say how its data set {name!r} was opened. Name the data set.")
         return open_dataset(name, data, options=kept)
     other, spelt = parse_spec(dataset)
     folder = (kept or {}).get("data") if other == name and "data" not in spelt else None
     return open_dataset(dataset, Path(folder) if folder and data is None else data)
 
 
-def _difference(classifier: Model, opened: Dataset, split: Split | None) -> str:
+def _difference(model: Model, opened: Dataset, split: Split | None) -> str:
     """Why the data of the training are not those of the training any more, in one line."""
-    facts = classifier.facts
-    what = f"there is no fold {facts['fold']} of task {classifier.task!r} any more"
+    facts = model.facts
+    what = f"there is no fold {facts['fold']} of task {model.task!r} any more"
     if split is not None:
-        kept = _kept_parts(classifier)
+        kept = _kept_parts(model)
         now = {part: Counter(split.digests[index] for index in indices) for part, indices in split.fold._asdict().items()}
         what = "; ".join(
             f"of {kept[part].total()} {part} recordings {(kept[part] - now[part]).total()} are gone or changed, and "
@@ -168,7 +168,7 @@ def _difference(classifier: Model, opened: Dataset, split: Split | None) -> str:
     )
 
 
-def _kept_parts(classifier: Model) -> Mapping[str, Counter[str]]:
+def _kept_parts(model: Model) -> Mapping[str, Counter[str]]:
     """How often each content is in each part, as the run folder says.
 
     Raises
@@ -176,7 +176,7 @@ def _kept_parts(classifier: Model) -> Mapping[str, Counter[str]]:
     ModelError
         If it does not say, or not what the weights say.
     """
-    path = Path(classifier.facts["run"]) / RECORDINGS
+    path = Path(model.facts["run"]) / RECORDINGS
     parts: dict[str, Counter[str]] = {part: Counter() for part in Fold._fields}
     try:
         with path.open(encoding="utf-8", newline="") as file:
@@ -184,22 +184,22 @@ def _kept_parts(classifier: Model) -> Mapping[str, Counter[str]]:
                 parts[row["part"]][row["content"]] += 1
     except (OSError, KeyError, ValueError) as error:
         raise ModelError(f"{path}: cannot be read ({error}), so that nothing can be called held out. Train again.") from None
-    if {part: digest_all(count.elements()) for part, count in parts.items()} != classifier.facts["parts"]:
+    if {part: digest_all(count.elements()) for part, count in parts.items()} != model.facts["parts"]:
         raise ModelError(f"{path}: is not of the model beside it, so that nothing can be called held out. Train again.")
     return parts
 
 
-def _never_heard(classifier: Model, dataset: Dataset) -> IntArray:
+def _never_heard(model: Model, dataset: Dataset) -> IntArray:
     """Labelled recordings that a training did not hear, of speakers that it did not hear."""
-    kept = _kept_parts(classifier)
+    kept = _kept_parts(model)
     used = set(kept["train"]) | set(kept["validation"])
     copies = np.array([digest in used for digest in recording_digests(dataset)])
     speakers = np.array(dataset.speakers)
-    labelled = dataset.labels(classifier.task) >= 0
+    labelled = dataset.labels(model.task) >= 0
     known = copies | np.isin(speakers, [speaker for speaker in set(speakers[copies]) if speaker])
     found = np.flatnonzero(labelled & ~known)
     if not labelled.any():
-        raise DataError(f"No recording of {dataset.title} has a label of task {classifier.task!r}; choose other data.")
+        raise DataError(f"No recording of {dataset.title} has a label of task {model.task!r}; choose other data.")
     words = (
         f"{labelled.sum() - len(found)} of {labelled.sum()} recordings of {dataset.title} are left out: the model was trained or "
         f"validated on {(labelled & copies).sum()} of them, the others are of the same speakers."

@@ -1,4 +1,4 @@
-"""Train a classifier so that a run can be stopped at any moment and ends with the same weights."""
+"""Train a model so that a run can be stopped at any moment and ends with the same weights."""
 
 from __future__ import annotations
 
@@ -33,16 +33,16 @@ LOSS_EVERY = 10
 
 
 def train(
-    classifier: Model, data: Examples, settings: TrainingSettings, folder: Path, *, title: str, identity: Mapping[str, Any]
+    model: Model, data: Examples, settings: TrainingSettings, folder: Path, *, title: str, identity: Mapping[str, Any]
 ) -> Speed | None:
-    """Train a classifier in place, continuing from the folder's checkpoint if there is one.
+    """Train a model in place, continuing from the folder's checkpoint if there is one.
 
     All that is random in a step follows from the seed and the step's number, so that a continued run ends with the
     weights of one that was never stopped (on the same device, with the same number of threads).
 
     Parameters
     ----------
-    classifier : Model
+    model : Model
         Untrained, on its device.
     data : Examples
     settings : TrainingSettings
@@ -67,12 +67,12 @@ def train(
     """
     if not len(data):
         raise DataError(f"{title}: the training set is empty.")
-    network = classifier.network
-    precision = decided_precision(settings, folder, classifier.device)
+    network = model.network
+    precision = decided_precision(settings, folder, model.device)
     full_identity = {**identity, "settings": settings.model_dump() | {"precision": precision}}
     if settings.subtract_mean or settings.initialisation == "he":  # else the pass over the data would be for nothing
-        mean, deviation = feature_statistics(classifier, data)
-        classifier.mean = mean if settings.subtract_mean else None
+        mean, deviation = feature_statistics(model, data)
+        model.mean = mean if settings.subtract_mean else None
         if settings.initialisation == "he":
             initialise(network, settings.seed, deviation)
     optimiser = _optimiser(network, settings)
@@ -80,8 +80,8 @@ def train(
     if step == settings.steps:
         return None
     network.train()
-    advance_one = _Step(classifier, data, settings, precision, optimiser)
-    operations, peak = advance_one.operations(), matrix_peak(classifier.device, precision)
+    advance_one = _Step(model, data, settings, precision, optimiser)
+    operations, peak = advance_one.operations(), matrix_peak(model.device, precision)
 
     def save() -> None:
         _save_checkpoint(folder / CHECKPOINT, network, optimiser, step, full_identity)
@@ -163,25 +163,25 @@ class _Step:
 
     def __init__(
         self,
-        classifier: Model,
+        model: Model,
         data: Examples,
         settings: TrainingSettings,
         precision: Precision,
         optimiser: torch.optim.Optimizer,
     ) -> None:
-        self.classifier, self.data, self.settings, self.optimiser = classifier, data, settings, optimiser
-        self.mixed = torch.autocast(classifier.device.type, torch.bfloat16, enabled=precision == "bfloat16")
+        self.model, self.data, self.settings, self.optimiser = model, data, settings, optimiser
+        self.mixed = torch.autocast(model.device.type, torch.bfloat16, enabled=precision == "bfloat16")
         self.order = _Order(len(data), settings.seed)
-        self.network: Callable[[Tensor], Tensor] = classifier.network
+        self.network: Callable[[Tensor], Tensor] = model.network
         if settings.compiled:
-            mode = "reduce-overhead" if classifier.device.type == "cuda" else "default"
-            self.network = torch.compile(classifier.network, mode=mode)
+            mode = "reduce-overhead" if model.device.type == "cuda" else "default"
+            self.network = torch.compile(model.network, mode=mode)
 
     def batch(self, step: int) -> tuple[Tensor, Tensor]:
         """Features and labels of a step."""
         indices = torch.from_numpy(self.order.batch(step, self.settings.batch_size)).to(self.data.labels.device)
         with torch.no_grad():
-            return self.classifier.features(self.data.training_batch(indices)), self.data.labels[indices]
+            return self.model.features(self.data.training_batch(indices)), self.data.labels[indices]
 
     def __call__(self, step: int) -> Tensor:
         """Take the step; returns its loss."""
@@ -194,14 +194,14 @@ class _Step:
             loss = nn.functional.cross_entropy(self.network(features), labels)
         torch.autograd.backward(loss)
         if self.settings.clip_norm is not None:
-            nn.utils.clip_grad_norm_(self.classifier.network.parameters(), self.settings.clip_norm)
+            nn.utils.clip_grad_norm_(self.model.network.parameters(), self.settings.clip_norm)
         self.optimiser.step()
         return loss.detach()
 
     def operations(self) -> int:
         """Floating-point operations of a step."""
         with self.mixed, torch.random.fork_rng():
-            return training_operations(self.classifier.network, *self.batch(0))
+            return training_operations(self.model.network, *self.batch(0))
 
 
 def _mix(seed: int, step: int) -> int:
@@ -238,12 +238,12 @@ def _optimiser(network: nn.Module, settings: TrainingSettings) -> torch.optim.Op
 
 
 @torch.no_grad()
-def evaluate(classifier: Model, data: Examples, title: str = "Testing") -> FloatArray:
+def evaluate(model: Model, data: Examples, title: str = "Testing") -> FloatArray:
     """Logits of all recordings, shape (recordings, classes), float32."""
     parts = []
-    with evaluation_mode(classifier.network), progress(title, len(data)) as advance:
+    with evaluation_mode(model.network), progress(title, len(data)) as advance:
         for indices in data.batches():
-            parts.append(classifier.logits(classifier.features(data.batch(indices))).cpu())
+            parts.append(model.logits(model.features(data.batch(indices))).cpu())
             advance(len(indices))
     return np.asarray(torch.cat(parts).numpy())
 

@@ -17,7 +17,7 @@ from ..model.model import Model
 from ..types import ConditionalExplainer, Sound
 from .state import Left, watching
 from .suite import Case, CheckFunction, Unasked, close, need, refusal, unlike
-from .toys import noise, sounds, toy_classifier, toy_classifier_2d, unlike_number
+from .toys import noise, sounds, toy_model, toy_model_2d, unlike_number
 
 TARGETS = torch.tensor([0, 1, 2])
 
@@ -35,17 +35,17 @@ class Answer:
 class ExplainerCase(Case):
     """An explainer, asked about three sounds for three classes by a toy model."""
 
-    def ask(self, classifier: Model, waveforms: Tensor, target: Tensor, method: Any) -> Answer:
+    def ask(self, model: Model, waveforms: Tensor, target: Tensor, method: Any) -> Answer:
         """Relevance of a batch, and what happened on the way."""
         with torch.no_grad():
-            features = classifier.features(waveforms)
+            features = model.features(waveforms)
         given = [features.clone(), target.clone(), waveforms.clone()]
         kept = [tensor.clone() for tensor in given]
-        sound = Sound(given[2], classifier.representation, classifier.features)
+        sound = Sound(given[2], model.representation, model.features)
         answer = Answer()
-        with torch.enable_grad(), watching(classifier.network) as answer.left:
+        with torch.enable_grad(), watching(model.network) as answer.left:
             try:
-                answer.relevance = method(classifier.network, given[0], given[1], **sound_for(method, sound))
+                answer.relevance = method(model.network, given[0], given[1], **sound_for(method, sound))
             except XaudioError as error:
                 answer.refusal = error
         names = ("the features", "the targets", "the waveforms")
@@ -56,7 +56,7 @@ class ExplainerCase(Case):
     @cached_property
     def tried(self) -> tuple[Callable[[], Model], Answer]:
         """A toy model and what the explainer said of it: one of two dimensions where it refuses the other."""
-        for toy in (toy_classifier, toy_classifier_2d):
+        for toy in (toy_model, toy_model_2d):
             answer = self.ask(toy(), noise(3), TARGETS, self.plugin)
             if answer.refusal is None:
                 break
@@ -82,9 +82,9 @@ class ExplainerCase(Case):
         relevance: Tensor = self.first.relevance.detach()
         return relevance
 
-    def relevance(self, rows: list[int], target: list[int], method: Any = None, classifier: Any = None) -> Tensor:
+    def relevance(self, rows: list[int], target: list[int], method: Any = None, model: Any = None) -> Tensor:
         """Relevance of some of the three sounds."""
-        asked = self.ask(classifier or self.toy(), noise(3)[rows], torch.tensor(target), method or self.plugin)
+        asked = self.ask(model or self.toy(), noise(3)[rows], torch.tensor(target), method or self.plugin)
         if asked.refusal is not None:
             raise asked.refusal
         relevance: Tensor = asked.relevance.detach()
@@ -225,13 +225,13 @@ def logits_it_gives_are_those_of_the_model(case: ExplainerCase) -> str:
     if not hasattr(method, "with_logits"):
         raise Unasked("it gives no logits")
     case.need_repeatable()
-    classifier = case.toy()
+    model = case.toy()
     with torch.no_grad():
-        features = classifier.features(noise(3))
-        expected = classifier.network(features)
-    sound = Sound(noise(3), classifier.representation, classifier.features)
-    with torch.enable_grad(), watching(classifier.network) as left:
-        relevance, logits = method.with_logits(classifier.network, features.clone(), None, **sound_for(method.with_logits, sound))
+        features = model.features(noise(3))
+        expected = model.network(features)
+    sound = Sound(noise(3), model.representation, model.features)
+    with torch.enable_grad(), watching(model.network) as left:
+        relevance, logits = method.with_logits(model.network, features.clone(), None, **sound_for(method.with_logits, sound))
     if left.changes or left.files:
         return f"with_logits leaves behind: {', '.join([*left.changes, *left.files])}"
     if not close(logits.detach(), expected):
@@ -245,11 +245,11 @@ def parts_through_all_channels_are_the_explanation(case: ExplainerCase) -> str:
     if not isinstance(method, ConditionalExplainer):
         raise Unasked("it does not tell channels apart")
     case.need_repeatable()
-    classifier = case.toy()
+    model = case.toy()
     with torch.no_grad():
-        features = classifier.features(noise(3))
-    with torch.enable_grad(), watching(classifier.network) as left:
-        at_layer = method.conditional(classifier.network, features.clone(), TARGETS, "0")
+        features = model.features(noise(3))
+    with torch.enable_grad(), watching(model.network) as left:
+        at_layer = method.conditional(model.network, features.clone(), TARGETS, "0")
         whole = at_layer.through(torch.ones_like(at_layer.relevance)).detach()
     if left.changes or left.files:
         return f"conditional leaves behind: {', '.join([*left.changes, *left.files])}"
@@ -266,15 +266,13 @@ def the_sum_it_claims_is_a_number_for_each_recording(case: ExplainerCase) -> str
     if not hasattr(method, "expected_sum"):
         raise Unasked("it claims no sum")
     case.need_repeatable()
-    classifier, waveforms = case.toy(), noise(3)
+    model, waveforms = case.toy(), noise(3)
     with torch.no_grad():
-        features = classifier.features(waveforms)
-        logits = classifier.network(features)
-    sound = Sound(waveforms, classifier.representation, classifier.features)
-    with watching(classifier.network) as left:
-        claimed = method.expected_sum(
-            classifier.network, features.clone(), TARGETS, logits, **sound_for(method.expected_sum, sound)
-        )
+        features = model.features(waveforms)
+        logits = model.network(features)
+    sound = Sound(waveforms, model.representation, model.features)
+    with watching(model.network) as left:
+        claimed = method.expected_sum(model.network, features.clone(), TARGETS, logits, **sound_for(method.expected_sum, sound))
     if left.changes or left.files:
         return f"expected_sum leaves behind: {', '.join([*left.changes, *left.files])}"
     if not isinstance(claimed, Tensor) or claimed.shape != (3,) or not torch.isfinite(claimed).all():

@@ -39,12 +39,12 @@ class MetricCase(Case):
         """The values of some of the explanations, in this order."""
         # A plugin, where there is one: a metric may explain anew, which it cannot with a function.
         explainer: str | Explainer = SLOPE if SLOPE in self.plugins.names("explainer") else times_input
-        classifier, explanations = toy_explanations(explainer)
+        model, explanations = toy_explanations(explainer)
         chosen = [explanations[row] for row in rows]
         content, measured = [content_of(item) for item in chosen], Measured()
-        with watching(classifier.network) as measured.left:
+        with watching(model.network) as measured.left:
             try:
-                measured.values = (metric or self.plugin)(classifier, chosen)
+                measured.values = (metric or self.plugin)(model, chosen)
             except XaudioError as error:
                 measured.refusal = error
         measured.changed = changed_in(chosen, content)

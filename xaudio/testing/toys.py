@@ -20,23 +20,23 @@ RATE = 8000
 CLASSES = ("a", "b", "c")
 
 
-def toy_classifier() -> Model:
+def toy_model() -> Model:
     """A small network that reads waveforms."""
-    return _classifier(
+    return _toy(
         lambda: [nn.Conv1d(1, 4, 9, padding=4), nn.ReLU(), nn.MaxPool1d(4), nn.Flatten(), nn.Linear(SAMPLES, 3)],
         Time(RATE, SAMPLES),
     )
 
 
-def toy_classifier_2d() -> Model:
+def toy_model_2d() -> Model:
     """A small network that reads levels of time and frequency."""
-    return _classifier(
+    return _toy(
         lambda: [nn.Conv2d(1, 4, 3, padding=1), nn.ReLU(), nn.MaxPool2d(4), nn.Flatten(), nn.Linear(4 * 8 * 4, 3)],
         TimeFrequency(RATE, SAMPLES, window="hann", length=64, hop=32),
     )
 
 
-def _classifier(layers: Callable[[], list[nn.Module]], representation: Any) -> Model:
+def _toy(layers: Callable[[], list[nn.Module]], representation: Any) -> Model:
     with torch.random.fork_rng():
         torch.manual_seed(0)
         network = nn.Sequential(*layers()).eval()
@@ -72,16 +72,16 @@ def unlike_number(values: Tensor) -> str:
 
 def toy_explanations(explainer: str | Explainer, *, flat: bool = True) -> tuple[Model, list[Explanation]]:
     """A model and four explanations of it, of sounds of which it is known where the evidence lies, correctly predicted."""
-    classifier = toy_classifier() if flat else toy_classifier_2d()
+    model = toy_model() if flat else toy_model_2d()
     middle = np.array([[0.01, 0.03, 0, RATE / 2]])
     waveforms = noise(4)
     with torch.no_grad():
-        predicted = classifier.logits(classifier.features(waveforms)).argmax(1).tolist()
+        predicted = model.logits(model.features(waveforms)).argmax(1).tolist()
     clips = [
         Clip(waveform.numpy(), RATE, labels={"toy": label}, source=f"toy {index}", truth={"boxes.toy": middle})
         for index, (waveform, label) in enumerate(zip(waveforms, predicted, strict=True))
     ]
-    return classifier, explain(classifier, clips, explainer=explainer)
+    return model, explain(model, clips, explainer=explainer)
 
 
 def times_input(model: nn.Module, features: Tensor, target: Tensor) -> Tensor:

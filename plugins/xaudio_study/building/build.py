@@ -66,9 +66,9 @@ def build_study(
     XaudioError
         If the model or the data cannot be used, there are too few recordings, or the folder holds another study.
     """
-    classifier = load_model(run, device)
-    found, test = held_out(classifier, dataset, data)
-    classifier.check_one_class(found)
+    model = load_model(run, device)
+    found, test = held_out(model, dataset, data)
+    model.check_one_class(found)
     identity = {
         "study": settings.model_dump(mode="json"),
         "weights": weights_digest(run),
@@ -81,13 +81,13 @@ def build_study(
     remove_leftovers(out)
     _check_plugins(settings)
     origin = f"{identity['weights']} on the test recordings of {identity['fingerprint']}"
-    probabilities = kept_predictions(classifier, found, test, out / "probabilities.csv", origin)
-    choice = choose(probabilities, found.labels(classifier.task)[test], settings.recordings, settings.seed, found.title)
-    write_run(out, settings=identity, device=str(classifier.device))  # until here other settings may still be tried
+    probabilities = kept_predictions(model, found, test, out / "probabilities.csv", origin)
+    choice = choose(probabilities, found.labels(model.task)[test], settings.recordings, settings.seed, found.title)
+    write_run(out, settings=identity, device=str(model.device))  # until here other settings may still be tried
     clips = [found[int(test[index])] for index in choice.indices]
     explanations: dict[str, list[Explanation]] = {}
     for spec in settings.explanations.explainers:
-        explanations[spec] = explain_clips(classifier, clips, spec, settings.seed, settings.explanations.view, device)
+        explanations[spec] = explain_clips(model, clips, spec, settings.seed, settings.explanations.view, device)
         for explanation, index in zip(explanations[spec], choice.predicted, strict=True):
             if explanation.predicted != index:
                 source = explanation.clip.source
@@ -102,17 +102,15 @@ def _check_plugins(settings: StudySettings) -> None:
             registry().create(kind, *parse_spec(spec))
 
 
-def explain_clips(
-    classifier: Model, clips: Sequence[Clip], explainer: str, seed: int, view: str, device: str
-) -> list[Explanation]:
+def explain_clips(model: Model, clips: Sequence[Clip], explainer: str, seed: int, view: str, device: str) -> list[Explanation]:
     """Explanations as a study shows them: recordings placed as in the training, the seed for what an explainer draws."""
     return explain(
-        classifier,
+        model,
         list(clips),
         explainer=seeded(explainer, seed),
         device=device,
         view=view or None,
-        placement=classifier.rules.placement,
+        placement=model.rules.placement,
     )
 
 

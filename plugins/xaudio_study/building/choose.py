@@ -30,24 +30,24 @@ class Choice(NamedTuple):
     predicted: IntArray
 
 
-def predictions(classifier: Model, dataset: Dataset, indices: IntArray) -> FloatArray:
+def predictions(model: Model, dataset: Dataset, indices: IntArray) -> FloatArray:
     """Probabilities (recordings, classes) that the model gives."""
-    found = np.zeros((len(indices), len(classifier.classes)))
+    found = np.zeros((len(indices), len(model.classes)))
     place = {int(index): row for row, index in enumerate(indices)}
-    with torch.no_grad(), evaluation_mode(classifier.network), progress("Predicting", len(indices)) as advance:
-        for chosen, waveforms in placed_waveforms(classifier, dataset, indices):
-            values = classifier.probabilities(classifier.logits(classifier.features(waveforms)).double()).cpu().numpy()
+    with torch.no_grad(), evaluation_mode(model.network), progress("Predicting", len(indices)) as advance:
+        for chosen, waveforms in placed_waveforms(model, dataset, indices):
+            values = model.probabilities(model.logits(model.features(waveforms)).double()).cpu().numpy()
             found[[place[int(index)] for index in chosen]] = values
             advance(len(chosen))
     return found
 
 
-def kept_predictions(classifier: Model, dataset: Dataset, indices: IntArray, path: Path, origin: str) -> FloatArray:
+def kept_predictions(model: Model, dataset: Dataset, indices: IntArray, path: Path, origin: str) -> FloatArray:
     """The same, read from a file if it holds them, else written to it.
 
     Parameters
     ----------
-    classifier : Model
+    model : Model
     dataset : Dataset
     indices : ndarray of int, shape (recordings,)
     path : Path
@@ -57,7 +57,7 @@ def kept_predictions(classifier: Model, dataset: Dataset, indices: IntArray, pat
     """
     if path.exists() and path.read_text(encoding="utf-8").partition("\n")[0] == f"# {origin}":
         return np.loadtxt(path, delimiter=",", ndmin=2)
-    found = predictions(classifier, dataset, indices)
+    found = predictions(model, dataset, indices)
     with replaced(path) as temporary:
         np.savetxt(temporary, found, delimiter=",", fmt="%.9g", header=origin)
     return found

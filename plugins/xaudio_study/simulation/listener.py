@@ -232,23 +232,23 @@ def listen_to_model(
     XaudioError
         If anything does not fit, or too few recordings are predicted wrongly.
     """
-    classifier = load_model(run, device)
+    model = load_model(run, device)
     drawn = {name: registry().create("renderer", *parse_spec(name)) for name in renderers}  # before anything takes time
     plain = registry().create("renderer", "audible", {"parts": ("original",)})
-    held, test = held_out(classifier, dataset, data)
+    held, test = held_out(model, dataset, data)
     speakers = frozenset(held.speakers[index] for index in test)
-    found = load_listeners(listeners, Explained(weights_digest(run), held.title, speakers), classifier.classes, device)
+    found = load_listeners(listeners, Explained(weights_digest(run), held.title, speakers), model.classes, device)
     wanted = Recordings(right=recordings, wrong=recordings, fill=False, balance="predicted")
     with TemporaryDirectory(prefix="xaudio-") as temporary:
         folder = Path(temporary)
-        known = predictions(classifier, held, test)
-        choice = choose(known, held.labels(classifier.task)[test], wanted, seed, held.title)
+        known = predictions(model, held, test)
+        choice = choose(known, held.labels(model.task)[test], wanted, seed, held.title)
         clips = [held[int(test[index])] for index in choice.indices]
         items: list[Item] = []
         media: dict[str, Path] = {}
         with progress("Explaining and rendering", len(explainers) * len(clips)) as advance:
             for number, explainer in enumerate(explainers):
-                for place, explanation in enumerate(explain_clips(classifier, clips, explainer, seed, view or "", device)):
+                for place, explanation in enumerate(explain_clips(model, clips, explainer, seed, view or "", device)):
                     methods = {f"{explainer} {name}": renderer for name, renderer in drawn.items()}
                     for label, renderer in ({"": plain} if number == 0 else {}).items() | methods.items():
                         item = _item(explanation, label, place)
@@ -257,12 +257,10 @@ def listen_to_model(
                         media[item.item] = _sound(renderer(explanation, target), PART if label else "original", label)
                         items.append(item)
                     advance()
-        question = Question(
-            name="prediction", kind="choice", text={"en": "What did the model predict?"}, answers=classifier.classes
-        )
+        question = Question(name="prediction", kind="choice", text={"en": "What did the model predict?"}, answers=model.classes)
         design = StudyData(
-            title=f"{held.title}, {classifier.task}: explanations of {classifier.model_spec.get('name', 'a model')}",
-            classes=classifier.classes,
+            title=f"{held.title}, {model.task}: explanations of {model.model_spec.get('name', 'a model')}",
+            classes=model.classes,
             questions=(question,),
             items=tuple(sorted(items, key=lambda item: item.mode != "audible-signal")),
             participants=(),

@@ -312,9 +312,9 @@ def test_where_the_field_is_not_known_it_is_everything_and_says_why(model, layer
 
 def test_switching_off_is_what_zeroed_weights_do():
     model, _ = network(1)
-    classifier = as_model(model.float(), 24)
+    loaded = as_model(model.float(), 24)
     waveforms, kept = torch.randn(5, 24), torch.tensor([1.0, 0, 1, 1, 0, 1])
-    found = logits_with_channels(classifier, waveforms, "4", kept)
+    found = logits_with_channels(loaded, waveforms, "4", kept)
     other, _ = network(1)
     other.float()
     with torch.no_grad():
@@ -326,9 +326,9 @@ def test_switching_off_is_what_zeroed_weights_do():
 
 def test_measured_are_sums_maxima_and_where_they_are():
     model, features, target = case(2)
-    classifier = Model(model, Samples(9, 9), ("a", "b", "c"))
+    loaded = Model(model, Samples(9, 9), ("a", "b", "c"))
     waveforms = features.reshape(3, -1)
-    rows = measured(classifier, lrp(), "4", waveforms, target)
+    rows = measured(loaded, lrp(), "4", waveforms, target)
     relevance = lrp().conditional(model, features, target, "4").relevance
     with torch.no_grad():
         activation = model[:5](features)

@@ -222,12 +222,12 @@ def trained(waveforms, labels):
 def explained(clicks):
     """Explanations by lrp of the training recordings, and which of those of the class "high" have a click, or would have."""
     waveforms, labels, clicked = pitches(clicks)
-    classifier = trained(waveforms, labels)
+    model = trained(waveforms, labels)
     clips = [
         Clip(waveform, RATE, labels={"pitch": int(label)}, speaker=f"s{index % 5}", source=f"{index}.wav")
         for index, (waveform, label) in enumerate(zip(waveforms, labels, strict=True))
     ]
-    found = xaudio.explain(classifier, clips, explainer="lrp")
+    found = xaudio.explain(model, clips, explainer="lrp")
     assert np.mean([item.predicted == item.label for item in found]) > 0.95
     return found, set(np.flatnonzero(clicked).tolist())
 

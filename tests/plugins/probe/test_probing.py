@@ -52,7 +52,7 @@ class Loud(nn.Module):
         return torch.stack([-score, score], dim=1)
 
 
-def classifier_of(network, **options):
+def model_of(network, **options):
     read = xaudio.create("representation", "waveform", samples=SAMPLES, normalisation="none", **options)
     return Model(network, read, ("no", "yes"), task="tone")
 
@@ -85,28 +85,28 @@ def with_a_tone_at_500_hz(rng, label):
     return tones(time, 1210, 2030, 3100, *[500] * label) + 1e-4 * rng.standard_normal(len(time))
 
 
-def batch(classifier, waveforms, offsets=0, lengths=None, labels=None, indices=None, seed=0):
+def batch(model, waveforms, offsets=0, lengths=None, labels=None, indices=None, seed=0):
     count = len(waveforms)
     full = torch.full((count,), SAMPLES if lengths is None else lengths) if not isinstance(lengths, torch.Tensor) else lengths
     starts = torch.full((count,), offsets) if not isinstance(offsets, torch.Tensor) else offsets
     labels = torch.zeros(count, dtype=torch.int64) if labels is None else labels
     indices = np.arange(count) if indices is None else indices
-    return Batch(classifier, waveforms, starts, full, labels, indices, seed)
+    return Batch(model, waveforms, starts, full, labels, indices, seed)
 
 
-def held(classifier, durations=(SAMPLES / RATE,), level=0.1, draws=20, seed=0):
-    return HeldOut(classifier, np.array(durations), level, draws, seed)
+def held(model, durations=(SAMPLES / RATE,), level=0.1, draws=20, seed=0):
+    return HeldOut(model, np.array(durations), level, draws, seed)
 
 
 @pytest.fixture(scope="module")
 def reader():
-    return classifier_of(Reads())
+    return model_of(Reads())
 
 
-def removed_by(band, classifier, waveforms, **where):
+def removed_by(band, model, waveforms, **where):
     domain = Frequency(RATE, SAMPLES)
     mask = band._mask(domain, band.low, band.high, RATE / 2)
-    return batch(classifier, waveforms, **where).without(domain, mask.float(), band.imputation)
+    return batch(model, waveforms, **where).without(domain, mask.float(), band.imputation)
 
 
 # Bands
@@ -200,7 +200,7 @@ def test_random_bands_are_as_wide_and_do_not_overlap(low, width, kind, seed, dra
     high = min(low + width, 4000.0)
     forth = to_mel if kind == "mel" else float
     wide = forth(high) - forth(low)
-    test = HeldOut(classifier_of(Reads()), np.ones(1), 0.1, draws, seed)
+    test = HeldOut(model_of(Reads()), np.ones(1), 0.1, draws, seed)
     band = Band(low=low, high=high, width=kind)
     if max(forth(low), forth(4000.0) - forth(high)) < wide:
         with pytest.raises(DataError, match="fits beside it below 4000 Hz"):
@@ -216,7 +216,7 @@ def test_random_bands_are_as_wide_and_do_not_overlap(low, width, kind, seed, dra
 
 
 def test_random_bands_go_everywhere():
-    bands = Band(low=1000, high=1200, width="hz").elsewhere(held(classifier_of(Reads()), draws=400))
+    bands = Band(low=1000, high=1200, width="hz").elsewhere(held(model_of(Reads()), draws=400))
     below = np.mean([high <= 1000 for _, high in bands])
     assert below == pytest.approx(800 / (800 + 2600), abs=0.07)  # by how much room there is on each side
     assert np.histogram([low for low, _ in bands if low > 1200], bins=4, range=(1200, 3800))[0].min() > 40
@@ -358,20 +358,20 @@ def linear_on_levels():
 
 @torch.no_grad()
 def test_levels_are_scaled_before_the_mean_is_subtracted_with_each_class_its_factor():
-    classifier, sound = linear_on_levels(), torch.randn(6, SAMPLES) * 0.1
+    model, sound = linear_on_levels(), torch.randn(6, SAMPLES) * 0.1
     labels = torch.tensor([0, 1, 0, 1, 1, 0])
-    plan = Scale(by_class={"no": 1.5, "yes": 0.66}).plan(held(classifier, draws=3))
-    found = plan.logits(batch(classifier, sound, labels=labels))
+    plan = Scale(by_class={"no": 1.5, "yes": 0.66}).plan(held(model, draws=3))
+    found = plan.logits(batch(model, sound, labels=labels))
     assert plan.versions == ["after", "random 1", "random 2", "random 3", "swapped", "unscaled"]
 
     def expected(factors):
-        levels = xaudio.plugin.scaled_frequencies(classifier.representation(sound), factors)
-        return classifier.network(levels - classifier.mean)
+        levels = xaudio.plugin.scaled_frequencies(model.representation(sound), factors)
+        return model.network(levels - model.mean)
 
     own, other = torch.tensor([1.5, 0.66]), torch.tensor([0.66, 1.5])
     assert torch.allclose(found[:, 0], expected(own[labels]), atol=1e-4)
     assert torch.allclose(found[:, 4], expected(other[labels]), atol=1e-4)
-    assert torch.allclose(found[:, 5], classifier.network(classifier.features(sound)), atol=1e-4)
+    assert torch.allclose(found[:, 5], model.network(model.features(sound)), atol=1e-4)
     back = expected(1 / own[labels])
     ways = torch.stack([torch.isclose(found[:, 1:4], way[:, None], atol=1e-4).all(2) for way in (found[:, 0], back)])
     assert ways.any(0).all()  # the own magnitude, up or down
@@ -399,10 +399,10 @@ def test_numbers_of_classes_are_handed_on():
 
 
 def test_a_gain_matters_to_a_model_of_loudness_and_normalising_before_it_takes_it_away():
-    classifier = classifier_of(Loud())
+    model = model_of(Loud())
     sound = torch.randn(4, SAMPLES, generator=torch.Generator().manual_seed(0)) * torch.tensor([[0.05], [0.02], [0.05], [0.02]])
-    plan = Level(gain=10.0).plan(held(classifier, level=0.001, draws=6))
-    logits = plan.logits(batch(classifier, sound))
+    plan = Level(gain=10.0).plan(held(model, level=0.001, draws=6))
+    logits = plan.logits(batch(model, sound))
     assert plan.versions == ["after", *(f"random {draw}" for draw in range(1, 7)), "normalised"]
     power = sound.double().square().mean(1)
     score = torch.log10(power) + 3
@@ -494,21 +494,21 @@ def test_the_explained_class_is_the_predicted_or_the_true_one(reader, wanted, ex
 
 
 @pytest.mark.parametrize("view", ["time", "frequency", "time-frequency"])
-@pytest.mark.parametrize("make", [lambda: classifier_of(Reads()), linear_on_levels])
+@pytest.mark.parametrize("make", [lambda: model_of(Reads()), linear_on_levels])
 def test_as_many_parts_are_removed_in_every_view_whatever_the_batch(make, view):
-    classifier = make()
+    model = make()
     sound = torch.zeros(3, SAMPLES)
     sound[:, 300:1700] = torch.randn(3, 1400, generator=torch.Generator().manual_seed(0))
     change = Relevant(explainer="gradient", share=0.2, view=view, slot=0, band=0)
-    domain = xaudio.explanation.views.other_domain(view, classifier.representation)
+    domain = xaudio.explanation.views.other_domain(view, model.representation)
     where = {"offsets": 300, "lengths": 1400}
-    masks = change.masks(batch(classifier, sound, **where), domain, xaudio.create("explainer", "gradient"), 3)
+    masks = change.masks(batch(model, sound, **where), domain, xaudio.create("explainer", "gradient"), 3)
     counts = torch.stack([mask.flatten(1).sum(1) for mask in masks])
     assert (counts == counts[0]).all()
     cells = masks[0][0].numel()
     assert (counts > 0.05 * cells).all()
     assert (counts <= 0.2 * cells + 1).all()
-    alone = batch(classifier, sound[2:], **where, indices=np.array([2]))
+    alone = batch(model, sound[2:], **where, indices=np.array([2]))
     single = change.masks(alone, domain, xaudio.create("explainer", "gradient"), 3)
     for mask, own in zip(masks, single, strict=True):
         assert (mask[2:] != own).float().mean() < 0.01  # rounding may swap two cells
@@ -565,7 +565,7 @@ def test_removing_the_band_a_model_reads_destroys_it_and_other_bands_do_not(read
 
 
 def test_models_of_several_folds_are_tested_on_their_own_and_reported_together(reader):
-    data, deaf = data_of(with_a_tone_at_500_hz), classifier_of(Reads(600.0, 700.0))
+    data, deaf = data_of(with_a_tone_at_500_hz), model_of(Reads(600.0, 700.0))
     parts = [np.arange(16), np.arange(16, 40)]
     both = xaudio_probe.probe([reader, deaf], data, parts, "band:low=400,high=600", draws=3).changes[0]
     alone = xaudio_probe.probe(reader, data, parts[0], "band:low=400,high=600", draws=3).changes[0]
@@ -618,9 +618,9 @@ def test_what_is_random_for_a_recording_does_not_depend_on_the_others(reader, tm
 
 
 def test_an_interrupted_probe_goes_on(tmp_path, monkeypatch):
-    classifier, data = classifier_of(Reads()), data_of(with_a_tone_at_500_hz)
+    model, data = model_of(Reads()), data_of(with_a_tone_at_500_hz)
     changes = ["band:low=400,high=600", "slots:start=0.02,stop=0.08"]
-    whole = xaudio_probe.probe(classifier, data, np.arange(40), changes, draws=3)
+    whole = xaudio_probe.probe(model, data, np.arange(40), changes, draws=3)
 
     real = Slots.plan
 
@@ -635,16 +635,16 @@ def test_an_interrupted_probe_goes_on(tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(Slots, "plan", stopped)
         with pytest.raises(KeyboardInterrupt):
-            xaudio_probe.probe(classifier, data, np.arange(40), changes, draws=3, folder=tmp_path)
+            xaudio_probe.probe(model, data, np.arange(40), changes, draws=3, folder=tmp_path)
     assert {path.name for path in tmp_path.iterdir()} == {"rows-1-band.csv", "run.json"}
-    classifier.network.calls = 0
+    model.network.calls = 0
     assert (
-        xaudio_probe.probe(classifier, data, np.arange(40), changes, draws=3, folder=tmp_path).changes[0].after
+        xaudio_probe.probe(model, data, np.arange(40), changes, draws=3, folder=tmp_path).changes[0].after
         == whole.changes[0].after
     )
-    assert classifier.network.calls == 5  # of the second change alone: before, after, three draws
-    again = xaudio_probe.probe(classifier, data, np.arange(40), changes, draws=3, folder=tmp_path)
-    assert classifier.network.calls == 5
+    assert model.network.calls == 5  # of the second change alone: before, after, three draws
+    again = xaudio_probe.probe(model, data, np.arange(40), changes, draws=3, folder=tmp_path)
+    assert model.network.calls == 5
     strip = {"rows": None}
     assert [change.model_copy(update=strip) for change in again.changes] == whole.changes
     other = [",".join(["index", "speaker", "label", *"abcdefghij"]), *(f"{index},s,0" + ",0" * 10 for index in range(40))]
@@ -652,14 +652,14 @@ def test_an_interrupted_probe_goes_on(tmp_path, monkeypatch):
     wrong = [row.rpartition(",")[0] + ",nan" for row in rows]
     for damaged in ("index\n1\n", "", "\n".join(other), "\n".join([header, *rows[::-1]]), "\n".join([header, *wrong])):
         (tmp_path / "rows-1-band.csv").write_text(damaged)  # made again
-        assert xaudio_probe.probe(classifier, data, np.arange(40), changes, draws=3, folder=tmp_path) == again
+        assert xaudio_probe.probe(model, data, np.arange(40), changes, draws=3, folder=tmp_path) == again
     with pytest.raises(ModelError, match="draws"):
-        xaudio_probe.probe(classifier, data, np.arange(40), changes, draws=4, folder=tmp_path)
+        xaudio_probe.probe(model, data, np.arange(40), changes, draws=4, folder=tmp_path)
 
 
 def test_a_change_that_is_stopped_halfway_goes_on_where_it_was(tmp_path, monkeypatch):
     """Recordings of two models, of which the second is stopped: what is measured is kept, and the rest gives the same."""
-    models, data = [classifier_of(Reads()), classifier_of(Reads())], data_of(with_a_tone_at_500_hz)
+    models, data = [model_of(Reads()), model_of(Reads())], data_of(with_a_tone_at_500_hz)
     sets = [np.arange(13), np.arange(13, 40)]
     given = {"draws": 2, "batch_size": 5}
     whole = xaudio_probe.probe(models, data, sets, "band:low=400,high=600", folder=tmp_path / "whole", **given)
@@ -698,18 +698,18 @@ def test_rows_are_saved_on_the_way_so_that_a_killed_probe_loses_seconds(tmp_path
 
     monkeypatch.setattr(rows_module, "write_rows", noted)
     data = data_of(with_a_tone_at_500_hz)
-    xaudio_probe.probe(classifier_of(Reads()), data, np.arange(40), "level:gain=6", batch_size=10, draws=1, folder=tmp_path)
+    xaudio_probe.probe(model_of(Reads()), data, np.arange(40), "level:gain=6", batch_size=10, draws=1, folder=tmp_path)
     assert written == lengths
 
 
 def test_a_model_trained_anew_is_another_one(tmp_path):
     data, network = data_of(with_a_tone_at_500_hz), torch.nn.Sequential(Reads(), torch.nn.Linear(2, 2))
-    classifier = classifier_of(network)
-    xaudio_probe.probe(classifier, data, np.arange(40), "level:gain=6", draws=1, folder=tmp_path)
+    model = model_of(network)
+    xaudio_probe.probe(model, data, np.arange(40), "level:gain=6", draws=1, folder=tmp_path)
     with torch.no_grad():
         network[1].weight += 1
     with pytest.raises(ModelError, match="belongs to a run of other settings: weights was"):
-        xaudio_probe.probe(classifier, data, np.arange(40), "level:gain=6", draws=1, folder=tmp_path)
+        xaudio_probe.probe(model, data, np.arange(40), "level:gain=6", draws=1, folder=tmp_path)
 
 
 # Intervals
@@ -756,7 +756,7 @@ def test_intervals_over_speakers_are_wider_where_their_recordings_go_together():
 
 def test_as_many_draws_as_costly_as_the_change_take_the_verdict_away(reader):
     """A model of two bands: removing one costs much, but many random bands do so, too."""
-    wide = classifier_of(Reads(400.0, 4000.0))
+    wide = model_of(Reads(400.0, 4000.0))
     data = data_of(lambda_tones)
     change = xaudio_probe.probe(wide, data, np.arange(40), "band:low=1150,high=1250", draws=20).changes[0]
     assert change.after == 0.5

@@ -354,17 +354,17 @@ def built(run_folder, tmp_path_factory):
 
 def test_a_study_is_built_from_a_run(built, run_folder):
     folder, _ = built
-    classifier = xaudio.load_model(run_folder)
-    dataset, test = xaudio.held_out(classifier, "synthetic:speakers=8,repetitions=1")
+    model = xaudio.load_model(run_folder)
+    dataset, test = xaudio.held_out(model, "synthetic:speakers=8,repetitions=1")
     known = {dataset[int(index)].source.rpartition("/")[2]: dataset[int(index)] for index in test}
     key = read_key(folder)
     assert Counter(item.right for item in key.items) == {True: 4, False: 12}
     for item in key.items:
         clip = known[item.recording]
         assert clip.speaker == item.speaker
-        assert classifier.classes[clip.labels["digit"]] == item.truth
-        placement = classifier.representation.placement
-        alone = xaudio.explain(classifier, clip, resampling=classifier.facts["resampling"], placement=placement)
+        assert model.classes[clip.labels["digit"]] == item.truth
+        placement = model.representation.placement
+        alone = xaudio.explain(model, clip, resampling=model.facts["resampling"], placement=placement)
         assert alone.classes[alone.predicted] == item.predicted
     sound = next(media for item, media in zip(key.items, (media_of(folder)[item.item][0] for item in key.items), strict=True))
     assert soundfile.info(sound).samplerate == 8000

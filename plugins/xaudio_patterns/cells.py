@@ -4,24 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field, PositiveInt
+from pydantic import Field
 
-from xaudio.plugin import Axis, DataError, Explanation, FixedRecord, FloatArray, IntArray, ModelError, convert, parse_view
+from xaudio.plugin import Axis, Count, DataError, Explanation, FixedRecord, FloatArray, IntArray, ModelError, convert, parse_view
 
-Normalise = Literal["magnitude", "positive", "none"]
-"""How recordings are made comparable, after binning.
-
-``magnitude`` divides by the sum of magnitudes, so that cells are signed shares; ``positive`` keeps what speaks for the
-class and divides by its sum; ``none`` leaves the explainer's scale, where recordings with large logits count most.
-"""
-
-Align = Literal["start", "duration", "window"]
-"""Where time 0 is: the recording's start, also of one that was cut; the start of what the model hears of it, with times as
-shares of its duration; or the start of the window that the model hears, in which short recordings lie at random places."""
+from .options import Align, Normalise
 
 BINS = {"time": (64,), "frequency": (64,), "time-frequency": (32, 24)}
 """Bins of each axis, frequency first, unless the caller says otherwise."""
@@ -126,7 +116,7 @@ def relevance_cells(
     normalise, align = convert("normalise", Normalise, normalise), convert("align", Align, align)
     wanted = dict(zip([axis for axis in ("frequency", "time") if axis in name], BINS[name], strict=True))
     given = {"frequency": frequency_bins, "time": time_bins}
-    wanted = {axis: convert(f"{axis}_bins", PositiveInt, given[axis] or bins) for axis, bins in wanted.items()}
+    wanted = {axis: convert(f"{axis}_bins", Count, bins if given[axis] is None else given[axis]) for axis, bins in wanted.items()}
     longest = max(explanation.recording_span[1] for explanation in explanations)
     model_axes = explanations[0].axes
     axes: tuple[CellAxis, ...] = ()

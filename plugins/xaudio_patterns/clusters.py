@@ -5,22 +5,18 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated
 
 import numpy as np
-from pydantic import Field, NonNegativeInt, PositiveInt
 
-from xaudio.plugin import DataError, Explanation, FloatArray, IntArray, convert, counted
+from xaudio.plugin import Count, DataError, Explanation, FloatArray, IntArray, Positive, Seed, convert, counted
 
-from .cells import Align, Cells, Normalise, relevance_cells
+from .cells import Cells, relevance_cells
+from .options import Align, Normalise, Surrogates
 from .results import Cluster, ClusterResult, ClusterSet, Member, Place
 from .spectral import Spectrum, default_neighbours, embedding_of, outliers_of, spectral_clusters
 
 FEWEST = 12
 """Recordings without which there is no graph of neighbours to speak of."""
-
-
-Limit = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
 @dataclass(frozen=True)
@@ -115,12 +111,12 @@ def cluster_explanations(
         If there is no such view, or an option does not fit.
     """
     settings = _Settings(
-        convert("clusters", PositiveInt | None, clusters),
-        convert("neighbours", PositiveInt | None, neighbours),
-        convert("most", PositiveInt, most),
-        convert("surrogates", NonNegativeInt, surrogates),
-        convert("outlier", Limit, outlier),
-        convert("seed", NonNegativeInt, seed),
+        convert("clusters", Count | None, clusters),
+        convert("neighbours", Count | None, neighbours),
+        convert("most", Count, most),
+        convert("surrogates", Surrogates, surrogates),
+        convert("outlier", Positive, outlier),
+        convert("seed", Seed, seed),
     )
     records = [_record(item, classes or {}) for item in explanations]
     sets, notes = _sets(records, per_class)

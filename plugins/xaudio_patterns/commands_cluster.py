@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from xaudio.plugin import DataOption, DeviceOption, JsonOption, OutOption, SeedOption, counted, print_json, when_stopped
 
-from .commands_groups import (
+from .commands_groups import explained
+from .options import (
     AlignOption,
     DatasetOption,
     ExplainerOption,
@@ -21,7 +22,6 @@ from .commands_groups import (
     RecordingsOption,
     TimeBinsOption,
     ViewOption,
-    explained,
 )
 
 if TYPE_CHECKING:
@@ -72,6 +72,20 @@ def cluster(
     from .pages import report_clusters, summary_of
     from .results import write_members
 
+    options: dict[str, Any] = {
+        "view": view,
+        "clusters": clusters,
+        "per_class": per_class,
+        "neighbours": neighbours,
+        "most": most,
+        "surrogates": surrogates,
+        "outlier": outlier,
+        "normalise": normalise,
+        "align": align,
+        "frequency_bins": frequency_bins,
+        "time_bins": time_bins,
+        "seed": seed,
+    }
     kept = explained(
         model,
         out,
@@ -82,38 +96,9 @@ def cluster(
         part=part,
         recordings=recordings,
         device=device,
-        settings={
-            "command": "cluster",
-            "view": view,
-            "clusters": clusters,
-            "per_class": per_class,
-            "neighbours": neighbours,
-            "most": most,
-            "surrogates": surrogates,
-            "outlier": outlier,
-            "normalise": normalise,
-            "align": align,
-            "frequency_bins": frequency_bins,
-            "time_bins": time_bins,
-            "seed": seed,
-        },
+        settings={"command": "cluster", **options},
     )
-    result = cluster_explanations(
-        kept.explanations,
-        view=view,
-        clusters=clusters,
-        per_class=per_class,
-        neighbours=neighbours,
-        most=most,
-        surrogates=surrogates,
-        outlier=outlier,
-        normalise=normalise,
-        align=align,
-        frequency_bins=frequency_bins,
-        time_bins=time_bins,
-        seed=seed,
-        classes=kept.dataset.tasks,
-    )
+    result = cluster_explanations(kept.explanations, **options, classes=kept.dataset.tasks)
     write_run(out, **kept.run)
     write_json(out / "results.json", result.model_dump())
     write_members(result, out / "members.csv")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
@@ -14,6 +14,7 @@ from xaudio.plugin import (
     JsonOption,
     OutOption,
     SeedOption,
+    convert,
     print_json,
     print_table,
     unknown,
@@ -21,45 +22,25 @@ from xaudio.plugin import (
     when_stopped,
 )
 
+from .options import (
+    AlignOption,
+    DatasetOption,
+    ExplainerOption,
+    ExplanationsOption,
+    FrequencyBinsOption,
+    Level,
+    ModelOption,
+    NormaliseOption,
+    Part,
+    PartOption,
+    Permute,
+    RecordingsOption,
+    TimeBinsOption,
+    ViewOption,
+)
+
 if TYPE_CHECKING:
     from xaudio.plugin import Dataset, KeptExplanations
-
-ModelOption = Annotated[Path, typer.Option("--model", help="Run folder of a trained model.")]
-DatasetOption = Annotated[
-    str | None,
-    typer.Option("--dataset", help="Data set, with options as in synthetic:speakers=40. [default: that of the training]"),
-]
-ExplainerOption = Annotated[str, typer.Option("--explainer", help="Explainer, with options as in lrp:composite=epsilon_plus.")]
-ViewOption = Annotated[
-    str,
-    typer.Option(
-        "--view", help="time, frequency or time-frequency, the last with options as in time-frequency:length=455,hop=35."
-    ),
-]
-PartOption = Annotated[
-    Literal["test", "train", "all"],
-    typer.Option("--part", help="Recordings that the model never heard, those it was trained on, or all."),
-]
-RecordingsOption = Annotated[int | None, typer.Option("--recordings", min=1, help="At most so many, drawn at random.")]
-ExplanationsOption = Annotated[
-    Path | None,
-    typer.Option(
-        "--explanations",
-        help="Folder that keeps the explanations, so that other commands need not explain again. [default: in --out]",
-    ),
-]
-NormaliseOption = Annotated[
-    Literal["magnitude", "positive", "none"],
-    typer.Option(
-        "--normalise", help="What each recording's relevance is divided by: the sum of magnitudes, or of what is positive."
-    ),
-]
-AlignOption = Annotated[
-    Literal["start", "duration", "window"],
-    typer.Option("--align", help="Time 0: the start of the recording (duration: stretched to one length), or of the window."),
-]
-FrequencyBinsOption = Annotated[int | None, typer.Option("--frequency-bins", min=1, help="[default: 64; in time-frequency 32]")]
-TimeBinsOption = Annotated[int | None, typer.Option("--time-bins", min=1, help="[default: 64; in time-frequency 24]")]
 
 
 @when_stopped()
@@ -76,7 +57,7 @@ def groups(
     part: PartOption = "test",
     recordings: RecordingsOption = None,
     permute: Annotated[
-        Literal["auto", "speakers", "within-speakers", "recordings"],
+        Permute,
         typer.Option(help="What the test exchanges between groups; auto: speakers, if each is in one group."),
     ] = "auto",
     permutations: Annotated[int, typer.Option(min=1, help="Of the test.")] = 1999,
@@ -99,6 +80,18 @@ def groups(
     from .pages import report_groups
     from .results import write_cells
 
+    options: dict[str, Any] = {
+        "view": view,
+        "by": by,
+        "permute": permute,
+        "permutations": permutations,
+        "level": convert("level", Level, level),
+        "normalise": normalise,
+        "align": align,
+        "frequency_bins": frequency_bins,
+        "time_bins": time_bins,
+        "seed": seed,
+    }
     kept = explained(
         model,
         out,
@@ -109,34 +102,9 @@ def groups(
         part=part,
         recordings=recordings,
         device=device,
-        settings={
-            "command": "groups",
-            "view": view,
-            "by": by,
-            "permute": permute,
-            "permutations": permutations,
-            "level": level,
-            "normalise": normalise,
-            "align": align,
-            "frequency_bins": frequency_bins,
-            "time_bins": time_bins,
-            "seed": seed,
-        },
+        settings={"command": "groups", **options},
     )
-    result = group_relevance(
-        kept.explanations,
-        by=by,
-        view=view,
-        normalise=normalise,
-        align=align,
-        frequency_bins=frequency_bins,
-        time_bins=time_bins,
-        permute=permute,
-        permutations=permutations,
-        level=level,
-        seed=seed,
-        classes=kept.dataset.tasks,
-    )
+    result = group_relevance(kept.explanations, **options, classes=kept.dataset.tasks)
     write_run(out, **kept.run)
     write_json(out / "results.json", result.model_dump())
     write_cells(result, out / "cells.csv")
@@ -167,7 +135,7 @@ def explained(
     dataset: str | None,
     data: Path | None,
     explainer: str,
-    part: Literal["test", "train", "all"],
+    part: Part,
     recordings: int | None,
     device: str,
     settings: dict[str, object],

@@ -6,19 +6,16 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import factorial, prod
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
-from pydantic import NonNegativeInt, PositiveInt
 
-from xaudio.plugin import DataError, Explanation, FloatArray, IntArray, convert, counted, unknown
+from xaudio.plugin import Count, DataError, Explanation, FloatArray, IntArray, Seed, convert, counted, unknown
 
-from .cells import Align, Cells, Normalise, relevance_cells
+from .cells import Cells, relevance_cells
+from .options import Align, Level, Normalise, Permute
 from .permutation import Tested, doubt, permutation_test
 from .results import Contrast, Group, GroupRelevance, Unit
-
-Permute = Literal["auto", "speakers", "within-speakers", "recordings"]
-"""What is exchanged between groups under the null hypothesis; see `group_relevance`."""
 
 FEWEST = 2
 """Units (speakers or recordings) without which a group cannot be compared."""
@@ -94,10 +91,8 @@ def group_relevance(
     PluginError
         If there is no such view, or an option does not fit.
     """
-    permute, seed = convert("permute", Permute, permute), convert("seed", NonNegativeInt, seed)
-    permutations = convert("permutations", PositiveInt, permutations)
-    if not 0 < level < 1:
-        raise DataError(f"The level is {level}; expected a family-wise error between 0 and 1, such as 0.05.")
+    permute, seed = convert("permute", Permute, permute), convert("seed", Seed, seed)
+    permutations, level = convert("permutations", Count, permutations), convert("level", Level, level)
     records = _records(explanations, by, classes or {})
     if not records:
         raise DataError("There are no explanations: give some.")

@@ -10,7 +10,8 @@ from pydantic import Field
 
 from xaudio.plugin import ResultPart, write_rows
 
-from .cells import Align, CellAxis, Grid, Normalise
+from .cells import CellAxis, Grid
+from .options import Align, Normalise
 
 Unit = Literal["speakers", "recordings within speakers", "recordings"]
 """What a test exchanges between groups."""

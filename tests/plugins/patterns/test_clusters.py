@@ -317,7 +317,7 @@ def test_wrong_use_is_named(clever_hans):
         xaudio_patterns.cluster_explanations(explanations[:6])
     with pytest.raises(DataError, match="neighbours is 15, and 'high' has 15 recordings"):
         xaudio_patterns.cluster_explanations(few, neighbours=15)
-    with pytest.raises(PluginError, match=r"0 does not fit clusters: expected int, above 0 \| none"):
+    with pytest.raises(PluginError, match=r"0 does not fit clusters: expected int, 1 or more \| none"):
         xaudio_patterns.cluster_explanations(few, clusters=0)
     for outlier in (float("nan"), float("inf"), 0.0, -3.5):
         with pytest.raises(PluginError, match=f"{outlier} does not fit outlier: expected float, above 0"):

@@ -1,6 +1,7 @@
 """Groups of explanations: the test against slow textbook versions, its error rate, and the command."""
 
 import csv
+import inspect
 import itertools
 import json
 from dataclasses import replace
@@ -15,6 +16,7 @@ import xaudio_patterns
 from xaudio import Clip, DataError, Explanation, ModelError, PluginError
 from xaudio.cli.app import app
 from xaudio.plugin import Axis
+from xaudio_patterns import commands_cluster, commands_groups
 from xaudio_patterns.cells import relevance_cells
 from xaudio_patterns.pages import findings_of
 from xaudio_patterns.permutation import (
@@ -449,7 +451,6 @@ def test_too_few_speakers_for_the_level_is_said():
         ({"by": "age"}, "Unknown grouping 'age'.*Known: class, sex, speaker, yes"),
         ({"by": ["a"]}, "1 groups are given for 16 explanations"),
         ({"by": ["a"] * 16}, "Fewer than two groups can be compared"),
-        ({"level": 5}, "The level is 5; expected a family-wise error between 0 and 1"),
     ],
 )
 def test_wrong_groups_are_named(change, message):
@@ -457,10 +458,29 @@ def test_wrong_groups_are_named(change, message):
         xaudio_patterns.group_relevance(corpus(4, 4), **change)
 
 
+def test_the_commands_have_the_defaults_of_their_functions():
+    for command, function in (
+        (commands_groups.groups, xaudio_patterns.group_relevance),
+        (commands_cluster.cluster, xaudio_patterns.cluster_explanations),
+    ):
+        offered, taken = (inspect.signature(one).parameters for one in (command, function))
+        names = taken.keys() - {"explanations", "classes"}
+        assert {name: offered[name].default for name in names} == {name: taken[name].default for name in names}
+
+
+def test_a_wrong_level_is_refused_before_anything_is_explained(tmp_path):
+    with pytest.raises(PluginError, match="^5.0 does not fit level: expected float, above 0, below 1"):
+        commands_groups.groups(tmp_path / "no model", tmp_path / "out", level=5.0)
+
+
 def test_wrong_use_is_named():
     items = corpus(4, 4)
     with pytest.raises(PluginError, match="Unknown view 'cepstrum'"):
         xaudio_patterns.group_relevance(items, view="cepstrum")
+    with pytest.raises(PluginError, match="^5 does not fit level: expected float, above 0, below 1"):
+        xaudio_patterns.group_relevance(items, level=5)
+    with pytest.raises(PluginError, match="^0 does not fit frequency_bins: expected int, 1 or more"):
+        xaudio_patterns.group_relevance(items, frequency_bins=0)
     with pytest.raises(PluginError, match="'l2' does not fit normalise: expected magnitude"):
         xaudio_patterns.group_relevance(items, normalise="l2")
     with pytest.raises(DataError, match="There are no explanations"):

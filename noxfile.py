@@ -29,7 +29,7 @@ def types(session: nox.Session) -> None:
 def full(session: nox.Session) -> None:
     """All tests, from an installed copy."""
     session.install(*PINNED, ".[test]")
-    session.run("pytest", "--durations=10", *session.posargs)
+    session.run("pytest", *session.posargs)
 
 
 @nox.session

@@ -93,6 +93,7 @@ from .model.relabelling import in_classes_of as in_classes_of
 from .model.results import TrainingResult as TrainingResult
 from .model.splits import held_out as held_out
 from .model.sums import completeness as completeness, difference_from_baseline as difference_from_baseline
+from .output.digests import digest_bytes as digest_bytes, digest_text as digest_text
 from .output.figures import (
     AGAINST as AGAINST,
     FOR as FOR,

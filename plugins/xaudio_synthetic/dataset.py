@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
 
-from xaudio.plugin import Clip, Recording, SpeakerDataset, speaker_folds
+from xaudio.plugin import Clip, Recording, SpeakerDataset, digest_text, speaker_folds
 
 from .articulation import VOICED, articulate
 from .evidence import sex_boxes
@@ -66,8 +65,7 @@ class Reader:
 
     def fingerprint(self, recordings: Sequence[Recording]) -> str:
         """A hash of the options, the recordings' names and the version of the synthesiser."""
-        text = f"{VERSION} {self} {[recording.source for recording in recordings]}"
-        return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+        return digest_text(VERSION, self, [recording.source for recording in recordings])
 
     def contents(self, recordings: Sequence[Recording]) -> list[str]:
         """One of each recording: who says what is the same, whatever the sample rate and the difficulty."""

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from xaudio.plugin import Clip, FloatArray, Fold, Recording, SpeakerDataset
+from xaudio.plugin import Clip, FloatArray, Fold, Recording, SpeakerDataset, digest_text
 
 from .sounds import CARRIERS, RATE, SLOTS, Sound, background, carriers, clever_hans, conjunction, slot
 
@@ -104,8 +103,7 @@ class Reader:
 
     def fingerprint(self, recordings: Sequence[Recording]) -> str:
         """A hash of the options, the recordings' names and the version of the sounds."""
-        text = f"{VERSION} {self} {[recording.source for recording in recordings]}"
-        return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+        return digest_text(VERSION, self, [recording.source for recording in recordings])
 
     def contents(self, recordings: Sequence[Recording]) -> list[str]:
         """One of each recording: what is drawn is the same, whatever the noise and the number of other tones."""

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import DataError, ModelError, PluginError, XaudioError
+from ..output.digests import digest_bytes
 from ..output.memory import out_of_memory
 from ..output.tensors import read_tensors, write_tensors
 from ..registry.loading import registry
@@ -208,12 +209,9 @@ class Model:
 
     def digest(self) -> str:
         """A hash of what the model has learnt, so that kept numbers can name the model they came from."""
-        digest = hashlib.blake2b(digest_size=16)
         mean = {} if self.mean is None else {"mean": self.mean}
-        for name, tensor in {**self.network.state_dict(), **mean}.items():
-            digest.update(name.encode())
-            digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
-        return digest.hexdigest()
+        named = {**self.network.state_dict(), **mean}.items()
+        return digest_bytes(part for name, tensor in named for part in (name.encode(), _bytes_of(tensor)))
 
     def features(self, waveforms: Tensor) -> Tensor:
         """What the network reads of placed waveforms (batch, samples): the representation less the training mean."""
@@ -332,6 +330,11 @@ class Model:
             facts=facts,
             kind=metadata.get("kind", "classes"),
         )
+
+
+def _bytes_of(tensor: Tensor) -> bytes:
+    content: bytes = tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes()
+    return content
 
 
 def weights_digest(folder: Path) -> str:

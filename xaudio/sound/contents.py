@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from ..errors import ModelError
+from ..output.digests import digest_bytes, digest_text
 from ..output.runs import cache_folder, read_json, write_json
 from ..output.terminal import progress
 from ..types import Clip, Dataset
@@ -20,19 +20,12 @@ VERSION = 1
 
 def digest_of(clip: Clip) -> str:
     """A digest of a sound: its sample rate and its samples, whatever the format of its file."""
-    digest = hashlib.blake2b(f"{clip.sample_rate} ".encode(), digest_size=16)
-    digest.update(np.ascontiguousarray(clip.waveform, dtype="<f4").tobytes())
-    return digest.hexdigest()
-
-
-def digest_text(*parts: object) -> str:
-    """A digest of texts and numbers."""
-    return hashlib.blake2b(" ".join(map(str, parts)).encode(), digest_size=16).hexdigest()
+    return digest_bytes([f"{clip.sample_rate} ".encode(), np.ascontiguousarray(clip.waveform, dtype="<f4").tobytes()])
 
 
 def digest_all(digests: Iterable[str]) -> str:
     """One digest of a set of recordings, whatever their order."""
-    return hashlib.blake2b("\n".join(sorted(digests)).encode(), digest_size=16).hexdigest()
+    return digest_text("\n".join(sorted(digests)))
 
 
 def recording_digests(dataset: Dataset) -> list[str]:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import DataError, PluginError, unknown
+from ..output.digests import digest_bytes
 from ..output.terminal import progress
 from ..registry.loading import SPEC, registry
 from ..registry.options import options_of, parse_spec
@@ -69,16 +69,18 @@ def fingerprint_files(recordings: Sequence[Recording]) -> str:
     DataError
         If a file cannot be read.
     """
-    digest = hashlib.blake2b(digest_size=16)
+    return digest_bytes(_names_and_contents(recordings))
+
+
+def _names_and_contents(recordings: Sequence[Recording]) -> Iterator[bytes]:
     with progress("Reading files for their fingerprint", len(recordings), always=False) as advance:
         for recording in recordings:
             try:
-                digest.update(os.fsencode(Path(recording.source).name) + b"\0")
-                digest.update(Path(recording.source).read_bytes())
+                yield os.fsencode(Path(recording.source).name) + b"\0"
+                yield Path(recording.source).read_bytes()
             except OSError as error:
                 raise DataError(f"{recording.source}: cannot be read ({error.strerror}). Is the data set complete?") from None
             advance()
-    return digest.hexdigest()
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 import shutil
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..errors import DataError, OutputError
+from ..output.digests import digest_text
 from ..output.runs import cache_folder
 from ..output.terminal import progress
 from ..types import Clip, Dataset, Fit, FloatArray, IntArray, Placement, Representation, Resampling
@@ -175,7 +175,7 @@ def prepare_dataset(
     rate, samples = representation.sample_rate, representation.samples
     fit, resampling = fit or dataset.fit, resampling or dataset.resampling
     key = json.dumps([CACHE_VERSION, dataset.fingerprint(), rate, samples, fit, resampling])
-    folder = cache_folder() / "prepared" / hashlib.blake2b(key.encode(), digest_size=16).hexdigest()
+    folder = cache_folder() / "prepared" / digest_text(key)
     cached = _load(folder, len(dataset), samples)
     if cached is not None:
         return cached

@@ -7,7 +7,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import cached_property
-from hashlib import blake2b
 from numbers import Integral
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -16,6 +15,7 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 import numpy as np
 
 from ..errors import DataError, XaudioError
+from ..output.digests import digest_bytes
 from ..registry.options import options_of
 from ..sound.datasets import SpeakerDataset
 from ..types import Clip, Fit, Fold, IntArray, Resampling
@@ -61,7 +61,7 @@ class DatasetCase(Case):
         return clips
 
     @cached_property
-    def contents(self) -> dict[int, bytes]:
+    def contents(self) -> dict[int, str]:
         """A hash of the samples of each recording that was decoded."""
         return {index: _hash(clip) for index, clip in self.clips.items()}
 
@@ -74,8 +74,8 @@ class DatasetCase(Case):
         return folds
 
 
-def _hash(clip: Clip) -> bytes:
-    return blake2b(np.ascontiguousarray(clip.waveform, dtype="<f4").tobytes(), digest_size=16).digest()
+def _hash(clip: Clip) -> str:
+    return digest_bytes([np.ascontiguousarray(clip.waveform, dtype="<f4").tobytes()])
 
 
 def _no_clip(clips: Mapping[int, Any]) -> str:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
-from xaudio.plugin import DataError, write_json, write_rows
+from xaudio.plugin import DataError, digest_bytes, write_json, write_rows
 
 from ..plan import KEY, Key, PublicStudy, read_key, read_public, read_record
 from ..records import Answer, Item, Participant, StudyData
@@ -88,7 +87,7 @@ def _share(right: list[bool], trials: int) -> float | None:
 def key_digest(folder: Path) -> str:
     """What tells the answers to this study from those to another."""
     try:
-        return blake2b((folder / KEY).read_bytes(), digest_size=16).hexdigest()
+        return digest_bytes([(folder / KEY).read_bytes()])
     except OSError as error:
         raise DataError(f"{folder / KEY}: cannot be read ({error.strerror}). Build the study again.") from None
 

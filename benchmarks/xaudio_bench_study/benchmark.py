@@ -35,6 +35,8 @@ requests_per_second = 100000
 
 TRAINING = {"steps": 20, "batch_size": 16, "initialisation": "he"}
 DATA = "synthetic"
+EXPECTED = ("Serving http", "xaudio: stopped; ")
+"""How the lines begin that a server prints that begins and is stopped; all others are faults."""
 ROOM = 90_000
 """Largest file of the server that runs out of space, in bytes."""
 
@@ -261,7 +263,7 @@ def _compared(study: Path, logs: list[Log], items: int, kills: int, seconds: flo
         repeats_alike=sum(log.repeats_alike for log in logs),
         seconds=round(seconds, 1),
         seconds_down=[round(value, 2) for value in down],
-        printed=[line for line in printed.splitlines() if line and not line.startswith("Serving http")][:20],
+        printed=[line for line in printed.splitlines() if line and not line.startswith(EXPECTED)][:20],
     )
 
 

@@ -29,7 +29,7 @@ class Crashes(ResultPart):
     repeats_alike: int = Field(description="Those of them that got the same acknowledgement.")
     seconds: float
     seconds_down: list[float] = Field(description="From each kill until the server answered again.")
-    printed: list[str] = Field(description="What the server that ran last printed, beside its address.")
+    printed: list[str] = Field(description="What the server that ran last printed, beside its address and that it was stopped.")
 
 
 class Forgery(ResultPart):

@@ -37,7 +37,7 @@ METRICS = "sparseness,complexity,conservation"
 PLUGIN = '''
 import os, time
 import numpy as np
-from xaudio import ModelError, hookimpl
+from xaudio.plugin import ModelError, hookimpl
 
 def doubled(*, seconds: float = 0.0):
     """Features, slowly."""

@@ -171,7 +171,7 @@ def test_impossible_options_are_one_line(options, message):
 
 OTHERS = """
 import torch
-from xaudio import hookimpl
+from xaudio.plugin import hookimpl
 
 def halves(*, share: float = 0.5):
     def separate(waveforms, sample_rate):

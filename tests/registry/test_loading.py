@@ -16,7 +16,7 @@ from xaudio.registry.loading import KINDS, Registry, registry
 Install = Callable[..., list[EntryPoint]]
 
 GOOD = """
-    from xaudio import hookimpl
+    from xaudio.plugin import hookimpl
 
     def quiet(*, level: float = 0.5):
         \"\"\"A good explainer.\"\"\"
@@ -82,35 +82,37 @@ BROKEN = {
     "exit": ("import sys\nsys.exit('no licence')", "SystemExit: no licence"),
     "no hooks": ("def xaudio_explainers():\n    return {}", "has no hooks.*@hookimpl of xaudio.plugin"),
     "misspelt hook": (
-        "from xaudio import hookimpl\n@hookimpl\ndef xaudio_explainer():\n    return {}",
+        "from xaudio.plugin import hookimpl\n@hookimpl\ndef xaudio_explainer():\n    return {}",
         r"Unknown hook 'xaudio_explainer'\. Did you mean 'xaudio_explainers'",
     ),
     "hook with an argument": (
-        "from xaudio import hookimpl\n@hookimpl\ndef xaudio_explainers(config):\n    return {}",
+        "from xaudio.plugin import hookimpl\n@hookimpl\ndef xaudio_explainers(config):\n    return {}",
         "config",
     ),
     "hook that returns nothing": (
-        "from xaudio import hookimpl\n@hookimpl\ndef xaudio_explainers():\n    pass",
+        "from xaudio.plugin import hookimpl\n@hookimpl\ndef xaudio_explainers():\n    pass",
         "xaudio_explainers.*mapping",
     ),
     "hook that returns a list": (
-        "from xaudio import hookimpl\n@hookimpl\ndef xaudio_explainers():\n    return ['quiet']",
+        "from xaudio.plugin import hookimpl\n@hookimpl\ndef xaudio_explainers():\n    return ['quiet']",
         "xaudio_explainers.*mapping",
     ),
     "positional parameter": (
-        "from xaudio import hookimpl\ndef f(level: float = 1.0): pass\n@hookimpl\ndef xaudio_explainers():\n    return {'f': f}",
+        "from xaudio.plugin import hookimpl\ndef f(level: float = 1.0): pass\n"
+        "@hookimpl\ndef xaudio_explainers():\n    return {'f': f}",
         r"'level' of broken\.f must be keyword-only: put it behind a '\*'",
     ),
     "variable parameters": (
-        "from xaudio import hookimpl\ndef f(**options): pass\n@hookimpl\ndef xaudio_explainers():\n    return {'f': f}",
+        "from xaudio.plugin import hookimpl\ndef f(**options): pass\n@hookimpl\ndef xaudio_explainers():\n    return {'f': f}",
         "'options' of broken.f must be keyword-only",
     ),
     "type hint that means nothing": (
-        "from xaudio import hookimpl\ndef f(*, a: 'Missing'): pass\n@hookimpl\ndef xaudio_explainers():\n    return {'f': f}",
+        "from xaudio.plugin import hookimpl\ndef f(*, a: 'Missing'): pass\n"
+        "@hookimpl\ndef xaudio_explainers():\n    return {'f': f}",
         "type hints of broken.f cannot be read: name 'Missing'",
     ),
     "factory that cannot be called": (
-        "from xaudio import hookimpl\n@hookimpl\ndef xaudio_explainers():\n    return {'f': 5}",
+        "from xaudio.plugin import hookimpl\n@hookimpl\ndef xaudio_explainers():\n    return {'f': 5}",
         "'f'|5",
     ),
 }
@@ -174,7 +176,7 @@ def test_an_unknown_name_lists_the_nearest_and_all_known(install: Install) -> No
 TYPED = """
     from pathlib import Path
     from typing import Any, Literal
-    from xaudio import hookimpl
+    from xaudio.plugin import hookimpl
 
     def typed(
         *,

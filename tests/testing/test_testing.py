@@ -30,7 +30,7 @@ def test_first_party_data_sets_of_real_recordings_conform(real_data, name, folde
 
 BROKEN = """
 import torch
-from xaudio import hookimpl
+from xaudio.plugin import hookimpl
 
 def wrong_shape(model, features, target):
     return features[:, :, :3]
@@ -88,7 +88,7 @@ def test_a_plugin_that_breaks_its_contract_is_found(tmp_path, monkeypatch, name,
 
 BROKEN_METRICS = """
 import numpy as np
-from xaudio import ModelError, hookimpl
+from xaudio.plugin import ModelError, hookimpl
 
 def metric(value, better={"score": "higher"}):
     def measure(model, explanations):

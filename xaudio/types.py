@@ -39,7 +39,7 @@ Resampling = Literal["fft", "soxr"]
 Placement = Literal["file", "step", "centre", "start"]
 """Where a recording shorter than the representation's window is placed within the zeros.
 
-``file`` is a position drawn once per recording from the seed and the recording's content, ``step`` draws anew at each
+``file`` is a position drawn once per recording from the seed and the recording's content, ``step`` draws again at each
 training step (and is ``file`` outside training), ``centre`` and ``start`` are fixed.
 """
 
@@ -400,4 +400,4 @@ class Benchmark(Protocol):
         """Run, or continue, in this folder."""
 
     def report(self, folder: Path) -> Path:
-        """Write the report anew from what the folder holds."""
+        """Write the report again from what the folder holds."""

@@ -1,4 +1,4 @@
-"""Explains, makes audible, listens and measures; what is done is kept, so the same command goes on."""
+"""Explains, makes audible, listens and measures; what is done is kept, so the same command continues."""
 
 from __future__ import annotations
 
@@ -125,7 +125,7 @@ class AudibleBenchmark:
         print(f"Report: {self.report(folder)}")
 
     def report(self, folder: Path) -> Path:
-        """Write ``report.html`` anew from what the folder holds."""
+        """Write ``report.html`` again from what the folder holds."""
         return write_report(folder)
 
     def _model(

@@ -1,4 +1,4 @@
-"""The benchmark itself: train, test, explain, draw, report; what is done is kept, so the same command goes on."""
+"""The benchmark itself: train, test, explain, draw, report; what is done is kept, so the same command continues."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ class AudioMnistBenchmark:
         print(f"Report: {self.report(folder)}")
 
     def report(self, folder: Path) -> Path:
-        """Write ``report.html`` anew from what the folder holds."""
+        """Write ``report.html`` again from what the folder holds."""
         return write_report(folder)
 
     def _experiments(

@@ -15,7 +15,7 @@ from .trained import Run
 
 
 def table_one(runs: Sequence[Run], dataset: Dataset, as_published: bool = False) -> list[TableRow]:
-    """Rows of Table 1, in percent, beside the published values.
+    """Rows of Table 1, in percent, next to the published values.
 
     A difference to the published value is given only on all data of the paper (``as_published``: by its protocol).
     """

@@ -94,7 +94,7 @@ class ConceptTruth:
         print(f"Report: {self.report(folder)}")
 
     def report(self, folder: Path) -> Path:
-        """Write the page anew from what the folder holds."""
+        """Write the page again from what the folder holds."""
         return xaudio.plugin.write_page(folder, __package__, results=xaudio.plugin.read_results(folder / "results.json", Results))
 
     def row(self, name: str, one: Tested, explainer: str) -> Row:

@@ -1,4 +1,4 @@
-"""Explains, measures and shows; what is done is kept, so the same command goes on."""
+"""Explains, measures and shows; what is done is kept, so the same command continues."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ class Leaderboard:
         print(f"Report: {self.report(folder)}")
 
     def report(self, folder: Path) -> Path:
-        """Write ``report.html`` anew from what the folder holds."""
+        """Write ``report.html`` again from what the folder holds."""
         return write_report(folder)
 
     def _evaluate(self, path: str, model: Model, dataset: Dataset, indices: IntArray, folder: Path) -> Evaluation:

@@ -50,7 +50,7 @@ def refusals(explainers: Sequence[str], model: ModelResult) -> list[str]:
 
 
 def _parts(results: Results, model: ModelResult, width: int) -> Iterator[list[list[str]]]:
-    """Tables of the explainers by as many metrics as fit beside each other."""
+    """Tables of the explainers by as many metrics as fit next to each other."""
     first = ["explainer", *results.explainers]
     second = ["ms", *(_number(model.milliseconds.get(name)) for name in results.explainers)]
     start = max(map(len, first)) + max(map(len, second)) + 2

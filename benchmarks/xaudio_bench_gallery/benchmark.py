@@ -1,4 +1,4 @@
-"""Explains, draws and compares; what is done is kept, so the same command goes on."""
+"""Explains, draws and compares; what is done is kept, so the same command continues."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ class Gallery:
         print(f"Gallery: {self.report(folder)}")
 
     def report(self, folder: Path) -> Path:
-        """Write ``report.html`` anew from what the folder holds."""
+        """Write ``report.html`` again from what the folder holds."""
         return write_report(folder)
 
     def _chosen(self, models: Sequence[Model]) -> tuple[list[Dataset], list[int]]:

@@ -1,4 +1,4 @@
-"""How fast explanations are: xaudio beside zennit, captum and Quantus, on the same networks and data, in one process."""
+"""How fast explanations are: xaudio against zennit, captum and Quantus, on the same networks and data, in one process."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -16,7 +16,7 @@ def speed(
     device: str = "auto",
     seed: int = 0,
 ) -> Any:
-    """Time xaudio's explainers beside zennit's and captum's, and its pixel flipping beside Quantus's.
+    """Time xaudio's explainers against zennit's and captum's, and its pixel flipping against Quantus's.
 
     Parameters
     ----------
@@ -28,7 +28,7 @@ def speed(
     rounds : int
         How often each side is timed, in turns.
     recordings : int
-        Of the long run through `xaudio.explain`, beside a loop written with zennit; 0 leaves it out.
+        Of the long run through `xaudio.explain`, against a loop written with zennit; 0 leaves it out.
     flips : int
         Recordings of pixel flipping, at most; 0 leaves it out.
     device : str

@@ -57,7 +57,7 @@ class SpeedBenchmark:
             if self.recordings:
                 longs.append(self._long(spec, model, waveforms))
             if self.flips:
-                _say(f"{spec}: pixel flipping beside a naive loop and Quantus")
+                _say(f"{spec}: pixel flipping against a naive loop and Quantus")
                 flips.append(flip(spec, model, waveforms, self.flips, lambda runs: self._times(runs, min(self.rounds, 3))))
         results = Results(
             device=self._device_name(),
@@ -76,7 +76,7 @@ class SpeedBenchmark:
         print(f"Report: {self.report(folder)}")
 
     def report(self, folder: Path) -> Path:
-        """Write ``report.html`` anew from what the folder holds."""
+        """Write ``report.html`` again from what the folder holds."""
         return write_report(folder)
 
     def _untrained(self, spec: str) -> tuple[xaudio.Model, Tensor]:
@@ -102,7 +102,7 @@ class SpeedBenchmark:
         base = unit(model.network, features, target)
         rows = []
         for pair in pairs(model.network, features, target):
-            _say(f"{spec}: {pair.name} beside {pair.library}")
+            _say(f"{spec}: {pair.name} against {pair.library}")
             difference = _difference(pair.xaudio(), pair.other())  # also the first, slower call of each
             operations = [xaudio.plugin.count_operations(run) for run in (pair.xaudio, pair.other)]
             times = self._times([base, pair.xaudio, pair.other])
@@ -128,7 +128,7 @@ class SpeedBenchmark:
     def _long(self, spec: str, model: xaudio.Model, waveforms: Tensor) -> Long:
         many = waveforms.repeat(1 + self.recordings // len(waveforms), 1)[: self.recordings].cpu()
         ours, theirs = long_runs(model, many, self.batch)
-        _say(f"{spec}: {self.recordings} recordings through xaudio.explain beside a loop with zennit")
+        _say(f"{spec}: {self.recordings} recordings through xaudio.explain against a loop with zennit")
         long_runs(model, many[: self.batch], self.batch)[0]()
         times = self._times([ours, theirs], rounds=min(self.rounds, 3))
         ratio = statistics.median(other / one for one, other in zip(*times, strict=True))

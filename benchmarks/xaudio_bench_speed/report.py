@@ -30,7 +30,7 @@ class Row(FixedRecord):
 
 
 class Long(FixedRecord):
-    """Many recordings through `xaudio.explain`, beside a loop over batches written with zennit."""
+    """Many recordings through `xaudio.explain`, against a loop over batches written with zennit."""
 
     model: str
     recordings: int
@@ -40,7 +40,7 @@ class Long(FixedRecord):
 
 
 class Flip(FixedRecord):
-    """The area under deletion curves by xaudio, beside the forward passes alone, a naive loop and Quantus."""
+    """The area under deletion curves by xaudio, against the forward passes alone, a naive loop and Quantus."""
 
     model: str
     recordings: int

@@ -106,7 +106,7 @@ class StudyProof:
             raise DataError(f"{folder / 'results.json'}: the proof does not hold: {failed[0]}.")
 
     def report(self, folder: Path) -> Path:
-        """Write ``report.html`` anew from what the folder holds."""
+        """Write ``report.html`` again from what the folder holds."""
         return write_report(folder)
 
     def _built(self, folder: Path) -> Path:

@@ -176,5 +176,5 @@ def all_at_once(
     for thread in threads:
         thread.join()
     if faults:
-        raise XaudioError(f"A simulated participant could not go on: {faults[0]!r}.")
+        raise XaudioError(f"A simulated participant could not continue: {faults[0]!r}.")
     return [participant.log for participant in participants]

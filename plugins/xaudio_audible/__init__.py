@@ -28,7 +28,7 @@ def audible(
     extras: tuple[str, ...] = (),
     format: Literal["wav", "flac"] = "wav",  # noqa: A002 (it is the option's name)
 ) -> Any:
-    """Sounds to hear beside each other: the recording, what speaks for the explained class, what against it, and the rest.
+    """Sounds to hear next to each other: the recording, what speaks for the explained class, what against it, and the rest.
 
     Writes each part as 16-bit audio, and ``audible.json`` with the level, gain and share of relevance of each, and the
     reason if one is silent. From the relevance R comes one mask M in [0, 1], by the normalisation of |R|:

@@ -48,7 +48,7 @@ def fetch(
 ) -> Path:
     """Download, unpack and verify the corpus; if it is there already, only verify it.
 
-    The archive is kept beside the destination until the folder is complete: a download that breaks off goes on where it
+    The archive is kept next to the destination until the folder is complete: a download that breaks off goes on where it
     stopped if the server can, and a complete one is not repeated. The folder appears by a rename, once all is verified.
 
     Parameters
@@ -92,7 +92,9 @@ def fetch(
                 verify(folder, speakers=speakers, per_speaker=per_speaker, progress=progress)
             except DataError as error:
                 archive.unlink()
-                raise DataError(f"{url}: {error} The archive was removed; run the command again to download it anew.") from None
+                raise DataError(
+                    f"{url}: {error} The archive was removed; run the command again to download a new copy."
+                ) from None
             if destination.exists():
                 destination.rmdir()
             folder.rename(destination)
@@ -138,7 +140,7 @@ def download(url: str, archive: Path, *, timeout: tuple[float, float] = TIMEOUT,
                     step(len(chunk))
     except requests.RequestException as error:
         raise DataError(
-            f"{url}: {_reason(error, timeout)} Run the command again: it goes on where it stopped, if the server can."
+            f"{url}: {_reason(error, timeout)} Run the command again: it continues where it stopped, if the server can."
         ) from None
     # Recent versions of urllib3 notice this by themselves, older ones take it for the end.
     received = part.stat().st_size
@@ -159,7 +161,7 @@ def _reason(error: Exception, timeout: tuple[float, float]) -> str:
     if isinstance(error, requests.exceptions.ChunkedEncodingError) or "IncompleteRead" in text:
         return "the download broke off before its end."
     if isinstance(error, (requests.exceptions.MissingSchema, requests.exceptions.InvalidURL, requests.exceptions.InvalidSchema)):
-        return "this is no address of a download (http:// or https://)."
+        return "this is not a download address (http:// or https://)."
     if isinstance(error, requests.exceptions.SSLError):
         return "the server's certificate cannot be verified."
     return "the server cannot be reached. Check the network and the address."

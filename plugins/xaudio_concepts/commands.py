@@ -30,7 +30,7 @@ def concepts(
     out: OutOption,
     files: Annotated[
         list[Path] | None,
-        typer.Argument(help="Recordings whose prediction the channels shall carry. [default: the reference data]"),
+        typer.Argument(help="Recordings whose prediction the channels should carry. [default: the reference data]"),
     ] = None,
     layer: Annotated[
         str | None, typer.Option(help="Convolution or linear layer, as the model names it. [default: the last convolution]")

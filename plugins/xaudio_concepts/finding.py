@@ -82,7 +82,7 @@ def concepts(
     layer : str, optional
         A convolution (1-D or 2-D) or linear layer, named as in ``network.named_modules()``; by default the last convolution.
     audio : sequence of path, array, tensor or Clip
-        Recordings whose prediction the channels shall carry; by default those of the reference data that are predicted as
+        Recordings whose prediction the channels should carry; by default those of the reference data that are predicted as
         ``target``, or all of them.
     sample_rate : int, optional
         Of arrays and tensors, in Hz.
@@ -204,7 +204,7 @@ def _begun(folder: Path, settings: dict[str, Any], model: Model) -> Path:
 
 
 def _chosen(source: Source, clips: Sequence[Clip], wanted: int | None) -> tuple[list[Explanation], Chosen]:
-    """Explanations of the clips, and whose prediction the channels shall carry: the clips', or that of reference data."""
+    """Explanations of the clips, and whose prediction the channels should carry: the clips', or that of reference data."""
     if not clips:
         return [], of_data(source.model, source.dataset, source.indices, source.measured, wanted)
     targets = None if wanted is None else [wanted] * len(clips)

@@ -18,7 +18,7 @@ def write_concepts_page(folder: Path, result: ConceptResults) -> Path:
 
 
 def report(folder: Path) -> Path:
-    """Write ``report.html`` anew from the ``results.json``, ``run.json``, pictures and sounds of a folder."""
+    """Write ``report.html`` again from the ``results.json``, ``run.json``, pictures and sounds of a folder."""
     return write_concepts_page(folder, read_results(folder / "results.json", ConceptResults))
 
 

@@ -1,4 +1,4 @@
-"""A whole data set measured at a layer, in parts that are kept, so that interrupted work goes on."""
+"""A whole data set measured at a layer, in parts that are kept, so that interrupted work can be continued."""
 
 from __future__ import annotations
 

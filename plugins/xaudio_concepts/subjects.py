@@ -1,4 +1,4 @@
-"""The recordings whose prediction the channels shall carry: some of the reference data, or recordings that were given."""
+"""The recordings whose prediction the channels should carry: some of the reference data, or recordings that were given."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ SWITCHED = 64
 
 
 class Chosen(NamedTuple):
-    """The recordings whose prediction the channels shall carry.
+    """The recordings whose prediction the channels should carry.
 
     Parameters
     ----------

@@ -67,7 +67,7 @@ def gradient_shap(
     Parameters
     ----------
     baseline : {"zero", "silence", "noise_floor", "mean_spectrum"}
-        Where the ways begin. Those with noise are drawn anew for each sample, which is what the method is for; "zero"
+        Where the ways begin. Those with noise are drawn separately for each sample, which is what the method is for; "zero"
         and "silence" make it integrated gradients with a random quadrature.
     samples : int
         Places; each costs a forward and a backward pass.

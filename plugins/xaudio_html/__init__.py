@@ -1,4 +1,4 @@
-"""Explanations as pages: picture and sound in one component, tables beside them, in one file that opens anywhere."""
+"""Explanations as pages: picture and sound in one component, tables next to them, in one file that opens anywhere."""
 
 from typing import Any
 

@@ -18,7 +18,7 @@ from ._watch import WEIGHTED, Observed, observe
 
 
 def at_layer_by_hooks(model: nn.Module, features: Tensor, target: Tensor, method: Method, layer: str) -> LayerRelevance:
-    """Relevance at the output of a layer, and the way from there, each time from the logits anew.
+    """Relevance at the output of a layer, and the way from there, each time from the logits again.
 
     Raises
     ------

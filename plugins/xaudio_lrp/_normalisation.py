@@ -30,7 +30,7 @@ def refuse_batch_statistics(model: nn.Module) -> None:
         if isinstance(module, _BatchNorm) and module.running_mean is None:
             raise ModelError(
                 f"lrp: the batch normalisation {name!r} has no running statistics, so that a recording's relevance would depend "
-                "on those beside it. Train it with track_running_stats=True, or use an explainer that runs one at a time."
+                "on the others of its batch. Train it with track_running_stats=True, or use an explainer that runs one at a time."
             )
 
 

@@ -1,4 +1,4 @@
-"""Explainers that change the recording and classify it again: parts are taken away, mixed anew, or masked at random."""
+"""Explainers that change the recording and classify it again: parts are taken away, remixed, or masked at random."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal

@@ -29,7 +29,7 @@ def xaudio_commands() -> Mapping[str, Any]:
 
 @hookimpl
 def xaudio_reports() -> Mapping[str, Callable[[Path], Path]]:
-    """Write the pages of groups and clusters anew."""
+    """Write the pages of groups and clusters again."""
     from .pages import report_clusters, report_groups
 
     return {"groups": report_groups, "clusters": report_clusters}

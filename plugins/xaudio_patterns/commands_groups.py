@@ -120,7 +120,7 @@ def groups(
 
 
 class Kept(NamedTuple):
-    """Recordings of a data set, explained, and what `xaudio.plugin.write_run` shall get beside the results."""
+    """Recordings of a data set, explained, and what `xaudio.plugin.write_run` should get with the results."""
 
     dataset: Dataset
     explanations: KeptExplanations

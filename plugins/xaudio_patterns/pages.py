@@ -22,7 +22,7 @@ NAMED = 4
 
 
 def report_groups(folder: Path) -> Path:
-    """Write ``report.html`` and the figure of groups anew from ``results.json`` and ``run.json``.
+    """Write ``report.html`` and the figure of groups again from ``results.json`` and ``run.json``.
 
     Raises
     ------
@@ -38,7 +38,7 @@ def report_groups(folder: Path) -> Path:
 
 
 def report_clusters(folder: Path) -> Path:
-    """Write ``report.html`` and the figures of clusters anew from ``results.json``, ``run.json`` and the medoids' files.
+    """Write ``report.html`` and the figures of clusters again from ``results.json``, ``run.json`` and the medoids' files.
 
     Raises
     ------

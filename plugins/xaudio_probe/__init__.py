@@ -26,7 +26,7 @@ def xaudio_commands() -> Mapping[str, Any]:
 
 @hookimpl
 def xaudio_reports() -> Mapping[str, Callable[[Path], Path]]:
-    """Write the page of `xaudio probe` anew."""
+    """Write the page of `xaudio probe` again."""
     from .probing import report
 
     return {"probe": report}

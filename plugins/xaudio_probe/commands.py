@@ -51,13 +51,13 @@ def probe(
         int | None, typer.Option(min=1, help="At most so many test recordings, evenly spread. [default: all]")
     ] = None,
     draws: Annotated[int, typer.Option(min=1, help="Of each random control.")] = 20,
-    over: Annotated[Literal["speakers", "recordings"], typer.Option(help="What the bootstrap draws anew.")] = "speakers",
+    over: Annotated[Literal["speakers", "recordings"], typer.Option(help="What the bootstrap resamples.")] = "speakers",
     batch_size: Annotated[int, typer.Option(help="Recordings at once.", min=1)] = 50,
     device: DeviceOption = "auto",
     seed: SeedOption = 0,
     as_json: JsonOption = False,
 ) -> None:
-    """Remove or move what an explanation points at, on a whole test set, beside matched controls."""
+    """Remove or move what an explanation points at, on a whole test set, against matched controls."""
     from xaudio.plugin import held_out, keep_large_buffers, load_model
 
     from .changes import parse_changes
@@ -79,7 +79,7 @@ def probe(
     )
     for item in results.changes:
         print("\n" + "\n".join([control.statement for control in item.controls] + [f"note: {note}" for note in item.notes]))
-    print(f"Beside these accuracies: chance {results.chance:.1%}, commonest label {results.commonest or 0:.1%}.")
+    print(f"For comparison: chance {results.chance:.1%}, commonest label {results.commonest or 0:.1%}.")
     for note in results.notes:
         print(f"note: {note}")
     print(f"Report: {out / 'report.html'}")

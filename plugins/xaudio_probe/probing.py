@@ -74,7 +74,7 @@ def probe(
     batch_size: int = BATCH,
     folder: str | Path | None = None,
 ) -> ProbeResults:
-    """Change a test set and measure what it costs a model, beside matched controls.
+    """Change a test set and measure what it costs a model, against matched controls.
 
     Parameters
     ----------
@@ -90,7 +90,7 @@ def probe(
     seed : int
         What is random for a recording follows from it and from the recording alone.
     over : {"speakers", "recordings"}
-        What the bootstrap draws anew. Recordings of one speaker are not independent: intervals over recordings are too narrow.
+        What the bootstrap resamples. Recordings of one speaker are not independent: intervals over recordings are too narrow.
     batch_size : int
         Recordings at once; halved when memory runs out.
     folder : path, optional
@@ -108,7 +108,7 @@ def probe(
     DataError
         If a change does not fit the recordings or the task, or there are too few speakers for an interval.
     ModelError
-        If the models are no folds of one kind of model, or the folder belongs to other settings.
+        If the models are not folds of one kind of model, or the folder belongs to other settings.
     """
     named = parse_changes(changes)
     if draws < 1 or seed < 0 or batch_size < 1:
@@ -178,7 +178,7 @@ def probe(
 
 
 def report(folder: Path) -> Path:
-    """Write ``report.html`` anew from the ``results.json`` and ``run.json`` of a probe."""
+    """Write ``report.html`` again from the ``results.json`` and ``run.json`` of a probe."""
     results = read_results(folder / "results.json", ProbeResults)
     return write_page(folder, __package__, results=results)
 

@@ -60,7 +60,7 @@ class Band:
         Raises
         ------
         DataError
-            If the band does not lie in what the model hears, holds no frequency, or leaves no room beside it.
+            If the band does not lie in what the model hears, holds no frequency, or leaves no room next to it.
         """
         if not 0 <= self.low < self.high <= held.nyquist:
             raise DataError(
@@ -100,7 +100,7 @@ class Band:
         low, high, top = (float(forth(value)) for value in (self.low, self.high, held.nyquist))
         if low < high - low and top - high < high - low:
             raise DataError(
-                f"No band as wide as {self.low:g} to {self.high:g} Hz fits beside it below {held.nyquist:g} Hz, so it has no "
+                f"No band as wide as {self.low:g} to {self.high:g} Hz fits next to it below {held.nyquist:g} Hz, so it has no "
                 "control: choose a narrower one, or width=hz."
             )
         shares = np.random.default_rng([held.seed, 0]).random(held.draws)
@@ -142,7 +142,7 @@ class Slots:
         Raises
         ------
         DataError
-            If the stretch does not lie in every recording, or fills them so that no other fits beside it.
+            If the stretch does not lie in every recording, or fills them so that no other fits next to it.
         """
         self._check(held)
         start, stop = self._bounds(torch.from_numpy(held.durations))
@@ -150,11 +150,11 @@ class Slots:
         crowded = int(((start < length) & (torch.from_numpy(held.durations) - stop < length)).sum())
         if crowded == len(start):
             raise DataError(
-                f"No stretch as long as {self._shown()} fits beside it in any recording, so it has no control: "
+                f"No stretch as long as {self._shown()} fits next to it in any recording, so it has no control: "
                 "choose a shorter one."
             )
         notes = [
-            f"in {crowded} of {len(start)} recordings no stretch of the same length fits beside {self._shown()}: "
+            f"in {crowded} of {len(start)} recordings no stretch of the same length fits next to {self._shown()}: "
             "there the control is the one that overlaps it least"
         ]
         domain = Time(held.model.representation.sample_rate, held.model.representation.samples)

@@ -1,4 +1,4 @@
-"""What was measured of each recording, kept in a file while it is measured, so that an interrupted probe goes on."""
+"""What was measured of each recording, kept in a file while it is measured, so that an interrupted probe can be continued."""
 
 from __future__ import annotations
 

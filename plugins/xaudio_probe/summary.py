@@ -19,7 +19,7 @@ CHANCE = 0.05
 """Largest share of draws as costly as the change at which it still costs more than the control."""
 
 LEAST = {"speakers": 3, "recordings": 8}
-"""Fewest that can be drawn anew."""
+"""Fewest that can be resampled."""
 
 FEW = 8
 """Below so many speakers a note warns that the intervals are rough."""

@@ -61,7 +61,7 @@ def given(model: Model, explanations: Sequence[Explanation], name: str, batch_si
 
 
 def the_explainer(explanations: Sequence[Explanation], name: str) -> Explainer:
-    """The explainer of all the explanations, made anew.
+    """The explainer of all the explanations, made again.
 
     Raises
     ------
@@ -70,7 +70,7 @@ def the_explainer(explanations: Sequence[Explanation], name: str) -> Explainer:
     """
     names = sorted({explanation.explainer for explanation in explanations})
     if len(names) > 1:
-        raise ModelError(f"{name} explains anew, but the explanations are by {' and '.join(names)}: measure them apart.")
+        raise ModelError(f"{name} explains again, but the explanations are by {' and '.join(names)}: measure them apart.")
     return explainer_of(explanations[0])
 
 

@@ -22,7 +22,7 @@ class ModelRandomisation:
 
     Spearman's rank correlation (ties share their mean rank) of the relevance with that of the same explainer, for the same
     class, once weights are random; the mean over layers. A layer is a module with weights of its own, in the order in which
-    the model calls them, from the logits to the input. It is initialised anew by its ``reset_parameters``; weights that
+    the model calls them, from the logits to the input. It is initialised again by its ``reset_parameters``; weights that
     this leaves alone, or that have none, are shuffled. Cells that are silent in the recording do not count: that they have
     no relevance, whatever the weights, is no fault.
 

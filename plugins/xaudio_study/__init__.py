@@ -17,7 +17,7 @@ def xaudio_commands() -> Mapping[str, Any]:
 
 @hookimpl
 def xaudio_reports() -> Mapping[str, Callable[[Path], Path]]:
-    """Write the report of `xaudio study analyze` anew."""
+    """Write the report of `xaudio study analyze` again."""
     from .analysis.report import report
 
     return {"study": report}

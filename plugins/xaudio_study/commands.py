@@ -40,7 +40,7 @@ StudyArgument = Annotated[Path, typer.Argument(metavar="STUDY", help="Folder of 
 def build(
     model: Annotated[Path | None, typer.Option(help="Run folder of a trained model.")] = None,
     out: Annotated[
-        Path | None, typer.Option(help="Folder for the study; the same command goes on in it.", callback=no_other_results)
+        Path | None, typer.Option(help="Folder for the study; the same command continues in it.", callback=no_other_results)
     ] = None,
     config: Annotated[Path | None, typer.Option(help="TOML file of settings; by default the paper's study.")] = None,
     init: Annotated[Path | None, typer.Option(help="Only write a TOML file of all settings with their descriptions.")] = None,
@@ -102,7 +102,7 @@ def invite(
 
 
 @app.command("serve")
-@when_stopped("all answers that were acknowledged are stored. Give the same command again to serve the study.")
+@when_stopped("all answers that were acknowledged are stored. Run the same command again to serve the study.")
 def serve(
     study: StudyArgument,
     host: Annotated[str, typer.Option(help="Address to listen on; others than this computer's own need a proxy with TLS.")] = (
@@ -163,7 +163,7 @@ def export(
 
 
 @app.command("withdraw")
-@when_stopped("see xaudio study status for what was withdrawn. Give the same command again to withdraw the rest.")
+@when_stopped("see xaudio study status for what was withdrawn. Run the same command again to withdraw the rest.")
 def withdraw(
     study: StudyArgument,
     participant: Annotated[str, typer.Argument(help="The code that the participant's pages show, or the personal link.")],

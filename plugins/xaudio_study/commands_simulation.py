@@ -208,7 +208,7 @@ def listen(
             seed=seed,
         )
     else:
-        raise typer.BadParameter("give the STUDY that shall be answered, or --model with the run folder of the explained model.")
+        raise typer.BadParameter("give the STUDY that should be answered, or --model with the run folder of the explained model.")
     everybody = ExclusionRules(finished=False, headphones=0, fastest_ms=0)
     show(analysed(answered, out, facts, everybody, draws, seed), out, as_json)
 
@@ -216,9 +216,9 @@ def listen(
 def _refuse_unused(study: Path | None, model: Path | None, of_model: Sequence[str]) -> None:
     """Refuse what would have no effect, so that nobody takes it for used."""
     if study is not None and model is not None:
-        raise typer.BadParameter("a STUDY has no effect beside --model; leave it out.")
+        raise typer.BadParameter("a STUDY has no effect together with --model; leave it out.")
     if study is not None and of_model:
-        raise typer.BadParameter(f"--{of_model[0]} has no effect beside a STUDY; leave it out.")
+        raise typer.BadParameter(f"--{of_model[0]} has no effect together with a STUDY; leave it out.")
 
 
 def _show_power(results: PowerResults, out: Path) -> None:

@@ -547,7 +547,7 @@ def test_print_shows_pictures_and_words_and_no_controls(show):
     page.locator("xaudio-player").nth(1).scroll_into_view_if_needed()
     page.wait_for_selector("xaudio-player.xa-drawn >> nth=1")
     page.emulate_media(media="print")
-    page.wait_for_function("() => document.querySelector('.xa-canvas').width > 1500")  # drawn anew, for paper
+    page.wait_for_function("() => document.querySelector('.xa-canvas').width > 1500")  # drawn again, for paper
     assert page.locator(".xa-canvas:visible").count() == 2
     for hidden in (".xa-bar", ".xa-voices", ".xa-keys", ".xa-selectors", ".xa-print", ".xa-undrawn", ".xa-head"):
         assert page.locator(f"{hidden}:visible").count() == 0, hidden

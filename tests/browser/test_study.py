@@ -595,7 +595,7 @@ def test_open_enrolment_counts_a_double_click_once_and_goes_by_the_wishes_of_the
     assert not any(token in address.partition("#")[0] for address in addresses), "in no address that a server or proxy logs"
     assert page.evaluate("localStorage.length + sessionStorage.length + document.cookie.length") == 0
     page.reload()
-    page.wait_for_selector("h1:has-text('Über Sie'), h1:has-text('About you')")  # goes on, and does not begin anew
+    page.wait_for_selector("h1:has-text('Über Sie'), h1:has-text('About you')")  # goes on, and does not begin again
 
 
 def test_numbers_of_a_scale_are_no_classes(serve, browser_page):

@@ -126,12 +126,12 @@ def commands(group, names=()):
 
 SAID = {
     **dict.fromkeys(("train", "evaluate", "probe", "groups", "cluster", "concepts", "study build", "bench audiomnist"), GOES_ON),
-    "explain": "what is in the folder of --out is whole. Give the same command again to make all of it.",
-    "report": "the report is whole, the earlier one or the new one. Give the same command again to write it anew.",
-    "data fetch": "what was downloaded is kept. Give the same command again to go on.",
-    "study serve": "all answers that were acknowledged are stored. Give the same command again to serve the study.",
+    "explain": "what is in the folder of --out is whole. Run the same command again to make all of it.",
+    "report": "the report is whole, the earlier one or the new one. Run the same command again to rewrite it.",
+    "data fetch": "what was downloaded is kept. Run the same command again to continue.",
+    "study serve": "all answers that were acknowledged are stored. Run the same command again to serve the study.",
     "study invite": "invitations that were not shown may exist; see xaudio study status.",
-    "study withdraw": "see xaudio study status for what was withdrawn. Give the same command again to withdraw the rest.",
+    "study withdraw": "see xaudio study status for what was withdrawn. Run the same command again to withdraw the rest.",
 }
 
 

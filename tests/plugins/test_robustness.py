@@ -217,7 +217,7 @@ def test_an_explainer_that_always_says_the_same_is_not_sensitive(monkeypatch):
 @pytest.mark.parametrize("model", MODELS)
 def test_max_sensitivity_against_single_draws(model, perturb):
     loaded = MODELS[model]()
-    # Of a class that is not the predicted one: it is this that is explained anew, too.
+    # Of a class that is not the predicted one: it is this that is explained again, too.
     other = [(item.predicted + 1) % 3 for item in explained(loaded)]
     items = explained(loaded, "input_x_gradient", target=other)
     metric = create("metric", "max_sensitivity", perturb=perturb, radius=0.1, draws=3, seed=5)

@@ -19,7 +19,7 @@ app = typer.Typer(help="Fetch and inspect data sets.", no_args_is_help=True)
 
 
 @app.command()
-@when_stopped("what was downloaded is kept. Give the same command again to go on.")
+@when_stopped("what was downloaded is kept. Run the same command again to continue.")
 def fetch(
     dataset: Annotated[str, typer.Argument(help=f"Data set, such as {DATASET}.")],
     out: Annotated[Path | None, typer.Option("--out", help="Where to put it; by default the cache.")] = None,

@@ -18,7 +18,9 @@ from .stopping import when_stopped
 @when_stopped()
 def evaluate(
     model: Annotated[Path, typer.Option(help="Run folder of a trained model.")],
-    out: Annotated[Path, typer.Option(help="Folder for the results; the same command goes on in it.", callback=no_other_results)],
+    out: Annotated[
+        Path, typer.Option(help="Folder for the results; the same command continues in it.", callback=no_other_results)
+    ],
     explainers: Annotated[
         str,
         typer.Option(

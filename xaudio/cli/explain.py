@@ -15,7 +15,7 @@ from .common import DeviceOption, JsonOption, OutOption, print_json, refuse_insi
 from .stopping import when_stopped
 
 
-@when_stopped("what is in the folder of --out is whole. Give the same command again to make all of it.")
+@when_stopped("what is in the folder of --out is whole. Run the same command again to make all of it.")
 def explain(
     files: Annotated[
         list[Path], typer.Argument(help="Recordings: WAV, FLAC, OGG, MP3, AIFF, AU, CAF, W64, RF64 or NIST, or a pipe.")

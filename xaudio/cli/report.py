@@ -23,11 +23,11 @@ class ReportCommand(TyperCommand):
         formatter.write_text(f"Plugins bring {', '.join(registry().names('command'))}, whose results may have a report as well.")
 
 
-@when_stopped("the report is whole, the earlier one or the new one. Give the same command again to write it anew.")
+@when_stopped("the report is whole, the earlier one or the new one. Run the same command again to rewrite it.")
 def report(
     folder: Annotated[Path, typer.Argument(help="--out of a command that writes results, such as xaudio bench or evaluate.")],
 ) -> None:
-    """Write the report of a folder anew from its results."""
+    """Write the report of a folder again from its results."""
     path = folder / "results.json"
     results = read_json(path) if path.exists() else None
     results = results if isinstance(results, dict) else {}

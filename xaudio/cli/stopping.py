@@ -9,8 +9,8 @@ from collections.abc import Callable, Sequence
 from types import FrameType
 from typing import Any, TypeVar
 
-GOES_ON = "what is done is kept. Give the same command again to go on."
-NOTHING = "nothing was written. Give the same command again to start anew."
+GOES_ON = "what is done is kept. Run the same command again to continue."
+NOTHING = "nothing was written. Run the same command again to start over."
 WORDS = "when_stopped"
 """Attribute in which a command says what it leaves."""
 
@@ -25,7 +25,7 @@ def when_stopped(words: str = GOES_ON) -> Callable[[Command], Command]:
     Parameters
     ----------
     words : str
-        Behind "stopped;", as in "what was downloaded is kept. Give the same command again to go on."
+        Behind "stopped;", as in "what was downloaded is kept. Run the same command again to continue."
     """
 
     def say(command: Command) -> Command:

@@ -1,4 +1,4 @@
-"""Explanations of many recordings of a data set, kept in a folder, so that interrupted work goes on."""
+"""Explanations of many recordings of a data set, kept in a folder, so that interrupted work can be continued."""
 
 from __future__ import annotations
 

@@ -244,7 +244,7 @@ def _views(view: str | Sequence[str] | None, single: bool) -> list[str | None]:
 
 
 def explainer_of(explanation: Explanation) -> Explainer:
-    """The explainer that made an explanation, made anew with the same options.
+    """The explainer that made an explanation, made again with the same options.
 
     Parameters
     ----------
@@ -259,7 +259,7 @@ def explainer_of(explanation: Explanation) -> Explainer:
     name = spec.get("name", "?")
     if name not in registry().names("explainer"):
         raise PluginError(
-            f"The explainer {name!r} of {explanation.clip.source} is not a plugin, so it cannot explain anew; register it as one."
+            f"The explainer {name!r} of {explanation.clip.source} is not a plugin, so it cannot be made again: register it."
         )
     made: Explainer = registry().create("explainer", name, spec.get("given", {}))
     return made
@@ -321,7 +321,7 @@ def explain_prepared(
     domains = [other_domain(view, model.representation) for view in views]
     labels = [_label(clip, model) for clip in clips]
     facts = provenance | {"device": str(model.device), "versions": versions(), "placed_by": placed.rules.placement}
-    # Renderers work on the CPU; a representation made by a plugin they make anew.
+    # Renderers work on the CPU; a representation made by a plugin they make again.
     own = None if model.representation_spec else _on_cpu(model.representation)
     found = [Explanations() for _ in domains]
     title = f"Explaining with {provenance.get('explainer', {}).get('name', 'an explainer')}"

@@ -1,4 +1,4 @@
-"""Explainers measured by metrics on recordings that a model never heard; what is done is kept, so that it goes on."""
+"""Explainers measured by metrics on recordings that a model never heard; what is done is kept, so that it can be continued."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Keep large buffers of this process for reuse (glibc only).
 
 By default glibc hands every buffer over 32 MB back to the system when it is freed and asks for it again at the next
-step: each page is then faulted in and zeroed anew. Training on the CPU takes up to twice as long for it. The price of
+step: each page is then faulted in and zeroed again. Training on the CPU takes up to twice as long for it. The price of
 keeping them is that the process does not shrink: its memory stays at its peak until it ends.
 """
 

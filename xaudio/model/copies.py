@@ -24,7 +24,7 @@ WEIGHTED = (
 
 
 def plain_copy(network: nn.Module) -> nn.Module:
-    """A copy of a network's modules on the same memory, in evaluation mode, whose weights nothing computes anew.
+    """A copy of a network's modules on the same memory, in evaluation mode, whose weights nothing recomputes.
 
     Parametrisations (``torch.nn.utils.parametrizations`` and your own), weight and spectral normalisation by hooks, and the
     masks of ``torch.nn.utils.prune`` are folded into the weights that they give in evaluation mode; the weight and bias of

@@ -26,7 +26,7 @@ class Examples:
         See `Prepared`.
     lengths, offsets, labels : Tensor of int64, shape (recordings,)
     per_step : bool
-        Draw the offsets anew at each training step.
+        Draw the offsets again at each training step.
     """
 
     waveforms: Tensor
@@ -48,7 +48,7 @@ class Examples:
             yield torch.arange(start, min(start + size, len(self)), device=self.labels.device)
 
     def training_batch(self, indices: Tensor) -> Tensor:
-        """Placed waveforms, anew at each call if the placement is per step."""
+        """Placed waveforms, again at each call if the placement is per step."""
         if not self.per_step:
             return self.batch(indices)
         free = self.waveforms.shape[1] - self.lengths[indices]

@@ -290,7 +290,7 @@ class Model:
         path = folder / WEIGHTS
         if not path.exists():
             raise ModelError(f"{folder}: is not the run folder of a model: there is no {WEIGHTS} in it. Run xaudio train first.")
-        metadata, tensors = read_tensors(path, "xaudio.model", "Train again, or copy the file anew.")
+        metadata, tensors = read_tensors(path, "xaudio.model", "Train again, or copy the file again.")
         if not isinstance(metadata, dict) or metadata.get("format") != FORMAT:
             found = metadata.get("format") if isinstance(metadata, dict) else None
             raise ModelError(f"{path}: has format {found}; this version of xaudio reads format {FORMAT}.")
@@ -301,7 +301,7 @@ class Model:
         except ModelError as error:
             raise ModelError(f"{path}: {error}") from None
         except (KeyError, TypeError, AttributeError, ValueError) as error:
-            raise ModelError(f"{path}: its description is damaged ({type(error).__name__}: {error}). Copy it anew.") from None
+            raise ModelError(f"{path}: its description is damaged ({type(error).__name__}: {error}). Copy it again.") from None
 
     @classmethod
     def _decode(cls, metadata: Mapping[str, Any], tensors: dict[str, Tensor], folder: Path) -> Model:

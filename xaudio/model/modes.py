@@ -187,7 +187,7 @@ def workable(network: nn.Module) -> nn.Module:
         state = f"its weights are {half}" if half else "it was made in inference mode"
         raise ModelError(
             f"{type(network).__name__} cannot be explained as it is ({state}) nor copied ({reason}): call model.float(), or make "
-            "it anew outside of inference mode."
+            "it again outside of inference mode."
         ) from error
 
 

@@ -82,7 +82,7 @@ def xaudio_commands() -> Commands:  # type: ignore[empty-body]
 
 @hookspec
 def xaudio_reports() -> Reports:  # type: ignore[empty-body]
-    """What writes the report of a result folder anew, by what its ``results.json`` says under "result".
+    """What writes the report of a result folder again, by what its ``results.json`` says under "result".
 
     A function takes the folder and returns the path of the report; ``xaudio report`` calls it.
     """

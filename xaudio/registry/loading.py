@@ -19,7 +19,7 @@ from .options import check_options, jsonable, options_of
 
 SPEC = "_xaudio_spec"
 """Attribute in which a representation or a data set keeps the name and the options it was made of, so that what is saved can make
-it anew; a data set all options, defaults and all."""
+it again; a data set all options, defaults and all."""
 
 KINDS = ("dataset", "representation", "model", "explainer", "separator", "renderer", "metric", "benchmark")
 FEATURES = ("command", "report")

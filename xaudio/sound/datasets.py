@@ -40,7 +40,7 @@ class Recording:
     Raises
     ------
     DataError
-        If there is no speaker, or the labels are no mapping.
+        If there is no speaker, or the labels are not a mapping.
     """
 
     source: str

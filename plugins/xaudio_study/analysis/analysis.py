@@ -111,7 +111,7 @@ def _check(data: StudyData) -> None:
             raise DataError(f"{data.title}: {count} {what} have the name {name}; expected one.")
     for item in data.items:
         if item.question not in asked:
-            raise DataError(f"{data.title}: item {item.item} asks {item.question!r}, which is no question of the study.")
+            raise DataError(f"{data.title}: item {item.item} asks {item.question!r}, which is not a question of the study.")
     items, people = {item.item for item in data.items}, {person.participant for person in data.participants}
     seen: set[tuple[str, str]] = set()
     for answer in data.answers:
@@ -141,12 +141,12 @@ def _notes(data: StudyData, table: Table | None, cells: list[Cell], drawn: list[
         return notes
     if "participants" not in drawn:
         notes.append(
-            f"{len(table.participants)} participants are fewer than {LEAST}: intervals do not draw them anew, and speak for "
+            f"{len(table.participants)} participants are fewer than {LEAST}: intervals do not resample them, and speak for "
             "these alone."
         )
     if "recordings" not in drawn:
         notes.append(
-            f"Fewer than {LEAST} recordings were predicted wrongly, or correctly: intervals do not draw these anew, and speak "
+            f"Fewer than {LEAST} recordings were predicted wrongly, or correctly: intervals do not resample these, and speak "
             "for these alone."
         )
     if len(table.conditions) > MOST:

@@ -1,4 +1,4 @@
-"""Intervals over participants and recordings at once: both are drawn anew, so that a result is said about others of each."""
+"""Intervals over participants and recordings at once: both are resampled, so that a result is said about others of each."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def crossed_draws(
     Returns
     -------
     Weights or None
-        None if nothing can be drawn anew.
+        None if nothing can be resampled.
     """
     if not drawn_anew(participants, strata, least):
         return None

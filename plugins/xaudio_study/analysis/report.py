@@ -57,7 +57,7 @@ def write_results(folder: Path, results: StudyResults) -> Path:
 
 
 def report(folder: Path) -> Path:
-    """Write the report anew from the ``results.json`` and ``run.json`` of an analysis."""
+    """Write the report again from the ``results.json`` and ``run.json`` of an analysis."""
     return write_results(folder, read_results(folder / "results.json", StudyResults))
 
 

@@ -281,7 +281,7 @@ class StudyResults(FixedRecord):
         What ``xaudio report`` knows the folder by.
     title : str
     simulated : str
-        How the participants were simulated; "" for people. Results of a simulation are no findings about people.
+        How the participants were simulated; "" for people. Results of a simulation are not findings about people.
     classes : list of str
     enrolled, kept : int
         Participants.
@@ -295,7 +295,7 @@ class StudyResults(FixedRecord):
     draws, seed : int
         Of the bootstrap.
     drawn : list of str
-        What the bootstrap draws anew: participants, recordings, both or neither.
+        What the bootstrap resamples: participants, recordings, both or neither.
     cells : list of Cell
     contrasts : list of Contrast
     ratings : list of Rating

@@ -43,7 +43,7 @@ def order_of(key: Key, number: int) -> list[str]:
     Parameters
     ----------
     key : Key
-        With order "blocks", the conditions come one after another, in each the recordings shuffled anew; with "mixed",
+        With order "blocks", the conditions come one after another, in each the recordings shuffled separately; with "mixed",
         every round holds each condition once, each with another recording where there are enough.
     number : int
         Of the participant, from 0.

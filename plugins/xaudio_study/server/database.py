@@ -206,7 +206,7 @@ class Database:
         """Raise if the file is gone: SQLite would write on into what nobody finds any more."""
         if self._identity() != self._file:
             raise DataError(
-                f"{self.path}: was deleted or replaced while it was in use; nothing was stored. Put it back, or start anew."
+                f"{self.path}: was deleted or replaced while it was in use; nothing was stored. Put it back, or start again."
             )
 
     def _empty_journal(self, wait: float | None = None) -> None:

@@ -203,7 +203,7 @@ def test_random_bands_are_as_wide_and_do_not_overlap(low, width, kind, seed, dra
     test = HeldOut(model_of(Reads()), np.ones(1), 0.1, draws, seed)
     band = Band(low=low, high=high, width=kind)
     if max(forth(low), forth(4000.0) - forth(high)) < wide:
-        with pytest.raises(DataError, match="fits beside it below 4000 Hz"):
+        with pytest.raises(DataError, match="fits next to it below 4000 Hz"):
             band.elsewhere(test)
         return
     found = band.elsewhere(test)
@@ -787,7 +787,7 @@ def lambda_tones(rng, label):
         ("band:low=3000,high=5000", "The band of 3000 to 5000 Hz does not fit"),
         ("band:low=-1,high=100", "The band of -1 to 100 Hz does not fit"),
         ("band:low=nan,high=100", "The band of nan to 100 Hz does not fit"),
-        ("band:low=100,high=3900", "No band as wide as 100 to 3900 Hz fits beside it"),
+        ("band:low=100,high=3900", "No band as wide as 100 to 3900 Hz fits next to it"),
         ("band:low=100.5,high=101.5", "holds no frequency of the spectrum, which has one every 4 Hz"),
         ("band:low=100,high=200,edge=-1", "The edge of a band is -1 Hz"),
         ("band:low=100,high=200,edge=nan", "The edge of a band is nan Hz; expected a number"),
@@ -801,7 +801,7 @@ def lambda_tones(rng, label):
             "lies outside .* of 40 recordings, of which the shortest lasts 0.1.. s: choose an earlier one, or shares",
         ),
         ("slots:start=0.1,stop=1.2,unit=share", "expected stop <= 1"),
-        ("slots:start=0.05,stop=0.95,unit=share", "No stretch as long as 5% to 95% fits beside it in any recording"),
+        ("slots:start=0.05,stop=0.95,unit=share", "No stretch as long as 5% to 95% fits next to it in any recording"),
         ("scale:factor=0", "Factors of frequency must be positive; got 0"),
         ("scale:no=1.5,yes=-1", "Factors of frequency must be positive"),
         ("scale:factor=inf", "Factors of frequency must be positive; got inf"),

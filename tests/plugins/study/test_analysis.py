@@ -491,7 +491,7 @@ def test_the_bootstrap_draws_whole_people_and_recordings_within_their_kind():
     assert (weights.recordings[:, strata == 0].sum(1) == 9).all()
     assert (weights.recordings[:, strata == 1].sum(1) == 8).all()
     few = crossed_draws(3, strata, draws=50, seed=1)
-    assert (few.participants == 1).all()  # three people cannot be drawn anew
+    assert (few.participants == 1).all()  # three people cannot be drawn again
     assert not (few.recordings == 1).all()
     assert crossed_draws(3, strata[:5], draws=50) is None
     assert drawn_anew(8, strata) == ["participants", "recordings"]

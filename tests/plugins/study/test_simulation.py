@@ -439,13 +439,13 @@ def test_wrong_use_gets_one_line(answered, monkeypatch, words, said):
         (("power", "--draws", "200"), "No such option: --draws"),
         (("power", "--listener", "l"), "No such option: --listener"),
         (("listen", "design.json", "--listener", "l", "--dropout", "0.1"), "No such option: --dropout"),
-        (("listen", "design.json", "--listener", "l", "--explainer", "lrp"), "--explainer has no effect beside a STUDY"),
-        (("listen", "design.json", "--listener", "l", "--recordings", "10"), "--recordings has no effect beside a STUDY"),
-        (("listen", "design.json", "--listener", "l", "--data", "d"), "--data has no effect beside a STUDY"),
-        (("listen", "design.json", "--listener", "l", "--model", "m"), "a STUDY has no effect beside --model"),
+        (("listen", "design.json", "--listener", "l", "--explainer", "lrp"), "--explainer has no effect together with a STUDY"),
+        (("listen", "design.json", "--listener", "l", "--recordings", "10"), "--recordings has no effect together with a STUDY"),
+        (("listen", "design.json", "--listener", "l", "--data", "d"), "--data has no effect together with a STUDY"),
+        (("listen", "design.json", "--listener", "l", "--model", "m"), "a STUDY has no effect together with --model"),
         (("listen", "--listener", "l", "--model", "m", "--participants", "3"), "No such option: --participants"),
         (("listen", "--model", "m"), "Missing option '--listener'"),
-        (("listen", "--listener", "l"), "give the STUDY that shall be answered"),
+        (("listen", "--listener", "l"), "give the STUDY that should be answered"),
     ],
 )
 def test_an_option_without_effect_is_refused(answered, monkeypatch, words, said):

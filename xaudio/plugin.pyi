@@ -91,7 +91,7 @@ from .model.precision import count_operations as count_operations, matrix_peak a
 from .model.probability import log_odds as log_odds, probabilities as probabilities
 from .model.relabelling import in_classes_of as in_classes_of
 from .model.results import TrainingResult as TrainingResult
-from .model.splits import held_out as held_out
+from .model.splits import held_out as held_out, used_recordings as used_recordings
 from .model.sums import completeness as completeness, difference_from_baseline as difference_from_baseline
 from .output.digests import digest_bytes as digest_bytes, digest_text as digest_text
 from .output.figures import (
@@ -144,6 +144,7 @@ from .registry.options import (
 from .registry.randomness import seeded_generator as seeded_generator
 from .sound.audio import read_audio as read_audio, write_audio as write_audio
 from .sound.baselines import baseline_features as baseline_features, baseline_waveforms as baseline_waveforms
+from .sound.contents import recording_digests as recording_digests
 from .sound.datasets import (
     Recording as Recording,
     SpeakerDataset as SpeakerDataset,

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from xaudio.plugin import AudioError, DataError, read_audio
+from xaudio.plugin import AudioError, DataError, counted, read_audio
 
 from ._corpus import METADATA, PER_SPEAKER, SPEAKERS, corpus_folder, default_folder, find_recordings, name, read_sexes
 
@@ -270,8 +270,8 @@ def verify(
     if len(counts) > speakers or set(counts.values()) != {per_speaker}:
         wrong = next(speaker for speaker, count in counts.items() if count != per_speaker or speaker > speakers)
         raise DataError(
-            f"{folder}: has {counts[wrong]} recordings of speaker {name(wrong)}; expected {speakers} speakers with {per_speaker} "
-            "each. Remove the folder and fetch the corpus again."
+            f"{folder}: has {counted(counts[wrong], 'recording')} of speaker {name(wrong)}; expected {speakers} speakers with "
+            f"{per_speaker} each. Remove the folder and fetch the corpus again."
         )
     _, problems = read_sexes(corpus)
     if problems:

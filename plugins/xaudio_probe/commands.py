@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -9,7 +10,9 @@ import numpy as np
 import typer
 
 from xaudio.plugin import (
+    DataError,
     DataOption,
+    Dataset,
     DeviceOption,
     IntArray,
     JsonOption,
@@ -68,6 +71,7 @@ def probe(
     parse_changes(change)  # before anything takes time
     models = [load_model(folder, device) for folder in model]
     found, indices = zip(*(held_out(one, dataset, data) for one in models), strict=True)
+    _check_same_data(model, found)
     chosen = [_spread(own, None if recordings is None else -(-recordings // len(model))) for own in indices]
     results = run_probe(models, found[0], chosen, change, draws=draws, seed=seed, over=over, batch_size=batch_size, folder=out)
     if as_json:
@@ -83,6 +87,17 @@ def probe(
     for note in results.notes:
         print(f"note: {note}")
     print(f"Report: {out / 'report.html'}")
+
+
+def _check_same_data(folders: Sequence[Path], datasets: Sequence[Dataset]) -> None:
+    """Raise `DataError` if models were trained on other data than the first, whose recordings are changed for all of them."""
+    contents = [opened.fingerprint() for opened in datasets]
+    for folder, opened, content in zip(folders, datasets, contents, strict=True):
+        if content != contents[0]:
+            raise DataError(
+                f"{folder}: was trained on {opened.title}, {folders[0]} on {datasets[0].title}, which hold other recordings. "
+                "Probe them one by one, or name data that both have never heard (--dataset, --data)."
+            )
 
 
 def _spread(indices: IntArray, count: int | None) -> IntArray:

@@ -219,8 +219,8 @@ def test_all_links_of_a_chained_ogg_are_read(tmp_path: Path, subtype: str) -> No
 
 def test_links_of_different_kinds_are_refused_with_their_numbers(tmp_path: Path) -> None:
     mono, stereo, fast = encoded("OGG"), encoded("OGG", samples=np.stack([SOUND, SOUND], 1)), encoded("OGG", rate=16000)
-    assert "the first has 8000 Hz and 1 channels, number 2 16000 Hz and 1." in refused(tmp_path, mono + fast)
-    assert "the first has 8000 Hz and 1 channels, number 3 8000 Hz and 2." in refused(tmp_path, mono + mono + stereo)
+    assert "the first has 8000 Hz and 1 channel, number 2 16000 Hz and 1." in refused(tmp_path, mono + fast)
+    assert "the first has 8000 Hz and 1 channel, number 3 8000 Hz and 2." in refused(tmp_path, mono + mono + stereo)
 
 
 def pages(content: bytes) -> list[bytes]:
@@ -310,7 +310,7 @@ def test_mp3_files_one_after_the_other_are_all_read(tmp_path: Path) -> None:
     assert np.array_equal(clip.waveform, np.concatenate([single, single]))
     assert clip.notes == ("2 MP3 recordings in one file read one after the other",)
     other = encoded("MP3", rate=22050)
-    assert "the first has 16000 Hz and 1 channels, number 2 22050 Hz and 1." in refused(tmp_path, content + other)
+    assert "the first has 16000 Hz and 1 channel, number 2 22050 Hz and 1." in refused(tmp_path, content + other)
 
 
 # ------------------------------------------------------------------------------------------------ what is no file of sound

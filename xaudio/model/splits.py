@@ -189,10 +189,28 @@ def _kept_parts(model: Model) -> Mapping[str, Counter[str]]:
     return parts
 
 
+def used_recordings(model: Model) -> frozenset[str]:
+    """What a model was trained or validated on, as `recording_digests` gives it.
+
+    Parameters
+    ----------
+    model : Model
+        As `xaudio.run_experiment` left it in its run folder.
+
+    Raises
+    ------
+    ModelError
+        If its run folder does not say.
+    """
+    if not {"parts", "run"} <= set(model.facts):
+        raise ModelError(f"{model.facts.get('run', 'The model')}: does not say what it was trained on. Train it again.")
+    kept = _kept_parts(model)
+    return frozenset(kept["train"]) | frozenset(kept["validation"])
+
+
 def _never_heard(model: Model, dataset: Dataset) -> IntArray:
     """Labelled recordings that a training did not hear, of speakers that it did not hear."""
-    kept = _kept_parts(model)
-    used = set(kept["train"]) | set(kept["validation"])
+    used = used_recordings(model)
     copies = np.array([digest in used for digest in recording_digests(dataset)])
     speakers = np.array(dataset.speakers)
     labelled = dataset.labels(model.task) >= 0

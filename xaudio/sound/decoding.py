@@ -145,8 +145,8 @@ def _decoded(parts: Sequence[BinaryIO], path: Path) -> tuple[FloatArray, int]:
         number = next(index for index, shape in enumerate(shapes) if shape != shapes[0])
         (rate, channels), (other_rate, other_channels) = shapes[0], shapes[number]
         raise IncompleteError(
-            f"holds recordings of different kinds one after the other: the first has {rate} Hz and {channels} channels, "
-            f"number {number + 1} {other_rate} Hz and {other_channels}. Split the file."
+            f"holds recordings of different kinds one after the other: the first has {rate} Hz and {channels} "
+            f"channel{'s' * (channels > 1)}, number {number + 1} {other_rate} Hz and {other_channels}. Split the file."
         )
     return (decoded[0][0] if len(decoded) == 1 else np.concatenate([samples for samples, _ in decoded])), shapes[0][0]
 

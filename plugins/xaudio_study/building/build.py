@@ -17,6 +17,7 @@ from xaudio.plugin import (
     output_folder,
     parse_spec,
     progress,
+    recording_digests,
     refuse_other_settings,
     registry,
     remove_leftovers,
@@ -83,7 +84,10 @@ def build_study(
     origin = f"{identity['weights']} on the test recordings of {identity['fingerprint']}"
     probabilities = kept_predictions(model, found, test, out / "probabilities.csv", origin)
     choice = choose(probabilities, found.labels(model.task)[test], settings.recordings, settings.seed, found.title)
-    write_run(out, settings=identity, device=str(model.device))  # until here other settings may still be tried
+    digests = recording_digests(found)
+    contents = sorted(digests[int(test[index])] for index in choice.indices)
+    # Until here other settings may still be tried.
+    write_run(out, settings=identity, device=str(model.device), contents=contents)
     clips = [found[int(test[index])] for index in choice.indices]
     explanations: dict[str, list[Explanation]] = {}
     for spec in settings.explanations.explainers:

@@ -24,7 +24,9 @@ from xaudio.plugin import (
     progress,
     read_audio,
     read_json,
+    recording_digests,
     registry,
+    used_recordings,
     weights_digest,
 )
 
@@ -80,11 +82,14 @@ class Explained(NamedTuple):
         Title of the data set that is explained; "" if it is not known, and is then taken for the listener's.
     speakers : frozenset of str
         Who speaks in the recordings that are explained.
+    contents : frozenset of str
+        Digests of these recordings by their sound; empty if they are not known.
     """
 
     weights: str
     data: str
     speakers: frozenset[str]
+    contents: frozenset[str] = frozenset()
 
 
 def load_listeners(folders: Sequence[Path], explained: Explained, classes: Sequence[str], device: str) -> dict[str, Model]:
@@ -188,9 +193,10 @@ def listen_to_study(folder: Path, listeners: Sequence[Path], device: str = "auto
 
 def _explained_in(folder: Path, design: StudyData) -> Explained:
     """What a study explains, by the record of how it was built."""
-    built = read_json(folder / "run.json")["settings"] if (folder / "run.json").exists() else {}
+    record = read_json(folder / "run.json") if (folder / "run.json").exists() else {}
+    built, contents = record.get("settings", {}), frozenset(record.get("contents", ()))
     speakers = frozenset(item.speaker for item in design.items if item.catch is None)
-    return Explained(built.get("weights", ""), built.get("data", ""), speakers)
+    return Explained(built.get("weights", ""), built.get("data", ""), speakers, contents)
 
 
 def listen_to_model(
@@ -237,7 +243,9 @@ def listen_to_model(
     plain = registry().create("renderer", "audible", {"parts": ("original",)})
     held, test = held_out(model, dataset, data)
     speakers = frozenset(held.speakers[index] for index in test)
-    found = load_listeners(listeners, Explained(weights_digest(run), held.title, speakers), model.classes, device)
+    digests = recording_digests(held)
+    explained = Explained(weights_digest(run), held.title, speakers, frozenset(digests[index] for index in test))
+    found = load_listeners(listeners, explained, model.classes, device)
     wanted = Recordings(right=recordings, wrong=recordings, fill=False, balance="predicted")
     with TemporaryDirectory(prefix="xaudio-") as temporary:
         folder = Path(temporary)
@@ -303,4 +311,10 @@ def _check_independent(folder: Path, listener: Model, explained: Explained) -> N
         raise ModelError(
             f"{folder}: was trained on speakers whose recordings are explained ({', '.join(sorted(known))}). "
             "Train it with the --fold of the explained model, which tests on them."
+        )
+    heard_before = len(explained.contents & used_recordings(listener)) if explained.contents else 0
+    if heard_before:
+        raise ModelError(
+            f"{folder}: was trained or validated on {heard_before} of the {len(explained.contents)} recordings that are "
+            "explained. Train it with the --fold of the explained model, which tests on them."
         )

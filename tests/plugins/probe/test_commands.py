@@ -4,7 +4,9 @@ import csv
 import json
 
 import pytest
+import torch
 
+import xaudio
 from xaudio_probe.results import ProbeResults
 
 DATA = "synthetic:speakers=8,repetitions=1"
@@ -81,3 +83,16 @@ def test_help_imports_nothing_heavy_and_shows_how_a_change_is_written(run_python
     done = run_python(program)
     assert "band:low=100,high=300" in "".join(done.stdout.split())
     assert done.stderr.splitlines()[-1] == "False False"
+
+
+def test_models_of_different_data_are_not_probed_as_one(run_command, spectrogram_run_folder, tmp_path):
+    """An index of one data set is no recording of another."""
+    speech = xaudio.create("dataset", "synthetic", speakers=8, repetitions=1, seed=1)
+    training = {"steps": 1, "batch_size": 4}
+    other = xaudio.Experiment(speech, "digit", 1, "audionet", training=training)
+    xaudio.run_experiment(other, tmp_path / "b", torch.device("cpu"))
+    given = ["--change", "scale:factor=1.5", "--out", tmp_path / "out"]
+    done = run_command("probe", "--model", spectrogram_run_folder, "--model", tmp_path / "b", *given, status=1)
+    assert "b: was trained on synthetic speech (8 speakers, seed 1), " in done.stderr
+    assert "hold other recordings" in done.stderr
+    assert not (tmp_path / "out").exists() or not any((tmp_path / "out").iterdir())

@@ -12,6 +12,7 @@ from xaudio.cli.app import app
 from xaudio.errors import DataError, ModelError
 from xaudio.model.model import weights_digest
 from xaudio.output.runs import write_json
+from xaudio.plugin import recording_digests, used_recordings
 from xaudio_study.analysis import measures
 from xaudio_study.analysis.analysis import analyze
 from xaudio_study.analysis.exclusions import ExclusionRules
@@ -513,6 +514,14 @@ def test_a_recogniser_must_be_independent_of_the_model(run_folder, spectrogram_r
         with pytest.raises(ModelError, match="was trained on speakers whose recordings are explained"):
             load_listeners([tmp_path], known, model.classes, "cpu")
     assert load_listeners([tmp_path], explained._replace(data="Other data"), model.classes, "cpu")
+    # Under another title and other names of speakers a recording is what it sounds like.
+    listener = xaudio.load_model(spectrogram_run_folder, "cpu")
+    unheard = explained._replace(data="Other data", speakers=frozenset(), contents=frozenset(["of another sound"]))
+    assert load_listeners([spectrogram_run_folder], unheard, model.classes, "cpu")
+    trained_on = next(iter(used_recordings(listener)))
+    with pytest.raises(ModelError, match=r"was trained or validated on 1 of the 2 recordings that are explained"):
+        known = unheard._replace(contents=unheard.contents | {trained_on})
+        load_listeners([spectrogram_run_folder], known, model.classes, "cpu")
 
 
 def test_a_study_knows_which_recognisers_may_answer_it(run_folder, spectrogram_run_folder, tmp_path):
@@ -520,6 +529,9 @@ def test_a_study_knows_which_recognisers_may_answer_it(run_folder, spectrogram_r
     folder, other = tmp_path / "study", tmp_path / "other"
     settings = StudySettings(recordings={"right": 0, "wrong": 1}, questions=[{"name": "prediction", "modes": ["audible-signal"]}])
     build_study(run_folder, folder, settings, dataset="synthetic:speakers=8,repetitions=1", device="cpu")
+    (content,) = json.loads((folder / "run.json").read_text())["contents"]
+    data, test = xaudio.held_out(xaudio.load_model(run_folder, "cpu"))
+    assert content in {recording_digests(data)[index] for index in test}
     done = run("listen", folder, "--listener", run_folder, "--out", tmp_path / "x")
     assert "is the explained model itself" in str(done.exception)
     listener = xaudio.load_model(spectrogram_run_folder, "cpu")

@@ -9,6 +9,9 @@ from xaudio.plugin import Explainer, hookimpl
 def random(*, seed: int = 0) -> Explainer:
     """Random relevance, uniform in [-1, 1), the same whenever the recording and the seed are the same.
 
+    The same means the same in every bit: a copy in another format, rounded otherwise, draws other relevance. That is meant, as a
+    control must not seem robust to a change that is too small to hear.
+
     Parameters
     ----------
     seed : int

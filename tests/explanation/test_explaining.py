@@ -199,6 +199,7 @@ def test_a_representation_may_be_an_object(sound):
         ({"audio": 3}, AudioError, "Cannot explain a int"),
         ({"audio": Clip(np.full(100, np.nan, np.float32), 8000)}, AudioError, "100 of 100 samples are NaN"),
         ({"audio": Clip(np.zeros(100, np.float32), 8000), "seed": -1}, xaudio.DataError, "The seed is -1"),
+        ({"audio": Clip(np.zeros(100, np.float32), 8000), "seed": True}, xaudio.DataError, "The seed is True"),
         ({"sample_rate": None}, AudioError, "give sample_rate in Hz"),
         ({"sample_rate": 10}, AudioError, "sample rate is 10 Hz"),
         ({"audio": np.zeros(9000, np.float32)}, AudioError, "longer than the 1.000 s the model takes"),

@@ -58,6 +58,7 @@ def test_classes_are_taken_in_the_order_of_the_outputs(given, names):
         (3, "expected a list of names"),
         ([], "is empty"),
         (["a", "a"], "named twice"),
+        (["", "a"], r"A class is named ''; expected text"),
         (["a", None], "named None"),
         ([float("nan")], "named nan"),
         ({0: "a", 2: "b"}, "on neither side"),

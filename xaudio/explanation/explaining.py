@@ -203,7 +203,7 @@ def explain(
     at_once = whole(batch_size)
     if at_once is None or at_once < 1:
         raise AudioError(f"batch_size is {batch_size!r}; expected a whole number, 1 or more.")
-    if not (seed is None or isinstance(seed, int | np.integer)):
+    if isinstance(seed, bool) or not (seed is None or isinstance(seed, int | np.integer)):
         raise DataError(f"The seed is {seed!r}; expected a whole number, 0 or more.")
     single = not isinstance(audio, list | tuple)
     views = _views(view, single)

@@ -41,7 +41,7 @@ def class_names(classes: Any) -> tuple[str, ...]:
 
 def _class_name(item: Any) -> str:
     item = plain(item)
-    if missing(item) or not isinstance(item, str | int | float):
+    if missing(item) or not isinstance(item, str | int | float) or not str(item).strip():
         raise ModelError(f"A class is named {item!r}; expected text or a number.")
     return str(item)
 

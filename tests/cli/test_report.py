@@ -18,8 +18,10 @@ def test_a_folder_without_a_report_is_one_line_that_names_the_commands(tmp_path,
     done = CliRunner().invoke(app, ["report", str(tmp_path)])
     assert isinstance(done.exception, ModelError)
     line = str(done.exception)
-    assert line.startswith(f"{tmp_path}: holds no results that have a report. Give the --out folder of xaudio bench, ")
-    assert all(name in line for name in ("evaluate", "probe", "groups", "cluster"))
+    assert line.startswith(
+        f"{tmp_path}: holds no results that have a report. Give the --out folder of xaudio bench or evaluate, or results of "
+    )
+    assert all(name in line for name in ("clusters", "concepts", "groups", "probe", "study"))
     assert "\n" not in line
     assert not (tmp_path / "report.html").exists()
 

@@ -2,9 +2,11 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from xaudio.plugin import hookimpl
+from annotated_types import Ge
+
+from xaudio.plugin import Count, Seed, hookimpl
 
 EXPLAINERS = "lrp:composite=epsilon,lrp:composite=epsilon_plus,integrated_gradients,gradient,occlusion"
 
@@ -16,10 +18,10 @@ def audible(
     data: tuple[Path, ...] = (),
     explainers: str = EXPLAINERS,
     renderers: str = "",
-    recordings: int = 24,
-    examples: int = 1,
+    recordings: Count = 24,
+    examples: Annotated[int, Ge(0)] = 1,
     device: str = "auto",
-    seed: int = 0,
+    seed: Seed = 0,
 ) -> Any:
     """Measure settings of the renderer audible by explainer and model: one table with intervals, and players.
 

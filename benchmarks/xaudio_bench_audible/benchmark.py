@@ -68,9 +68,6 @@ class AudibleBenchmark:
 
     def __init__(self, choices: Choices) -> None:
         self.choices = choices
-        for option, least in {"recordings": 1, "examples": 0, "seed": 0}.items():
-            if getattr(choices, option) < least:
-                raise PluginError(f"--{option} {getattr(choices, option)} must be {least} or more.")
         self.explainers = tuple(dict.fromkeys((*xaudio.plugin.split_specs(choices.explainers), *CONTROLS)))
         for spec in self.explainers:
             name, options = xaudio.plugin.parse_spec(spec)

@@ -2,9 +2,11 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from xaudio.plugin import hookimpl
+from annotated_types import Ge
+
+from xaudio.plugin import Count, Seed, hookimpl
 
 
 def audiomnist(
@@ -17,13 +19,13 @@ def audiomnist(
     representations: tuple[str, ...] = (),
     folds: tuple[int, ...] | None = None,
     explainer: str = "lrp:composite=epsilon_plus",
-    examples: int = 2,
-    limit: int | Literal["all"] | None = None,
-    draws: int | None = None,
+    examples: Annotated[int, Ge(0)] = 2,
+    limit: Count | Literal["all"] | None = None,
+    draws: Count | None = None,
     set: tuple[str, ...] = (),  # noqa: A002 (it is the option's name)
-    jobs: int = 1,
+    jobs: Count = 1,
     device: str = "auto",
-    seed: int = 0,
+    seed: Seed = 0,
 ) -> Any:
     """Train, test and explain the models of "AudioMNIST: Exploring Explainable AI for Audio Analysis" (arXiv 1807.03418).
 

@@ -61,10 +61,6 @@ class AudioMnistBenchmark:
         self.choices = choices
         self.models = _once("models", choices.models)
         self.representations = _once("representations", choices.representations)
-        for option, least in {"examples": 0, "seed": 0, "jobs": 1, "limit": 1, "draws": 1}.items():
-            value = getattr(choices, option)
-            if isinstance(value, int) and value < least:
-                raise PluginError(f"--{option} {value} must be {least} or more.")
         if choices.folds is not None and len(set(choices.folds)) < len(choices.folds):
             raise PluginError(f"--folds {','.join(map(str, choices.folds))} names a fold twice.")
         self.overrides = parse_settings(choices.set, tuple(self.models))

@@ -2,9 +2,11 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from xaudio.plugin import hookimpl
+from annotated_types import Ge
+
+from xaudio.plugin import Count, Seed, Share, hookimpl
 
 
 def explainers(
@@ -14,11 +16,11 @@ def explainers(
     data: tuple[Path, ...] = (),
     explainers: str = "",
     metrics: str = "",
-    recordings: int = 32,
-    examples: int = 2,
-    min_accuracy: float | None = None,
+    recordings: Count = 32,
+    examples: Annotated[int, Ge(0)] = 2,
+    min_accuracy: Share | None = None,
     device: str = "auto",
-    seed: int = 0,
+    seed: Seed = 0,
 ) -> Any:
     """Measure explainers by metrics on recordings that the models never heard: a table with intervals and ranks.
 

@@ -46,11 +46,6 @@ class Leaderboard:
 
     def __init__(self, choices: Choices) -> None:
         self.choices = choices
-        for option, least in {"recordings": 1, "examples": 0, "seed": 0}.items():
-            if getattr(choices, option) < least:
-                raise PluginError(f"--{option} {getattr(choices, option)} must be {least} or more.")
-        if choices.min_accuracy is not None and not 0 <= choices.min_accuracy <= 1:
-            raise PluginError(f"--min-accuracy {choices.min_accuracy:g} must lie between 0 and 1.")
         self.explainers = chosen("explainer", choices.explainers) or all_explainers()
         self.metrics = chosen("metric", choices.metrics) or tuple(xaudio.names("metric"))
         self.datasets = xaudio.plugin.for_each("--datasets", xaudio.plugin.split_specs(choices.datasets), len(choices.models))

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from xaudio.plugin import hookimpl
+from xaudio.plugin import Count, Seed, hookimpl
 
 
 def gallery(
@@ -12,10 +12,10 @@ def gallery(
     models: tuple[str, ...] = (),
     dataset: str | None = None,
     data: Path | None = None,
-    recordings: int = 10,
+    recordings: Count = 10,
     methods: tuple[str, ...] = (),
     device: str = "auto",
-    seed: int = 0,
+    seed: Seed = 0,
 ) -> Any:
     """Explain recordings that the models never heard by all methods, on one page, and say which methods agree.
 

@@ -38,8 +38,6 @@ class Gallery:
         device: str,
         seed: int,
     ) -> None:
-        if recordings < 1 or seed < 0:
-            raise PluginError(f"--recordings {recordings} must be 1 or more, and --seed {seed} 0 or more.")
         self.models, self.dataset, self.data, self.recordings = models, dataset, data, recordings
         self.methods = xaudio.plugin.split_specs(",".join(methods)) or all_methods()
         self.device, self.seed = device, seed

@@ -1,20 +1,22 @@
 """How fast explanations are: xaudio against zennit, captum and Quantus, on the same networks and data, in one process."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
 
-from xaudio.plugin import hookimpl
+from annotated_types import Ge
+
+from xaudio.plugin import Count, Seed, hookimpl
 
 
 def speed(
     *,
     models: tuple[str, ...] = ("audionet", "audionet-conv1d", "alexnet"),
-    batch: int = 100,
-    rounds: int = 5,
-    recordings: int = 1000,
-    flips: int = 24,
+    batch: Count = 100,
+    rounds: Count = 5,
+    recordings: Annotated[int, Ge(0)] = 1000,
+    flips: Annotated[int, Ge(0)] = 24,
     device: str = "auto",
-    seed: int = 0,
+    seed: Seed = 0,
 ) -> Any:
     """Time xaudio's explainers against zennit's and captum's, and its pixel flipping against Quantus's.
 

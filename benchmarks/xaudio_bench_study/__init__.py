@@ -2,9 +2,11 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from xaudio.plugin import hookimpl
+from annotated_types import Ge
+
+from xaudio.plugin import Count, Seed, hookimpl
 
 
 def study(
@@ -12,12 +14,12 @@ def study(
     model: Path | None = None,
     dataset: str | None = None,
     data: Path | None = None,
-    participants: int = 40,
-    right: int = 10,
-    wrong: int = 10,
-    kills: int = 4,
-    requests: int = 1000,
-    seed: int = 0,
+    participants: Annotated[int, Ge(2)] = 40,
+    right: Count = 10,
+    wrong: Count = 10,
+    kills: Annotated[int, Ge(0)] = 4,
+    requests: Count = 1000,
+    seed: Seed = 0,
 ) -> Any:
     """Let simulated participants take part in a study on a real server that is killed, lied to, and out of space.
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import xaudio
 import xaudio.plugin
-from xaudio.plugin import DataError, PluginError
+from xaudio.plugin import DataError
 
 from .forging import Forger, try_all
 from .report import Crashes, Forgery, FullDisk, Results, Separation, figures_of, write_report
@@ -63,10 +63,6 @@ class StudyProof:
         requests: int,
         seed: int,
     ) -> None:
-        if participants < 2 or right < 1 or wrong < 1 or kills < 0 or requests < 1 or seed < 0:
-            raise PluginError(
-                "--participants must be 2 or more, --right, --wrong and --requests 1 or more, --kills and --seed 0."
-            )
         self.model, self.dataset, self.data = model, dataset, data
         self.participants, self.right, self.wrong, self.kills = participants, right, wrong, kills
         self.requests, self.seed = requests, seed

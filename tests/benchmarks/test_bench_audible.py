@@ -314,7 +314,7 @@ def test_from_the_command_line(model, tmp_path, folder):
         ({"renderers": "audible:loud=1"}, "loud"),
         ({"renderers": "audible:parts=positive"}, "sets parts"),
         ({"explainers": "lpr"}, "Unknown explainer 'lpr'"),
-        ({"examples": -1}, "--examples -1 must be 0 or more"),
+        ({"examples": -1}, "^-1 does not fit option 'examples' .*: expected int, 0 or more"),
         ({"data": "a,b,c"}, "--data names 3 for 1 models"),
     ],
 )

@@ -206,10 +206,10 @@ def test_wrong_choices_are_named(tmp_path):
     for wrong, message in [
         ({"folds": "0,0"}, "names a fold twice"),
         ({"models": "audionet,audionet:pool1=paper"}, "names one twice"),
-        ({"examples": -1}, "--examples -1 must be 0 or more"),
-        ({"limit": 0}, "--limit 0 must be 1 or more"),
-        ({"draws": 0}, "--draws 0 must be 1 or more"),
-        ({"jobs": 0}, "--jobs 0 must be 1 or more"),
+        ({"examples": -1}, "^-1 does not fit option 'examples' .*: expected int, 0 or more"),
+        ({"limit": 0}, "^0 does not fit option 'limit' .*: expected int, 1 or more"),
+        ({"draws": 0}, "^0 does not fit option 'draws' .*: expected int, 1 or more"),
+        ({"jobs": 0}, "^0 does not fit option 'jobs' .*: expected int, 1 or more"),
         ({"representations": "spectogram:crop=paper"}, "none of the models reads: alexnet reads spectrogram"),
     ]:
         with pytest.raises(PluginError, match=message):

@@ -363,9 +363,9 @@ def test_wrong_choices_are_named_before_anything_runs(tmp_path, run_folder):
         leaderboard((str(run_folder),), explainers="lpr")
     with pytest.raises(PluginError, match="Unknown metric 'sparsness'"):
         leaderboard((str(run_folder),), metrics="sparsness")
-    with pytest.raises(PluginError, match="--examples -1 must be 0 or more"):
+    with pytest.raises(PluginError, match="^-1 does not fit option 'examples' .*: expected int, 0 or more"):
         leaderboard((str(run_folder),), examples=-1)
-    with pytest.raises(PluginError, match=r"--min-accuracy 70 must lie between 0 and 1"):
+    with pytest.raises(PluginError, match="^70 does not fit option 'min_accuracy' .*: expected float, 0 or more, 1 at most"):
         leaderboard((str(run_folder),), min_accuracy=70)
     with pytest.raises(PluginError, match="--data names 2 for 3 models; give one for all, or one for each"):
         leaderboard(("a", "b", "c"), data=("x", "y"))

@@ -104,7 +104,7 @@ def test_a_method_that_does_not_work_is_named_and_the_others_shown(tmp_path, run
 def test_wrong_choices_are_named(tmp_path, run_folder):
     with pytest.raises(PluginError, match="Unknown explainer 'lpr'"):
         xaudio.create("benchmark", "gallery", models=str(run_folder), methods="lpr")
-    with pytest.raises(PluginError, match="--recordings 0 must be 1 or more"):
+    with pytest.raises(PluginError, match="^0 does not fit option 'recordings' .*: expected int, 1 or more"):
         xaudio.create("benchmark", "gallery", models=str(run_folder), recordings=0)
     with pytest.raises(ModelError, match="is not the run folder of a model"):
         xaudio.create("benchmark", "gallery", models=str(tmp_path), methods="amplitude")(tmp_path / "out")

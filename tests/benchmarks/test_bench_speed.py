@@ -95,5 +95,5 @@ def test_a_quantus_that_cannot_be_imported_is_left_out_with_the_reason(monkeypat
 
 def test_wrong_numbers_are_named():
     for wrong in ({"batch": 0}, {"rounds": 0}, {"recordings": -1}, {"flips": -1}):
-        with pytest.raises(PluginError, match=r"must be \d or more"):
+        with pytest.raises(PluginError, match=r"expected int, \d or more"):
             xaudio.create("benchmark", "speed", **wrong)

@@ -52,6 +52,7 @@ from .explanation.report import write_page as write_page
 from .explanation.table import Explanations as Explanations
 from .explanation.views import domain_name as domain_name, other_domain as other_domain, parse_view as parse_view
 from .measuring.checks import check_explanations as check_explanations
+from .measuring.choosing import evenly as evenly, spread as spread
 from .measuring.evaluation import Evaluation as Evaluation, evaluate as evaluate
 from .measuring.metric import Better as Better, Metric as Metric
 from .measuring.perturbation import (
@@ -62,11 +63,13 @@ from .measuring.perturbation import (
     tied as tied,
 )
 from .measuring.statistics import (
+    DRAWS as DRAWS,
     LEAST as LEAST,
     LEVEL as LEVEL,
     Interval as Interval,
     bootstrap_interval as bootstrap_interval,
     ranks_with_ties as ranks_with_ties,
+    tails as tails,
 )
 from .measuring.truth import truth_domain as truth_domain, truth_mask as truth_mask
 from .model.allocator import keep_large_buffers as keep_large_buffers

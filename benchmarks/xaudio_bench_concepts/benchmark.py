@@ -154,7 +154,7 @@ class ConceptTruth:
         right = np.flatnonzero(one.predicted == one.labels)
         if not len(right):
             raise DataError(f"{one.model.facts.get('run')}: is never right in the test, so there is nothing to check.")
-        return np.asarray(right[np.unique(np.linspace(0, len(right) - 1, min(len(right), self.recordings)).round().astype(int))])
+        return xaudio.plugin.evenly(right, self.recordings)
 
     def _carriers(
         self, one: Tested, explainer: str, found: Mapping[str, ConceptResults], own: Mapping[int, Sequence[int]]

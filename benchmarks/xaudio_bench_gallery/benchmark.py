@@ -97,8 +97,7 @@ class Gallery:
         common = set.intersection(*(set(own.tolist()) for _, own in found))
         if not common:
             raise ModelError(f"The models have no test recording of {dataset.title} in common: give models of the same fold.")
-        places = np.linspace(0, len(common) - 1, min(self.recordings, len(common))).round().astype(int)
-        return [own for own, _ in found], [sorted(common)[place] for place in places]
+        return [own for own, _ in found], xaudio.plugin.evenly(np.array(sorted(common)), self.recordings).tolist()
 
     def _explain(self, path: str, model: Model, clips: Sequence[Clip], folder: Path) -> ModelResult:
         found: dict[str, list[Explanation]] = {}

@@ -18,6 +18,7 @@ from xaudio.plugin import (
     IntArray,
     Model,
     channels_of,
+    evenly,
     placed_waveforms,
     progress,
     save_and_render,
@@ -61,7 +62,7 @@ def of_data(model: Model, dataset: Dataset, indices: IntArray, found: Measured, 
             f"No recording of {dataset.title} is predicted as {model.classes[wanted or 0]!r} (predicted: "
             f"{', '.join(known)}); take another class, or give recordings."
         )
-    some = rows[np.unique(np.linspace(0, len(rows) - 1, min(len(rows), SWITCHED)).round().astype(int))]
+    some = evenly(rows, SWITCHED)
     waveforms = torch.cat([batch for _, batch in placed_waveforms(model, dataset, indices[some])])
     logits = found.logits[np.arange(len(predicted)), predicted]
     reaching = found.relevance.sum(1) / np.where(logits == 0, np.inf, logits)

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
-import numpy as np
 import typer
 
 from xaudio.plugin import (
@@ -14,7 +13,6 @@ from xaudio.plugin import (
     DataOption,
     Dataset,
     DeviceOption,
-    IntArray,
     JsonOption,
     OutOption,
     SeedOption,
@@ -61,7 +59,7 @@ def probe(
     as_json: JsonOption = False,
 ) -> None:
     """Remove or move what an explanation points at, on a whole test set, against matched controls."""
-    from xaudio.plugin import held_out, keep_large_buffers, load_model
+    from xaudio.plugin import held_out, keep_large_buffers, load_model, spread
 
     from .changes import parse_changes
     from .probing import probe as run_probe
@@ -72,7 +70,7 @@ def probe(
     models = [load_model(folder, device) for folder in model]
     found, indices = zip(*(held_out(one, dataset, data) for one in models), strict=True)
     _check_same_data(model, found)
-    chosen = [_spread(own, None if recordings is None else -(-recordings // len(model))) for own in indices]
+    chosen = [own if recordings is None else spread(own, -(-recordings // len(model)), None) for own in indices]
     results = run_probe(models, found[0], chosen, change, draws=draws, seed=seed, over=over, batch_size=batch_size, folder=out)
     if as_json:
         print_json(results.model_dump())
@@ -98,13 +96,6 @@ def _check_same_data(folders: Sequence[Path], datasets: Sequence[Dataset]) -> No
                 f"{folder}: was trained on {opened.title}, {folders[0]} on {datasets[0].title}, which hold other recordings. "
                 "Probe them one by one, or name data that both have never heard (--dataset, --data)."
             )
-
-
-def _spread(indices: IntArray, count: int | None) -> IntArray:
-    """At most so many of the indices, evenly spread."""
-    if count is None or count >= len(indices):
-        return indices
-    return indices[np.arange(count) * len(indices) // count]
 
 
 def _points(share: float) -> str:

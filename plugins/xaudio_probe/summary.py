@@ -8,13 +8,11 @@ from typing import Any, Literal
 
 import numpy as np
 
-from xaudio.plugin import DataError, FloatArray, IntArray
+from xaudio.plugin import DRAWS, LEVEL, DataError, FloatArray, IntArray, tails
 
 from .results import ChangeResult, ClassResult, ControlResult, Difference, Draw
 from .test_set import Control, Plan, draw_names
 
-REPEATS = 2000
-LEVEL = 0.95
 CHANCE = 0.05
 """Largest share of draws as costly as the change at which it still costs more than the control."""
 
@@ -63,9 +61,9 @@ def interval_over_groups(values: FloatArray, groups: Any, *, seed: int = 0) -> D
     """
     names, member = np.unique(groups, return_inverse=True)
     sums, sizes = np.bincount(member, values), np.bincount(member)
-    drawn = np.random.default_rng(seed).integers(len(names), size=(REPEATS, len(names)))
+    drawn = np.random.default_rng(seed).integers(len(names), size=(DRAWS, len(names)))
     means = sums[drawn].sum(1) / sizes[drawn].sum(1)
-    low, high = np.quantile(means, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    low, high = np.quantile(means, tails(LEVEL))
     mean = values.mean()
     return Difference(mean=float(mean), low=float(min(low, mean)), high=float(max(high, mean)))
 

@@ -15,7 +15,8 @@ from torch import nn
 import xaudio.measuring.scoring
 import xaudio.model.arguments
 from xaudio import Clip, DataError, Explanation, Model, ModelError, PluginError, XaudioWarning, create, evaluate
-from xaudio.measuring.evaluation import spread, with_controls
+from xaudio.measuring.choosing import spread
+from xaudio.measuring.evaluation import with_controls
 from xaudio.measuring.scoring import BATCH
 from xaudio.measuring.timing import timed
 from xaudio.plugin import Recording, SpeakerDataset

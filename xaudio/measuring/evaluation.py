@@ -6,8 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from ..explanation.explanation import Explanation
 from ..model.chance import above_chance, guessing
 from ..model.model import Model
@@ -15,6 +13,7 @@ from ..model.relabelling import in_classes_of
 from ..output.words import counted
 from ..registry.defaults import CONTROLS
 from ..types import Dataset, FloatArray, IntArray
+from .choosing import evenly, spread
 from .scoring import Column, Work, explanation_path
 from .statistics import require_enough
 
@@ -72,8 +71,7 @@ class Evaluation:
         """Recordings to show, evenly spread: correctly predicted ones, if there are any, and at most so many."""
         right = self.indices[self.labels == self.predicted]
         among = right if len(right) else self.indices
-        chosen = np.linspace(0, len(among) - 1, min(count, len(among))).round().astype(int)
-        return [int(index) for index in among[chosen]]
+        return [int(index) for index in evenly(among, count)]
 
     def explanation(self, explainer: str, index: int) -> Explanation:
         """The explanation of a recording, read from its file."""
@@ -152,17 +150,6 @@ def evaluate(
 def with_controls(explainers: Sequence[str]) -> list[str]:
     """The explainers, each once, and the controls `random` and `amplitude` after them unless they are among them."""
     return list(dict.fromkeys([*explainers, *CONTROLS]))
-
-
-def spread(indices: IntArray, count: int, seed: int) -> IntArray:
-    """So many of the indices, one drawn from each of as many equal parts; all if there are no more.
-
-    A fixed stride could meet the same class again and again where the recordings are in the order of their classes.
-    """
-    edges = np.arange(count + 1) * len(indices) // count
-    if count >= len(indices):
-        return np.asarray(indices)
-    return np.asarray(indices)[np.random.default_rng(seed).integers(edges[:-1], edges[1:])]
 
 
 def _unlearned(accuracy: float, p_value: float, count: int, chance: float, least: float | None) -> str:

@@ -12,6 +12,8 @@ from ..errors import DataError
 
 LEVEL = 0.95
 DRAWS = 2000
+"""Of a bootstrap."""
+
 LEAST = 8
 """Fewest recordings on which anything is measured."""
 
@@ -38,6 +40,11 @@ class Interval(NamedTuple):
     mean: float
     low: float
     high: float
+
+
+def tails(level: float) -> tuple[float, float]:
+    """The quantiles between which so much of what was drawn lies, as much being left out on both sides."""
+    return (1 - level) / 2, (1 + level) / 2
 
 
 def require_enough(count: int, what: str = "recordings") -> None:
@@ -87,7 +94,7 @@ def bootstrap_interval(values: ArrayLike, *, level: float = LEVEL, draws: int = 
     rows = max(1, _CELLS // len(values))
     sizes = [(min(rows, draws - start), len(values)) for start in range(0, draws, rows)]
     studentised = np.concatenate([_studentised(values[rng.integers(len(values), size=size)], mean) for size in sizes])
-    low, high = np.quantile(studentised, [(1 - level) / 2, (1 + level) / 2], method="nearest")
+    low, high = np.quantile(studentised, tails(level), method="nearest")
     return Interval(float(mean), float(min(mean - high * error, mean)), float(max(mean - low * error, mean)))
 
 

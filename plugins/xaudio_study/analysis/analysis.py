@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from pathlib import Path
 
-from xaudio.plugin import LEAST, LEVEL, DataError
+from xaudio.plugin import DRAWS, LEAST, LEVEL, DataError
 
 from ..records import StudyData
-from .bootstrap import DRAWS, crossed_draws, drawn_anew, strata_of
+from .bootstrap import crossed_draws, drawn_anew, strata_of
 from .cells import Drawn, cells_of, plain_cells
 from .contrasts import MOST, contrasts_of
 from .exclusions import ExclusionRules, apply_rules

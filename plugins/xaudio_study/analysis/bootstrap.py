@@ -8,12 +8,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from xaudio.plugin import LEAST, LEVEL
+from xaudio.plugin import DRAWS, LEAST, LEVEL, tails
 
 from .table import Floats, Indices, Table
-
-DRAWS = 2000
-"""Of the bootstrap."""
 
 DEFINED = 0.5
 """Least share of draws in which a measure has a value, for an interval: a class that a draw lacks has none."""
@@ -118,7 +115,7 @@ def bounds(value: float, drawn: Floats, level: float = LEVEL) -> tuple[float, fl
         return None
     below = (np.count_nonzero(known < value) + np.count_nonzero(known == value) / 2) / len(known)
     shift = ndtri(np.clip(below, 0.5 / len(known), 1 - 0.5 / len(known)))
-    reach = ndtri((1 + level) / 2)
+    reach = ndtri(tails(level)[1])
     low, high = np.quantile(known, ndtr([2 * shift - reach, 2 * shift + reach]))
     return float(low), float(high)
 
@@ -138,7 +135,7 @@ def centred(value: float, drawn: Floats, level: float = LEVEL) -> tuple[float, f
     known = _known(drawn)
     if known is None:
         return None
-    low, middle, high = np.quantile(known, [(1 - level) / 2, 0.5, (1 + level) / 2])
+    low, middle, high = np.quantile(known, [tails(level)[0], 0.5, tails(level)[1]])
     return float(max(-1.0, value + low - middle)), float(min(1.0, value + high - middle))
 
 

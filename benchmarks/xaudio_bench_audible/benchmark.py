@@ -249,8 +249,8 @@ def recognised(model: Model, waveforms: FloatArray) -> IntArray:
         return model.logits(model.features(batch.to(model.device))).cpu()
 
     with torch.no_grad(), xaudio.plugin.evaluation_mode(model.network):
-        found = xaudio.plugin.in_batches(logits, torch.from_numpy(waveforms), size=32)
-    return np.asarray(found.argmax(1).numpy())
+        outputs = xaudio.plugin.in_batches(logits, torch.from_numpy(waveforms), size=32)
+    return np.asarray(outputs.argmax(1).numpy())
 
 
 def evidence_of(dataset: Dataset, indices: IntArray, explanations: Sequence[Explanation]) -> list[FloatArray | None]:
@@ -262,10 +262,10 @@ def evidence_of(dataset: Dataset, indices: IntArray, explanations: Sequence[Expl
         If the model hears the recordings at another rate or in part, so that their evidence is not that of what it hears.
     """
     source = getattr(dataset, "evidence", None)
-    found: list[FloatArray | None] = []
+    evidence: list[FloatArray | None] = []
     for index, item in zip(indices, explanations, strict=True):
         if source is None:
-            found.append(None)
+            evidence.append(None)
             continue
         sound = np.asarray(source(int(index)), dtype=np.float64)
         (offset, _, samples), rate = item.placed, item.provenance["original_sample_rate"]
@@ -276,8 +276,8 @@ def evidence_of(dataset: Dataset, indices: IntArray, explanations: Sequence[Expl
             )
         whole = np.zeros(len(item.clip.waveform))
         whole[offset : offset + len(sound)] = sound
-        found.append(whole if whole.any() else None)
-    return found
+        evidence.append(whole if whole.any() else None)
+    return evidence
 
 
 def _renderer(spec: str) -> Any:

@@ -35,7 +35,7 @@ def shown(results: Results) -> list[Column]:
 def tables(model: ModelResult, results: Results) -> list[dict[str, Any]]:
     """For each measure that the model has, its settings by its explainers."""
     cells: dict[tuple[str, str], Cell] = {(cell.explainer, cell.renderer): cell for cell in model.cells}
-    found = []
+    tables_shown = []
     for measure in results.measures:
         rows = [
             [
@@ -46,8 +46,8 @@ def tables(model: ModelResult, results: Results) -> list[dict[str, Any]]:
             for renderer in results.renderers
         ]
         if any(score.mean is not None for row in rows for score in row):
-            found.append({"measure": measure, "rows": list(zip(results.renderers, rows, strict=True))})
-    return found
+            tables_shown.append({"measure": measure, "rows": list(zip(results.renderers, rows, strict=True))})
+    return tables_shown
 
 
 def title_of(renderer: str) -> str:

@@ -79,7 +79,7 @@ def overall(
 
 def _means(values: Sequence[Sequence[float | None]]) -> FloatArray:
     """Of each recording the mean over the explainers that have a value; NaN if none has."""
-    found = np.array(values, dtype=np.float64)
-    known = np.isfinite(found)
+    numbers = np.array(values, dtype=np.float64)
+    known = np.isfinite(numbers)
     count = known.sum(0)
-    return np.where(count > 0, np.where(known, found, 0).sum(0) / np.maximum(count, 1), np.nan)
+    return np.where(count > 0, np.where(known, numbers, 0).sum(0) / np.maximum(count, 1), np.nan)

@@ -64,8 +64,11 @@ def figure_two(dataset: Dataset, runs: Sequence[Run], explain: Explain) -> Panel
         for run in runs:
             known = all(key in dataset.tasks for key in wanted)
             if (run.model, run.task) == ("audionet", task) and known:
-                found = _candidates(dataset, run, wanted)[:20]
-                panels = [Panel(item, _caption(run, index, item)) for index, item in zip(found, explain(run, found), strict=True)]
+                candidates = _candidates(dataset, run, wanted)[:20]
+                panels = [
+                    Panel(item, _caption(run, index, item))
+                    for index, item in zip(candidates, explain(run, candidates), strict=True)
+                ]
                 covering = [panel for panel in panels if covers(panel.explanation, ZOOM)]
                 if panels:
                     return (covering or panels)[0]
@@ -105,12 +108,12 @@ def _candidates(dataset: Dataset, run: Run, wanted: dict[str, str], speaker: str
         if name in dataset.tasks[task]
     }
     truth = dataset.labels(run.task)
-    found = [
+    candidates = [
         index
         for index in sorted(run.predicted)
         if all(values[index] == code for values, code in labels.values()) and speaker in (None, dataset.speakers[index])
     ]
-    return sorted(found, key=lambda index: run.predicted[index] != truth[index])
+    return sorted(candidates, key=lambda index: run.predicted[index] != truth[index])
 
 
 def _recording(dataset: Dataset, run: Run, wanted: dict[str, str], speaker: str | None = None) -> int | None:

@@ -82,16 +82,16 @@ def write_figure_three(curves: dict[str, dict[str, Curve]], chance: dict[str, fl
 
 
 @xaudio.plugin.own_style()
-def write_spectra(found: Spectra | None, folder: Path, data: str) -> Path | None:
+def write_spectra(spectra: Spectra | None, folder: Path, data: str) -> Path | None:
     """Mean relevance by frequency of each sex, with the ranges of their fundamental frequencies; None if there is none."""
-    if found is None:
+    if spectra is None:
         return None
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(9, 4), layout="constrained")
     axes = figure.add_subplot()
-    for label, colour in zip(found.spectra, ("tab:blue", "tab:red"), strict=False):
-        axes.plot(found.frequencies, found.spectra[label], color=colour, label=f"{label} ({found.recordings[label]})")
+    for label, colour in zip(spectra.spectra, ("tab:blue", "tab:red"), strict=False):
+        axes.plot(spectra.frequencies, spectra.spectra[label], color=colour, label=f"{label} ({spectra.recordings[label]})")
         if label in F0_RANGES:
             axes.axvspan(*F0_RANGES[label], color=colour, alpha=0.15, linewidth=0, label=f"F0 of {label} speakers")
     axes.axhline(0, color="0.6", linewidth=0.8)

@@ -151,21 +151,21 @@ def flip_samples(
     return kept(run.folder / "flipping.json", {**key, "fractions": FRACTIONS}, make, path)
 
 
-def over_folds(found: Sequence[dict[str, Any]]) -> dict[str, Condition]:
+def over_folds(folds: Sequence[dict[str, Any]]) -> dict[str, Condition]:
     """Mean and standard deviation over folds of accuracies in percent, by condition."""
     rows = {}
     for condition in CONDITIONS:
-        mean, std = mean_and_deviation([100 * item["accuracy"][condition] for item in found])
+        mean, std = mean_and_deviation([100 * item["accuracy"][condition] for item in folds])
         rows[condition] = Condition(mean=mean, std=std)
     return rows
 
 
-def curves_over_folds(found: Sequence[dict[str, Any]]) -> dict[str, Curve]:
+def curves_over_folds(folds: Sequence[dict[str, Any]]) -> dict[str, Curve]:
     """Flipping curves in percent: mean over folds and draws, lowest and highest of them, and AOPC."""
     curves = {}
     for order in ORDERS:
-        rows = 100 * np.concatenate([np.array(item["accuracy"][order]) for item in found])
-        aopc = float(np.mean([item["aopc"][order] for item in found]))
+        rows = 100 * np.concatenate([np.array(item["accuracy"][order]) for item in folds])
+        aopc = float(np.mean([item["aopc"][order] for item in folds]))
         curves[order] = Curve(mean=rows.mean(0).tolist(), low=rows.min(0).tolist(), high=rows.max(0).tolist(), aopc=aopc)
     return curves
 

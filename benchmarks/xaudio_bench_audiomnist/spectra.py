@@ -55,11 +55,11 @@ def relevance_spectra(run: Run, dataset: Dataset, explainer: str, device: str, l
     return kept(run.folder / "spectra.json", {"explainer": explainer, "limit": limit}, make)
 
 
-def mean_spectra(found: Sequence[dict[str, Any]]) -> Spectra:
+def mean_spectra(folds: Sequence[dict[str, Any]]) -> Spectra:
     """Spectra of several folds as one: means over all recordings of a class."""
-    recordings = {label: sum(item["recordings"][label] for item in found) for label in found[0]["recordings"]}
+    recordings = {label: sum(item["recordings"][label] for item in folds) for label in folds[0]["recordings"]}
     spectra = {
-        label: (sum(np.array(item["spectra"][label]) * item["recordings"][label] for item in found) / max(1, count)).tolist()
+        label: (sum(np.array(item["spectra"][label]) * item["recordings"][label] for item in folds) / max(1, count)).tolist()
         for label, count in recordings.items()
     }
-    return Spectra(frequencies=found[0]["frequencies"], recordings=recordings, spectra=spectra)
+    return Spectra(frequencies=folds[0]["frequencies"], recordings=recordings, spectra=spectra)

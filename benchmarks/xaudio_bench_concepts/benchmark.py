@@ -157,7 +157,7 @@ class ConceptTruth:
         return xaudio.plugin.evenly(right, self.recordings)
 
     def _carriers(
-        self, one: Tested, explainer: str, found: Mapping[str, ConceptResults], own: Mapping[int, Sequence[int]]
+        self, one: Tested, explainer: str, results: Mapping[str, ConceptResults], own: Mapping[int, Sequence[int]]
     ) -> tuple[Tuning, Shares, HeatMaps]:
         effects = tuning(one, CARRIERS)
         magnitude = np.abs(effects)
@@ -178,7 +178,7 @@ class ConceptTruth:
                     for reference in item.references
                 ]
             )
-            for by, result in found.items()
+            for by, result in results.items()
         }
         chance = np.mean([has[one.labels, best[c]] == wanted[c] for c in np.flatnonzero(selective)])
         return (
@@ -213,12 +213,12 @@ class ConceptTruth:
         return HeatMaps(tuned=tuned_to, others=others_to, whole=None, chance=by_chance)
 
     def _slot(
-        self, one: Tested, explainer: str, found: Mapping[str, ConceptResults], own: Mapping[int, Sequence[int]]
+        self, one: Tested, explainer: str, results: Mapping[str, ConceptResults], own: Mapping[int, Sequence[int]]
     ) -> tuple[None, Shares, HeatMaps]:
         carriers = sorted({channel for channels in own.values() for channel in channels})
         held: dict[str, list[bool]] = {"relevance": [], "activation": [], "chance": []}
         rng = np.random.default_rng(self.seed)
-        for by, result in found.items():
+        for by, result in results.items():
             for item in result.channels:
                 if item.channel not in carriers:
                     continue
@@ -229,7 +229,7 @@ class ConceptTruth:
                     for begin in rng.uniform(0, max(0.0, 1 - length), POSITIONS):
                         held["chance"].append(_holds(begin, begin + length, start, stop))
         rows = self._sample(one)
-        everything = range(len(found["relevance"].shares))
+        everything = range(len(results["relevance"].shares))
         lie = masses(one, explainer, [None, *everything], rows, ["boxes.slot"], [slice(None)])[..., 0]
         through = {channel: lie[1 + channel] for channel in everything}
         mine = [through[channel][place] for place, row in enumerate(rows) for channel in own[int(one.labels[row])]]

@@ -68,16 +68,16 @@ def _logits(model: Model, waveforms: Tensor, layer: str = "", kept: Tensor | Non
 
 def activations(one: Tested, waveforms: Tensor) -> FloatArray:
     """Rectified activation of each channel, mean over positions, (recordings, channels)."""
-    found: list[Tensor] = []
+    activations_of_batches: list[Tensor] = []
     module = one.model.network.get_submodule(one.layer)
-    handle = module.register_forward_hook(lambda *args: found.append(args[-1].flatten(2).relu().mean(2).cpu()))
+    handle = module.register_forward_hook(lambda *args: activations_of_batches.append(args[-1].flatten(2).relu().mean(2).cpu()))
     try:
         with torch.no_grad(), xaudio.plugin.evaluation_mode(one.model.network):
             for part in waveforms.split(BATCH):  # type: ignore[no-untyped-call]
                 one.model.logits(one.model.features(part))
     finally:
         handle.remove()
-    return np.asarray(torch.cat(found).double().numpy())
+    return np.asarray(torch.cat(activations_of_batches).double().numpy())
 
 
 def tuning(one: Tested, carriers: Mapping[str, float]) -> FloatArray:
@@ -136,7 +136,7 @@ def masses(
     """
     clips = [one.dataset[int(one.indices[row])] for row in rows]
     name, given = xaudio.plugin.parse_spec(explainer)
-    found, masks = [], None
+    masses_by_channel, masks = [], None
     with xaudio.plugin.progress("Measuring heat maps", len(channels)) as advance:
         for channel in channels:
             options: dict[str, Any] = {} if channel is None else {"layer": one.layer, "channels": (channel,)}
@@ -153,9 +153,9 @@ def masses(
             )
             seen = [_in_domain_of_truth(item) for item in explanations]
             masks = masks or [[_mask(item, *box) for box in zip(truths, boxes, strict=True)] for item in seen]
-            found.append([[_share(item, mask) for mask in own] for item, own in zip(seen, masks, strict=True)])
+            masses_by_channel.append([[_share(item, mask) for mask in own] for item, own in zip(seen, masks, strict=True)])
             advance()
-    return np.array(found)
+    return np.array(masses_by_channel)
 
 
 def _in_domain_of_truth(explanation: Explanation) -> Explanation:
@@ -191,7 +191,7 @@ def cells_in(one: Tested, rows: IntArray, truth: str) -> float:
 def switching(one: Tested, carriers: Mapping[int, Sequence[int]], channels: int, draws: int, seed: int) -> list[FloatArray]:
     """Change of the class's logit when its channels are switched off, and as many others, (1 + draws,) for each class."""
     rng = np.random.default_rng(seed)
-    found = []
+    effects = []
     with xaudio.plugin.progress("Switching channels off", len(carriers)) as advance:
         for label, own in carriers.items():
             others = np.setdiff1d(np.arange(channels), own)
@@ -203,6 +203,6 @@ def switching(one: Tested, carriers: Mapping[int, Sequence[int]], channels: int,
                 kept = torch.ones(channels, device=one.model.device)
                 kept[list(off)] = 0
                 changes.append(float((_logits(one.model, waveforms, one.layer, kept)[:, label] - before).mean()))
-            found.append(np.array(changes))
+            effects.append(np.array(changes))
             advance()
-    return found
+    return effects

@@ -181,7 +181,7 @@ def _examples(evaluation: Evaluation, folder: Path, count: int, name: str) -> li
     """Recordings with picture and sounds by each explainer: correctly predicted ones, if there are any."""
     indices = evaluation.examples(count)
     explainers = [explainer for explainer in evaluation.folders if (explainer, "") not in evaluation.refused]
-    found = []
+    examples = []
     with xaudio.plugin.progress(f"{name}: drawing examples", len(indices) * len(explainers)) as advance:
         for index in indices:
             folders: dict[str, str] = {}
@@ -191,8 +191,8 @@ def _examples(evaluation: Evaluation, folder: Path, count: int, name: str) -> li
                 if _drawn(item, target):
                     folders[explainer] = str(target.relative_to(folder))
                 advance(1, explainer)
-            found.append(Example(recording=Path(item.clip.source).name, title=item.outcome, folders=folders))
-    return found
+            examples.append(Example(recording=Path(item.clip.source).name, title=item.outcome, folders=folders))
+    return examples
 
 
 def _drawn(explanation: Explanation, folder: Path) -> bool:

@@ -121,7 +121,7 @@ def overall(results: Results) -> list[dict[str, Any]]:
     ]
 
 
-def _together(found: Sequence[int | None]) -> dict[str, Any]:
-    known = [rank for rank in found if rank is not None]
-    text = " ".join("–" if rank is None else str(rank) for rank in found)
+def _together(ranks: Sequence[int | None]) -> dict[str, Any]:
+    known = [rank for rank in ranks if rank is not None]
+    text = " ".join("–" if rank is None else str(rank) for rank in ranks)
     return {"text": text, "mean": sum(known) / len(known) if known else None}

@@ -67,8 +67,8 @@ class ModelResult(ResultPart):
 
     def column(self, title: str) -> list[Score]:
         """The scores by one metric, the best ones first, the refused ones last."""
-        found = [score for score in self.scores if score.column == title]
-        return sorted(found, key=lambda score: (score.mean is None, score.rank or 0))
+        scores = [score for score in self.scores if score.column == title]
+        return sorted(scores, key=lambda score: (score.mean is None, score.rank or 0))
 
 
 class Results(ResultPart):

@@ -35,12 +35,12 @@ def headline(model: ModelResult) -> str:
 
 def refusals(explainers: Sequence[str], model: ModelResult) -> list[str]:
     """One line per reason why cells are empty."""
-    found: dict[tuple[str, str], list[str]] = {}
+    reasons: dict[tuple[str, str], list[str]] = {}
     for score in model.scores:
         if score.refused and score.explainer not in model.refused:
-            found.setdefault((score.column, score.refused), []).append(score.explainer)
+            reasons.setdefault((score.column, score.refused), []).append(score.explainer)
     columns: dict[tuple[str, tuple[str, ...]], list[str]] = {}
-    for (column, reason), names in found.items():
+    for (column, reason), names in reasons.items():
         columns.setdefault((reason, tuple(names)), []).append(column)
     able = len(explainers) - len(model.refused)
     return [f"{explainer} is not measured: {reason}" for explainer, reason in model.refused.items()] + [

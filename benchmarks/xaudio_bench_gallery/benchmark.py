@@ -100,25 +100,25 @@ class Gallery:
         return [own for own, _ in found], xaudio.plugin.evenly(np.array(sorted(common)), self.recordings).tolist()
 
     def _explain(self, path: str, model: Model, clips: Sequence[Clip], folder: Path) -> ModelResult:
-        found: dict[str, list[Explanation]] = {}
+        explanations: dict[str, list[Explanation]] = {}
         cards: list[Card] = []
         for number, method in enumerate(self.methods):
             target = folder / f"{number:02d}-{re.sub('[^a-z0-9_]+', '-', method.lower())}"
             with xaudio.plugin.progress(f"{Path(path).name}: {method}", len(clips)) as advance:
                 start = time.monotonic()
                 try:
-                    found[method] = self._explained(method, model, clips, target)
+                    explanations[method] = self._explained(method, model, clips, target)
                 except XaudioError as error:
                     cards.append(Card(method=method, folders=[], seconds=None, refused=str(error)))
                     continue
                 folders = []
-                for index, explanation in enumerate(found[method]):
+                for index, explanation in enumerate(explanations[method]):
                     folders.append(str(_drawn(explanation, target / str(index)).relative_to(folder.parent)))
                     advance()
                 cards.append(Card(method=method, folders=folders, seconds=round(time.monotonic() - start, 2), refused=None))
-        names = list(found)
-        titles = [explanation.outcome for explanation in next(iter(found.values()))] if found else []
-        matrix = agreement([found[name] for name in names])
+        names = list(explanations)
+        titles = [explanation.outcome for explanation in next(iter(explanations.values()))] if explanations else []
+        matrix = agreement([explanations[name] for name in names])
         return ModelResult(name=Path(path).name, titles=titles, cards=cards, compared=names, agreement=matrix)
 
     def _explained(self, method: str, model: Model, clips: Sequence[Clip], folder: Path) -> list[Explanation]:

@@ -71,10 +71,10 @@ def concepts(
     loaded = load_model(model, device)
     find_layer(loaded.network, layer)  # what can be wrong is said before the data are opened
     conditional_explainer(explainer)
-    found, indices = held_out(loaded, dataset, data)
+    data_set, indices = held_out(loaded, dataset, data)
     result = find_concepts(
         loaded,
-        found,
+        data_set,
         drawn(indices, recordings, seed),
         layer,
         audio=files or (),

@@ -88,9 +88,9 @@ def switched_off(
         def logits(off: Sequence[int]) -> FloatArray:
             kept = torch.ones(count)
             kept[list(off)] = 0
-            found = in_batches(lambda batch: logits_with_channels(model, batch, layer, kept).cpu(), waveforms, size=batch_size)
+            batches = in_batches(lambda batch: logits_with_channels(model, batch, layer, kept).cpu(), waveforms, size=batch_size)
             advance()
-            return np.asarray(found.double().gather(1, chosen)[:, 0].numpy())
+            return np.asarray(batches.double().gather(1, chosen)[:, 0].numpy())
 
         before = logits([])
         changes = [float((logits(off) - before).mean()) for off in sets]

@@ -88,21 +88,21 @@ class Html:
         PluginError
             If a renderer is unknown or writes files that a page cannot show.
         """
-        found = [explanations] if isinstance(explanations, Explanation) else list(explanations)
-        if not found:
+        shown = [explanations] if isinstance(explanations, Explanation) else list(explanations)
+        if not shown:
             raise OutputError("There is no explanation to make a page of.")
-        groups = _by_recording(found)
+        groups = _by_recording(shown)
         with progress("Writing the page", len(groups), always=False) as advance:
             parts = []
             for group in groups:
-                parts.append(self._component(group, 2, asking=len(found) > 1))
+                parts.append(self._component(group, 2, asking=len(shown) > 1))
                 advance()
         body = "\n".join(parts)
         style, page_style, script = player_style(), _text("page.css"), player_script()
         return _template("page.html.j2").render(
-            title=_title(found, len(groups)),
-            heading=_heading(found, len(groups)),
-            many=len(found) > 1,
+            title=_title(shown, len(groups)),
+            heading=_heading(shown, len(groups)),
+            many=len(shown) > 1,
             megabytes=len(body) / 1e6,
             styles=[Markup(style), Markup(page_style)],  # noqa: S704 (the package's own files)
             script=Markup(script),  # noqa: S704
@@ -124,8 +124,8 @@ class Html:
         OutputError, PluginError
             As `page`.
         """
-        found = [explanations] if isinstance(explanations, Explanation) else list(explanations)
-        return "\n".join(self._component(group, level) for group in _by_recording(found))
+        shown = [explanations] if isinstance(explanations, Explanation) else list(explanations)
+        return "\n".join(self._component(group, level) for group in _by_recording(shown))
 
     def assets(self) -> str:
         """Style and script of the component, once per page."""
@@ -181,7 +181,7 @@ class Html:
         """Each part with its label, remark and either its data or the reason why it is silent."""
         name, options = parse_spec(self.sounds)
         labels = part_labels(explanation)
-        found: dict[str, dict[str, Any]] = {}
+        sounds: dict[str, dict[str, Any]] = {}
         with TemporaryDirectory() as folder:
             written = renderer_for_listening(name, options, format="flac")(explanation, Path(folder))
             facts = _facts(written)
@@ -191,13 +191,13 @@ class Html:
                     known = facts.get(path.name, {})
                     reason = known.get("reason", "")
                     data = None if reason else packed.add(path.read_bytes(), compress=False)
-                    found[path.stem] = {
+                    sounds[path.stem] = {
                         "label": labels[path.stem],
                         "remark": remark(explanation, path.stem, known),
                         "reason": reason,
                         "data": data,
                     }
-        return {part: found[part] for part in PARTS if part in found}
+        return {part: sounds[part] for part in PARTS if part in sounds}
 
     def _refuse_other_length(self, explanation: Explanation, written: Sequence[Path]) -> None:
         for path in written:
@@ -262,16 +262,16 @@ def _by_recording(explanations: Sequence[Explanation]) -> list[list[Explanation]
 
 def _choices(explanations: Sequence[Explanation]) -> dict[str, list[str]]:
     """For each thing in which the explanations of a recording differ, its value for each of them."""
-    found = {
+    choices = {
         "Model": [model_name(item) for item in explanations],
         "Task": [item.task for item in explanations],
         "Class": [quoted(item) for item in explanations],
         "Explainer": [item.explainer for item in explanations],
         "View": [view_name(item) for item in explanations],
     }
-    together = list(zip(*found.values(), strict=True))
-    found["Number"] = [str(together[:place].count(item) + 1) for place, item in enumerate(together)]
-    return {name: values for name, values in found.items() if len(set(values)) > 1}
+    together = list(zip(*choices.values(), strict=True))
+    choices["Number"] = [str(together[:place].count(item) + 1) for place, item in enumerate(together)]
+    return {name: values for name, values in choices.items() if len(set(values)) > 1}
 
 
 def _title(explanations: Sequence[Explanation], recordings: int) -> str:

@@ -177,10 +177,10 @@ def _binned(
         index = index * (len(cells.edges) - 1) + position.reshape(shape)
         inside &= valid.reshape(shape)
     size = [len(cells.edges) - 1 for cells in axes]
-    found = np.bincount(index[inside], weights=relevance[inside], minlength=int(np.prod(size)))
+    sums = np.bincount(index[inside], weights=relevance[inside], minlength=int(np.prod(size)))
     total = np.abs(relevance).sum()
     lost = float(np.abs(relevance[~inside]).sum() / total) if total else 0.0
-    return np.asarray(found.reshape(size), dtype=np.float64), lost
+    return np.asarray(sums.reshape(size), dtype=np.float64), lost
 
 
 def _positions(explanation: Explanation, axis: Axis, align: Align) -> FloatArray:

@@ -94,14 +94,15 @@ def _draw_maps(result: GroupRelevance, contrasts: Sequence[Contrast]) -> Figure:
 
 
 @own_style()
-def figure_of_set(result: ClusterResult, found: ClusterSet) -> Figure:
+def figure_of_set(result: ClusterResult, cluster_set: ClusterSet) -> Figure:
     """Eigenvalues, the embedding, and the mean relevance of each cluster of a set."""
-    clusters = found.clusters[:SHOWN]
+    clusters = cluster_set.clusters[:SHOWN]
     figure, panels = _panels(2 + len(clusters), 2, 5.0, 3.0)
-    title = f"task {result.task}, {found.name}: {counted(found.recordings, 'recording')}, {result.view} view, {result.explainer}"
+    recordings = counted(cluster_set.recordings, "recording")
+    title = f"task {result.task}, {cluster_set.name}: {recordings}, {result.view} view, {result.explainer}"
     figure.suptitle(title, fontsize="medium", parse_math=False)
-    _draw_eigenvalues(panels[0], found)
-    _draw_embedding(panels[1], result, found)
+    _draw_eigenvalues(panels[0], cluster_set)
+    _draw_embedding(panels[1], result, cluster_set)
     means = np.array([cluster.mean for cluster in clusters])
     limits = float(means.min()), float(means.max())
     for number, (panel, cluster) in enumerate(zip(panels[2:], clusters, strict=False)):
@@ -110,23 +111,23 @@ def figure_of_set(result: ClusterResult, found: ClusterSet) -> Figure:
     return figure
 
 
-def _draw_eigenvalues(axes: Axes, found: ClusterSet) -> None:
-    values, count = np.array(found.eigenvalues), len(found.clusters)
+def _draw_eigenvalues(axes: Axes, cluster_set: ClusterSet) -> None:
+    values, count = np.array(cluster_set.eigenvalues), len(cluster_set.clusters)
     numbers = np.arange(1, len(values) + 1)
     axes.plot(numbers, values, color="0.6", marker="o", markerfacecolor="white", zorder=1)
     axes.scatter(numbers[:count], values[:count], color="black", zorder=2, label="counted as clusters")
-    if found.expected:
-        axes.plot(numbers, found.expected, color="0.6", linestyle=":", label="expected without clusters")
+    if cluster_set.expected:
+        axes.plot(numbers, cluster_set.expected, color="0.6", linestyle=":", label="expected without clusters")
     if count < len(values):
-        axes.vlines(count + 0.5, values[count - 1], values[count], color=FOR, linewidth=2, label=f"gap {found.gap:.2g}")
+        axes.vlines(count + 0.5, values[count - 1], values[count], color=FOR, linewidth=2, label=f"gap {cluster_set.gap:.2g}")
     axes.set(xlabel="number", ylabel="eigenvalue", xticks=numbers, ylim=(min(-0.05, values.min()), None))
-    axes.set_title(f"eigenvalues of the Laplacian, {found.neighbours} neighbours", loc="left", fontsize="small")
+    axes.set_title(f"eigenvalues of the Laplacian, {cluster_set.neighbours} neighbours", loc="left", fontsize="small")
     axes.legend(fontsize="small", frameon=False)
 
 
-def _draw_embedding(axes: Axes, result: ClusterResult, found: ClusterSet) -> None:
-    members = [member for member in result.members if member.set == found.name]
-    for cluster in found.clusters:
+def _draw_embedding(axes: Axes, result: ClusterResult, cluster_set: ClusterSet) -> None:
+    members = [member for member in result.members if member.set == cluster_set.name]
+    for cluster in cluster_set.clusters:
         places = np.array([member.embedding for member in members if member.cluster == cluster.number])
         colour = COLOURS[(cluster.number - 1) % len(COLOURS)]
         axes.scatter(places[:, 0], places[:, 1], s=16, color=colour, alpha=0.6, linewidths=0, label=f"cluster {cluster.number}")

@@ -278,11 +278,11 @@ def _group(number: int, name: str, records: Sequence[_Record], groups: IntArray,
 
 
 def _contrasts(names: Sequence[str], units: _Units, tested: Tested, shape: tuple[int, ...], level: float) -> list[Contrast]:
-    found = []
+    contrasts = []
     for number in range(len(tested.p)):
         inside = units.groups == number
         difference = units.values[inside].mean(0) - units.values[~inside].mean(0)
-        found.append(
+        contrasts.append(
             Contrast(
                 group=names[number],
                 against=names[1] if len(names) == 2 else "all others",
@@ -294,4 +294,4 @@ def _contrasts(names: Sequence[str], units: _Units, tested: Tested, shape: tuple
                 smallest_p=float(tested.p_corrected[number].min()),
             )
         )
-    return found
+    return contrasts

@@ -94,11 +94,11 @@ def surrogate_eigenvalues(values: FloatArray, neighbours: int, last: int, count:
     points, centred = len(values), values - values.mean(0)
     if values.shape[1] > points:  # only distances matter: as many coordinates as there are points are enough
         centred = np.transpose(np.linalg.qr(centred.T)[1])
-    found = np.zeros((count, last + 1))
+    eigenvalues = np.zeros((count, last + 1))
     for number in range(count):
         drawn = rng.standard_normal((points, points)) @ centred
-        found[number] = eigenvalues_of(affinity_of(distances_between(drawn), neighbours), last)[0]
-    return found
+        eigenvalues[number] = eigenvalues_of(affinity_of(distances_between(drawn), neighbours), last)[0]
+    return eigenvalues
 
 
 def clusters_by_eigengap(eigenvalues: FloatArray, chances: FloatArray) -> int:
@@ -184,10 +184,10 @@ def _starting_points(points: FloatArray, clusters: int, rng: np.random.Generator
 
 def _by_size(labels: IntArray) -> IntArray:
     """The same clusters, numbered from the largest; of two of one size, the one that comes first is first."""
-    found, first, sizes = np.unique(labels, return_index=True, return_counts=True)
+    names, first, sizes = np.unique(labels, return_index=True, return_counts=True)
     order = np.lexsort((first, -sizes))
-    number = np.empty(int(found.max()) + 1, np.int64)
-    number[found[order]] = np.arange(len(found))
+    number = np.empty(int(names.max()) + 1, np.int64)
+    number[names[order]] = np.arange(len(names))
     return number[labels]
 
 

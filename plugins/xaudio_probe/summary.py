@@ -117,17 +117,17 @@ def summarise(
 
 
 def _control(
-    plan: Plan, control: Control, found: Outcomes, part: slice, classes: Sequence[str], over: str, seed: int
+    plan: Plan, control: Control, rows: Outcomes, part: slice, classes: Sequence[str], over: str, seed: int
 ) -> ControlResult:
-    right = found.right
+    right = rows.right
     drawn, after = right[:, part], right[:, 1]
     accuracies = drawn.mean(0)
-    difference = interval_over_groups(after - drawn.mean(1), found.groups, seed=seed)
+    difference = interval_over_groups(after - drawn.mean(1), rows.groups, seed=seed)
     as_costly = int((accuracies <= after.mean()).sum())
     verdict = _verdict(difference, as_costly, control.draws)
     places: Sequence[dict[str, float] | None] = control.places or [None] * control.draws
     names = draw_names(control.name, control.draws)
-    change = found.probability[:, part] - found.probability[:, :1]
+    change = rows.probability[:, part] - rows.probability[:, :1]
     return ControlResult(
         name=control.name,
         words=control.words,
@@ -138,7 +138,7 @@ def _control(
             Draw(name=name, accuracy=float(value), place=place)
             for name, value, place in zip(names, accuracies, places, strict=True)
         ],
-        accuracy_per_class={name: _mean(drawn[found.labels == index]) for index, name in enumerate(classes)},
+        accuracy_per_class={name: _mean(drawn[rows.labels == index]) for index, name in enumerate(classes)},
         probability_change=float(change.mean()),
         difference=difference,
         as_costly=as_costly,

@@ -130,17 +130,17 @@ def status(study: StudyArgument, as_json: JsonOption = False) -> None:
     """Show who has begun, who has finished, and how many answers there are; also while it is being served."""
     from .server.store import status as found_status
 
-    found = found_status(study)
+    counts = found_status(study)
     if as_json:
-        print_json(found)
+        print_json(counts)
         return
     print(
-        f"{found['title']}: {found['invited']} invited or enrolled, {found['begun']} begun, {found['finished']} finished, "
-        f"{found['withdrawn']} withdrawn, {found['answers']} answers"
+        f"{counts['title']}: {counts['invited']} invited or enrolled, {counts['begun']} begun, {counts['finished']} finished, "
+        f"{counts['withdrawn']} withdrawn, {counts['answers']} answers"
     )
     rows = [
-        [row["participant"], _state(row), f"{row['answers']} of {found['items']}", (row["enrolled"] or "-")[:16]]
-        for row in found["participants"]
+        [row["participant"], _state(row), f"{row['answers']} of {counts['items']}", (row["enrolled"] or "-")[:16]]
+        for row in counts["participants"]
     ]
     if rows:
         print_table(["participant", "state", "answers", "begun (UTC)"], rows)

@@ -258,24 +258,24 @@ def _behaviour(knows: list[str] | None, hears: list[str] | None, bias: list[str]
 
 def _numbers(option: str, given: list[str] | None) -> dict[str, float]:
     """Numbers by name, from name=number."""
-    found = {}
+    numbers = {}
     for item in given or []:
         name, equals, value = item.rpartition("=")
         try:
-            found[name.strip()] = float(value)
+            numbers[name.strip()] = float(value)
         except ValueError:
             equals = ""
         if not equals:
             raise DataError(f"Cannot read --{option} {item!r}: expected name=number, such as audible-explanation=0.4.")
-    return found
+    return numbers
 
 
 def _whole(option: str, given: str) -> list[int]:
     """Whole numbers, separated by commas."""
     try:
-        found = [int(part) for part in given.split(",")]
+        numbers = [int(part) for part in given.split(",")]
     except ValueError:
-        found = []
-    if not found or min(found) < 1:
+        numbers = []
+    if not numbers or min(numbers) < 1:
         raise DataError(f"Cannot read --{option} {given!r}: expected whole numbers of 1 or more, such as 20 or 10,20,40.")
-    return found
+    return numbers

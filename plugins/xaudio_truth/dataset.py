@@ -35,8 +35,8 @@ class TruthDataset(SpeakerDataset):
 
     def folds(self, task: str) -> tuple[Fold, ...]:
         """Folds of a task; see `xaudio.plugin.SpeakerDataset.folds`."""
-        found = super().folds(task)
-        return found[:1] if task == "clever_hans" else found
+        speaker_folds = super().folds(task)
+        return speaker_folds[:1] if task == "clever_hans" else speaker_folds
 
     def evidence(self, index: int) -> FloatArray:
         """The part of a recording that is the evidence for its class, (samples,), as it sounds within the recording."""

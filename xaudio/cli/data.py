@@ -47,12 +47,10 @@ def info(
     from ..sound.inspection import describe, inspect
 
     warn_about_plugins()
-    found = inspect(open_dataset(dataset, data), seconds, fit)
+    inspection = inspect(open_dataset(dataset, data), seconds, fit)
     if as_json:
-        print_json(found)
+        print_json(inspection)
     else:
-        print(describe(found))
-    if found["problems"]:
-        raise DataError(
-            f"{len(found['problems'])} of {found['recordings']} recordings cannot be used; the first: {found['problems'][0]}"
-        )
+        print(describe(inspection))
+    if problems := inspection["problems"]:
+        raise DataError(f"{len(problems)} of {inspection['recordings']} recordings cannot be used; the first: {problems[0]}")

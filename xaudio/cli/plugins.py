@@ -25,11 +25,11 @@ Name = Annotated[str, typer.Argument(help="Name of the plugin, as kind/name wher
 @app.command("list")
 def list_plugins(as_json: JsonOption = False) -> None:
     """List all plugins by kind."""
-    found = [_record(registry(), kind, name) for kind in KINDS for name in registry().names(kind)]
+    records = [_record(registry(), kind, name) for kind in KINDS for name in registry().names(kind)]
     if as_json:
-        print_json({"plugins": found, "problems": registry().problems()})
+        print_json({"plugins": records, "problems": registry().problems()})
         return
-    rows = [[item["kind"], item["name"], f"{item['distribution']} {item['version']}", item["summary"]] for item in found]
+    rows = [[item["kind"], item["name"], f"{item['distribution']} {item['version']}", item["summary"]] for item in records]
     print_table(["kind", "name", "from", "what it is"], rows)
     warn_about_plugins()
 
@@ -55,11 +55,11 @@ def find(name: str) -> list[tuple[str, str]]:
         raise PluginError(unknown("kind of plugin", kind, KINDS))
     kinds = [kind] if slash else list(KINDS)
     spelt = [(kind, registry().spelt(kind, rest)) for kind in kinds]
-    found = [(kind, name) for kind, name in spelt if name in registry().names(kind)]
-    if not found:
+    matches = [(kind, name) for kind, name in spelt if name in registry().names(kind)]
+    if not matches:
         known = [other for kind in KINDS for other in registry().names(kind)]
         raise PluginError(" ".join([unknown("plugin", name, known), *registry().problems()]))
-    return found
+    return matches
 
 
 @app.command()

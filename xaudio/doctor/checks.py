@@ -82,9 +82,9 @@ def _functional_activation(trace: Trace, stated: Statements) -> Iterator[Finding
     activations = [item for item in trace.operations if item.name in known.ACTIVATIONS]
     outside = [item for item in activations if not _in_rule(item) and not _squashes(trace, item)]
     for remedy, items in _by_remedy(trace, outside).items():
-        if found := [item for item in items if item.name not in known.COPIES]:
+        if others := [item for item in items if item.name not in known.COPIES]:
             effect = "It has no rule, so that relevance is multiplied by its slope instead of passed on: part of it is lost."
-            yield Finding("functional-activation", "error", _where(found), _by_rules(stated), effect, remedy)
+            yield Finding("functional-activation", "error", _where(others), _by_rules(stated), effect, remedy)
         effect = "Hooks do not see it, so that the plain gradient is taken there."
         yield Finding("functional-activation", "error", _where(items), _by_hooks(stated), effect, remedy)
 
@@ -111,7 +111,7 @@ def _no_rule(trace: Trace, stated: Statements) -> Iterator[Finding]:
         harmless = item.name in known.COPIES | known.ACTIVATIONS or constant or _in_rule(item) or _squashes(trace, item)
         return harmless or _is_filter(trace, item)
 
-    if found := [item for item in trace.operations if not is_harmless(item)]:
+    if unruled := [item for item in trace.operations if not is_harmless(item)]:
         effect = (
             "LRP has no rule for it and takes the plain gradient, which shares relevance wrongly (a sum counts it twice, a mean "
             "in equal parts, a product in proportion to nothing)."
@@ -120,7 +120,7 @@ def _no_rule(trace: Trace, stated: Statements) -> Iterator[Finding]:
             "Use modules that have a rule (nn.Linear, nn.Conv1d, nn.AdaptiveAvgPool1d; for a + b, zennit.layer.Sum applied to "
             f"torch.stack([a, b], -1)), or an explainer that needs none, such as {WITHOUT_RULES[1]}."
         )
-        yield Finding("no-rule", "error", _where(found), _by_rules(stated), effect, remedy)
+        yield Finding("no-rule", "error", _where(unruled), _by_rules(stated), effect, remedy)
 
 
 def _is_filter(trace: Trace, item: Operation) -> bool:
@@ -146,10 +146,10 @@ def _in_rule(item: Operation) -> bool:
     return any(known.has_rule(kind) for kind in item.place.types)
 
 
-def _where(found: Iterable[Operation]) -> tuple[str, ...]:
+def _where(operations: Iterable[Operation]) -> tuple[str, ...]:
     """Places of operations; those in one module of torch's own are told together."""
     together: dict[str, list[str]] = {}
-    for item in found:
+    for item in operations:
         together.setdefault(str(item.place), []).append(item.name.strip("_"))
     return tuple(f"{place}: {', '.join(unique(names))}" for place, names in together.items())
 
@@ -251,19 +251,19 @@ _CHECKS = (
 
 def check_modules(network: nn.Module, stated: Statements) -> list[Finding]:
     """What can be told from the modules and the device they are on."""
-    found = []
+    findings = []
     gradient = _backward(stated)
     bare = [name for name, module in network.named_modules() if _normalises_by_batch(module)]
     if bare and (rules := _by_rules(stated)):
         effect = "It has no running statistics, so that it is another map for each batch: LRP has no rule for it, and fails."
         remedy = "Make it with track_running_stats=True."
-        found.append(Finding("batch-norm", "error", tuple(bare), rules, effect, remedy))
+        findings.append(Finding("batch-norm", "error", tuple(bare), rules, effect, remedy))
     recurrent = [name for name, module in network.named_modules() if _needs_cudnn(module)]
     if recurrent and gradient:
         effect = "cuDNN refuses the backward pass of a recurrent layer in evaluation mode."
         remedy = "Explain on the CPU (device cpu), or within torch.backends.cudnn.flags(enabled=False)."
-        found.append(Finding("recurrent-cudnn", "error", tuple(recurrent), gradient, effect, remedy))
-    return found
+        findings.append(Finding("recurrent-cudnn", "error", tuple(recurrent), gradient, effect, remedy))
+    return findings
 
 
 def check_mode(network: nn.Module, features: Tensor, stated: Statements) -> list[Finding]:

@@ -93,10 +93,10 @@ def _diagnose(model: Model, methods: list[Method], waveforms: Tensor, *, all_nam
     stated = {method.name: method.statement for method in methods}
     with torch.no_grad():
         features = model.features(waveforms)
-    found = check_mode(model.network, features, stated)
-    found += examine(model, features, stated)
+    findings = check_mode(model.network, features, stated)
+    findings += examine(model, features, stated)
     measured = {}
-    moot = {name for finding in found if finding.severity == "error" and finding.name in MOOT for name in finding.explainers}
+    moot = {name for finding in findings if finding.severity == "error" and finding.name in MOOT for name in finding.explainers}
     tried = [
         method
         for method in methods
@@ -105,10 +105,10 @@ def _diagnose(model: Model, methods: list[Method], waveforms: Tensor, *, all_nam
     with progress("Trying explainers", len(tried), always=False) as advance:
         for method in tried:
             new, numbers = measure(model, method, waveforms)
-            found += new
+            findings += new
             measured[method.name] = numbers
             advance(note=method.name)
-    return Diagnosis(tuple(sorted(found, key=lambda finding: finding.severity)), measured)
+    return Diagnosis(tuple(sorted(findings, key=lambda finding: finding.severity)), measured)
 
 
 def _methods(explainer: str | Explainer | Sequence[str | Explainer] | None) -> list[Method]:

@@ -76,15 +76,15 @@ def measure(model: Model, method: Method, waveforms: Tensor) -> tuple[list[Findi
             measured["sum"] = ratio
         if (share := _on_silence(method, features, relevance)) is not None:
             measured["padding"] = share
-        found = _judge(method, measured)
+        findings = _judge(method, measured)
         if sums is not None and not bool(sums.holds):
             tried = _tried(method, model.network, features, logits, target, sound)
-            found.append(_missed(method, sums, tried))
-    return found, measured
+            findings.append(_missed(method, sums, tried))
+    return findings, measured
 
 
 def _judge(method: Method, measured: dict[str, float]) -> list[Finding]:
-    found = []
+    findings = []
     if "sums-to-logit" in method.statement.promises and "sum" in measured and not abs(measured["sum"] - 1) <= GAP:
         effect = (
             f"Relevance sums to {measured['sum']:.3g} times the logit, in a copy of the model without biases, where nothing may "
@@ -93,12 +93,12 @@ def _judge(method: Method, measured: dict[str, float]) -> list[Finding]:
         remedy = "Look for layers without a rule among the other findings. "
         remedy += _advice(method, "conservation-gap", "Else the rules do not suit the layers.")
         severity: Literal["error", "warning"] = "warning" if abs(measured["sum"] - 1) < GROSS else "error"
-        found.append(Finding("conservation-gap", severity, (), (method.name,), effect, remedy))
+        findings.append(Finding("conservation-gap", severity, (), (method.name,), effect, remedy))
     if measured.get("padding", 0) > SILENCE:
         effect = f"{measured['padding']:.1%} of the absolute relevance lies on features of 0, which cannot have contributed."
         remedy = _advice(method, "padding", "Let it start from features of 0, and let no shift stand before the first layer.")
-        found.append(Finding("padding", "warning", ("features of 0",), (method.name,), effect, remedy))
-    return found
+        findings.append(Finding("padding", "warning", ("features of 0",), (method.name,), effect, remedy))
+    return findings
 
 
 def _advice(method: Method, finding: str, otherwise: str) -> str:

@@ -70,18 +70,18 @@ def warn_about(model: Model, name: str, explainer: Any) -> list[dict[str, str]]:
         return []
     features = example_features(model)
     try:
-        found = [{"severity": item.severity, "text": str(item)} for item in examine(model, features, {name: statement})]
+        findings = [{"severity": item.severity, "text": str(item)} for item in examine(model, features, {name: statement})]
     except Exception as error:  # a check must not keep anyone from an explanation that would work
         if _fails(model, features):
             return []  # the explanation will say why
         reason = " ".join(str(error).split()).rstrip(".")
-        found = [{"severity": "warning", "text": f"not-checked: the model cannot be watched at work ({reason})."}]
+        findings = [{"severity": "warning", "text": f"not-checked: the model cannot be watched at work ({reason})."}]
     said = _SAID.setdefault(model.network, set())
-    for finding in found:
+    for finding in findings:
         if finding["text"] not in said:
             said.add(finding["text"])
             warnings.warn(finding["text"], XaudioWarning, stacklevel=5)  # past the frames of explain's decorators
-    return found
+    return findings
 
 
 def _fails(model: Model, features: Tensor) -> bool:

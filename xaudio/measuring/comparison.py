@@ -72,7 +72,7 @@ def compare(first: Path, second: Path, seed: int = 0) -> tuple[list[str], list[D
     runs = [_predictions(folder) for folder in (first, second)]
     common = [name for name in runs[0] if name in runs[1]]
     if not common:
-        names = [", ".join(found) for found in runs]
+        names = [", ".join(parts) for parts in runs]
         raise ModelError(f"{first} and {second} have no training in common: {names[0]} against {names[1]}.")
     rng = np.random.default_rng(seed)
     differing = [f"{name}: {one!r}, {other!r}" for name, one, other in differences(*settings)]

@@ -103,12 +103,12 @@ class Work:
         """
         if (QUICKEST, "") in self.refused:
             raise PluginError(self.refused[QUICKEST, ""])
-        found: list[int] = []
+        classes: list[int] = []
         with progress(title, len(self.indices)) as advance:
             for batch in self._batches():
-                found += [item.predicted for item in self._explained(QUICKEST, batch)]
+                classes += [item.predicted for item in self._explained(QUICKEST, batch)]
                 advance(len(batch))
-        return np.array(found, dtype=np.int64)
+        return np.array(classes, dtype=np.int64)
 
     def measure(self, right: Any, unlearned: str, title: str) -> None:
         """Explain and measure; ``right`` says which predictions are (recordings,)."""
@@ -118,14 +118,16 @@ class Work:
         with progress(title, steps) as advance:
             for batch in self._batches():
                 for spec in self.explainers:
-                    found: list[Explanation] = []
+                    explanations: list[Explanation] = []
                     if (spec, "") not in self.refused:
-                        found = self._attempt(spec, batch)
+                        explanations = self._attempt(spec, batch)
                     advance(len(batch), spec)
                     for metric in self.metrics:
                         wanted = [index for index in batch if hits[index] or metric not in self._true()]
-                        if found and (spec, metric) not in self.refused:
-                            self._measure(spec, metric, {i: item for i, item in zip(batch, found, strict=True) if i in wanted})
+                        if explanations and (spec, metric) not in self.refused:
+                            self._measure(
+                                spec, metric, {i: item for i, item in zip(batch, explanations, strict=True) if i in wanted}
+                            )
                         advance(len(batch), f"{spec}, {metric}")
 
     def _batches(self) -> Iterator[list[int]]:
@@ -182,7 +184,7 @@ class Work:
             provenance = provenance_of(model, described, placed.rules)
             size = self._sizes[spec]
             try:
-                found = explain_prepared(model, clocked, clips, placed, None, provenance, batch_size=size)
+                explanations = explain_prepared(model, clocked, clips, placed, None, provenance, batch_size=size)
                 break
             except Exception as error:
                 if size == 1 or not out_of_memory(error):
@@ -192,7 +194,7 @@ class Work:
         if spec in self._warm:
             self._times(spec, batch, sum(seconds))
         self._warm.add(spec)
-        return found
+        return explanations
 
     def _hear(self, batch: list[int]) -> tuple[list[Clip], PlacedClips]:
         """Recordings of a batch, decoded once for all explainers."""
@@ -242,15 +244,15 @@ class Work:
 
     def columns(self) -> list[Column]:
         """What each metric gives; one that was refused throughout stands under its own name."""
-        found = []
+        all_columns = []
         for metric in self.metrics:
             made = self._objects.get(metric)
             better = dict(getattr(made, "better", {}))
             given = [name for spec in self.explainers for name in self._scores[spec, metric]]
             definition = self._definition(metric)
             for name in dict.fromkeys([*better, *given]) or [parse_spec(metric)[0]]:
-                found.append(Column(metric, name, better.get(name, "none"), metric in self._true(), definition))
-        return found
+                all_columns.append(Column(metric, name, better.get(name, "none"), metric in self._true(), definition))
+        return all_columns
 
     def _definition(self, metric: str) -> str:
         try:
@@ -269,11 +271,11 @@ def file_name(number: int, spec: str) -> str:
     return f"{number:02d}-{re.sub('[^a-z0-9_]+', '-', spec.lower())[:60].strip('-')}"
 
 
-def _checked(found: Any, metric: str, spec: str, explanations: Sequence[Explanation]) -> dict[str, FloatArray]:
+def _checked(scores: Any, metric: str, spec: str, explanations: Sequence[Explanation]) -> dict[str, FloatArray]:
     """What a metric returned, as (recordings,) arrays of finite numbers."""
-    if not isinstance(found, Mapping) or not found:
-        raise PluginError(f"The metric {metric!r} returned {type(found).__name__}; expected named values, one per explanation.")
-    values: dict[str, FloatArray] = {str(name): np.asarray(numbers, dtype=np.float64) for name, numbers in found.items()}
+    if not isinstance(scores, Mapping) or not scores:
+        raise PluginError(f"The metric {metric!r} returned {type(scores).__name__}; expected named values, one per explanation.")
+    values: dict[str, FloatArray] = {str(name): np.asarray(numbers, dtype=np.float64) for name, numbers in scores.items()}
     for name, numbers in values.items():
         if numbers.shape != (len(explanations),):
             raise PluginError(
@@ -291,7 +293,7 @@ def _read_scores(path: Path) -> dict[str, dict[str, float]]:
     """Values by name and recording that an earlier run left; none if there are none or they are damaged."""
     try:
         values = read_json(path)["values"]
-        return {name: {index: float(value) for index, value in found.items()} for name, found in values.items()}
+        return {name: {index: float(value) for index, value in rows.items()} for name, rows in values.items()}
     except (ModelError, TypeError, KeyError, AttributeError, ValueError):
         return {}
 

@@ -20,10 +20,10 @@ def timed(explainer: Any, note: Callable[[float], None], device: torch.device) -
         def call(*arguments: Any, **more: Any) -> Any:
             _finish(device)
             start = time.perf_counter()
-            found = function(*arguments, **more)
+            result = function(*arguments, **more)
             _finish(device)
             note(time.perf_counter() - start)
-            return found
+            return result
 
         return call
 

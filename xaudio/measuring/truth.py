@@ -56,14 +56,14 @@ def truth_mask(explanation: Explanation, truth: str | None = None, *, margin_s: 
             shape = [len(boxes), *(1,) * len(explanation.axes)]
             shape[position + 1] = len(axis.centres)
             mask = mask & (covers[axis.name][:, None] | _inside(explanation, axis, boxes)).reshape(shape)
-    found = mask.any(0)
-    if found.all() or not found.any():
-        what = "everything" if found.all() else "no cell"
+    covered = mask.any(0)
+    if covered.all() or not covered.any():
+        what = "everything" if covered.all() else "no cell"
         raise DataError(
             f"The truth {name!r} of {explanation.clip.source} covers {what} in {explanation.domain or 'this domain'}, so it "
             f"says nothing there; take a view of the explanation in another domain."
         )
-    return np.ascontiguousarray(np.broadcast_to(found, explanation.features.shape))
+    return np.ascontiguousarray(np.broadcast_to(covered, explanation.features.shape))
 
 
 def truth_domain(explanation: Explanation, truth: str | None = None) -> str:

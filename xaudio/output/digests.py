@@ -7,7 +7,12 @@ from hashlib import blake2b
 
 
 def digest_bytes(parts: Iterable[bytes]) -> str:
-    """The digest (BLAKE2b, 16 bytes) of bytes that follow one another."""
+    """The digest (BLAKE2b, 16 bytes) of bytes that follow one another.
+
+    Parameters
+    ----------
+    parts : iterable of bytes
+    """
     digest = blake2b(digest_size=16)
     for part in parts:
         digest.update(part)
@@ -15,5 +20,10 @@ def digest_bytes(parts: Iterable[bytes]) -> str:
 
 
 def digest_text(*parts: object) -> str:
-    """The digest of texts and numbers, with blanks between them, in UTF-8."""
+    """The digest of texts and numbers, with blanks between them, in UTF-8.
+
+    Parameters
+    ----------
+    *parts : str or number
+    """
     return digest_bytes([" ".join(map(str, parts)).encode()])

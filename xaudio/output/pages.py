@@ -33,11 +33,11 @@ def read_results(path: Path, schema: type[Schema]) -> Schema:
         If the file is missing, damaged, or of another format.
     """
     content = read_json(path)
-    found = content.get("format") if isinstance(content, dict) else None
+    format_name = content.get("format") if isinstance(content, dict) else None
     wanted = schema.model_fields["format"].default
     again = "Run the command again with the same --out."
-    if found != wanted:
-        raise ModelError(f"{path}: has format {found}; this version reads format {wanted}. {again}")
+    if format_name != wanted:
+        raise ModelError(f"{path}: has format {format_name}; this version reads format {wanted}. {again}")
     try:
         return schema.model_validate(content)
     except ValidationError as error:

@@ -185,13 +185,13 @@ def output_folder(path: Path) -> Path:
 
 def versions() -> dict[str, str]:
     """Versions of xaudio, Python and the packages that results depend on."""
-    found = {"python": platform.python_version(), "platform": platform.platform()}
+    numbers = {"python": platform.python_version(), "platform": platform.platform()}
     for package in PACKAGES:
         try:
-            found[package] = version(package)
+            numbers[package] = version(package)
         except PackageNotFoundError:
-            found[package] = "not installed"
-    return found
+            numbers[package] = "not installed"
+    return numbers
 
 
 def command_line() -> str:

@@ -44,13 +44,13 @@ class Drawn:
 
 def cells_of(table: Table, drawn: Drawn) -> list[Cell]:
     """All conditions and groups that have answers."""
-    found = []
+    cells = []
     for number, _ in enumerate(table.conditions):
         for place, group in enumerate(GROUPS):
             rows = np.flatnonzero((table.condition == number) & table.group(group))
             if len(rows):
-                found.append(_cell(table, drawn, number, place, rows))
-    return found
+                cells.append(_cell(table, drawn, number, place, rows))
+    return cells
 
 
 def _cell(table: Table, drawn: Drawn, number: int, place: int, rows: Indices) -> Cell:
@@ -160,7 +160,7 @@ def number_or_none(value: float) -> float | None:
 
 def plain_cells(table: Table) -> list[WithoutExclusions]:
     """The main measures of each condition and group, without intervals."""
-    found = []
+    cells = []
     for number, condition in enumerate(table.conditions):
         for group in GROUPS:
             rows = np.flatnonzero((table.condition == number) & table.group(group))
@@ -168,7 +168,7 @@ def plain_cells(table: Table) -> list[WithoutExclusions]:
                 continue
             counts = measures.confusion(table.predicted[rows], table.answered[rows], len(table.classes))
             pooled = measures.pooled(counts)
-            found.append(
+            cells.append(
                 WithoutExclusions(
                     condition=condition.name,
                     group=group,
@@ -179,4 +179,4 @@ def plain_cells(table: Table) -> list[WithoutExclusions]:
                     markedness_macro=number_or_none(float(pooled.markedness_macro)),
                 )
             )
-    return found
+    return cells

@@ -27,7 +27,7 @@ FIXED = 2
 def contrasts_of(table: Table, drawn: Drawn) -> list[Contrast]:
     """Pairs of conditions in each group, with the chances corrected for all pairs of the group; see `pairs_of`."""
     pairs = pairs_of(table)
-    found: list[Contrast] = []
+    contrasts: list[Contrast] = []
     with progress("Comparing", len(pairs) * len(GROUPS)) as advance:
         for place, group in enumerate(GROUPS):
             fits: list[tuple[int, int, tuple[Fit, dict[str, int]] | str]] = []
@@ -37,11 +37,11 @@ def contrasts_of(table: Table, drawn: Drawn) -> list[Contrast]:
                 advance()
             chances = [outcome[0].test()[1] for _, _, outcome in fits if not isinstance(outcome, str)]
             corrected = iter(holm(chances))
-            found += [
+            contrasts += [
                 _contrast(table, drawn, (first, second, place), outcome, 1.0 if isinstance(outcome, str) else next(corrected))
                 for first, second, outcome in fits
             ]
-    return found
+    return contrasts
 
 
 def pairs_of(table: Table) -> list[tuple[int, int]]:

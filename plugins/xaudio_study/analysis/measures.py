@@ -108,8 +108,8 @@ def accuracy(counts: ArrayLike) -> Floats:
 
 def geometric_mean(values: ArrayLike) -> float:
     """Geometric mean of times, each at least 1; NaN of none."""
-    found = np.maximum(np.asarray(values, np.float64), 1)
-    return float(np.exp(np.log(found).mean())) if found.size else float("nan")
+    times = np.maximum(np.asarray(values, np.float64), 1)
+    return float(np.exp(np.log(times).mean())) if times.size else float("nan")
 
 
 def fleiss_kappa(votes: ArrayLike) -> float:

@@ -20,7 +20,7 @@ Judged = tuple[Answer, Item]
 
 def ratings_of(data: StudyData, draws: int, seed: int) -> list[Rating]:
     """Mean rating of each condition and group, for each question that asks for one."""
-    found = []
+    ratings = []
     for question, judged in _questions(data, "rating"):
         named = conditions_of([item for item in data.items if item.question == question.name and item.catch is None])
         for condition in dict.fromkeys(named[item.item].name for _, item in judged):
@@ -28,13 +28,13 @@ def ratings_of(data: StudyData, draws: int, seed: int) -> list[Rating]:
             for group in GROUPS:
                 chosen = [(answer, item) for answer, item in own if group == "all" or item.right == (group == "right")]
                 if chosen:
-                    found.append(_rating(question, condition, group, chosen, draws, seed))
-    return found
+                    ratings.append(_rating(question, condition, group, chosen, draws, seed))
+    return ratings
 
 
 def preferences_of(data: StudyData, draws: int, seed: int) -> list[Preference]:
     """Which explainer of each pair was preferred, for each question and mode."""
-    found = []
+    preferences = []
     for question, judged in _questions(data, "preference"):
         for item in (item for _, item in judged):
             if item.explainer is None or item.against is None:
@@ -46,14 +46,14 @@ def preferences_of(data: StudyData, draws: int, seed: int) -> list[Preference]:
                 for answer, item in judged
                 if item.mode == mode and {item.explainer, item.against} == {first, second}
             ]
-            found.append(_preference(question, mode, (first, second), chosen, draws, seed))
-    return found
+            preferences.append(_preference(question, mode, (first, second), chosen, draws, seed))
+    return preferences
 
 
 def _questions(data: StudyData, kind: str) -> list[tuple[Question, list[Judged]]]:
     """The questions of a kind that were answered, with their answers; catch trials are left out."""
     items = {item.item: item for item in data.items if item.catch is None}
-    found = []
+    questions = []
     for question in (question for question in data.questions if question.kind == kind):
         judged = [
             (answer, items[answer.item])
@@ -67,8 +67,8 @@ def _questions(data: StudyData, kind: str) -> list[tuple[Question, list[Judged]]
                     f"{', '.join(question.answers)}."
                 )
         if judged:
-            found.append((question, judged))
-    return found
+            questions.append((question, judged))
+    return questions
 
 
 def _rating(question: Question, condition: str, group: Group, judged: Sequence[Judged], draws: int, seed: int) -> Rating:

@@ -134,27 +134,27 @@ def _draw_panel(panel: Axes, cells: list[Cell], names: list[str]) -> None:
     panel.set_ylabel("markedness")
 
 
-def _reach(found: Estimate) -> list[list[float]] | None:
+def _reach(estimate: Estimate) -> list[list[float]] | None:
     """Lengths of an error bar below and above; the value may lie outside the interval of a biased measure."""
-    if found.low is None or found.high is None:
+    if estimate.low is None or estimate.high is None:
         return None
-    return [[max(0.0, found.value - found.low)], [max(0.0, found.high - found.value)]]
+    return [[max(0.0, estimate.value - estimate.low)], [max(0.0, estimate.high - estimate.value)]]
 
 
-def in_words(found: Estimate | None, digits: int = 2) -> str:
+def in_words(estimate: Estimate | None, digits: int = 2) -> str:
     """A value with its interval; "not defined" without one."""
-    if found is None:
+    if estimate is None:
         return "not defined"
-    if found.low is None or found.high is None:
-        return f"{_rounded(found.value, digits)}"
-    return f"{_rounded(found.value, digits)} ({_rounded(found.low, digits)} to {_rounded(found.high, digits)})"
+    if estimate.low is None or estimate.high is None:
+        return f"{_rounded(estimate.value, digits)}"
+    return f"{_rounded(estimate.value, digits)} ({_rounded(estimate.low, digits)} to {_rounded(estimate.high, digits)})"
 
 
-def in_percent(found: Estimate | None) -> str:
+def in_percent(estimate: Estimate | None) -> str:
     """As `in_words`, in percent."""
-    if found is None:
+    if estimate is None:
         return "not defined"
-    scaled = {name: None if value is None else 100 * value for name, value in found.model_dump().items()}
+    scaled = {name: None if value is None else 100 * value for name, value in estimate.model_dump().items()}
     return in_words(Estimate.model_validate(scaled), 1)
 
 
@@ -167,14 +167,14 @@ def _rounded(value: float, digits: int) -> str:
     return f"{round(value, digits) + 0.0:.{digits}f}"
 
 
-def _interval(found: Estimate | None) -> Interval | None:
-    if found is None or found.low is None or found.high is None:
+def _interval(estimate: Estimate | None) -> Interval | None:
+    if estimate is None or estimate.low is None or estimate.high is None:
         return None
-    return Interval(found.value, found.low, found.high)
+    return Interval(estimate.value, estimate.low, estimate.high)
 
 
-def _value(found: Estimate | None) -> float:
-    return float("-inf") if found is None else found.value
+def _value(estimate: Estimate | None) -> float:
+    return float("-inf") if estimate is None else estimate.value
 
 
 def _rows(results: StudyResults) -> tuple[list[str], list[list[object]]]:
@@ -205,5 +205,9 @@ def _rows(results: StudyResults) -> tuple[list[str], list[list[object]]]:
     return columns, rows
 
 
-def _flat(found: Estimate | None) -> list[object]:
-    return ["", "", ""] if found is None else ["" if value is None else value for value in (found.value, found.low, found.high)]
+def _flat(estimate: Estimate | None) -> list[object]:
+    return (
+        ["", "", ""]
+        if estimate is None
+        else ["" if value is None else value for value in (estimate.value, estimate.low, estimate.high)]
+    )

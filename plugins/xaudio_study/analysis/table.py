@@ -90,11 +90,11 @@ def conditions_of(items: Sequence[Item]) -> dict[str, Condition]:
     explainers: dict[str, set[str]] = {}
     for item in items:
         explainers.setdefault(item.mode, set()).add(item.explainer or "")
-    found = {}
+    conditions = {}
     for item in items:
         name = f"{item.mode}, {item.explainer}" if len(explainers[item.mode]) > 1 and item.explainer else item.mode
-        found[item.item] = Condition(f"{item.question}: {name}" if len(questions) > 1 else name, item.mode, item.explainer)
-    return found
+        conditions[item.item] = Condition(f"{item.question}: {name}" if len(questions) > 1 else name, item.mode, item.explainer)
+    return conditions
 
 
 def recording_of(item: Item) -> str:
@@ -120,8 +120,8 @@ def choice_table(data: StudyData) -> Table | None:
     named = conditions_of(list(items.values()))
     conditions = list({named[item].name: named[item] for item in items}.values())
     places = {condition.name: index for index, condition in enumerate(conditions)}
-    found = [items[answer.item] for answer in rows]
-    rated, answering = {recording_of(item) for item in found}, {answer.participant for answer in rows}
+    answered = [items[answer.item] for answer in rows]
+    rated, answering = {recording_of(item) for item in answered}, {answer.participant for answer in rows}
     recordings = [name for name in dict.fromkeys(map(recording_of, items.values())) if name in rated]
     positions = {name: index for index, name in enumerate(recordings)}
     people = [person.participant for person in data.participants if person.participant in answering]
@@ -132,12 +132,12 @@ def choice_table(data: StudyData) -> Table | None:
         recordings=recordings,
         conditions=conditions,
         participant=_indices(numbers[answer.participant] for answer in rows),
-        recording=_indices(positions[recording_of(item)] for item in found),
-        condition=_indices(places[named[item.item].name] for item in found),
-        predicted=_indices(classes[item.predicted] for item in found),
+        recording=_indices(positions[recording_of(item)] for item in answered),
+        condition=_indices(places[named[item.item].name] for item in answered),
+        predicted=_indices(classes[item.predicted] for item in answered),
         answered=_indices(classes[answer.value] for answer in rows),
-        truth=_indices(classes.get(item.truth, -1) for item in found),
-        right=np.array([item.right for item in found], np.bool_),
+        truth=_indices(classes.get(item.truth, -1) for item in answered),
+        right=np.array([item.right for item in answered], np.bool_),
         milliseconds=np.array([answer.response_ms for answer in rows]),
         plays=np.array([answer.plays for answer in rows], np.float64),
     )

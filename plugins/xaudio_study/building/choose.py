@@ -32,14 +32,14 @@ class Choice(NamedTuple):
 
 def predictions(model: Model, dataset: Dataset, indices: IntArray) -> FloatArray:
     """Probabilities (recordings, classes) that the model gives."""
-    found = np.zeros((len(indices), len(model.classes)))
+    probabilities = np.zeros((len(indices), len(model.classes)))
     place = {int(index): row for row, index in enumerate(indices)}
     with torch.no_grad(), evaluation_mode(model.network), progress("Predicting", len(indices)) as advance:
         for chosen, waveforms in placed_waveforms(model, dataset, indices):
             values = model.probabilities(model.logits(model.features(waveforms)).double()).cpu().numpy()
-            found[[place[int(index)] for index in chosen]] = values
+            probabilities[[place[int(index)] for index in chosen]] = values
             advance(len(chosen))
-    return found
+    return probabilities
 
 
 def kept_predictions(model: Model, dataset: Dataset, indices: IntArray, path: Path, origin: str) -> FloatArray:
@@ -57,10 +57,10 @@ def kept_predictions(model: Model, dataset: Dataset, indices: IntArray, path: Pa
     """
     if path.exists() and path.read_text(encoding="utf-8").partition("\n")[0] == f"# {origin}":
         return np.loadtxt(path, delimiter=",", ndmin=2)
-    found = predictions(model, dataset, indices)
+    kept = predictions(model, dataset, indices)
     with replaced(path) as temporary:
-        np.savetxt(temporary, found, delimiter=",", fmt="%.9g", header=origin)
-    return found
+        np.savetxt(temporary, kept, delimiter=",", fmt="%.9g", header=origin)
+    return kept
 
 
 def choose(probabilities: FloatArray, labels: IntArray, wanted: Recordings, seed: int, where: str) -> Choice:

@@ -30,11 +30,11 @@ def latin_square(count: int) -> list[list[int]]:
 
 def conditions_of(items: Sequence[Item]) -> list[list[Item]]:
     """Items that are not catch trials, one list per question, mode and explainers."""
-    found: dict[tuple[str | None, ...], list[Item]] = {}
+    groups: dict[tuple[str | None, ...], list[Item]] = {}
     for item in items:
         if item.catch is None:
-            found.setdefault((item.question, item.mode, item.explainer, item.against), []).append(item)
-    return list(found.values())
+            groups.setdefault((item.question, item.mode, item.explainer, item.against), []).append(item)
+    return list(groups.values())
 
 
 def order_of(key: Key, number: int) -> list[str]:

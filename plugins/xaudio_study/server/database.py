@@ -112,11 +112,11 @@ class Database:
             known = {name for (name,) in self._connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
             if "answers" not in known:
                 self._connection.executescript(f"BEGIN IMMEDIATE; {SCHEMA} COMMIT;")
-            found = self._connection.execute("SELECT digest FROM study").fetchone()
-        if found is None:
+            kept_digest = self._connection.execute("SELECT digest FROM study").fetchone()
+        if kept_digest is None:
             with self.transaction() as run:
                 run("INSERT INTO study SELECT ? WHERE NOT EXISTS (SELECT 1 FROM study)", digest)
-        elif found["digest"] != digest:
+        elif kept_digest["digest"] != digest:
             raise DataError(
                 f"{self.path}: holds the answers to another study, or key.json was changed. Build each study into its own folder."
             )
@@ -197,10 +197,10 @@ class Database:
 
     def _identity(self) -> tuple[int, int] | None:
         try:
-            found = self.path.stat()
+            status = self.path.stat()
         except OSError:
             return None
-        return found.st_dev, found.st_ino
+        return status.st_dev, status.st_ino
 
     def _check_file(self) -> None:
         """Raise if the file is gone: SQLite would write on into what nobody finds any more."""

@@ -57,7 +57,7 @@ def _stored(folder: Path, public: PublicStudy, key: Key) -> tuple[tuple[Particip
         with database.snapshot() as run:
             people = run("SELECT * FROM participants WHERE enrolled IS NOT NULL ORDER BY number").fetchall()
             checks = run("SELECT participant, item, value FROM checks").fetchall()
-            found = run("SELECT a.* FROM answers a JOIN participants USING (participant) ORDER BY number, position").fetchall()
+            rows = run("SELECT a.* FROM answers a JOIN participants USING (participant) ORDER BY number, position").fetchall()
     finally:
         database.close()
     right: dict[str, list[bool]] = {}
@@ -75,7 +75,7 @@ def _stored(folder: Path, public: PublicStudy, key: Key) -> tuple[tuple[Particip
         )
         for person in people
     )
-    answers = tuple(Answer(**{name: row[name] for name in Answer.model_fields}) for row in found)
+    answers = tuple(Answer(**{name: row[name] for name in Answer.model_fields}) for row in rows)
     return participants, answers
 
 

@@ -112,10 +112,10 @@ class Visits:
         """A new participant of a study that is open to all."""
         if not self.serving.open_enrolment:
             raise RefusedError(403, "invitation", "A personal link is needed.")
-        found = self.database.invite(1, self.serving.max_participants)
-        if not found:
+        participants = self.database.invite(1, self.serving.max_participants)
+        if not participants:
             raise RefusedError(403, "closed", "No more participants are needed.")
-        return found[0]
+        return participants[0]
 
     def state(self, participant: str) -> dict[str, Any]:
         """Where a participant is, and what comes next; marks the moment at which an item is first given out."""
@@ -128,8 +128,8 @@ class Visits:
         if stage == "withdrawn":
             return {"stage": stage}
         total = len(self.public.headphones if stage == "headphones" else self.public.items)
-        found = {"stage": stage, "language": person["language"], "code": participant, "done": done, "total": total}
-        return found if trial is None else {**found, "trial": self._shown(trial, person)}
+        status = {"stage": stage, "language": person["language"], "code": participant, "done": done, "total": total}
+        return status if trial is None else {**status, "trial": self._shown(trial, person)}
 
     def medium(self, participant: str, name: str) -> Path:
         """The file of a sound or picture that the participant is just being given; no other is handed out."""

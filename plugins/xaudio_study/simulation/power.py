@@ -134,24 +134,24 @@ def power(
     sizes = [(people, sounds) for people in participants for sounds in recordings]
     with progress("Simulating studies", 2 * simulations * len(sizes)) as advance:
         for place, (people, sounds) in enumerate(sizes):
-            found = {}
+            shares = {}
             for number, assumed in enumerate((behaviour, null)):
                 outcomes = np.empty((simulations, 3))
                 for repeat in range(simulations):
                     rng = np.random.default_rng([seed, place, number, repeat])
                     outcomes[repeat] = _simulated(assumed, compare, classes, (people, sounds), group, rules, rng)
                     advance()
-                found[number] = outcomes
-            effects = found[0][np.isfinite(found[0][:, 1]), 1]
+                shares[number] = outcomes
+            effects = shares[0][np.isfinite(shares[0][:, 1]), 1]
             if not len(effects):
                 raise DataError(f"Of {people} participants too few are left for a test in every simulated study; expected more.")
             cells.append(
                 PowerCell(
                     participants=people,
                     recordings=sounds,
-                    analysed=float(found[0][:, 2].mean()),
-                    power=share(found[0][:, 0] < alpha),
-                    false_alarms=share(found[1][:, 0] < alpha),
+                    analysed=float(shares[0][:, 2].mean()),
+                    power=share(shares[0][:, 0] < alpha),
+                    false_alarms=share(shares[1][:, 0] < alpha),
                     mean_difference=float(effects.mean()),
                 )
             )
@@ -171,11 +171,11 @@ def power(
     )
 
 
-def share(found: object) -> Estimate:
+def share(rejected: object) -> Estimate:
     """Share of what is true among booleans, with the exact interval (Clopper and Pearson 1934)."""
     from scipy.stats import binomtest
 
-    values = np.asarray(found, np.bool_)
+    values = np.asarray(rejected, np.bool_)
     test = binomtest(int(values.sum()), len(values))
     exact = test.proportion_ci(LEVEL, method="exact")
     return Estimate(value=float(values.mean()), low=float(exact.low), high=float(exact.high))

@@ -176,11 +176,11 @@ def check_behaviour(design: StudyData, behaviour: Behaviour) -> None:
 
 def named_conditions(design: StudyData) -> dict[str, str]:
     """The condition of each item, whatever is asked about it."""
-    found = {}
+    conditions = {}
     for question in design.questions:
         asked = [item for item in design.items if item.question == question.name and item.catch is None]
-        found.update({name: condition.name for name, condition in conditions_of(asked).items()})
-    return found
+        conditions.update({name: condition.name for name, condition in conditions_of(asked).items()})
+    return conditions
 
 
 def check_bias(classes: Sequence[str], behaviour: Behaviour) -> None:

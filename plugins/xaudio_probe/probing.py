@@ -118,15 +118,15 @@ def probe(
     models, sets = ([model], [indices]) if isinstance(model, Model) else (list(model), list(indices))
     _check_models(models, sets)
     dataset = in_classes_of(models[0], dataset)
-    chosen = [_labelled(model, dataset, given) for model, given in zip(models, sets, strict=True)]
+    chosen = [_labelled(model, dataset, wanted) for model, wanted in zip(models, sets, strict=True)]
     together = np.concatenate(chosen)
     speakers = np.array(dataset.speakers)[together]
     groups = speakers if over == "speakers" else together
     notes = [*check_groups(groups, over), *dataset.notes]
-    given_count = sum(len(given) for given in sets)
+    given_count = sum(len(wanted) for wanted in sets)
     if len(together) < given_count:
         notes.append(f"{given_count - len(together)} of {given_count} recordings have no label and are left out")
-    tested = [_tested(model, dataset, own, draws, seed) for model, own in zip(models, chosen, strict=True)]
+    tested = [_tested(model, dataset, kept, draws, seed) for model, kept in zip(models, chosen, strict=True)]
     # All that can be wrong is said before anything takes time.
     plans = [[item.change.plan(part.held) for part in tested] for item in named]
     out = None if folder is None else output_folder(Path(folder))
@@ -148,14 +148,16 @@ def probe(
                 "over": over,
             },
         )
-    labels, found = np.concatenate([part.labels for part in tested]), []
-    for number, (item, own) in enumerate(zip(named, plans, strict=True), start=1):
+    labels, costs = np.concatenate([part.labels for part in tested]), []
+    for number, (item, its_plans) in enumerate(zip(named, plans, strict=True), start=1):
         title = f"Probing {item.spec} ({number} of {len(named)})"
         path = None if out is None else out / f"rows-{number}-{item.spec.partition(':')[0]}.csv"
-        rows = Rows(path, ["before", *own[0].versions], together, speakers.tolist(), labels)
-        _measure(own, tested, rows, batch_size, title)
+        rows = Rows(path, ["before", *its_plans[0].versions], together, speakers.tolist(), labels)
+        _measure(its_plans, tested, rows, batch_size, title)
         outcomes = Outcomes(labels, groups, rows.values[..., 0].astype(np.int64), rows.values[..., 1])
-        found.append(summarise(item.spec, own, outcomes, models[0].classes, over, None if path is None else path.name, seed))
+        costs.append(
+            summarise(item.spec, its_plans, outcomes, models[0].classes, over, None if path is None else path.name, seed)
+        )
     results = ProbeResults(
         models=names,
         task=models[0].task,
@@ -169,7 +171,7 @@ def probe(
         seed=seed,
         over=over,
         notes=notes,
-        changes=found,
+        changes=costs,
     )
     if out is not None:
         write_json(out / "results.json", results.model_dump())
@@ -238,10 +240,10 @@ def _measure(plans: Sequence[Plan], tested: Sequence[_Tested], rows: Rows, batch
                 left -= done
 
                 def measure(positions: Tensor, plan: Plan = plan, part: _Tested = part) -> Tensor:
-                    found = _versions(plan, part, positions)
-                    rows.add(found.numpy())
+                    outcomes = _versions(plan, part, positions)
+                    rows.add(outcomes.numpy())
                     advance(len(positions))
-                    return found
+                    return outcomes
 
                 positions = torch.arange(done, len(part.data), device=part.data.labels.device)
                 if len(positions):
@@ -255,8 +257,8 @@ def _measure(plans: Sequence[Plan], tested: Sequence[_Tested], rows: Rows, batch
 def _versions(plan: Plan, part: _Tested, positions: Tensor) -> Tensor:
     """Predicted class and probability of the true class (batch, versions, 2), float64 on the CPU."""
     data, model = part.data, part.held.model
-    waveforms, labels, own = data.batch(positions), data.labels[positions], part.indices[positions.cpu().numpy()]
-    batch = Batch(model, waveforms, data.offsets[positions], data.lengths[positions], labels, own, part.held.seed)
+    waveforms, labels, recordings = data.batch(positions), data.labels[positions], part.indices[positions.cpu().numpy()]
+    batch = Batch(model, waveforms, data.offsets[positions], data.lengths[positions], labels, recordings, part.held.seed)
     logits = torch.cat([batch.logits(waveforms)[:, None], plan.logits(batch)], dim=1).cpu().double()
     true = labels.cpu()[:, None, None].expand(-1, logits.shape[1], 1)
     return torch.stack([logits.argmax(2).double(), model.probabilities(logits).gather(2, true)[..., 0]], dim=2)

@@ -226,10 +226,10 @@ def explain(
     def explained(wanted: Sequence[int] | None) -> Explanations:
         return explain_prepared(loaded, method, clips, placed, wanted, provenance, batch_size=at_once, views=views)
 
-    found = explained(targets)
+    explanations = explained(targets)
     if others is not None:
-        found = Explanations(one.contrast(other) for one, other in zip(found, explained(others), strict=True))
-    return found[0] if single else found
+        explanations = Explanations(one.contrast(other) for one, other in zip(explanations, explained(others), strict=True))
+    return explanations[0] if single else explanations
 
 
 def _views(view: str | Sequence[str] | None, single: bool) -> list[str | None]:
@@ -322,8 +322,8 @@ def explain_prepared(
     labels = [_label(clip, model) for clip in clips]
     facts = provenance | {"device": str(model.device), "versions": versions(), "placed_by": placed.rules.placement}
     # Renderers work on the CPU; a representation made by a plugin they make again.
-    own = None if model.representation_spec else _on_cpu(model.representation)
-    found = [Explanations() for _ in domains]
+    representation = None if model.representation_spec else _on_cpu(model.representation)
+    by_domain = [Explanations() for _ in domains]
     title = f"Explaining with {provenance.get('explainer', {}).get('name', 'an explainer')}"
     with progress(title, len(clips), always=False) as advance:
         for start in range(0, len(clips), batch_size):
@@ -358,13 +358,13 @@ def explain_prepared(
                             **({} if sums is None else {"completeness": sums.record(row)}),
                         },
                         kind=model.kind,
-                        _representation=own,
+                        _representation=representation,
                     )
                 )
-            for seen, domain in zip(found, domains, strict=True):
+            for seen, domain in zip(by_domain, domains, strict=True):
                 seen += seen_in(domain, batch, model.representation, waveforms, relevance)
             advance(chosen.stop - chosen.start)
-    return Explanations(explanation for seen in found for explanation in seen)
+    return Explanations(explanation for seen in by_domain for explanation in seen)
 
 
 def _label(clip: Clip, model: Model) -> int | None:

@@ -72,8 +72,8 @@ def as_model(
     if isinstance(model, str | os.PathLike):
         model = Model.load(Path(model))
     if isinstance(model, Model):
-        given = {"representation": representation, "classes": classes, "kind": kind}
-        if any(value is not None for value in given.values()):
+        not_asked = {"representation": representation, "classes": classes, "kind": kind}
+        if any(value is not None for value in not_asked.values()):
             raise ModelError("A trained model knows its representation, classes and kind: leave these arguments out.")
         return model
     if not isinstance(model, nn.Module):
@@ -82,9 +82,9 @@ def as_model(
     if chosen is None:
         known = ", ".join(registry().names("representation"))
         raise ModelError(f"A module needs a representation, the features it reads: give its name ({known}) or an object.")
-    made, spec = as_representation(chosen)
+    reads, spec = as_representation(chosen)
     names = class_names(classes) if classes is not None else ()
-    asked = Model(model, made, names or ("",), representation_spec=spec)
+    asked = Model(model, reads, names or ("",), representation_spec=spec)
     if not names:
         names = tuple(str(index) for index in range(_outputs(asked)))
     notes = [*asked.facts.get("notes", ()), *([ASSUMED] if kind is None and len(names) > 1 else [])]
@@ -175,10 +175,10 @@ def seeded(explainer: Any, seed: int | None) -> Any:
     """
     if seed is None or not isinstance(explainer, str):
         return explainer
-    name, given = parse_spec(explainer)
-    if "seed" in given or "seed" not in options_of(registry().factory("explainer", name)):
+    name, spec_options = parse_spec(explainer)
+    if "seed" in spec_options or "seed" not in options_of(registry().factory("explainer", name)):
         return explainer
-    return f"{explainer}{',' if given else ':'}seed={seed}"
+    return f"{explainer}{',' if spec_options else ':'}seed={seed}"
 
 
 def target_indices(target: Any, count: int, classes: Sequence[str]) -> list[int] | None:
@@ -194,8 +194,8 @@ def target_indices(target: Any, count: int, classes: Sequence[str]) -> list[int]
     target = target.tolist() if callable(getattr(target, "tolist", None)) else target  # of numpy, torch or a table
     wanted = list(target) if isinstance(target, list | tuple | range) else [target] * count
     if len(wanted) != count:
-        given, recordings = counted(len(wanted), "target is", "targets are"), counted(count, "recording")
-        raise ModelError(f"{given} given for {recordings}; give one for all, or one for each.")
+        targets, recordings = counted(len(wanted), "target is", "targets are"), counted(count, "recording")
+        raise ModelError(f"{targets} given for {recordings}; give one for all, or one for each.")
     return [class_index(item, classes) for item in wanted]
 
 

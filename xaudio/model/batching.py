@@ -47,9 +47,9 @@ def in_batches(function: Callable[..., Tensor], *tensors: Tensor, size: int) -> 
     lengths = [len(tensor) for tensor in tensors]
     if size < 1 or len(set(lengths)) != 1:
         raise ModelError(f"in_batches needs a size of 1 or more, and tensors of one length; got {size}, and lengths {lengths}.")
-    found: list[Tensor] = []
+    results: list[Tensor] = []
     start, warned, reached = 0, False, passes_of(lengths[0])
-    while start < lengths[0] or not found:
+    while start < lengths[0] or not results:
         part = [tensor[start : start + size] for tensor in tensors]
         result = _attempt(function, part)
         if result is None:
@@ -58,10 +58,10 @@ def in_batches(function: Callable[..., Tensor], *tensors: Tensor, size: int) -> 
                 warnings.warn(f"Memory ran out with {len(part[0])} at once; going on with {size}.", XaudioWarning, stacklevel=2)
             warned = True
         else:
-            found.append(result)
+            results.append(result)
             start += size
             reached(start)
-    return torch.cat(found)
+    return torch.cat(results)
 
 
 def _attempt(function: Callable[..., Tensor], part: Sequence[Tensor]) -> Tensor | None:

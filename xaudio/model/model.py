@@ -292,8 +292,8 @@ class Model:
             raise ModelError(f"{folder}: is not the run folder of a model: there is no {WEIGHTS} in it. Run xaudio train first.")
         metadata, tensors = read_tensors(path, "xaudio.model", "Train again, or copy the file again.")
         if not isinstance(metadata, dict) or metadata.get("format") != FORMAT:
-            found = metadata.get("format") if isinstance(metadata, dict) else None
-            raise ModelError(f"{path}: has format {found}; this version of xaudio reads format {FORMAT}.")
+            kept_format = metadata.get("format") if isinstance(metadata, dict) else None
+            raise ModelError(f"{path}: has format {kept_format}; this version of xaudio reads format {FORMAT}.")
         try:
             return cls._decode(metadata, tensors, folder)
         except PluginError as error:
@@ -313,15 +313,15 @@ class Model:
             network.load_state_dict({name.removeprefix("network."): tensor for name, tensor in tensors.items()})
         except RuntimeError as error:
             raise ModelError(f"the weights do not fit the model {model['name']!r}: {' '.join(str(error).split())}") from None
-        made = registry().create("representation", representation["name"], representation["options"])
-        cells = tuple(len(axis.centres) for axis in made.axes)
+        reads = registry().create("representation", representation["name"], representation["options"])
+        cells = tuple(len(axis.centres) for axis in reads.axes)
         if mean is not None and tuple(mean.shape[1:]) != cells:
             raise ModelError(f"the training mean has shape {tuple(mean.shape)}; expected (channels, *{cells}).")
         facts = {**metadata["facts"], "run": str(folder)}
-        Rules.read(facts, made.placement)  # refused now rather than when it is first used
+        Rules.read(facts, reads.placement)  # refused now rather than when it is first used
         return cls(
             network=network.eval(),
-            representation=made,
+            representation=reads,
             classes=tuple(metadata["classes"]),
             task=metadata["task"],
             mean=mean,
@@ -391,19 +391,19 @@ def new_model(
     chosen = representation or getattr(network, "representation", None)
     if chosen is None:
         raise ModelError(f"The model {model!r} does not say what it reads. Name a representation.")
-    chosen, given = parse_spec(chosen)
-    given = {**given, **(representation_options or {})}
-    made = registry().create("representation", chosen, given)
+    chosen, reading_options = parse_spec(chosen)
+    reading_options = {**reading_options, **(representation_options or {})}
+    reads = registry().create("representation", chosen, reading_options)
     untrained = Model(
         network,
-        made,
+        reads,
         classes,
         task,
         model_spec={"name": model, "options": options},
-        representation_spec={"name": chosen, "options": given},
+        representation_spec={"name": chosen, "options": reading_options},
         facts=facts or {},
     )
     with torch.no_grad():
         network.eval()
-        untrained.logits(untrained.features(torch.zeros(1, made.samples)))
+        untrained.logits(untrained.features(torch.zeros(1, reads.samples)))
     return untrained

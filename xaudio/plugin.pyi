@@ -47,7 +47,7 @@ from .explanation.explaining import (
 from .explanation.explanation import Explanation as Explanation
 from .explanation.original import original_recording as original_recording
 from .explanation.renderer import Renderer as Renderer
-from .explanation.rendering import save_and_render as save_and_render
+from .explanation.rendering import Written as Written, as_written as as_written, save_and_render as save_and_render
 from .explanation.report import write_page as write_page
 from .explanation.table import Explanations as Explanations
 from .explanation.views import domain_name as domain_name, other_domain as other_domain, parse_view as parse_view

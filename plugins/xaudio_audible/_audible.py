@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from weakref import ref
 
 import numpy as np
 
@@ -15,6 +16,7 @@ from xaudio.plugin import (
     FloatArray,
     OutputError,
     PluginError,
+    Written,
     part_gain,
     reference_gain,
     write_audio,
@@ -66,6 +68,28 @@ class Seen:
     inside: slice
 
 
+class Weighted(NamedTuple):
+    """The sounds of an explanation by name, before they are brought to a level.
+
+    Parameters
+    ----------
+    seen : Seen
+    masks : mapping of str to ndarray
+    sounds : mapping of str to ndarray, shape (samples,)
+    rate : int
+        In Hz.
+    """
+
+    seen: Seen
+    masks: Mapping[str, FloatArray]
+    sounds: Mapping[str, FloatArray]
+    rate: int
+
+
+_last: tuple[ref[Explanation], tuple[Any, ...], Weighted] | None = None
+"""The explanation whose sounds were made last, with its fingerprint and the options that they depend on."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Audible:
     """Renderer of sounds; see `xaudio_audible.audible` for the options.
@@ -102,10 +126,10 @@ class Audible:
         if not self.parts_written:
             raise PluginError(f"The option parts {whose} names none; expected some of {', '.join(PARTS)}.")
 
-    def __call__(self, explanation: Explanation, folder: Path) -> list[Path]:
+    def __call__(self, explanation: Explanation, folder: Path) -> list[Written]:
         """Write the parts, the extras and ``audible.json``."""
-        seen = self._seen(explanation)
-        parts = self._parts(explanation, seen)
+        weighted = self._weighted(explanation)
+        seen, parts = weighted.seen, self._parts(explanation, weighted)
         rate = parts["original"].sample_rate
         written, sounds = [], {}
         for name in self.parts_written:
@@ -126,7 +150,7 @@ class Audible:
             **self._options(seen),
             "sounds": sounds,
         }
-        return [*written, write_json(folder / "audible.json", facts)]
+        return [*(Written(path, sounds[path.name]) for path in written), Written(write_json(folder / "audible.json", facts))]
 
     def _seconds(self, explanation: Explanation) -> list[float]:
         """Start and end of the sounds, in seconds of the recording; below 0 in zeros before it."""
@@ -144,9 +168,25 @@ class Audible:
         AudioError
             If the recording's own rate is asked for and the recording is not there.
         """
-        return self._parts(explanation, self._seen(explanation))
+        return self._parts(explanation, self._weighted(explanation))
 
-    def _parts(self, explanation: Explanation, seen: Seen) -> dict[str, Part]:
+    def _parts(self, explanation: Explanation, weighted: Weighted) -> dict[str, Part]:
+        """All four sounds at the levels that the options ask for, with the reason of those that are silent."""
+        sounds, masks = weighted.sounds, weighted.masks
+        parts = self._levelled(sounds, _shares(weighted.seen, masks), weighted.rate)
+        return {name: self._explained(name, parts[name], sounds, masks, explanation.relevance) for name in PARTS}
+
+    def _weighted(self, explanation: Explanation) -> Weighted:
+        """The sounds before their levels, the last ones kept: a file and a page differ in level and format alone."""
+        global _last
+        others = replace(self, parts_written=PARTS, extras=(), loudness="match", level="recording", peak=0.95, format="wav")
+        key = (explanation.fingerprint, others)
+        if _last is None or _last[0]() is not explanation or _last[1] != key:
+            _last = (ref(explanation), key, self._weigh(explanation))
+        return _last[2]
+
+    def _weigh(self, explanation: Explanation) -> Weighted:
+        seen = self._seen(explanation)
         recording, rate = explanation.clip.waveform, explanation.clip.sample_rate
         masks = self._masks(seen)
         sounds = {"original": recording, **{name: sound[0] for name, sound in _masked(seen, masks, recording[None]).items()}}
@@ -163,8 +203,7 @@ class Audible:
         if self.slow > 1:
             slow = slower(sounds["original"], rate, self.slow, self.slow_by)
             sounds = {name: slow(sound) for name, sound in sounds.items()}
-        parts = self._levelled(sounds, _shares(seen, masks), rate)
-        return {name: self._explained(name, parts[name], sounds, masks, explanation.relevance) for name in PARTS}
+        return Weighted(seen, masks, sounds, rate)
 
     def masked(self, explanation: Explanation, waveforms: FloatArray) -> dict[str, FloatArray]:
         """What the masks of an explanation leave of any sounds, at the model's rate and before any level is changed.

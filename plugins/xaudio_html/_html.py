@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 from base64 import b64encode
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cache
 from hashlib import sha256
 from importlib.resources import files
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, NamedTuple
+from weakref import WeakKeyDictionary
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from markupsafe import Markup
@@ -20,6 +21,8 @@ from xaudio.plugin import (
     Explanation,
     OutputError,
     PluginError,
+    Written,
+    as_written,
     data_address,
     parse_spec,
     progress,
@@ -50,6 +53,13 @@ SAME_LENGTH = 0.005
 SCRIPTS = ("data.js", "sound.js", "plot.js", "controls.js", "playing.js", "steering.js", "player.js")
 
 
+class Sound(NamedTuple):
+    """A sound of a page: the file, empty if it is silent, and what its renderer knows of it."""
+
+    content: bytes
+    facts: Mapping[str, Any]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Html:
     """Renderer of pages; see `xaudio_html.html` for the options.
@@ -62,6 +72,9 @@ class Html:
 
     sounds: str = "audible"
     renderers: tuple[str, ...] = ()
+    _known: WeakKeyDictionary[Explanation, tuple[str, dict[str, Sound]]] = field(
+        default_factory=WeakKeyDictionary, init=False, repr=False, compare=False
+    )
 
     def __post_init__(self) -> None:
         if any(parse_spec(renderer)[0] == "html" for renderer in self.renderers):
@@ -179,35 +192,43 @@ class Html:
 
     def _sounds(self, explanation: Explanation, packed: Packed) -> dict[str, dict[str, Any]]:
         """Each part with its label, remark and either its data or the reason why it is silent."""
-        name, options = parse_spec(self.sounds)
-        labels = part_labels(explanation)
-        sounds: dict[str, dict[str, Any]] = {}
-        with TemporaryDirectory() as folder:
-            written = renderer_for_listening(name, options, format="flac")(explanation, Path(folder))
-            facts = _facts(written)
-            self._refuse_other_length(explanation, written)
-            for path in written:
-                if path.stem in PARTS and path.suffix in SOUNDS:
-                    known = facts.get(path.name, {})
-                    reason = known.get("reason", "")
-                    data = None if reason else packed.add(path.read_bytes(), compress=False)
-                    sounds[path.stem] = {
-                        "label": labels[path.stem],
-                        "remark": remark(explanation, path.stem, known),
-                        "reason": reason,
-                        "data": data,
-                    }
-        return {part: sounds[part] for part in PARTS if part in sounds}
+        labels, sounds = part_labels(explanation), self._rendered(explanation)
+        return {
+            part: {
+                "label": labels[part],
+                "remark": remark(explanation, part, sounds[part].facts),
+                "reason": sounds[part].facts.get("reason", ""),
+                "data": packed.add(sounds[part].content, compress=False) if sounds[part].content else None,
+            }
+            for part in PARTS
+            if part in sounds
+        }
 
-    def _refuse_other_length(self, explanation: Explanation, written: Sequence[Path]) -> None:
-        for path in written:
-            if path.stem == "original" and path.suffix in SOUNDS:
-                played, seen = read_audio(path).duration, explanation.clip.duration
-                if abs(played - seen) > SAME_LENGTH:
-                    raise PluginError(
-                        f"The option sounds of renderer 'html', {self.sounds!r}, gives sounds of {played:.3f} s for a picture of "
-                        f"{seen:.3f} s, so that the play head could not keep in step; leave out what changes their length."
-                    )
+    def _rendered(self, explanation: Explanation) -> dict[str, Sound]:
+        """The sounds by their part, rendered once for a page of its own and for one with others."""
+        fingerprint = explanation.fingerprint
+        known = self._known.get(explanation)
+        if known is None or known[0] != fingerprint:
+            self._known[explanation] = known = fingerprint, self._render(explanation)
+        return known[1]
+
+    def _render(self, explanation: Explanation) -> dict[str, Sound]:
+        name, options = parse_spec(self.sounds)
+        with TemporaryDirectory() as folder:
+            written = as_written(renderer_for_listening(name, options, format="flac")(explanation, Path(folder)))
+            files = {file.path.stem: file for file in written if file.path.stem in PARTS and file.path.suffix in SOUNDS}
+            self._refuse_other_length(explanation, files)
+            return {part: _sound(file) for part, file in files.items()}
+
+    def _refuse_other_length(self, explanation: Explanation, files: Mapping[str, Written]) -> None:
+        if "original" not in files:
+            return
+        played, seen = read_audio(files["original"].path).duration, explanation.clip.duration
+        if abs(played - seen) > SAME_LENGTH:
+            raise PluginError(
+                f"The option sounds of renderer 'html', {self.sounds!r}, gives sounds of {played:.3f} s for a picture of "
+                f"{seen:.3f} s, so that the play head could not keep in step; leave out what changes their length."
+            )
 
 
 def player_style() -> str:
@@ -289,19 +310,15 @@ def _sentence(text: str) -> str:
     return f"{text[:1].upper()}{text[1:]}."
 
 
-def _facts(written: Sequence[Path]) -> dict[str, Any]:
-    """What is known of each sound, by the name of its file."""
-    for path in written:
-        if path.name == "audible.json":
-            return dict(json.loads(path.read_text(encoding="utf-8"))["sounds"])
-    return {}
+def _sound(file: Written) -> Sound:
+    return Sound(b"" if file.facts.get("reason") else file.path.read_bytes(), file.facts)
 
 
 def _written(renderer: str, explanation: Explanation) -> dict[str, Any]:
     """What another renderer writes, as data that a page holds."""
     name, options = parse_spec(renderer)
     with TemporaryDirectory() as folder:
-        written = renderer_for_listening(name, options)(explanation, Path(folder))
+        written = [file.path for file in as_written(renderer_for_listening(name, options)(explanation, Path(folder)))]
         odd = [path.name for path in written if path.suffix not in {*PICTURES, *SOUNDS, ".json"}]
         if odd:
             raise PluginError(

@@ -1,6 +1,7 @@
 """`xaudio.explain` for everything it takes, and one line for what it does not."""
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -73,6 +74,61 @@ def test_several_views_are_of_one_explanation(network, sound):
             xaudio.explain(network, audio, view=wrong, **given)
     with pytest.raises(PluginError, match="frequence"):
         xaudio.explain(network, [sound], view=["time", "frequence"], **given)
+
+
+def test_the_command_weights_a_sound_once_for_file_page_and_report(run_folder, recording, tmp_path, monkeypatch):
+    from typer.testing import CliRunner
+
+    import xaudio_audible._audible as audible
+    from xaudio.cli.app import app
+
+    weighed, written = [], []
+    weigh, call = audible.Audible._weigh, audible.Audible.__call__
+    monkeypatch.setattr(audible.Audible, "_weigh", lambda *arguments: (weighed.append(1), weigh(*arguments))[1])
+    monkeypatch.setattr(audible.Audible, "__call__", lambda *arguments: (written.append(1), call(*arguments))[1])
+    options = ["--explainer", "gradient", "--view", "time", "--view", "frequency", "--render", "audible,html"]
+    arguments = ["explain", str(recording), "--model", str(run_folder), *options, "--out", str(tmp_path / "out")]
+    done = CliRunner().invoke(app, arguments)
+    assert done.exit_code == 0, done.output
+    assert len(weighed) == 2  # of each view
+    assert len(written) == 4  # of each view at its own level as a file, and at the reference for both pages
+    pages = [path.read_text() for path in sorted((tmp_path / "out").glob("*/explanation.html"))]
+    (report,) = (tmp_path / "out").glob("report.html")
+    sounds = [re.findall(r'type="application/octet-stream"[^>]*>([^<]+)<', text) for text in (*pages, report.read_text())]
+    assert sounds[0]
+    assert set(sounds[2]) == {*sounds[0], *sounds[1]}
+
+
+def test_what_is_rendered_follows_the_relevance(network, sound, tmp_path):
+    """Also of an explanation whose arrays were changed in between."""
+    item = xaudio.explain(network, sound, sample_rate=8000, representation="waveform", explainer=gradient)
+    html, audible = xaudio.create("renderer", "html"), xaudio.create("renderer", "audible")
+    before, parts = html.page(item), audible.parts(item)
+    item.relevance[...] = -item.relevance
+    after, other = html.page(item), audible.parts(item)
+    assert before != after
+    assert after == xaudio.create("renderer", "html").page(item)
+    np.testing.assert_array_equal(parts["positive"].waveform, other["negative"].waveform)
+
+
+def test_a_renderer_says_what_it_knows_or_returns_paths(network, sound, tmp_path):
+    from xaudio.explanation.rendering import save_and_render
+    from xaudio.plugin import Written
+
+    def plain(explanation, folder):
+        (folder / "one.txt").write_text("1")
+        return [folder / "one.txt"]
+
+    def knowing(explanation, folder):
+        (folder / "two.txt").write_text("2")
+        return [Written(folder / "two.txt", {"reason": "it is two"})]
+
+    item = xaudio.explain(network, sound, sample_rate=8000, representation="waveform", explainer=gradient)
+    ((saved, one, two),) = save_and_render([item], [plain, knowing], tmp_path)
+    assert saved == Written(tmp_path / "explanation.safetensors")
+    assert one == Written(tmp_path / "one.txt")
+    assert two == Written(tmp_path / "two.txt", {"reason": "it is two"})
+    assert item.render(plain, knowing, folder=tmp_path) == [one.path, two.path]
 
 
 def test_the_command_explains_once_for_all_views(run_folder, recording, tmp_path, monkeypatch):

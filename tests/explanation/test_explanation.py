@@ -282,7 +282,7 @@ def test_folders_tell_recording_class_and_method_whatever_their_names(tmp_path: 
     names = ("a/b", "a:b", "A B", "собака", long, "..", "con/tact\udcff")
     items = [replace(made(), classes=names, target=target) for target in range(len(names))]
     items += [replace(items[0], clip=replace(items[0].clip, source=source)) for source in ("x/7_07 \U0001f600.wav", "..", long)]
-    folders = [paths[0].parent for paths in save_and_render(items, [], tmp_path)]
+    folders = [files[0].path.parent for files in save_and_render(items, [], tmp_path)]
     assert [folder.name for folder in folders[:4]] == [
         "7_07-a_b-lrp_composite_epsilon_plus_epsilon_1e-06",
         "7_07-a_b-lrp_composite_epsilon_plus_epsilon_1e-06-2",

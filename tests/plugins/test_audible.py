@@ -54,7 +54,7 @@ def random_relevance():
 
 def written(renderer, item, folder):
     """Waveforms by name, and the facts in the JSON file."""
-    paths = renderer(item, folder)
+    paths = [file.path for file in renderer(item, folder)]
     assert sorted(paths) == sorted(folder.iterdir()), "exactly what is said to be written"
     sounds = {}
     for path in paths[:-1]:

@@ -242,8 +242,10 @@ def test_no_file_clips_or_is_silent_without_a_reason(tmp_path_factory, level, se
     folder = tmp_path_factory.mktemp("sounds")
     loudest_allowed = math.floor(peak * 32767)
     item = of_samples(seed, level=level)
-    for path in Audible(peak=peak, extras=("comparison", "stereo"), **given)(item, folder)[:-1]:
+    for file in Audible(peak=peak, extras=("comparison", "stereo"), **given)(item, folder)[:-1]:
+        path = file.path
         facts = json.loads((folder / "audible.json").read_text())["sounds"][path.name]
+        assert file.facts == facts
         values = np.abs(soundfile.read(path, dtype="int16")[0].astype(int))
         scaled = path.stem in ("positive", "negative", "complement") and (given["loudness"] != "keep")
         assert values.max() <= (loudest_allowed if scaled else 32767)
@@ -457,7 +459,8 @@ def test_a_recording_that_is_gone_or_another_is_refused(run_folder, wide):
 
 
 def test_only_the_parts_that_are_asked_for_are_written(tmp_path):
-    paths = create("renderer", "audible", parts="complement+positive")(of_samples(), tmp_path)
+    written = create("renderer", "audible", parts="complement+positive")(of_samples(), tmp_path)
+    paths = [file.path for file in written]
     assert [path.name for path in paths] == ["complement.wav", "positive.wav", "audible.json"]
     assert sorted(paths) == sorted(tmp_path.iterdir())
 

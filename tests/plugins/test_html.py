@@ -239,8 +239,8 @@ def test_equal_contents_are_held_once():
 
 def test_sounds_are_those_of_the_renderer(page, tmp_path):
     files = {
-        path.stem: path.read_bytes()
-        for path in create("renderer", "audible", format="flac", level="reference")(explanation(), tmp_path)
+        file.path.stem: file.path.read_bytes()
+        for file in create("renderer", "audible", format="flac", level="reference")(explanation(), tmp_path)
     }
     sounds = page.data["explanations"][0]["sounds"]
     assert list(sounds) == ["original", "positive", "negative", "complement"]

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from ..errors import OutputError
-from ..registry.defaults import EXPLAINER, EXPLAINER_WITH_OPTIONS, RENDERERS, SOUND
+from ..registry.defaults import EXPLAINER, EXPLAINER_WITH_OPTIONS, RENDERERS
 from ..types import Fit, Resampling
 from .common import DeviceOption, JsonOption, OutOption, print_json, refuse_inside, warn_about_plugins
 from .stopping import when_stopped
@@ -87,8 +87,7 @@ def explain(
     }
     earlier = files_of_earlier_run(output_folder(out), settings)
     renderers = split_specs(render)
-    for spec in renderers:  # before anything takes time
-        registry().create("renderer", *parse_spec(spec))
+    made = [registry().create("renderer", *parse_spec(spec)) for spec in renderers]  # before anything takes time
     loaded = load_model(model, device)
     clips = []
     with progress("Reading recordings", len(files)) as advance:
@@ -114,33 +113,25 @@ def explain(
     remove_leftovers(out)
     remove_files(earlier, out)
     write_run(out, settings=settings, unfinished=True)  # so that the same command may go on if it is interrupted
-    written = save_and_render(explanations, renderers, out)
-    report = write_report(explanations, renderers, out)
-    own = [path.relative_to(out).as_posix() for paths in (*written, [report] if report else []) for path in paths]
+    written = save_and_render(explanations, made, out)
+    report = write_report(explanations, made, out)
+    paths = [file.path for record in written for file in record] + ([report] if report else [])
+    own = [path.relative_to(out).as_posix() for path in paths]
     write_run(out, settings=settings, device=str(loaded.device), files=own)
     if as_json:
-        print_json([_record(item, paths) for item, paths in zip(explanations, written, strict=True)])
+        print_json([_record(item, files) for item, files in zip(explanations, written, strict=True)])
         return
-    for item, paths in zip(explanations, written, strict=True):
+    for item, own_files in zip(explanations, written, strict=True):
         print(item.title())
         print(f"  strongest at {item.strongest_place}")
         for warning in item.warnings:
             typer.secho(f"  warning: {warning}", fg=typer.colors.YELLOW, bold=True)
         for remark in item.remarks:
             typer.secho(f"  note: {remark}", dim=True)
-        silent = _silent(paths)
-        for path in paths:
-            print(f"  {path}" + (f" (silent: {silent[path.name]})" if path.name in silent else ""))
+        for file in own_files:
+            print(f"  {file.path}" + (f" (silent: {file.facts['reason']})" if file.facts.get("reason") else ""))
     if report:
         print(f"Report: {report}")
-
-
-def _silent(paths: list[Path]) -> dict[str, str]:
-    """Why sounds among the files are silent, by name."""
-    from ..output.runs import read_json
-
-    found = [read_json(path)["sounds"] for path in paths if path.name == f"{SOUND}.json"]
-    return {name: facts["reason"] for sounds in found for name, facts in sounds.items() if facts["reason"]}
 
 
 def refuse_to_overwrite(files: list[Path], out: Path) -> None:
@@ -151,7 +142,7 @@ def refuse_to_overwrite(files: list[Path], out: Path) -> None:
         raise OutputError(f"{out}: holds the results of another command ({kept[0]}). Choose another --out.")
 
 
-def _record(item, paths) -> dict[str, object]:  # type: ignore[no-untyped-def]
+def _record(item, files) -> dict[str, object]:  # type: ignore[no-untyped-def]
     return {
         "source": item.clip.source,
         "explained": item.classes[item.target],
@@ -171,5 +162,5 @@ def _record(item, paths) -> dict[str, object]:  # type: ignore[no-untyped-def]
         "completeness": item.provenance.get("completeness"),
         "warnings": list(item.warnings),
         "notes": list(item.remarks),
-        "files": [str(path) for path in paths],
+        "files": [str(file.path) for file in files],
     }

@@ -11,11 +11,11 @@ from typing import Any
 
 from ..errors import PluginError
 from ..output.pages import SOUNDS, data_address
-from ..output.runs import read_json
 from ..registry.defaults import PAGE, SOUND
 from ..registry.loading import registry
 from ..sound.levels import renderer_for_listening
 from .record import Record
+from .rendering import as_written
 
 
 @dataclass(frozen=True)
@@ -62,13 +62,13 @@ def player(explanation: Record, part: str, options: Mapping[str, Any]) -> Player
     """See `Explanation.play`."""
     renderer = renderer_for_listening(SOUND, options)
     with TemporaryDirectory() as folder:
-        written = {path.stem: path for path in renderer(explanation, Path(folder)) if path.suffix in SOUNDS}
+        files = as_written(renderer(explanation, Path(folder)))
+        written = {file.path.stem: file for file in files if file.path.suffix in SOUNDS}
         if part not in written:
             raise PluginError(f"There is no sound {part!r} of this explanation; expected one of {', '.join(written)}.")
-        path = written[part]
-        facts = read_json(Path(folder) / f"{SOUND}.json")["sounds"][path.name]
-        content = b"" if facts["reason"] else path.read_bytes()
-        return Player(_label(explanation, part), content, path.suffix, facts["reason"])
+        path, reason = written[part].path, written[part].facts.get("reason", "")
+        content = b"" if reason else path.read_bytes()
+        return Player(_label(explanation, part), content, path.suffix, reason)
 
 
 def _label(explanation: Record, part: str) -> str:
@@ -84,7 +84,7 @@ def _label(explanation: Record, part: str) -> str:
 def framed_page(explanation: Record) -> str:
     """The page of the renderer "html", in a frame of its own, where the notebook's style does not reach it."""
     with TemporaryDirectory() as folder:
-        (path, *_) = registry().create("renderer", PAGE, {})(explanation, Path(folder))
-        page = path.read_text(encoding="utf-8")
+        (file, *_) = as_written(registry().create("renderer", PAGE, {})(explanation, Path(folder)))
+        page = file.path.read_text(encoding="utf-8")
     title = escape(explanation.title())
     return f'<iframe srcdoc="{escape(page)}" style="width:100%;height:46em;border:0" allow="autoplay" title="{title}"></iframe>'

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -37,6 +38,12 @@ class Record:
     provenance: Mapping[str, Any] = field(default_factory=dict)
     kind: Kind = "classes"
     _representation: Any = field(default=None, repr=False)
+
+    @property
+    def fingerprint(self) -> str:
+        """A hash of the sound and the relevance, by which a renderer knows what it has rendered already."""
+        content = (np.ascontiguousarray(array).tobytes() for array in (self.clip.waveform, self.relevance))
+        return blake2b(b"".join(content), digest_size=16).hexdigest()
 
     @property
     def predicted(self) -> int:

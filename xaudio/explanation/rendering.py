@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from itertools import count
 from pathlib import Path
@@ -13,7 +14,6 @@ from typing import Any
 from ..output.memory import naming_memory
 from ..output.runs import output_folder, write_text
 from ..output.terminal import progress
-from ..registry.defaults import PAGE
 from ..registry.loading import registry
 from ..registry.options import parse_spec
 from ..sound.levels import renderer_for_listening
@@ -22,6 +22,31 @@ from .saved import save as save_explanation
 
 LONGEST = 50
 """Bytes of a part of a folder's name: file systems take 255 in all."""
+
+
+@dataclass(frozen=True)
+class Written:
+    """A file that a renderer wrote, and what the renderer knows of it.
+
+    Parameters
+    ----------
+    path : Path
+    facts : mapping
+        JSON values, such as the ``reason`` why a sound is silent.
+    """
+
+    path: Path
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+def as_written(returned: Iterable[Path | Written]) -> list[Written]:
+    """What a renderer returned, as records: one that knows nothing of its files may return their paths.
+
+    Parameters
+    ----------
+    returned : iterable of Path or Written
+    """
+    return [item if isinstance(item, Written) else Written(item) for item in returned]
 
 
 def render(explanations: Iterable[Record], renderers: Sequence[str | Callable[..., Any]], folder: Path) -> list[Path]:
@@ -45,7 +70,7 @@ def render(explanations: Iterable[Record], renderers: Sequence[str | Callable[..
         If the folder cannot be written.
     """
     found = list(explanations)
-    return [path for paths in _write(found, renderers, folder, save=False) for path in paths]
+    return [item.path for files in _write(found, renderers, folder, save=False) for item in files]
 
 
 def save_and_render(
@@ -54,7 +79,7 @@ def save_and_render(
     folder: Path,
     *,
     for_page: bool = False,
-) -> list[list[Path]]:
+) -> list[list[Written]]:
     """As `render`, with each explanation saved as ``explanation.safetensors`` as well; the files of each explanation.
 
     Sounds ``for_page`` are at the reference, as all that a page plays.
@@ -70,11 +95,11 @@ def save_and_render(
     return _write(explanations, renderers, folder, save=True, for_page=for_page)
 
 
-def write_report(explanations: Sequence[Record], renderers: Sequence[str], folder: Path) -> Path | None:
-    """Write ``report.html`` with all of several explanations, if the renderer of pages is among those asked for."""
-    for name, options in map(parse_spec, renderers):
-        if name == PAGE and len(explanations) > 1:
-            return write_text(folder / "report.html", registry().create("renderer", name, options).page(explanations))
+def write_report(explanations: Sequence[Record], renderers: Sequence[Any], folder: Path) -> Path | None:
+    """Write ``report.html`` with all of several explanations, if a renderer among those asked for has a method ``page``."""
+    for renderer in renderers:
+        if hasattr(renderer, "page") and len(explanations) > 1:
+            return write_text(folder / "report.html", renderer.page(explanations))
     return None
 
 
@@ -86,15 +111,15 @@ def _write(
     *,
     save: bool,
     for_page: bool = False,
-) -> list[list[Path]]:
+) -> list[list[Written]]:
     create = renderer_for_listening if for_page else partial(registry().create, "renderer")
     made = [create(*parse_spec(item)) if isinstance(item, str) else item for item in renderers]
     written = []
     with progress("Rendering", len(explanations), always=False) as advance:
         for explanation, name in zip(explanations, _folder_names(explanations), strict=True):
             target = output_folder(folder if len(explanations) == 1 else folder / name)
-            paths = [save_explanation(explanation, target / "explanation.safetensors")] if save else []
-            written.append(paths + [path for renderer in made for path in renderer(explanation, target)])
+            files = [Written(save_explanation(explanation, target / "explanation.safetensors"))] if save else []
+            written.append(files + [item for renderer in made for item in as_written(renderer(explanation, target))])
             advance()
     return written
 

@@ -11,6 +11,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from ..errors import XaudioError
+from ..explanation.rendering import Written as FileWritten, as_written
 from .separators import left_in_process
 from .state import Left, watching
 from .suite import Case, CheckFunction, Unasked, refusal
@@ -85,9 +86,9 @@ def _refusing(written: Written) -> Iterator[None]:
 
 def _resolved(returned: Any) -> Any:
     """Paths without links and dots, of files that are there; what is no list of paths stays."""
-    if not isinstance(returned, list | tuple) or not all(isinstance(path, Path) for path in returned):
+    if not isinstance(returned, list | tuple) or not all(isinstance(item, Path | FileWritten) for item in returned):
         return returned
-    return [str(path.resolve()) for path in returned]
+    return [str(file.path.resolve()) for file in as_written(returned)]
 
 
 def it_renders_or_refuses_in_one_line(case: RendererCase) -> str:
@@ -97,7 +98,7 @@ def it_renders_or_refuses_in_one_line(case: RendererCase) -> str:
 def it_returns_the_files_that_it_wrote(case: RendererCase) -> str:
     for item in case.written:
         if not isinstance(item.returned, list) or not all(isinstance(path, str) for path in item.returned):
-            return f"it returned {item.returned!r}; expected a list of paths (pathlib.Path)"
+            return f"it returned {item.returned!r}; expected a list of paths (pathlib.Path) or of Written"
         if missing := [path for path in item.returned if path not in (*item.inside, *item.outside)]:
             return f"it returned what is not there: {', '.join(missing)}"
         if not item.returned:

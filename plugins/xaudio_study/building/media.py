@@ -11,9 +11,9 @@ from typing import Any
 from xaudio.plugin import (
     DataError,
     Explanation,
+    as_written,
     parse_spec,
     read_audio,
-    read_json,
     renderer_for_listening,
     replaced,
     write_audio,
@@ -63,18 +63,17 @@ class Media:
 
     def _render(self, explanation: Explanation, part: str, path: Path) -> None:
         with TemporaryDirectory() as folder:
-            self.renderer(explanation, Path(folder))
-            written = Path(folder) / f"{part}.wav"
-            if not written.exists():
+            written = {file.path.name: file for file in as_written(self.renderer(explanation, Path(folder)))}
+            sound = written.get(f"{part}.wav")
+            if sound is None:
                 name = self.settings.explanations.sound
-                raise DataError(f"The renderer {name!r} writes no {written.name}; see explanations.sound and explanations.part.")
-            reason = read_json(Path(folder) / "audible.json")["sounds"][written.name]["reason"]
-            if reason:
+                raise DataError(f"The renderer {name!r} writes no {part}.wav; see explanations.sound and explanations.part.")
+            if reason := sound.facts.get("reason"):
                 raise DataError(
                     f"{explanation.clip.source}: the sound {part!r} of {explanation.explainer} would be silent ({reason}). "
                     "Take another explainer, part or seed."
                 )
-            content = written.read_bytes()
+            content = sound.path.read_bytes()
         with replaced(path) as temporary:
             temporary.write_bytes(content)
 

@@ -46,7 +46,7 @@ class Explanations(FixedRecord):
     )
     sound: str = Field(
         "audible:domain=features,normalisation=maximum,smooth_ms=0,loudness=match,parts=original+positive",
-        description="Renderer of the sounds, with its options; it must write original.wav, the part and audible.json. This is "
+        description="Renderer of the sounds, with its options; it must write original.wav and the part. This is "
         "equation 4 of the paper, as loud as the recording; audible:loudness=match,parts=original+positive has fewer artefacts.",
     )
     part: str = Field("positive", description="Part of the sound that is the audible explanation.", pattern=r"^[a-z]+$")

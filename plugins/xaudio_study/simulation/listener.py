@@ -17,6 +17,8 @@ from xaudio.plugin import (
     Explanation,
     Model,
     ModelError,
+    Written,
+    as_written,
     evaluation_mode,
     held_out,
     load_model,
@@ -262,7 +264,7 @@ def listen_to_model(
                         item = _item(explanation, label, place)
                         target = folder / item.item
                         target.mkdir()
-                        media[item.item] = _sound(renderer(explanation, target), PART if label else "original", label)
+                        media[item.item] = _sound(as_written(renderer(explanation, target)), PART if label else "original", label)
                         items.append(item)
                     advance()
         question = Question(name="prediction", kind="choice", text={"en": "What did the model predict?"}, answers=model.classes)
@@ -293,12 +295,13 @@ def _item(explanation: Explanation, label: str, place: int) -> Item:
     )
 
 
-def _sound(written: Sequence[Path], part: str, label: str) -> Path:
-    for path in written:
+def _sound(written: Sequence[Written], part: str, label: str) -> Path:
+    paths = [file.path for file in written]
+    for path in paths:
         if path.stem == part and path.suffix != ".json":
             return path
     raise DataError(
-        f"{label}: wrote no sound named {part!r}, but {', '.join(path.name for path in written)}. Choose another renderer."
+        f"{label}: wrote no sound named {part!r}, but {', '.join(path.name for path in paths)}. Choose another renderer."
     )
 
 

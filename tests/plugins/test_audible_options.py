@@ -449,7 +449,7 @@ def test_a_recording_that_is_gone_or_another_is_refused(run_folder, wide):
     with pytest.raises(AudioError, match=r"wide\.wav: is not a file that can be read again.*8000 Hz.*44100 Hz"):
         Audible(rate="recording").parts(item)
     array = xaudio.explain(run_folder, sound, sample_rate=44100, explainer="lrp", device="cpu", fit="loudest")
-    with pytest.raises(AudioError, match="array: is no file"):
+    with pytest.raises(AudioError, match="array: is not a file"):
         Audible(rate="recording").parts(array)
     same = xaudio.explain(run_folder, sound[:4000], sample_rate=8000, explainer="lrp", device="cpu")
     assert len(Audible(rate="recording").parts(same)["original"].waveform) == 4000

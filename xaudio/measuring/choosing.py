@@ -8,7 +8,13 @@ from ..types import IntArray
 
 
 def evenly(indices: IntArray, count: int) -> IntArray:
-    """So many of the indices at equal distances, the first and the last among them; all if there are no more."""
+    """So many of the indices at equal distances, the first and the last among them; all if there are no more.
+
+    Parameters
+    ----------
+    indices : ndarray of int
+    count : int
+    """
     places = np.linspace(0, len(indices) - 1, min(count, len(indices))).round().astype(int)
     chosen: IntArray = np.asarray(indices)[places]
     return chosen

@@ -43,7 +43,13 @@ class Interval(NamedTuple):
 
 
 def tails(level: float) -> tuple[float, float]:
-    """The quantiles between which so much of what was drawn lies, as much being left out on both sides."""
+    """The quantiles between which so much of what was drawn lies, as much being left out on both sides.
+
+    Parameters
+    ----------
+    level : float
+        Between 0 and 1.
+    """
     return (1 - level) / 2, (1 + level) / 2
 
 

@@ -3,6 +3,6 @@
 The names are those of ``plugin.pyi``: each is loaded from its module when it is first used.
 """
 
-import lazy_loader
+from .lazy import attach_stub
 
-__getattr__, __dir__, __all__ = lazy_loader.attach_stub("xaudio", __file__)
+__getattr__, __dir__, __all__ = attach_stub(__name__, __file__, "xaudio")

@@ -51,6 +51,7 @@ from .explanation.rendering import Written as Written, as_written as as_written,
 from .explanation.report import write_page as write_page
 from .explanation.table import Explanations as Explanations
 from .explanation.views import domain_name as domain_name, other_domain as other_domain, parse_view as parse_view
+from .lazy import attach as attach
 from .measuring.checks import check_explanations as check_explanations
 from .measuring.choosing import evenly as evenly, spread as spread
 from .measuring.evaluation import Evaluation as Evaluation, evaluate as evaluate

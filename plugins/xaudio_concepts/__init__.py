@@ -4,16 +4,14 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import lazy_loader
-
-from xaudio.plugin import hookimpl
+from xaudio.plugin import attach, hookimpl
 
 if TYPE_CHECKING:
     from .finding import concepts as concepts
     from .results import ConceptResults as ConceptResults
 
 # Not __dir__: what looks for hooks would load all that it names.
-__getattr__, _, __all__ = lazy_loader.attach(__name__, submod_attrs={"finding": ["concepts"], "results": ["ConceptResults"]})
+__getattr__, _, __all__ = attach(__name__, {"concepts": f"{__name__}.finding", "ConceptResults": f"{__name__}.results"})
 
 
 @hookimpl

@@ -4,17 +4,15 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import lazy_loader
-
-from xaudio.plugin import hookimpl
+from xaudio.plugin import attach, hookimpl
 
 if TYPE_CHECKING:
     from .clusters import cluster_explanations as cluster_explanations
     from .groups import group_relevance as group_relevance
 
 # Not __dir__: what looks for hooks would load all that it names.
-__getattr__, _, __all__ = lazy_loader.attach(
-    __name__, submod_attrs={"groups": ["group_relevance"], "clusters": ["cluster_explanations"]}
+__getattr__, _, __all__ = attach(
+    __name__, {"cluster_explanations": f"{__name__}.clusters", "group_relevance": f"{__name__}.groups"}
 )
 
 

@@ -4,16 +4,14 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import lazy_loader
-
-from xaudio.plugin import hookimpl
+from xaudio.plugin import attach, hookimpl
 
 if TYPE_CHECKING:
     from .probing import probe as probe
     from .results import ProbeResults as ProbeResults
 
 # Not __dir__: what looks for hooks would load all that it names.
-__getattr__, _, __all__ = lazy_loader.attach(__name__, submod_attrs={"probing": ["probe"], "results": ["ProbeResults"]})
+__getattr__, _, __all__ = attach(__name__, {"probe": f"{__name__}.probing", "ProbeResults": f"{__name__}.results"})
 
 
 @hookimpl

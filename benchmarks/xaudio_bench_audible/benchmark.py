@@ -186,10 +186,9 @@ class AudibleBenchmark:
                 target = folder / "examples" / str(index) / f"{number:02d}"
                 target.mkdir(parents=True, exist_ok=True)
                 name, options = xaudio.plugin.parse_spec(renderer)
-                paths = xaudio.plugin.renderer_for_listening(name, {**options, "format": "flac", "parts": "original+positive"})(
-                    item, target
-                )
-                original, sounds[renderer] = (str(path.relative_to(whole)) for path in paths[:2])
+                write = xaudio.plugin.renderer_for_listening(name, {**options, "format": "flac", "parts": "original+positive"})
+                written = xaudio.plugin.as_written(write(item, target))
+                original, sounds[renderer] = (str(file.path.relative_to(whole)) for file in written[:2])
             yield Example(title=f"{Path(item.clip.source).name}: {item.outcome}; {explainer}", original=original, sounds=sounds)
 
 

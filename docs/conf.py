@@ -5,7 +5,7 @@ import re
 project = "xaudio"
 author = "the xaudio developers"
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
-exclude_patterns = ["_build", "example-plugin"]
+exclude_patterns = ["_build", "example-plugin", "example-command"]
 html_theme = "furo"
 myst_heading_anchors = 3
 napoleon_google_docstring = False

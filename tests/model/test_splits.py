@@ -136,7 +136,12 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, Any]]:
         seen.append(original(*arguments, **options))
         raise AskedError(*seen[-1])
 
-    places = ("xaudio", "xaudio.model.splits", "xaudio.explanation.collection")  # the first one keeps what was asked of it
+    places = (
+        "xaudio",
+        "xaudio.plugin",
+        "xaudio.model.splits",
+        "xaudio.explanation.collection",
+    )  # faces keep what was asked of them
     for module in (*places, "xaudio_study.building.build", "xaudio_study.simulation.listener"):
         monkeypatch.setattr(f"{module}.held_out", held_out)
     return seen

@@ -169,7 +169,7 @@ class Fold(NamedTuple):
 
 @runtime_checkable
 class Dataset(Protocol):
-    """Labelled recordings of speakers. `xaudio.SpeakerDataset` implements it for lists of recordings.
+    """Labelled recordings of speakers. `xaudio.plugin.SpeakerDataset` implements it for lists of recordings.
 
     One whose sounds are generated may say so by an attribute ``synthetic = True``.
 
@@ -188,7 +188,7 @@ class Dataset(Protocol):
         What a reader of the results must know (folds that are not the published ones, missing recordings, ...).
 
     A data set that makes its sounds may have a method ``contents`` that says what is heard in each recording, in a text for
-    each, so that recordings are compared without making them; see `xaudio.SpeakerDataset`.
+    each, so that recordings are compared without making them; see `xaudio.plugin.SpeakerDataset`.
     """
 
     name: str
@@ -256,7 +256,7 @@ Kind = Literal["classes", "labels"]
 (a sigmoid each). A single output is always a label: there is nothing that it could exclude."""
 
 Baseline = Literal["zero", "silence", "noise_floor", "mean_spectrum"]
-"""What stands in for what is taken away; see `xaudio.baseline_features`."""
+"""What stands in for what is taken away; see `xaudio.plugin.baseline_features`."""
 
 
 @dataclass(frozen=True)

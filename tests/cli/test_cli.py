@@ -250,7 +250,10 @@ def test_plugins_are_listed_shown_and_checked(error_of, run_command):
     assert "composite" in shown
     assert "epsilon_plus" in shown
     assert "Did you mean 'lrp'" in error_of("plugins", "show", "lpr")
-    assert "ok    explainer gradient: relevance is shaped like the features" in run_command("plugins", "check", "gradient").stdout
+    assert (
+        "ok    explainer gradient: it returns relevance shaped like the features"
+        in run_command("plugins", "check", "gradient").stdout
+    )
 
 
 def test_fetch_of_a_data_set_that_cannot_be_fetched(error_of):

@@ -413,7 +413,7 @@ def test_a_model_that_cannot_be_asked_stops_the_work(tmp_path):
 
 
 def test_the_reference_that_cannot_be_made_is_named(tmp_path, monkeypatch):
-    monkeypatch.setattr(xaudio.measuring.scoring, "REFERENCE", "gone")
+    monkeypatch.setattr(xaudio.measuring.scoring, "QUICKEST", "gone")
     monkeypatch.setattr(xaudio.measuring.evaluation, "CONTROLS", ("gone", "random"))
     with pytest.raises(PluginError, match="Unknown explainer 'gone'"):
         measured(tmp_path)

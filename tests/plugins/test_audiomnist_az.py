@@ -91,7 +91,7 @@ def test_errors_say_what_to_do(tmp_path: Path) -> None:
         audiomnist_az(data=tmp_path)
     corpus(tmp_path)
     (tmp_path / "data" / "02" / "8_03_7.wav").touch()
-    with pytest.raises(DataError, match=r"8_03_7\.wav: is no name"):
+    with pytest.raises(DataError, match=r"8_03_7\.wav: is not the name"):
         audiomnist_az(data=tmp_path)
 
 

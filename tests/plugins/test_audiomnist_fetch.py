@@ -139,7 +139,7 @@ def test_what_is_there_is_only_verified(server: Server, tmp_path: Path) -> None:
     assert get(server, tmp_path) == (tmp_path / "audiomnist").resolve()
     assert len(server.asked) == 1
     (tmp_path / "audiomnist" / "data" / "02" / "7_02_0.wav").unlink()
-    with pytest.raises(DataError, match=r"1 recordings of speaker 02.*Remove the folder"):
+    with pytest.raises(DataError, match=r"1 recording of speaker 02.*Remove the folder"):
         get(server, tmp_path)
 
 
@@ -210,9 +210,9 @@ def test_wrong_answers(server: Server, tmp_path: Path) -> None:
 def test_no_server(server: Server, tmp_path: Path) -> None:
     for url, pattern in [
         ("http://127.0.0.1:1/x.zip", "cannot be reached"),
-        ("ftp://127.0.0.1/x.zip", "no address"),
-        ("nonsense", "no address"),
-        ("http://", "no address"),
+        ("ftp://127.0.0.1/x.zip", "not a download address"),
+        ("nonsense", "not a download address"),
+        ("http://", "not a download address"),
     ]:
         with pytest.raises(DataError, match=pattern):
             fetch(tmp_path / "audiomnist", url=url, progress=False, timeout=TIMEOUT)

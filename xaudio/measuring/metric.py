@@ -17,7 +17,7 @@ class Metric(Protocol):
     """Measures explanations of one model.
 
     What cannot be measured raises `xaudio.DataError` or `xaudio.ModelError`: no value stands in for what is not known.
-    `xaudio.check_explanations` refuses what no metric can use. One that compares explanations with what is known of the
+    `xaudio.plugin.check_explanations` refuses what no metric can use. One that compares explanations with what is known of the
     recording, its label or its truth, may say so by an attribute ``needs_truth = True``: a leaderboard then asks it about
     correctly predicted recordings only.
     """

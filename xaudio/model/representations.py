@@ -25,7 +25,7 @@ EXPECTED = {
     "sample_rate": "a whole number of Hz",
     "samples": "the number of samples that it takes",
     "placement": f"one of {', '.join(get_args(Placement))}",
-    "axes": "a tuple of xaudio.Axis, one for each dimension after the channel",
+    "axes": "a tuple of xaudio.plugin.Axis, one for each dimension after the channel",
 }
 
 

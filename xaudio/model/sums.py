@@ -88,7 +88,7 @@ def difference_from_baseline(
     Parameters
     ----------
     name : {"zero", "silence", "noise_floor", "mean_spectrum"}
-        See `xaudio.baseline_features`.
+        See `xaudio.plugin.baseline_features`.
     model : nn.Module
     features : Tensor, shape (batch, channels, *axes)
     target : Tensor of int64, shape (batch,)

@@ -151,7 +151,7 @@ def it_has_a_rate_a_length_a_unit_and_a_placement(case: RepresentationCase) -> s
 def axes_increase_and_have_names_and_units(case: RepresentationCase) -> str:
     axes = getattr(case.plugin, "axes", None)
     if not isinstance(axes, tuple | list) or not axes or not all(isinstance(axis, Axis) for axis in axes):
-        return f"axes are {axes!r}; expected a tuple of xaudio.Axis"
+        return f"axes are {axes!r}; expected a tuple of xaudio.plugin.Axis"
     for axis in axes:
         centres = np.asarray(axis.centres)
         if not axis.name or not axis.unit or UNITS.get(axis.name, axis.unit) != axis.unit:

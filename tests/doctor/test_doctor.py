@@ -290,11 +290,11 @@ def test_a_mean_outside_of_a_module(broken, remedy):
     assert names(mended) == set()
 
 
-@pytest.mark.parametrize(
-    ("layer", "shown"), [(nn.LayerNorm(SAMPLES), "LayerNorm"), (nn.LSTM(SAMPLES, SAMPLES, batch_first=True), "LSTM")]
-)
-def test_layers_without_a_rule(layer, shown):
+@pytest.mark.parametrize("shown", ["LayerNorm", "LSTM"])
+def test_layers_without_a_rule(shown):
     """The remedy is an explainer that needs none: it sums to the difference of the logits."""
+    torch.manual_seed(0)
+    layer = nn.LayerNorm(SAMPLES) if shown == "LayerNorm" else nn.LSTM(SAMPLES, SAMPLES, batch_first=True)
 
     def forward(net, x):
         h = net.layer(net.conv(x))

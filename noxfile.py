@@ -10,7 +10,7 @@ SLOW = "browser or process or trains or bench or data"
 
 @nox.session
 def quick(session: nox.Session) -> None:
-    """Lint, types, and the tests without marks: two minutes on two cores."""
+    """Lint, types, and the tests without marks: about three minutes on two cores."""
     session.install(*PINNED, "-e", ".[test]")
     session.run("ruff", "check", ".")
     session.run("ruff", "format", "--check", ".")

@@ -5,17 +5,19 @@ import nox
 nox.options.sessions = ["quick", "full", "docs"]
 nox.options.reuse_existing_virtualenvs = True
 PINNED = ("-c", "constraints.txt")
-SLOW = "browser or process or trains or bench or data"
+# Without it each worker, and each process of a test, compiles all modules anew.
+BYTECODE = {"PYTHONDONTWRITEBYTECODE": ""}
+SLOW = "browser or process or trains or bench or data or sweep"
 
 
 @nox.session
 def quick(session: nox.Session) -> None:
-    """Lint, types, and the tests without marks: about three minutes on two cores."""
+    """Lint, types, and the tests without marks."""
     session.install(*PINNED, "-e", ".[test]")
     session.run("ruff", "check", ".")
     session.run("ruff", "format", "--check", ".")
     session.run("mypy")
-    session.run("pytest", "-m", f"not ({SLOW})", *session.posargs)
+    session.run("pytest", "-m", f"not ({SLOW})", *session.posargs, env=BYTECODE)
 
 
 @nox.session
@@ -29,7 +31,7 @@ def types(session: nox.Session) -> None:
 def full(session: nox.Session) -> None:
     """All tests, from an installed copy."""
     session.install(*PINNED, ".[test]")
-    session.run("pytest", *session.posargs)
+    session.run("pytest", *session.posargs, env=BYTECODE)
 
 
 @nox.session
@@ -37,3 +39,18 @@ def docs(session: nox.Session) -> None:
     """The documentation, with warnings as errors."""
     session.install(*PINNED, ".[docs]")
     session.run("sphinx-build", "-W", "-b", "html", "docs", "docs/_build/html", *session.posargs)
+
+
+@nox.session
+def transformers(session: nox.Session) -> None:
+    """Models of Hugging Face, with the oldest transformers they are taken from."""
+    session.install(*PINNED, "-e", ".[test]")
+    session.install("--no-deps", "transformers==4.57.6", "huggingface_hub==0.36.2", "tokenizers==0.22.2")
+    session.run("pytest", "tests/plugins/huggingface", *session.posargs)
+
+
+@nox.session
+def ray(session: nox.Session) -> None:
+    """The engine that starts workers on a cluster of Ray."""
+    session.install(*PINNED, "-e", ".[test,ray]")
+    session.run("pytest", "-n", "0", "tests/plugins/test_ray.py", *session.posargs)

@@ -1,20 +1,24 @@
 """What all tests share: marks, a cache of their own, processes, and no time limit per generated example on a busy machine."""
 
+import ctypes
+import gc
 import os
+import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
+import commands
 import pytest
-import torch
+import trained
 from hypothesis import settings
 
 settings.register_profile("xaudio", deadline=None, print_blob=True)
 settings.load_profile("xaudio")
-# Small networks are slower with two threads than with one, and far slower on a machine that is busy.
-torch.set_num_threads(1)
 
 FOLDERS = {"browser": "browser", "benchmarks": "bench"}
 FIXTURES = {
@@ -29,12 +33,57 @@ FIXTURES = {
 COMMAND = "import sys; sys.argv[0] = 'xaudio'; from xaudio.cli.app import main; main()"
 
 
+def pytest_configure() -> None:
+    """Heed Ctrl-C, which some tests press: a shell lets what it starts in the background ignore it."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark each test by its folder and by what it asks for."""
     for item in items:
         marks = {FIXTURES.get(name) for name in getattr(item, "fixturenames", ())} | {FOLDERS.get(item.path.parent.name)}
         for mark in filter(None, marks):
             item.add_marker(mark)
+
+
+def pytest_collection_finish() -> None:
+    """What all tests have in common lives as long as they do: no collection of garbage looks through it again."""
+    gc.collect()
+    gc.freeze()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread() -> Iterator[None]:
+    """Small networks are slower with two threads than with one, and far slower on a machine that is busy.
+
+    So are the processes that tests start: there two threads take twice the processor's time, as each waits for the other.
+    """
+    import torch  # not by the process that hands out the tests
+
+    torch.set_num_threads(1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("OMP_NUM_THREADS", "1")
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def commands_made_once() -> Iterator[None]:
+    """typer's runner makes the whole command line anew for each call."""
+    import typer.testing
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(typer.testing, "_get_command", cache(typer.testing._get_command))
+        yield
+
+
+@pytest.fixture(scope="module", autouse=True)
+def returned_memory() -> Iterator[None]:
+    """What a command keeps for reuse (`keep_large_buffers`) goes back to the system, which has other workers to serve."""
+    yield
+    give_back = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc's alone
+    if give_back is not None:
+        gc.collect()
+        give_back(0)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -61,10 +110,19 @@ def run_python(session_cache: Path) -> Callable[..., subprocess.CompletedProcess
 
 @pytest.fixture(scope="session")
 def run_command(run_python: Callable[..., Any]) -> Callable[..., subprocess.CompletedProcess[Any]]:
-    """Runs the command line as a person does: ``run_command("explain", recording, status=0)``; nobody sees a traceback."""
+    """Runs the command line as a person does: ``run_command("explain", recording, status=0)``; nobody sees a traceback.
 
-    def run(*arguments: Any, **settings: Any) -> subprocess.CompletedProcess[Any]:
-        done = run_python(COMMAND, *arguments, **settings)
+    With settings of `subprocess.run`, such as an environment, it starts Python anew; else the process is one that has torch
+    already.
+    """
+    context = commands.start()
+
+    def run(*arguments: Any, status: int = 0, **settings: Any) -> subprocess.CompletedProcess[Any]:
+        if settings:
+            done = run_python(COMMAND, *arguments, status=status, **settings)
+        else:
+            done = commands.run(context, [str(word) for word in arguments])
+            assert done.returncode == status, f"{done.stderr}{done.stdout}"
         assert "Traceback" not in os.fsdecode(done.stderr)
         return done
 
@@ -96,24 +154,29 @@ def real_data() -> Callable[[str], Path]:
 @pytest.fixture(scope="session")
 def run_folder(tmp_path_factory: pytest.TempPathFactory, session_cache: Path) -> Path:
     """A run folder of AudioNet on digits, trained for one step: everything is real but the accuracy."""
-    return _train(tmp_path_factory.mktemp("runs") / "audionet", "audionet")
+    return trained.run(tmp_path_factory.mktemp("runs") / "audionet", "audionet")
 
 
 @pytest.fixture(scope="session")
 def spectrogram_run_folder(tmp_path_factory: pytest.TempPathFactory, session_cache: Path) -> Path:
     """The same of AlexNet."""
-    return _train(tmp_path_factory.mktemp("runs") / "alexnet", "alexnet")
+    return trained.run(tmp_path_factory.mktemp("runs") / "alexnet", "alexnet")
 
 
-def _train(folder: Path, model: str) -> Path:
+@pytest.fixture(scope="session")
+def published() -> Callable[[str], Any]:
+    """The networks of the paper for three classes, with random weights: ``published("alexnet")``, made once and only read."""
     import torch
 
     import xaudio
 
-    speech = xaudio.create("dataset", "synthetic", speakers=8, repetitions=1)
-    training = {"steps": 1, "batch_size": 4, "initialisation": "he"}
-    xaudio.run_experiment(xaudio.Experiment(speech, "digit", 0, model, training=training), folder, torch.device("cpu"))
-    return folder
+    @cache
+    def network(name: str) -> Any:
+        with torch.random.fork_rng():
+            torch.manual_seed(0)
+            return xaudio.create("model", name, classes=3).eval()
+
+    return network
 
 
 @pytest.fixture
@@ -130,11 +193,35 @@ def recording(tmp_path: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def make_study() -> Callable[..., Path]:
-    """Writes a small study of made-up explanations: ``make_study(folder, right=3, wrong=2, seconds=0.2, **settings)``.
+def make_study(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """Makes a small study of made-up explanations: ``make_study(folder, right=3, wrong=2, seconds=0.2, **settings)``.
 
-    Of three ``classes``, by default "zero", "one" and "two".
+    Of three ``classes``, by default "zero", "one" and "two". A study of the same settings is drawn once and copied, its
+    secret too; with ``anew`` it is drawn again.
     """
+    drawn: dict[str, Path] = {}
+
+    def make(folder: Path, *, anew: bool = False, **settings: Any) -> Path:
+        if anew:
+            return _draw_study(folder, **settings)
+        key = repr(settings)
+        if key not in drawn:
+            drawn[key] = _draw_study(tmp_path_factory.mktemp("drawn") / "study", **settings)
+        return Path(shutil.copytree(drawn[key], folder))
+
+    return make
+
+
+def _draw_study(
+    folder: Path,
+    *,
+    right: int = 3,
+    wrong: int = 2,
+    seconds: float = 0.2,
+    sign: float = 0,
+    classes: tuple[str, ...] = ("zero", "one", "two"),
+    **settings: Any,
+) -> Path:
     import numpy as np
 
     from xaudio import Clip, Explanation
@@ -142,18 +229,21 @@ def make_study() -> Callable[..., Path]:
     from xaudio_study.building.build import write_study
     from xaudio_study.building.settings import settings_from
 
-    def explained(place: int, explainer: str, right: bool, samples: int, sign: float, classes: tuple[str, ...]) -> Explanation:
+    samples = round(8000 * seconds)
+
+    def explained(place: int, explainer: str) -> Explanation:
         relevance = np.random.default_rng([place, len(explainer)]).normal(size=(1, samples))
         waveform = (0.3 * np.hanning(samples) * np.random.default_rng(place).uniform(-1, 1, samples)).astype(np.float32)
         truth = place % 3
+        predicted = truth if place >= wrong else (truth + 1) % 3
         return Explanation(
             clip=Clip(waveform, 8000, labels={"digit": truth}, speaker=f"speaker{place}", source=f"/data/recording{place}.wav"),
             features=waveform[None],
             relevance=(sign * np.abs(relevance) if sign else relevance).astype(np.float32),
             axes=(Axis("time", "s", np.arange(samples) / 8000),),
-            logits=4 * np.eye(3, dtype=np.float32)[truth if right else (truth + 1) % 3],
+            logits=4 * np.eye(3, dtype=np.float32)[predicted],
             classes=classes,
-            target=truth if right else (truth + 1) % 3,
+            target=predicted,
             task="digit",
             provenance={
                 "explainer": {"name": explainer, "given": {}},
@@ -161,26 +251,7 @@ def make_study() -> Callable[..., Path]:
             },
         )
 
-    def make(
-        folder: Path,
-        *,
-        right: int = 3,
-        wrong: int = 2,
-        seconds: float = 0.2,
-        sign: float = 0,
-        classes: tuple[str, ...] = ("zero", "one", "two"),
-        **settings: Any,
-    ) -> Path:
-        chosen = settings_from({"contact": "Ada", **settings}, "test")
-        samples = round(8000 * seconds)
-        write_study(
-            folder,
-            chosen,
-            {
-                spec: [explained(place, spec, place >= wrong, samples, sign, classes) for place in range(wrong + right)]
-                for spec in chosen.explanations.explainers
-            },
-        )
-        return folder
-
-    return make
+    chosen = settings_from({"contact": "Ada", **settings}, "test")
+    explainers = chosen.explanations.explainers
+    write_study(folder, chosen, {spec: [explained(place, spec) for place in range(wrong + right)] for spec in explainers})
+    return folder

@@ -13,35 +13,28 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, runtime_checkable
 
-import numpy as np
-from numpy.typing import NDArray
-
+from .choices import Baseline as Baseline, Fit as Fit, Kind as Kind, Placement as Placement, Resampling as Resampling
 from .errors import DataError
 from .registry.plain import missing, plain
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
     from torch import Tensor, nn
 
-FloatArray = NDArray[np.floating[Any]]
-IntArray = NDArray[np.integer[Any]]
+    FloatArray = NDArray[np.floating[Any]]
+    IntArray = NDArray[np.integer[Any]]
 
-Fit = Literal["error", "trim", "loudest"]
-"""What happens to a recording longer than the representation takes.
+else:
 
-``error`` refuses it, ``trim`` removes silence at both ends (and refuses it if that is not enough), ``loudest`` keeps
-the window with the most energy: of those that begin on a grid of 10 ms (or 1 % of the window, if that is less) or end with the
-recording, the first whose energy is within 0.1 % of the largest.
-"""
+    def __getattr__(name: str) -> Any:
+        """`FloatArray` and `IntArray`, when they are asked for: the command line starts without numpy."""
+        if name not in ("FloatArray", "IntArray"):
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        import numpy as np
+        from numpy.typing import NDArray
 
-Resampling = Literal["fft", "soxr"]
-"""``fft`` is scipy.signal.resample, as the paper used; ``soxr`` is a band-limited resampler without its ringing."""
-
-Placement = Literal["file", "step", "centre", "start"]
-"""Where a recording shorter than the representation's window is placed within the zeros.
-
-``file`` is a position drawn once per recording from the seed and the recording's content, ``step`` draws again at each
-training step (and is ``file`` outside training), ``centre`` and ``start`` are fixed.
-"""
+        return NDArray[np.floating[Any]] if name == "FloatArray" else NDArray[np.integer[Any]]
 
 
 NO_TEXT = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")
@@ -50,44 +43,57 @@ NO_TEXT = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")
 
 @dataclass(frozen=True, eq=False)
 class Clip:
-    """A mono recording.
+    """A recording.
 
     Parameters
     ----------
-    waveform : ndarray, shape (samples,)
+    waveform : ndarray, shape (samples,), or (channels, samples) of several channels
         float32, full scale is [-1, 1].
     sample_rate : int
         In Hz.
-    labels : mapping of str to int, str or None
-        Class per task, by index or name; None, NaN or -1 where it is unknown.
+    labels : mapping of str to int, str, tuple of str or None
+        Class per task, by index or name; None, NaN or -1 where it is unknown. Of tasks of several labels, the names of those that
+        are true.
     speaker : str or None
-        Who speaks; folds never share a speaker.
+        Who speaks, or what else holds recordings together (a source, a site); folds never share a speaker.
     source : str
         A path or a description, shown in messages and results.
     notes : tuple of str
         What was done to the recording on the way (mixed down, trimmed, ...), shown to the user.
     truth : mapping of str to ndarray
         What is known about the sound by construction, such as its fundamental frequency.
+    span : (int, int), optional
+        Of a window of a longer recording: its first sample there, and how many that has, at the rate of the window.
+    grouped_by : str
+        What ``speaker`` names: "speaker", or such as "source" or "site".
+    channel : int or None
+        Which of several channels of its recording it is, from 0; None where there is one, or all are mixed down or kept.
     """
 
     waveform: FloatArray
     sample_rate: int
-    labels: Mapping[str, int | str | None] = field(default_factory=dict)
+    labels: Mapping[str, int | str | tuple[str, ...] | None] = field(default_factory=dict)
     speaker: str | None = None
     source: str = "array"
     notes: tuple[str, ...] = ()
     truth: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+    span: tuple[int, int] | None = None
+    grouped_by: str = "speaker"
+    channel: int | None = None
 
     def __post_init__(self) -> None:
-        labels, notes = self.labels or {}, self.notes or ()
+        labels, notes, source = self.labels or {}, self.notes or (), "array" if self.source is None else self.source
         if not isinstance(labels, Mapping):
             raise DataError(f"{self.source}: its labels are {labels!r}; expected a mapping from tasks to classes.")
         values = {str(task): plain(label) for task, label in labels.items()}
         plainly = {
             "sample_rate": plain(self.sample_rate),
-            "labels": {task: None if missing(label) or label == -1 else label for task, label in values.items()},
+            "labels": {
+                task: None if missing(label) or label == -1 else tuple(label) if isinstance(label, list) else label
+                for task, label in values.items()
+            },
             "speaker": None if missing(plain(self.speaker)) else str(self.speaker),
-            "source": "array" if self.source is None else _text(self.source),
+            "source": os.fsdecode(source) if isinstance(source, bytes | os.PathLike) else str(source),
             "notes": (notes,) if isinstance(notes, str) else tuple(notes),
             "truth": self.truth or {},
         }
@@ -97,16 +103,38 @@ class Clip:
     @property
     def duration(self) -> float:
         """Length in seconds."""
-        return len(self.waveform) / self.sample_rate
+        return self.samples / self.sample_rate
+
+    @property
+    def samples(self) -> int:
+        """Length in samples."""
+        import numpy as np
+
+        return int(np.shape(self.waveform)[-1])
+
+    @property
+    def channels(self) -> int:
+        """How many channels it has."""
+        import numpy as np
+
+        return len(self.waveform) if np.ndim(self.waveform) == 2 else 1
+
+    @property
+    def group(self) -> str:
+        """What holds it together with others, in words, such as "speaker 12" or "source 5"; "" if that is not known."""
+        name, kind = self.speaker or "", self.grouped_by
+        return name if not name or name.startswith(f"{kind} ") else f"{kind} {name}"
+
+    @property
+    def whole(self) -> tuple[int, float]:
+        """Where it begins in the recording that it is a window of, in samples, and the length of that in seconds."""
+        start, samples = self.span or (0, self.samples)
+        return start, samples / self.sample_rate
 
     @property
     def name(self) -> str:
         """The file's name, or what else is known of where it comes from; what no text can hold is shown as U+FFFD."""
         return NO_TEXT.sub("\N{REPLACEMENT CHARACTER}", Path(self.source).name or self.source)
-
-
-def _text(source: Any) -> str:
-    return os.fsdecode(source) if isinstance(source, bytes | os.PathLike) else str(source)
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,6 +158,8 @@ class Axis:
     @property
     def edges(self) -> FloatArray:
         """Edges (n + 1,) of the cells: halfway between the centres, and as far out beyond the first and the last."""
+        import numpy as np
+
         if len(self.centres) < 2:
             return np.array([self.centres[0] - 0.5, self.centres[0] + 0.5])
         inner = (self.centres[1:] + self.centres[:-1]) / 2
@@ -141,17 +171,27 @@ class Placed(NamedTuple):
 
     Parameters
     ----------
-    offset : int
-        Of its first sample within the zeros of the model's window.
-    start : int
-        What was cut off the recording before that sample.
-    samples : int
-        How many are heard.
+    offset, start, samples : int
+        Of the first sample within the zeros of the model's window; what was cut off the recording before it; how many are heard.
     """
 
     offset: int
     start: int
     samples: int
+
+
+class Excerpt(NamedTuple):
+    """What is heard of a recording.
+
+    Parameters
+    ----------
+    source, duration, placed : str, float, Placed
+        Its source as in `Clip`, the length of all of it in seconds, and where it lies.
+    """
+
+    source: str
+    duration: float
+    placed: Placed
 
 
 class Fold(NamedTuple):
@@ -188,7 +228,11 @@ class Dataset(Protocol):
         What a reader of the results must know (folds that are not the published ones, missing recordings, ...).
 
     A data set that makes its sounds may have a method ``contents`` that says what is heard in each recording, in a text for
-    each, so that recordings are compared without making them; see `xaudio.plugin.SpeakerDataset`.
+    each, so that recordings are compared without making them; see `xaudio.plugin.SpeakerDataset`. One that knows how its files
+    were published may have a method ``check()`` that gives a `xaudio.plugin.Checked`. One of recordings without speakers says by
+    an attribute ``grouped_by`` what ``speakers`` names instead ("recording" where each stands for itself), and one with tasks of
+    several labels by a set ``several`` which they are: their labels are (recordings, classes) of 0 and 1, or -1 where they are
+    unknown.
     """
 
     name: str
@@ -230,6 +274,13 @@ class Representation(Protocol):
         Unit of the features, such as "dB".
     axes : tuple of Axis
         One per feature dimension after the channel.
+
+    One that reads several channels of a recording says how many by an attribute ``channels``: waveforms are then (batch,
+    channels, samples). See `xaudio.plugin.channelwise`. One that takes other lengths says which by an attribute ``length`` (a
+    `xaudio.plugin.Length`) and has a method ``at(samples)``, which gives the same representation for that length. Without them
+    it takes ``samples`` alone. One whose relevance cannot be seen in every view says by an attribute ``views`` in which it can,
+    such as ``("time",)``. One that fills up short recordings itself may say by an attribute ``padding``, a boolean array that
+    broadcasts to the cells, which of them hold nothing of the recording: explanations tell how much relevance lies there.
     """
 
     sample_rate: int
@@ -251,14 +302,6 @@ class Representation(Protocol):
         """Relevance of each sample (batch, samples), with the same sum as the relevance of the cells."""
 
 
-Kind = Literal["classes", "labels"]
-"""What a model's outputs are: ``classes``, of which one is true (softmax), or ``labels``, several of which may be true
-(a sigmoid each). A single output is always a label: there is nothing that it could exclude."""
-
-Baseline = Literal["zero", "silence", "noise_floor", "mean_spectrum"]
-"""What stands in for what is taken away; see `xaudio.plugin.baseline_features`."""
-
-
 @dataclass(frozen=True)
 class Sound:
     """The recordings behind a batch of features, for explainers that must hear them.
@@ -267,28 +310,32 @@ class Sound:
 
     Parameters
     ----------
-    waveforms : Tensor, shape (batch, samples)
+    waveforms : Tensor, shape (batch, samples), or (batch, channels, samples) where the representation reads several channels
         At the representation's rate, in [-1, 1].
     representation : Representation
     features : callable
-        Waveforms (batch, samples) to what the model reads.
+        Waveforms to what the model reads.
     kind : {"classes", "labels"}
         What the model's logits are; `xaudio.probabilities` asks for it.
+    excerpts : sequence of Excerpt
+        Which recordings they are, and where these lie in the waveforms; empty where nobody knows.
     """
 
     waveforms: Tensor
     representation: Representation
     features: Callable[[Tensor], Tensor]
     kind: Kind = "classes"
+    excerpts: Sequence[Excerpt] = ()
 
 
 Needs = Literal["scores", "gradient", "layers"]
 """What an explainer takes of a model: its answers only, the gradient of its answers, or its layers and their gradient."""
 
-Reliance = Literal["rules", "activation-modules"]
+Reliance = Literal["rules", "functions", "activation-modules"]
 """What must hold of a model's modules for an explainer.
 
 ``rules``: every operation has a rule by which relevance is handed down from the target's logit, or passes it on unchanged.
+``functions``: the same by the functions of torch that the model calls, of which nearly all have one, whatever module calls them.
 ``activation-modules``: every activation is a module that is called once, since it is given another derivative by a hook.
 """
 
@@ -309,12 +356,14 @@ class Explainer(Protocol):
     save a forward pass by a method ``with_logits(model, features, target)`` that returns relevance and the model's
     logits (batch, classes), where a target of None means the class with the largest logit. One that can tell what flows
     through each channel of a layer may say so by a method ``conditional`` (see `ConditionalExplainer`). One that knows
-    nothing of the model or the target, to compare others with, says so by an attribute ``control = True``.
+    nothing of the model or the target, to compare others with, says so by an attribute ``control = True``; one that takes parts
+    away in all channels at once, and so does not tell these apart, by ``joins_channels = True``.
 
     One whose relevance sums to something says to what by a method ``expected_sum(model, features, target, logits)`` that
     returns a tensor (batch,) and may declare ``sound`` as well: every explanation then tells what it misses, and
-    `xaudio.diagnose` measures it. A method ``alternatives()`` may return other explainers, by the options that make them,
-    which `xaudio.diagnose` tries where the sum is missed.
+    `xaudio.diagnose` measures it. One that keeps books of everything it hands down may have a method ``law(model, features,
+    target)`` that returns a `Law`, or None where it keeps none for this model. A method ``alternatives()`` may
+    return other explainers, by the options that make them, which `xaudio.diagnose` tries where the sum is missed.
     """
 
     def __call__(self, model: nn.Module, features: Tensor, target: Tensor) -> Tensor:
@@ -327,49 +376,6 @@ class Explainer(Protocol):
         features : Tensor, shape (batch, channels, *axes)
         target : Tensor of int64, shape (batch,)
             The class to explain.
-        """
-
-
-class LayerRelevance(NamedTuple):
-    """Relevance at a layer, and the way from there to the features.
-
-    Parameters
-    ----------
-    relevance : Tensor, shape ``(batch, channels, *positions)``
-        Of the layer's output; a linear layer has no positions.
-    through : callable
-        Takes weights that broadcast to the shape of ``relevance`` and gives the relevance of the features,
-        ``(batch, channels, *axes)``, that is due to the relevance at the layer times these weights: linear in them, and for
-        weights of 1 the explanation itself.
-    """
-
-    relevance: Tensor
-    through: Callable[[Tensor], Tensor]
-
-
-@runtime_checkable
-class ConditionalExplainer(Protocol):
-    """An `Explainer` that can tell which part of the relevance flows through a channel (Achtibat et al. 2023).
-
-    `xaudio.concepts` asks for it. Options ``layer`` and ``channels`` beside it make the explanations repeatable by name, as in
-    "lrp:layer=layers.3,channels=17".
-    """
-
-    def __call__(self, model: nn.Module, features: Tensor, target: Tensor) -> Tensor:
-        """Relevance shaped like features; see `Explainer`."""
-
-    def conditional(self, model: nn.Module, features: Tensor, target: Tensor, layer: str) -> LayerRelevance:
-        """Relevance at a layer for one class per recording.
-
-        Parameters
-        ----------
-        model : nn.Module
-            In evaluation mode. Must be left as it was.
-        features : Tensor, shape ``(batch, channels, *axes)``
-        target : Tensor of int64, shape (batch,)
-        layer : str
-            Of ``model.named_modules()``; what is no convolution or linear layer raises `xaudio.ModelError` (see
-            `xaudio.find_layer`).
         """
 
 

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from annotated_types import Ge
 
-from xaudio.plugin import Count, Seed, hookimpl
+from xaudio.plugin import Count, Seed, hookimpl, split_specs
 
 EXPLAINERS = "lrp:composite=epsilon,lrp:composite=epsilon_plus,integrated_gradients,gradient,occlusion"
 
@@ -28,7 +28,7 @@ def audible(
     Parameters
     ----------
     models : paths
-        Run folders of trained models, separated by commas.
+        Run folders of models, or loaders with their options, as in torchscript:path=model.pt, separated by commas.
     datasets : names
         Data sets, with options as in truth:recordings=160, separated by commas: one for all models or one for each; by
         default those that the models were trained on. One that knows the sound of the evidence, such as truth, is
@@ -48,7 +48,12 @@ def audible(
         auto, cpu, cuda, cuda:N or mps.
     seed : int
         Of the data sets, the choice of recordings and the intervals.
+
+    Examples
+    --------
+    xaudio bench audible --models runs/carriers --recordings 16 --out runs/audible
     """
+    models = split_specs(",".join(models))  # an option of a loader stands behind a comma, too
     from .benchmark import AudibleBenchmark, Choices
 
     return AudibleBenchmark(Choices(models, datasets, data, explainers, renderers, recordings, examples, device, seed))

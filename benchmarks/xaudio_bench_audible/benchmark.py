@@ -90,10 +90,10 @@ class AudibleBenchmark:
         if not choices.models:
             raise PluginError("The benchmark of sounds needs trained models: give their run folders with --models.")
         loaded = [xaudio.load_model(path, choices.device) for path in choices.models]
-        found = [xaudio.held_out(one, dataset, data) for one, dataset, data in zip(loaded, self.datasets, self.data, strict=True)]
+        tests = [xaudio.held_out(one, dataset, data) for one, dataset, data in zip(loaded, self.datasets, self.data, strict=True)]
         settings = {
-            "models": {path: xaudio.plugin.weights_digest(Path(path)) for path in choices.models},
-            "data": [dataset.fingerprint() for dataset, _ in found],
+            "models": {path: xaudio.plugin.weights_digest(model) for path, model in zip(choices.models, loaded, strict=True)},
+            "data": [dataset.fingerprint() for dataset, _ in tests],
             "explainers": list(self.explainers),
             "renderers": list(self.renderers),
             "recordings": choices.recordings,
@@ -101,10 +101,10 @@ class AudibleBenchmark:
             "device": loaded[0].device.type,
         }
         xaudio.plugin.refuse_other_settings(folder, settings)
-        xaudio.plugin.write_run(folder, settings=settings, data=[dataset.title for dataset, _ in found])
+        xaudio.plugin.write_run(folder, settings=settings, data=[dataset.title for dataset, _ in tests])
         values: list[dict[tuple[str, str], Values]] = []
         models = []
-        for number, (path, one, tested) in enumerate(zip(choices.models, loaded, found, strict=True)):
+        for number, (path, one, tested) in enumerate(zip(choices.models, loaded, tests, strict=True)):
             model, measured = self._model(path, one, *tested, folder, folder / f"model{number}")
             models.append(model)
             values.append(measured)
@@ -214,7 +214,7 @@ def measured(model: Model, explanations: Sequence[Explanation], evidence: Sequen
     positives, complements = [], []
     rows: list[dict[str, float]] = []
     with TemporaryDirectory() as folder:
-        for item, known in zip(explanations, evidence, strict=True):
+        for item, boxes in zip(explanations, evidence, strict=True):
             renderer(item, Path(folder))
             positive, complement = (
                 xaudio.read_audio(Path(folder, f"{name}.wav")).waveform for name in ("positive", "complement")
@@ -225,10 +225,10 @@ def measured(model: Model, explanations: Sequence[Explanation], evidence: Sequen
                     f"The sounds of {item.clip.source} have another length than the recording; leave out slow and rate."
                 )
             row = artefact_measures(positive.astype(np.float64), recording, item.clip.sample_rate)
-            if known is not None and item.correct:
-                rest = recording - known
-                kept = renderer.masked(item, np.stack([known, rest]))["positive"]
-                row |= evidence_measures(kept[0], known, kept[1], rest)
+            if boxes is not None and item.correct:
+                rest = recording - boxes
+                kept = renderer.masked(item, np.stack([boxes, rest]))["positive"]
+                row |= evidence_measures(kept[0], boxes, kept[1], rest)
             rows.append(row)
             positives.append(positive)
             complements.append(complement)

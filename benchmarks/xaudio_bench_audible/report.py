@@ -2,29 +2,22 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
-import xaudio
 import xaudio.plugin
 from xaudio.plugin import CONTROLS
 
 from .results import Cell, Column, ModelResult, Results, Score
 
 
-def write_report(folder: Path) -> Path:
-    """Write ``report.html`` from what the folder holds.
-
-    Raises
-    ------
-    ModelError
-        If a file is missing, damaged or of another version.
-    """
-    results = xaudio.plugin.read_results(folder / "results.json", Results)
+def shown_on_page(results: Results) -> dict[str, Any]:
+    """What the page shows besides the results."""
     models = [{"model": model, "tables": tables(model, results)} for model in results.models]
-    return xaudio.plugin.write_page(
-        folder, __package__, results=results, shown=shown(results), models=models, controls=CONTROLS, title_of=title_of
-    )
+    return {"shown": shown(results), "models": models, "controls": CONTROLS, "title_of": title_of}
+
+
+write_report = xaudio.plugin.report_writer(Results, __package__, shown_on_page)
+"""Writes ``report.html`` from what a folder holds."""
 
 
 def shown(results: Results) -> list[Column]:

@@ -33,10 +33,10 @@ def cells_of(values: Mapping[tuple[str, str], Values], seed: int) -> list[Cell]:
         Cell(
             explainer=explainer,
             renderer=renderer,
-            scores={name: score_of(np.array(found[name], dtype=np.float64), seed) for name in MEASURES},
-            silent=sum(value is None for value in found["clicks_db"]),
+            scores={name: score_of(np.array(measures[name], dtype=np.float64), seed) for name in MEASURES},
+            silent=sum(value is None for value in measures["clicks_db"]),
         )
-        for (explainer, renderer), found in values.items()
+        for (explainer, renderer), measures in values.items()
     ]
 
 
@@ -47,15 +47,15 @@ def score_of(values: FloatArray, seed: int) -> Score:
 
 def _scored(values: FloatArray, seed: int) -> tuple[Score, Any]:
     """The score, and the interval before rounding, or None."""
-    known = values[np.isfinite(values)]
+    finite = values[np.isfinite(values)]
     try:
-        interval = xaudio.plugin.bootstrap_interval(known, seed=seed)
+        interval = xaudio.plugin.bootstrap_interval(finite, seed=seed)
     except DataError as error:
-        if not len(known):
+        if not len(finite):
             return Score(recordings=0, refused=str(error)), None
-        return Score(mean=round(float(known.mean()), DIGITS), recordings=len(known), no_interval=str(error)), None
+        return Score(mean=round(float(finite.mean()), DIGITS), recordings=len(finite), no_interval=str(error)), None
     mean, low, high = (round(value, DIGITS) for value in interval)
-    return Score(mean=mean, low=low, high=high, recordings=len(known)), interval
+    return Score(mean=mean, low=low, high=high, recordings=len(finite)), interval
 
 
 def overall(
@@ -68,8 +68,8 @@ def overall(
     for name, measure in MEASURES.items():
         intervals = []
         for renderer in renderers:
-            found = [_means([values[spec, renderer][name] for spec in asked if (spec, renderer) in values]) for values in models]
-            scores[renderer][name], interval = _scored(np.concatenate(found), seed)
+            means = [_means([values[spec, renderer][name] for spec in asked if (spec, renderer) in values]) for values in models]
+            scores[renderer][name], interval = _scored(np.concatenate(means), seed)
             intervals.append(interval)
         for renderer, rank in zip(renderers, xaudio.plugin.ranks_with_ties(intervals, measure.better), strict=True):
             if rank is not None:
@@ -80,6 +80,6 @@ def overall(
 def _means(values: Sequence[Sequence[float | None]]) -> FloatArray:
     """Of each recording the mean over the explainers that have a value; NaN if none has."""
     numbers = np.array(values, dtype=np.float64)
-    known = np.isfinite(numbers)
-    count = known.sum(0)
-    return np.where(count > 0, np.where(known, numbers, 0).sum(0) / np.maximum(count, 1), np.nan)
+    finite = np.isfinite(numbers)
+    count = finite.sum(0)
+    return np.where(count > 0, np.where(finite, numbers, 0).sum(0) / np.maximum(count, 1), np.nan)

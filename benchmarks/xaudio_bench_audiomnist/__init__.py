@@ -64,6 +64,11 @@ def audiomnist(
         auto, cpu, cuda, cuda:N or mps.
     seed : int
         Seed of everything that is random.
+
+    Examples
+    --------
+    xaudio bench audiomnist --preset quick
+    xaudio bench audiomnist --dataset fsdd --data fsdd --out runs/fsdd
     """
     from .benchmark import AudioMnistBenchmark, Choices
 

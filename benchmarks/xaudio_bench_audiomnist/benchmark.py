@@ -84,13 +84,13 @@ class AudioMnistBenchmark:
         runs = self._train(folder, dataset, planned, device, reads)
         _say("Explaining and drawing")
         explain = self._explain(dataset)  # keeps the models it loads
-        found, figures = self._experiments(folder, dataset, runs, explain, str(device))
+        findings, figures = self._experiments(folder, dataset, runs, explain, str(device))
         examples, explained = choose_examples(dataset, runs, explain, choices.examples, folder)
         results = Results(
             preset=choices.preset,
             label=self.label,
             data=dataset.title,
-            notes=list(dataset.notes),
+            notes=[*dataset.notes, *_checked(dataset)],
             explainer=choices.explainer,
             jobs=choices.jobs,
             table1=table_one(runs, dataset, self.as_published),
@@ -100,7 +100,7 @@ class AudioMnistBenchmark:
             explanations=explained,
             limit=self.limit,
             fractions=list(FRACTIONS),
-            **found,
+            **findings,
         )
         xaudio.plugin.write_run(folder, settings=self._settings(tasks), device=str(device), data=dataset.title)
         xaudio.plugin.write_json(folder / "results.json", results.model_dump())
@@ -213,8 +213,8 @@ class AudioMnistBenchmark:
         reads = {model: xaudio.plugin.parse_spec(spec)[0] if spec else "" for model, spec in specs.items()}
         for name in self.representations:
             if name not in reads.values():
-                given = ", ".join(f"{model} reads {read}" for model, read in reads.items())
-                raise PluginError(f"--representations names {name!r}, which none of the models reads: {given}.")
+                reading = ", ".join(f"{model} reads {read}" for model, read in reads.items())
+                raise PluginError(f"--representations names {name!r}, which none of the models reads: {reading}.")
         return reads
 
     def _explain(self, dataset: Dataset) -> Any:
@@ -228,7 +228,7 @@ class AudioMnistBenchmark:
             if not indices:
                 return []
             labels = dataset.labels(run.task)[indices]
-            given: dict[str, Any] = {} if name else dict(options)
+            chosen_options: dict[str, Any] = {} if name else dict(options)
             model = models[run.folder]
             explanations = xaudio.explain(
                 model,
@@ -238,7 +238,7 @@ class AudioMnistBenchmark:
                 device=self.choices.device,
                 resampling=dataset.resampling,
                 placement=model.representation.placement,
-                **given,
+                **chosen_options,
             )
             return [replace(item, provenance={**item.provenance, "data": dataset.title}) for item in explanations]
 
@@ -279,7 +279,7 @@ def parse_settings(settings: tuple[str, ...], models: tuple[str, ...]) -> dict[s
     PluginError
         If one has another form or names a model that is not trained.
     """
-    found: dict[str, dict[str, Any]] = {}
+    by_model: dict[str, dict[str, Any]] = {}
     for setting in settings:
         left, equals, value = setting.partition("=")
         model, _, name = left.strip().rpartition(".")
@@ -289,8 +289,14 @@ def parse_settings(settings: tuple[str, ...], models: tuple[str, ...]) -> dict[s
             )
         if model and model not in models:
             raise PluginError(f"--set {setting!r} names the model {model!r}, which is not among --models {','.join(models)}.")
-        found.setdefault(model, {})[name] = None if value.strip() == "none" else value.strip()
-    return found
+        by_model.setdefault(model, {})[name] = None if value.strip() == "none" else value.strip()
+    return by_model
+
+
+def _checked(dataset: Dataset) -> list[str]:
+    """How many recordings are there and as published, of a data set that knows its checksums."""
+    check = getattr(dataset, "check", None)
+    return [] if check is None else [check().said]
 
 
 def _say(line: str) -> None:

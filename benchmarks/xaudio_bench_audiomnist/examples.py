@@ -62,8 +62,8 @@ def figure_two(dataset: Dataset, runs: Sequence[Run], explain: Explain) -> Panel
     """A male "zero" by the sex model on waveforms, or a "zero" by the digit model where there is no sex model."""
     for task, wanted in (("sex", {"sex": "male", "digit": "0"}), ("sex", {"sex": "male"}), ("digit", {"digit": "0"})):
         for run in runs:
-            known = all(key in dataset.tasks for key in wanted)
-            if (run.model, run.task) == ("audionet", task) and known:
+            labelled = all(key in dataset.tasks for key in wanted)
+            if (run.model, run.task) == ("audionet", task) and labelled:
                 candidates = _candidates(dataset, run, wanted)[:20]
                 panels = [
                     Panel(item, _caption(run, index, item))
@@ -129,8 +129,8 @@ def _caption(run: Run, index: int, explanation: Explanation) -> str:
     """Task, explained class, prediction, speaker, and whether the model knew the speaker."""
     predicted, true = explanation.classes[explanation.predicted], explanation.classes[explanation.target]
     outcome = "correctly predicted" if predicted == true else f"predicted {predicted!r}"
-    known = "" if index in run.predicted else "; the model was trained on this speaker"
-    return f"{run.task}: {true!r}, {outcome}; speaker {explanation.clip.speaker}{known}"
+    heard = "" if index in run.predicted else "; the model was trained on this speaker"
+    return f"{run.task}: {true!r}, {outcome}; speaker {explanation.clip.speaker}{heard}"
 
 
 def choose_examples(

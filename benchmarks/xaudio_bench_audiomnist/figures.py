@@ -8,6 +8,7 @@ from typing import Any
 
 import xaudio
 import xaudio.plugin
+from xaudio_figure import figure_of
 
 from .examples import ZOOM, Panel, covers
 from .manipulation import FRACTIONS, ORDERS
@@ -20,19 +21,8 @@ def write_figure_one(panels: list[Panel], folder: Path, data: str) -> Path | Non
     """Spectrograms under their relevance, in a grid; None if there are none."""
     if not panels:
         return None
-    from matplotlib.figure import Figure
-
-    visual = xaudio.create("renderer", "visual")
-    rows = (len(panels) + 1) // 2
-    figure = Figure(figsize=(11, 4.6 * rows + 0.6), layout="constrained")
+    figure = figure_of([panel.explanation for panel in panels], titles=[panel.caption for panel in panels], width=11, columns=2)
     _entitle(figure, f"Figure 1 on {data}", panels[0].explanation.explainer)
-    drawn: dict[str, Any] = {}
-    for number, panel in enumerate(panels):
-        axes = figure.add_subplot(rows, min(2, len(panels)), number + 1)
-        drawn = visual.draw_spectrogram(axes, panel.explanation)
-        axes.set_title(panel.caption, fontsize="small", parse_math=False)
-    bar = figure.colorbar(drawn["relevance"], ax=figure.axes, shrink=0.6, aspect=40, ticks=[])
-    bar.set_label("against the class (blue)     relevance     for it (red)")
     return _save(figure, folder / "figures" / "figure1.png")
 
 
@@ -66,13 +56,13 @@ def write_figure_three(curves: dict[str, dict[str, Curve]], chance: dict[str, fl
 
     figure = Figure(figsize=(11, 4.2 * len(curves) + 0.5), layout="constrained")
     _entitle(figure, f"Figure 3 on {data}", "AudioNet, samples set to 0")
-    for row, (task, found) in enumerate(curves.items()):
+    for row, (task, of_task) in enumerate(curves.items()):
         shares = [100 * fraction for fraction in FRACTIONS]
         for column, end in enumerate((100, 10)):
             axes = figure.add_subplot(len(curves), 2, 2 * row + column + 1)
             for order, colour in zip(ORDERS, ("tab:blue", "tab:orange", "tab:green"), strict=True):
-                axes.plot(shares, found[order].mean, color=colour, marker=".", label=order)
-                axes.fill_between(shares, found[order].low, found[order].high, color=colour, alpha=0.2, linewidth=0)
+                axes.plot(shares, of_task[order].mean, color=colour, marker=".", label=order)
+                axes.fill_between(shares, of_task[order].low, of_task[order].high, color=colour, alpha=0.2, linewidth=0)
             axes.axhline(chance[task], color="black", linestyle="--", linewidth=1, label="chance")
             axes.set(xlim=(0, end), ylim=(0, 102), xlabel="samples set to 0 (% of those not zero)", ylabel="accuracy (%)")
             axes.set_title(f"{task}{', the first tenth' if column else ''}", fontsize="small", loc="left")

@@ -17,6 +17,7 @@ import torch
 import xaudio
 import xaudio.plugin
 from xaudio.plugin import Dataset, Explainer, ModelError
+from xaudio_faithfulness import flipped_logits, scaled_frequencies
 
 from .results import Condition, Curve
 from .tables import mean_and_deviation
@@ -44,9 +45,9 @@ def kept(path: Path, key: Mapping[str, Any], make: Callable[[], dict[str, Any]],
     """What a file holds, if it was made with the same settings; else it is made and written, after its ``rows``."""
     wanted = json.loads(json.dumps(key))
     with contextlib.suppress(ModelError):  # missing or damaged: it is made again
-        found = xaudio.plugin.read_json(path)
-        if isinstance(found, dict) and found.get("settings") == wanted and (rows is None or rows.exists()):
-            return found
+        before = xaudio.plugin.read_json(path)
+        if isinstance(before, dict) and before.get("settings") == wanted and (rows is None or rows.exists()):
+            return before
     content = {"settings": wanted, **make()}
     xaudio.plugin.write_json(path, content)
     return content
@@ -80,7 +81,7 @@ def move_frequencies(run: Run, dataset: Dataset, device: str, limit: int | None)
                     "swapped": by_class.flip(0)[truth],
                     "resampled": torch.ones_like(by_class)[truth],
                 }.items():
-                    moved = levels if factors is None else xaudio.plugin.scaled_frequencies(levels, factors)
+                    moved = levels if factors is None else scaled_frequencies(levels, factors)
                     centred = moved if model.mean is None else moved - model.mean
                     predicted[condition] += model.logits(centred).argmax(1).tolist()
         truth = labels[indices]
@@ -117,10 +118,7 @@ def flip_samples(
                 features, relevance, _, target = xaudio.plugin.attribute(model, method, waveforms)
                 drawn = [torch.rand(features.shape, generator=generator).to(features.device) for _ in range(draws)]
                 logits = torch.stack(
-                    [
-                        xaudio.plugin.flipped_logits(model, features, scores, FRACTIONS)
-                        for scores in (*drawn, features.abs(), relevance)
-                    ],
+                    [flipped_logits(model, features, scores, FRACTIONS) for scores in (*drawn, features.abs(), relevance)],
                     dim=1,
                 )  # (recordings, orders, fractions, classes)
                 chosen = target[:, None, None, None].expand(*logits.shape[:3], 1)
@@ -131,8 +129,8 @@ def flip_samples(
         predicted, probability, targets = (np.concatenate(parts) for parts in (classes, shares, explained))
         truth, speakers = dataset.labels(run.task)[indices], [dataset.speakers[index] for index in indices]
         rows = (
-            [*known, order, *predicted[i, k].tolist(), *probability[i, k].tolist()]
-            for i, known in enumerate(zip(indices.tolist(), speakers, truth.tolist(), targets.tolist(), strict=True))
+            [*recording, order, *predicted[i, k].tolist(), *probability[i, k].tolist()]
+            for i, recording in enumerate(zip(indices.tolist(), speakers, truth.tolist(), targets.tolist(), strict=True))
             for k, order in enumerate(names)
         )
         columns = [f"{kind} {fraction:g}" for kind in ("predicted", "probability") for fraction in FRACTIONS]
@@ -178,6 +176,6 @@ def moved_example(run: Run, dataset: Dataset) -> tuple[tuple[Any, Any], tuple[An
     _, waveforms = next(iter(xaudio.plugin.placed_waveforms(model, dataset, np.array([index]))))
     with torch.no_grad():
         levels = model.representation(waveforms)
-        moved = xaudio.plugin.scaled_frequencies(levels, torch.tensor([FACTORS[sex]]))
+        moved = scaled_frequencies(levels, torch.tensor([FACTORS[sex]]))
     caption = f"{sex} speaker {dataset.speakers[index]}, x{FACTORS[sex]:g}"
     return (levels[0, 0].numpy(), moved[0, 0].numpy()), model.representation.axes, caption

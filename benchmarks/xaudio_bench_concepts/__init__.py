@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from xaudio.plugin import Count, Seed, hookimpl
+from xaudio.plugin import Count, Seed, hookimpl, split_specs
 
 
 def concepts(
@@ -24,7 +24,7 @@ def concepts(
     Parameters
     ----------
     models : paths
-        Run folders of models trained on one of these tasks, separated by commas.
+        Run folders of models trained on one of these tasks, or loaders with their options, separated by commas.
     explainers : names
         Explainers that can tell what flows through a channel, separated by commas.
     layer : str or None
@@ -43,7 +43,12 @@ def concepts(
         auto, cpu, cuda, cuda:N or mps.
     seed : int
         Of these draws.
+
+    Examples
+    --------
+    xaudio bench concepts --models runs/carriers,runs/slot --out runs/concepts
     """
+    models = split_specs(",".join(models))  # an option of a loader stands behind a comma, too
     from .benchmark import ConceptTruth
 
     return ConceptTruth(models, explainers, layer, dataset, recordings, top, references, draws, device, seed)

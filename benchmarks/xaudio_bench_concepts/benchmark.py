@@ -62,8 +62,9 @@ class ConceptTruth:
         """
         if not self.models:
             raise PluginError("The check of concepts needs trained models: give their run folders with --models.")
+        loaded = [xaudio.load_model(path, self.device) for path in self.models]
         settings = {
-            "models": {path: xaudio.plugin.weights_digest(Path(path)) for path in self.models},
+            "models": {path: xaudio.plugin.weights_digest(model) for path, model in zip(self.models, loaded, strict=True)},
             "explainers": list(self.explainers),
             "layer": self.layer,
             "dataset": self.dataset,
@@ -76,8 +77,7 @@ class ConceptTruth:
         xaudio.plugin.refuse_other_settings(folder, settings)
         xaudio.plugin.write_run(folder, settings=settings)
         rows, title = [], ""
-        for number, path in enumerate(self.models):
-            model = xaudio.load_model(path, self.device)
+        for number, (path, model) in enumerate(zip(self.models, loaded, strict=True)):
             dataset, indices = xaudio.held_out(model, self.dataset)
             title = dataset.title
             layer = xaudio.plugin.find_layer(model.network, self.layer)
@@ -95,7 +95,7 @@ class ConceptTruth:
 
     def report(self, folder: Path) -> Path:
         """Write the page again from what the folder holds."""
-        return xaudio.plugin.write_page(folder, __package__, results=xaudio.plugin.read_results(folder / "results.json", Results))
+        return xaudio.plugin.report_writer(Results, __package__)(folder)
 
     def row(self, name: str, one: Tested, explainer: str) -> Row:
         """All that is measured of a model with an explainer.
@@ -110,11 +110,11 @@ class ConceptTruth:
             raise DataError(
                 f"{name}: has the task {task!r}; the concepts of 'carriers' and 'slot' of the data set truth are known."
             )
-        found = {by: self._found(one, explainer, by) for by in ("relevance", "activation")}
-        channels = len(found["relevance"].shares)
-        own = carrying(one, found["relevance"], self.top)
+        measured = {by: self._results(one, explainer, by) for by in ("relevance", "activation")}
+        channels = len(measured["relevance"].shares)
+        own = carrying(one, measured["relevance"], self.top)
         measure = self._carriers if task == "carriers" else self._slot
-        tuned, references, maps = measure(one, explainer, found, own)
+        tuned, references, maps = measure(one, explainer, measured, own)
         changes = switching(one, own, channels, self.draws, self.seed)
         return Row(
             model=name,
@@ -134,7 +134,7 @@ class ConceptTruth:
             ),
         )
 
-    def _found(self, one: Tested, explainer: str, by: str) -> ConceptResults:
+    def _results(self, one: Tested, explainer: str, by: str) -> ConceptResults:
         """All channels with their references."""
         return xaudio_concepts.concepts(
             one.model,

@@ -105,13 +105,13 @@ def classes_of(one: Tested) -> list[str]:
     return ["" if name == "none" else name for name in one.model.classes]
 
 
-def carrying(one: Tested, found: ConceptResults, top: int) -> dict[int, list[int]]:
+def carrying(one: Tested, results: ConceptResults, top: int) -> dict[int, list[int]]:
     """The channels with the largest mean share in recordings that are predicted as a class, by class."""
-    shares = {name: {item.channel: item.classes.get(name, 0.0) for item in found.channels} for name in found.classes}
+    shares = {name: {item.channel: item.classes.get(name, 0.0) for item in results.channels} for name in results.classes}
     predicted = set(one.predicted.tolist())
     return {
         label: sorted(shares[name], key=lambda channel: -shares[name][channel])[:top]
-        for label, name in enumerate(found.classes)
+        for label, name in enumerate(results.classes)
         if label in predicted
     }
 
@@ -135,12 +135,12 @@ def masses(
         Rows of these entries.
     """
     clips = [one.dataset[int(one.indices[row])] for row in rows]
-    name, given = xaudio.plugin.parse_spec(explainer)
+    name, own_options = xaudio.plugin.parse_spec(explainer)
     masses_by_channel, masks = [], None
     with xaudio.plugin.progress("Measuring heat maps", len(channels)) as advance:
         for channel in channels:
             options: dict[str, Any] = {} if channel is None else {"layer": one.layer, "channels": (channel,)}
-            options |= given
+            options |= own_options
             explanations = xaudio.explain(
                 one.model,
                 clips,

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import xaudio
 import xaudio.plugin
-from xaudio.plugin import Dataset, Evaluation, Explanation, IntArray, Model, PluginError, XaudioError
+from xaudio.plugin import Dataset, Evaluation, Explanation, IntArray, Model, PluginError, Table, XaudioError
 
+from . import rules
+from .picture import write_picture
 from .report import write_report
 from .results import Example, ModelResult, Results
-from .scores import agreement, metrics_of, scores_of
+from .scores import agreement, metrics_of, paired, scores_of
 from .table import table_text
 
 COMPOSITES = ("epsilon_plus", "epsilon_alpha2_beta1", "epsilon_gamma", "epsilon", "gamma")
 LEVEL = 0.95
+PAIRED = ("model", "explainer", "metric", "recordings", "difference", "low", "high")
+"""Columns of ``paired.csv``."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +38,8 @@ class Choices:
     min_accuracy: float | None
     device: str
     seed: int
+    workers: int | None = None
+    engine: str | None = None
 
 
 class Leaderboard:
@@ -64,22 +71,29 @@ class Leaderboard:
         if not choices.models:
             raise PluginError("The leaderboard needs trained models: give their run folders with --models.")
         loaded = [xaudio.load_model(path, choices.device) for path in choices.models]
-        found = [
+        held_out = [
             xaudio.held_out(model, dataset, data) for model, dataset, data in zip(loaded, self.datasets, self.data, strict=True)
         ]
-        settings = self._settings(loaded, [dataset for dataset, _ in found])
+        settings = self._settings(loaded, [dataset for dataset, _ in held_out])
         xaudio.plugin.refuse_other_settings(folder, settings)
-        facts = {"device": str(loaded[0].device), "data": [dataset.title for dataset, _ in found]}
+        facts = {"device": str(loaded[0].device), "data": [dataset.title for dataset, _ in held_out]}
         xaudio.plugin.write_run(folder, settings=settings, **facts)
         evaluations = [
-            self._evaluate(path, model, *tested, folder / f"model{number}")
-            for number, (path, model, tested) in enumerate(zip(choices.models, loaded, found, strict=True))
+            self._evaluate(number, model, *tested, folder / f"model{number}")
+            for number, (model, tested) in enumerate(zip(loaded, held_out, strict=True))
         ]
         metrics = metrics_of(evaluations)
         models = []
-        for path, model, (dataset, _), evaluation in zip(choices.models, loaded, found, evaluations, strict=True):
+        differences: list[list[object]] = []
+        for number, (path, model, (dataset, _), evaluation) in enumerate(
+            zip(choices.models, loaded, held_out, evaluations, strict=True)
+        ):
             scores = scores_of(evaluation, metrics, choices.seed)
             compared, matrix = agreement(scores, metrics)
+            table = evaluation.differences(choices.seed)
+            _write_tables(evaluation, table, folder / f"model{number}", choices.seed)
+            compared_with_first = paired(table, next(iter(evaluation.folders)), metrics)
+            differences += [[_name(path, choices.models), *row] for row in compared_with_first]
             models.append(
                 ModelResult(
                     name=_name(path, choices.models),
@@ -98,6 +112,7 @@ class Leaderboard:
                     scores=scores,
                     compared=compared,
                     agreement=matrix,
+                    notes=xaudio.plugin.training_notes(model),
                     examples=_examples(evaluation, folder, choices.examples, _name(path, choices.models)),
                 )
             )
@@ -109,6 +124,7 @@ class Leaderboard:
             models=models,
         )
         xaudio.plugin.write_json(folder / "results.json", results.model_dump())
+        xaudio.plugin.write_rows(folder / "paired.csv", PAIRED, differences)
         print(table_text(results))
         print(f"Report: {self.report(folder)}")
 
@@ -116,8 +132,9 @@ class Leaderboard:
         """Write ``report.html`` again from what the folder holds."""
         return write_report(folder)
 
-    def _evaluate(self, path: str, model: Model, dataset: Dataset, indices: IntArray, folder: Path) -> Evaluation:
-        choices = self.choices
+    def _evaluate(self, number: int, model: Model, dataset: Dataset, indices: IntArray, folder: Path) -> Evaluation:
+        choices, path = self.choices, self.choices.models[number]
+        shared = choices.engine is not None or (choices.workers or 1) > 1
         return xaudio.evaluate(
             model,
             dataset,
@@ -129,13 +146,15 @@ class Leaderboard:
             seed=choices.seed,
             min_accuracy=choices.min_accuracy,
             title=_name(path, choices.models),
+            sharing=xaudio.plugin.shared_by(choices.workers, choices.engine, None) if shared else None,
+            opened=xaudio.plugin.Opened(path, choices.device, self.datasets[number], self.data[number], "test", ()),
         )
 
     def _settings(self, models: Sequence[Model], datasets: Sequence[Dataset]) -> dict[str, object]:
         """All that the numbers depend on."""
         choices = self.choices
         return {
-            "models": {path: xaudio.plugin.weights_digest(Path(path)) for path in choices.models},
+            "models": {path: xaudio.plugin.weights_digest(model) for path, model in zip(choices.models, models, strict=True)},
             "data": [dataset.fingerprint() for dataset in datasets],
             "explainers": list(self.explainers),
             "metrics": list(self.metrics),
@@ -144,6 +163,55 @@ class Leaderboard:
             "seed": choices.seed,
             "device": models[0].device.type,
         }
+
+
+class Rules:
+    """The preset "rules": a leaderboard of `rules.EXPLAINERS`, of models that are trained into its folder unless some are named.
+
+    Raises
+    ------
+    PluginError
+        If an option does not fit.
+    """
+
+    def __init__(self, choices: Choices, tasks: Sequence[str], networks: Sequence[str], steps: int) -> None:
+        explainers, metrics = choices.explainers or ",".join(rules.EXPLAINERS), choices.metrics or ",".join(rules.METRICS)
+        self.choices = replace(choices, explainers=explainers, metrics=metrics)
+        self.tasks, self.networks, self.steps = tasks, networks, steps
+        Leaderboard(self.choices if choices.models else self._of([]))  # refuses what does not fit before anything is trained
+
+    def __call__(self, folder: Path) -> None:
+        """Run, or continue, in a folder; see `Leaderboard`."""
+        choices = self.choices if self.choices.models else self._of(self._trained(folder / "trained"))
+        Leaderboard(choices)(folder)
+        results = xaudio.plugin.read_results(folder / "results.json", Results)
+        for metric in results.metrics:
+            write_picture(results, metric.title, folder / f"{metric.title}.png")
+
+    def report(self, folder: Path) -> Path:
+        """Write ``report.html`` again from what the folder holds."""
+        return write_report(folder)
+
+    def _trained(self, folder: Path) -> list[Path]:
+        choices = self.choices
+        datasets = xaudio.plugin.split_specs(choices.datasets)
+        experiments = rules.planned(datasets, choices.data, self.networks, self.tasks, self.steps, choices.seed)
+        runs = [folder / rules.folder_of(experiment) for experiment in experiments]
+        device = xaudio.plugin.resolve_device(choices.device)
+        for result in xaudio.plugin.run_experiments(list(zip(experiments, runs, strict=True)), device):
+            print(f"{result.model} {result.task} of {result.data}: {result.accuracy_beside}", file=sys.stderr, flush=True)
+        return runs
+
+    def _of(self, runs: Sequence[Path]) -> Choices:
+        return replace(self.choices, models=tuple(map(str, runs)), datasets="", data=())
+
+
+def _write_tables(evaluation: Evaluation, differences: Table, folder: Path, seed: int) -> None:
+    """The table for programs, for a paper and for a page, and the paired differences of the explainers."""
+    evaluation.to_csv(folder / "table.csv", seed)
+    evaluation.to_latex(folder / "table.tex", seed)
+    evaluation.to_markdown(folder / "table.md", seed)
+    differences.to_csv(folder / "differences.csv")
 
 
 def chosen(kind: str, text: str) -> tuple[str, ...]:

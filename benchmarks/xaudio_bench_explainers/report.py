@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
-import xaudio
 import xaudio.plugin
 from xaudio.plugin import CONTROLS
 
@@ -20,18 +18,14 @@ MOST = 4
 """Explainers that a digest names."""
 
 
-def write_report(folder: Path) -> Path:
-    """Write ``report.html`` from what the folder holds.
-
-    Raises
-    ------
-    ModelError
-        If a file is missing, damaged or of another version.
-    """
-    results = xaudio.plugin.read_results(folder / "results.json", Results)
+def shown_on_page(results: Results) -> dict[str, Any]:
+    """What the page shows besides the results."""
     models = [shown(model, results) for model in results.models]
-    over = overall(results) if len(models) > 1 else []
-    return xaudio.plugin.write_page(folder, __package__, results=results, models=models, overall=over, controls=CONTROLS)
+    return {"models": models, "overall": overall(results) if len(models) > 1 else [], "controls": CONTROLS}
+
+
+write_report = xaudio.plugin.report_writer(Results, __package__, shown_on_page)
+"""Writes ``report.html`` from what a folder holds."""
 
 
 def shown(model: ModelResult, results: Results) -> dict[str, Any]:
@@ -64,10 +58,10 @@ def ranks(model: ModelResult, results: Results) -> list[dict[str, Any]]:
 def column(model: ModelResult, metric: Metric) -> dict[str, Any]:
     """A metric with its table, the best first, and the drawing of each interval on one scale."""
     scores = model.column(metric.title)
-    known = [score for score in scores if score.mean is not None]
+    measured = [score for score in scores if score.mean is not None]
     reasons = {score.refused for score in scores}
-    low = min((score.low for score in known if score.low is not None), default=0.0)
-    high = max((score.high for score in known if score.high is not None), default=1.0)
+    low = min((score.low for score in measured if score.low is not None), default=0.0)
+    high = max((score.high for score in measured if score.high is not None), default=1.0)
     rows = [
         {"score": score, "drawing": drawing(score, low, high), "ms": model.milliseconds.get(score.explainer)} for score in scores
     ]
@@ -76,8 +70,8 @@ def column(model: ModelResult, metric: Metric) -> dict[str, Any]:
         "rows": rows,
         "low": low,
         "high": high,
-        "digest": digest(metric, known),
-        "reason": next(iter(reasons)) if not known and len(reasons) == 1 else None,
+        "digest": digest(metric, measured),
+        "reason": next(iter(reasons)) if not measured and len(reasons) == 1 else None,
     }
 
 
@@ -116,12 +110,12 @@ def overall(results: Results) -> list[dict[str, Any]]:
     titles = [metric.title for metric in results.metrics if metric.better != "none"]
     cells = [{(score.explainer, score.column): score.rank for score in model.scores} for model in results.models]
     return [
-        {"explainer": name, "ranks": [_together([found[name, title] for found in cells]) for title in titles]}
+        {"explainer": name, "ranks": [_together([cell[name, title] for cell in cells]) for title in titles]}
         for name in results.explainers
     ]
 
 
 def _together(ranks: Sequence[int | None]) -> dict[str, Any]:
-    known = [rank for rank in ranks if rank is not None]
+    measured = [rank for rank in ranks if rank is not None]
     text = " ".join("–" if rank is None else str(rank) for rank in ranks)
-    return {"text": text, "mean": sum(known) / len(known) if known else None}
+    return {"text": text, "mean": sum(measured) / len(measured) if measured else None}

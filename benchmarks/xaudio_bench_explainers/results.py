@@ -64,6 +64,7 @@ class ModelResult(ResultPart):
     compared: list[str] = Field(description="Titles of the metrics whose rankings of the explainers were compared.")
     agreement: list[list[float | None]] = Field(description="Spearman's correlation of each two of these rankings.")
     examples: list[Example]
+    notes: list[str] = Field(default=[], description="What a reader must know of the recordings.")
 
     def column(self, title: str) -> list[Score]:
         """The scores by one metric, the best ones first, the refused ones last."""

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from scipy.stats import rankdata
 
-import xaudio
-import xaudio.plugin
-from xaudio.plugin import DataError, Evaluation, FloatArray, Interval
+from xaudio.plugin import Column, Evaluation, FloatArray, Measured, Table, column_titles, measured
 
 from .results import Metric, Score
 
@@ -19,13 +18,13 @@ FEWEST = 4
 
 def metrics_of(evaluations: Sequence[Evaluation]) -> list[Metric]:
     """The columns that the models have between them, each with a title of its own."""
-    columns = {(column.metric, column.name): column for found in evaluations for column in found.columns}
-    plain = [name for metric, name in columns if ":" not in metric]
+    columns = {(column.metric, column.name): column for evaluation in evaluations for column in evaluation.columns}
+    titles = column_titles(columns.values())
     return [
         Metric(
             metric=metric,
             name=name,
-            title=name if ":" not in metric and plain.count(name) == 1 else f"{name} ({metric})",
+            title=titles[metric, name],
             better=column.better,
             needs_truth=column.needs_truth,
             definition=column.definition,
@@ -36,37 +35,48 @@ def metrics_of(evaluations: Sequence[Evaluation]) -> list[Metric]:
 
 def scores_of(evaluation: Evaluation, metrics: Sequence[Metric], seed: int) -> list[Score]:
     """All cells of a model's table, metric by metric."""
-    return [score for metric in metrics for score in _column(evaluation, metric, seed)]
+    titles = {(metric.metric, metric.name): metric.title for metric in metrics}
+    columns = [Column(**metric.model_dump(exclude={"title"})) for metric in metrics]
+    return [_score(cell, titles[cell.metric, cell.value]) for cell in measured(evaluation, seed, columns)]
 
 
-def _column(evaluation: Evaluation, metric: Metric, seed: int) -> list[Score]:
-    scores = [_score(evaluation, explainer, metric, seed) for explainer in evaluation.folders]
-    intervals = [
-        Interval(score.mean, score.low, score.high)
-        if score.mean is not None and score.low is not None and score.high is not None
-        else None
-        for score in scores
+def _score(cell: Measured, title: str) -> Score:
+    kept = ("explainer", "recordings", "mean", "low", "high", "rank", "refused", "no_interval")
+    return Score(column=title, **{name: getattr(cell, name) for name in kept})
+
+
+def paired(differences: Table, first: str, metrics: Sequence[Metric]) -> list[list[Any]]:
+    """How each explainer differs from the first one on the same recordings, which says more than two intervals side by side.
+
+    Parameters
+    ----------
+    differences : Table
+        Of all pairs; see `xaudio.plugin.Evaluation.differences`.
+    first : str
+        The explainer with which the others are compared.
+    metrics : sequence of Metric
+
+    Returns
+    -------
+    list of [explainer, title of the metric, recordings, mean difference, lower and upper bound]
+        Of those that both have; no bounds where recordings are too few or too alike.
+    """
+    titles = {(metric.metric, metric.name): metric.title for metric in metrics}
+    return [
+        [
+            row["second"],
+            titles[row["metric"], row["value"]],
+            row["recordings"],
+            *map(_turned, (row["difference"], row["high"], row["low"])),
+        ]
+        for row in differences
+        if row["first"] == first
     ]
-    ranks = xaudio.plugin.ranks_with_ties(intervals, metric.better)
-    return [score.model_copy(update={"rank": rank}) for score, rank in zip(scores, ranks, strict=True)]
 
 
-def _score(evaluation: Evaluation, explainer: str, metric: Metric, seed: int) -> Score:
-    """Mean and interval of an explainer by a metric, or why there is none; the rank is not known yet."""
-    refused = evaluation.refused.get((explainer, ""), evaluation.refused.get((explainer, metric.metric)))
-    values = evaluation.values.get((explainer, metric.metric, metric.name), np.zeros(0))
-    score = Score(explainer=explainer, column=metric.title, recordings=len(values), refused=refused)
-    if refused is not None:
-        return score
-    if not len(values):
-        why = " It is measured on correctly predicted recordings." if metric.needs_truth else ""
-        return score.model_copy(update={"refused": f"There are no values.{why}"})
-    try:
-        mean, low, high = xaudio.plugin.bootstrap_interval(values, seed=seed)
-    except DataError as error:
-        why = " It is measured on correctly predicted recordings." if metric.needs_truth else ""
-        return score.model_copy(update={"mean": float(values.mean()), "no_interval": f"{error}{why}"})
-    return score.model_copy(update={"mean": mean, "low": low, "high": high})
+def _turned(number: float | None) -> float | None:
+    """Of the second less the first, where it was of the first less the second."""
+    return None if number is None else 0.0 - number
 
 
 def agreement(scores: Sequence[Score], metrics: Sequence[Metric]) -> tuple[list[str], list[list[float | None]]]:
@@ -89,9 +99,9 @@ def agreement(scores: Sequence[Score], metrics: Sequence[Metric]) -> tuple[list[
         row = []
         for second in directed:
             pairs = [(mean, means[second.title].get(name)) for name, mean in means[first.title].items()]
-            known = np.array([pair for pair in pairs if None not in pair], dtype=np.float64).reshape(-1, 2)
+            complete = np.array([pair for pair in pairs if None not in pair], dtype=np.float64).reshape(-1, 2)
             sign = 1.0 if first.better == second.better else -1.0
-            row.append(_correlation(known, sign))
+            row.append(_correlation(complete, sign))
         rows.append(row)
     return [metric.title for metric in directed], rows
 

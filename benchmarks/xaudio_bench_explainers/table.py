@@ -15,7 +15,12 @@ def table_text(results: Results, width: int | None = None) -> str:
     width = width or shutil.get_terminal_size((120, 24)).columns
     lines: list[str] = []
     for model in results.models:
-        lines += ["", f"{model.name}: {headline(model)}", *([model.unlearned] if model.unlearned else [])]
+        lines += [
+            "",
+            f"{model.name}: {headline(model)}",
+            *([model.unlearned] if model.unlearned else []),
+            *(f"note: {note}" for note in model.notes),
+        ]
         for part in _parts(results, model, width):
             lines += ["", *_aligned(part)]
         lines += ["", *refusals(results.explainers, model)]

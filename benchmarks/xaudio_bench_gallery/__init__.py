@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from xaudio.plugin import Count, Seed, hookimpl
+from xaudio.plugin import Count, Seed, hookimpl, split_specs
 
 
 def gallery(
@@ -22,7 +22,7 @@ def gallery(
     Parameters
     ----------
     models : paths
-        Run folders of trained models, separated by commas.
+        Run folders of models, or loaders with their options, as in torchscript:path=model.pt, separated by commas.
     dataset : str or None
         Data set, with options as in synthetic:speakers=40; by default the one the first model was trained on.
     data : path or None
@@ -36,7 +36,12 @@ def gallery(
         auto, cpu, cuda, cuda:N or mps.
     seed : int
         Of the placement of short recordings and of what methods draw; 0 for those of each model's training and their own.
+
+    Examples
+    --------
+    xaudio bench gallery --models runs/alexnet,runs/audionet --recordings 5 --out runs/gallery
     """
+    models = split_specs(",".join(models))  # an option of a loader stands behind a comma, too
     from .benchmark import Gallery
 
     return Gallery(models, dataset, data, recordings, methods, device, seed)

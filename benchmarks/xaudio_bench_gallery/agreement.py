@@ -10,12 +10,12 @@ from scipy.stats import rankdata
 from xaudio.plugin import Explanation, FloatArray
 
 
-def agreement(found: Sequence[Sequence[Explanation]]) -> list[list[float | None]]:
+def agreement(explanations: Sequence[Sequence[Explanation]]) -> list[list[float | None]]:
     """Spearman's rank correlation of the relevance of each two methods, mean over recordings.
 
     Parameters
     ----------
-    found : sequence of sequence of Explanation
+    explanations : sequence of sequence of Explanation
         The explanations of each method, of the same recordings.
 
     Returns
@@ -24,12 +24,15 @@ def agreement(found: Sequence[Sequence[Explanation]]) -> list[list[float | None]
         Methods by methods; None where one of the two is the same everywhere. Cells that are 0 in all methods, such as
         the silence around a recording, do not count: they would make everything agree.
     """
-    if not found:
+    if not explanations:
         return []
-    matrices = [_correlations([method[index] for method in found]) for index in range(len(found[0]))]
-    known = np.array([~np.isnan(matrix) for matrix in matrices]).sum(0)
+    matrices = [_correlations([method[index] for method in explanations]) for index in range(len(explanations[0]))]
+    counts = np.array([~np.isnan(matrix) for matrix in matrices]).sum(0)
     total = np.nansum(matrices, axis=0)
-    return [[float(total[i, j] / known[i, j]) if known[i, j] else None for j in range(len(found))] for i in range(len(found))]
+    return [
+        [float(total[i, j] / counts[i, j]) if counts[i, j] else None for j in range(len(explanations))]
+        for i in range(len(explanations))
+    ]
 
 
 def _correlations(explanations: Sequence[Explanation]) -> FloatArray:

@@ -59,7 +59,7 @@ class Gallery:
         datasets, indices = self._chosen(loaded)
         dataset = datasets[0]
         settings = {
-            "models": {path: xaudio.plugin.weights_digest(Path(path)) for path in self.models},
+            "models": {path: xaudio.plugin.weights_digest(model) for path, model in zip(self.models, loaded, strict=True)},
             "methods": self.methods,
             "recordings": self.recordings,
             "data": dataset.fingerprint(),
@@ -76,6 +76,7 @@ class Gallery:
             recordings=[Path(dataset[index].source).name or f"recording {index}" for index in indices],
             methods=list(self.methods),
             models=models,
+            notes=[f"{model.source}: {note}" for model in loaded for note in xaudio.plugin.training_notes(model)],
         )
         xaudio.plugin.write_json(folder / "results.json", results.model_dump())
         print(f"Gallery: {self.report(folder)}")
@@ -93,11 +94,11 @@ class Gallery:
             If there are none.
         """
         dataset, indices = xaudio.held_out(models[0], self.dataset, self.data)
-        found = [(dataset, indices), *(xaudio.held_out(model, dataset) for model in models[1:])]
-        common = set.intersection(*(set(own.tolist()) for _, own in found))
+        tests = [(dataset, indices), *(xaudio.held_out(model, dataset) for model in models[1:])]
+        common = set.intersection(*(set(own.tolist()) for _, own in tests))
         if not common:
             raise ModelError(f"The models have no test recording of {dataset.title} in common: give models of the same fold.")
-        return [own for own, _ in found], xaudio.plugin.evenly(np.array(sorted(common)), self.recordings).tolist()
+        return [own for own, _ in tests], xaudio.plugin.evenly(np.array(sorted(common)), self.recordings).tolist()
 
     def _explain(self, path: str, model: Model, clips: Sequence[Clip], folder: Path) -> ModelResult:
         explanations: dict[str, list[Explanation]] = {}

@@ -1,12 +1,16 @@
-"""Times both sides in turns, several rounds; medians and ratios, as a table and as JSON."""
+"""Measures the parts one after the other, and writes their results as JSON, as text and as a page."""
 
 from __future__ import annotations
 
+import os
+import platform
+import re
 import statistics
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,63 +19,136 @@ from torch import Tensor
 import xaudio
 import xaudio.plugin
 
-from .contenders import Run, long_runs, pairs, unit
+from .commands import long_recordings, one_recording
+from .contenders import long_runs, pairs, unit
+from .files import latency, many_files
 from .flipping import flip
+from .functions import functions
 from .networks import TEXTBOOK, textbook_audionet
-from .report import Long, Results, Row, table_text, write_report
+from .precision import low_precision
+from .preparation import preparation
+from .records import Comparison, Flip, LeftOut, Long, Results, Row
+from .report import table_text, write_report
+from .sizes import Sizes
+from .timing import Clock, ratio
+from .training import SPEECH, training
+
+SPEECH_MODEL = "audionet"
+"""The model of commands, files and latency."""
 
 
 class SpeedBenchmark:
     """See `xaudio_bench_speed.speed`.
 
-    Raises
-    ------
-    PluginError
-        If a number is too small.
+    Parameters
+    ----------
+    preset : str
+    parts : tuple of str
+    sizes : Sizes
+    device : str
+    seed : int
     """
 
-    def __init__(
-        self, models: tuple[str, ...], batch: int, rounds: int, recordings: int, flips: int, device: str, seed: int
-    ) -> None:
-        self.models, self.batch, self.rounds, self.recordings, self.flips = models, batch, rounds, recordings, flips
-        self.device, self.seed = xaudio.plugin.resolve_device(device), seed
+    def __init__(self, preset: str, parts: tuple[str, ...], sizes: Sizes, device: str, seed: int) -> None:
+        self.preset, self.parts, self.sizes, self.seed = preset, parts, sizes, seed
+        self.device = xaudio.plugin.resolve_device(device)
+        self.clock = Clock(self.device, sizes.rounds)
 
     def __call__(self, folder: Path) -> None:
-        """Run and write ``results.json`` and ``report.html``."""
+        """Run and write ``results.json``, after each part, and ``report.html``; what cannot be measured is left out and named."""
+        self.rows: list[Row] = []
+        self.longs: list[Long] = []
+        self.flips: list[Flip] = []
+        self.comparisons: list[Comparison] = []
+        self.left_out: list[LeftOut] = []
+        took: dict[str, float] = {}
+        settings = {"preset": self.preset, "parts": self.parts, **self.sizes._asdict(), "seed": self.seed}
         peak = xaudio.plugin.matrix_peak(self.device, "float32")
-        rows, longs, flips = [], [], []
-        for spec in self.models:
-            model, waveforms = self._untrained(spec)
-            rows += self._rows(spec, model, waveforms, peak)
-            if self.recordings:
-                longs.append(self._long(spec, model, waveforms))
-            if self.flips:
-                _say(f"{spec}: pixel flipping against a naive loop and Quantus")
-                flips.append(flip(spec, model, waveforms, self.flips, lambda runs: self._times(runs, min(self.rounds, 3))))
-        results = Results(
-            device=self._device_name(),
-            threads=torch.get_num_threads(),
-            batch=self.batch,
-            rounds=self.rounds,
-            matrix_peak=peak,
-            rows=rows,
-            long_runs=longs,
-            flips=flips,
-        )
-        settings = {name: getattr(self, name) for name in ("models", "batch", "rounds", "recordings", "flips", "seed")}
-        xaudio.plugin.write_run(folder, settings=settings, device=str(self.device))
-        xaudio.plugin.write_json(folder / "results.json", results.model_dump())
+        with xaudio.plugin.reported_to(lambda words, share: None):  # to show progress takes time, too
+            for part in self.parts:
+                start = time.perf_counter()
+                _say(part)
+                try:
+                    self._measure(part, peak)
+                except xaudio.XaudioError as error:
+                    self.left_out.append(LeftOut(part=part, reason=str(error)))
+                took[part] = round((time.perf_counter() - start) / 60, 2)
+                self.clock.calibrate()
+                results = self._results(peak, took)
+                more = {} if part == self.parts[-1] else {"unfinished": True}
+                xaudio.plugin.write_run(folder, settings=settings, device=str(self.device), **more)
+                xaudio.plugin.write_json(folder / "results.json", results.model_dump())
         print(table_text(results))
         print(f"Report: {self.report(folder)}")
+
+    def _measure(self, part: str, peak: float) -> None:
+        if part in ("explainers", "many", "flipping"):
+            self._of_models(part, peak)
+        else:
+            self._compared(part)
+
+    def _results(self, peak: float, took: Mapping[str, float]) -> Results:
+        """What has been measured so far."""
+        return Results(
+            device=self._device_name(),
+            threads=torch.get_num_threads(),
+            batch=self.sizes.batch,
+            rounds=self.sizes.rounds,
+            matrix_peak=peak,
+            rows=self.rows,
+            long_runs=self.longs,
+            flips=self.flips,
+            comparisons=self.comparisons,
+            left_out=self.left_out,
+            calibrations=self.clock.calibrations(),
+            minutes=dict(took),
+        )
 
     def report(self, folder: Path) -> Path:
         """Write ``report.html`` again from what the folder holds."""
         return write_report(folder)
 
+    def _of_models(self, part: str, peak: float) -> None:
+        for spec in self.sizes.models:
+            model, waveforms = self._untrained(spec)
+            if part == "explainers":
+                self.rows += self._rows(spec, model, waveforms, peak)
+            elif part == "many" and self.sizes.recordings:
+                self.longs.append(self._long(spec, model, waveforms))
+            elif part == "flipping" and self.sizes.flips:
+                _say(f"{spec}: pixel flipping against a naive loop and Quantus")
+                self.flips.append(flip(spec, model, waveforms, self.sizes.flips, self.clock.times))
+
+    def _compared(self, part: str) -> None:
+        """Measure one of the parts that compare sides by name."""
+        sizes, clock = self.sizes, self.clock
+        parts: Mapping[str, Callable[[], Iterable[Comparison | LeftOut]]] = {
+            "command": lambda: [one_recording(self._one()[1], clock)],
+            "latency": lambda: [latency(*self._one(), clock)],
+            "files": lambda: (
+                [many_files(self._untrained(SPEECH_MODEL)[1], sizes.recordings, sizes.few, clock)] * bool(sizes.recordings)
+            ),
+            "long": lambda: long_recordings(sizes.minutes, self.seed, clock),
+            "functions": lambda: functions(clock, sizes.networks),
+            "preparation": lambda: preparation(sizes.sounds, clock),
+            "training": lambda: training(tuple(name for name in sizes.models if name != TEXTBOOK), sizes.steps, clock),
+            "precision": lambda: low_precision(sizes.batch, 30 * sizes.steps, clock),
+        }
+        for made in parts[part]():
+            if isinstance(made, LeftOut):
+                self.left_out.append(made)
+            else:
+                _say(f"{part}: {made.name}")
+                self.comparisons.append(made)
+
+    def _one(self) -> tuple[xaudio.Model, Tensor]:
+        model, waveforms = self._untrained(SPEECH_MODEL)
+        return model, waveforms[0]
+
     def _untrained(self, spec: str) -> tuple[xaudio.Model, Tensor]:
         """An untrained model, and recordings of synthetic speech (recordings, samples)."""
         name, options = xaudio.plugin.parse_spec(spec)
-        speech = xaudio.create("dataset", "synthetic", seed=self.seed)
+        speech = xaudio.create("dataset", "synthetic", seed=self.seed, **SPEECH)
         with torch.random.fork_rng():
             torch.manual_seed(self.seed)
             network = textbook_audionet(10) if name == TEXTBOOK else xaudio.create("model", name, **{**options, "classes": 10})
@@ -79,14 +156,14 @@ class SpeedBenchmark:
         representation = xaudio.create("representation", reads, **read_options)
         model = xaudio.Model(network.eval().requires_grad_(False), representation, tuple("0123456789"))
         model.to(self.device)
-        count = max(self.batch, min(self.recordings, len(speech)))
+        count = max(self.sizes.batch, min(self.sizes.recordings, len(speech)))
         chosen = np.arange(count) % len(speech)
         _, waveforms = next(xaudio.plugin.placed_waveforms(model, speech, chosen, batch_size=count))
         return model, waveforms
 
     def _rows(self, spec: str, model: xaudio.Model, waveforms: Tensor, peak: float) -> list[Row]:
         with torch.no_grad():
-            features = model.features(waveforms[: self.batch])
+            features = model.features(waveforms[: self.sizes.batch])
             target = model.logits(features).argmax(1)
         base = unit(model.network, features, target)
         rows = []
@@ -94,8 +171,9 @@ class SpeedBenchmark:
             _say(f"{spec}: {pair.name} against {pair.library}")
             difference = _difference(pair.xaudio(), pair.other())  # also the first, slower call of each
             operations = [xaudio.plugin.count_operations(run) for run in (pair.xaudio, pair.other)]
-            times = self._times([base, pair.xaudio, pair.other])
-            medians = [statistics.median(found) for found in times]
+            times = self.clock.times([base, pair.xaudio, pair.other])
+            medians = [statistics.median(seconds) for seconds in times]
+            faster = ratio(times[1], times[2])
             rows.append(
                 Row(
                     model=spec,
@@ -104,45 +182,42 @@ class SpeedBenchmark:
                     unit_seconds=medians[0],
                     seconds=medians[1],
                     library_seconds=medians[2],
-                    units=statistics.median(one / base for one, base in zip(times[1], times[0], strict=True)),
-                    library_units=statistics.median(one / base for one, base in zip(times[2], times[0], strict=True)),
-                    ratio=statistics.median(other / one for one, other in zip(times[1], times[2], strict=True)),
+                    units=ratio(times[0], times[1]).median,
+                    library_units=ratio(times[0], times[2]).median,
+                    ratio=faster.median,
+                    low=faster.low,
+                    high=faster.high,
                     share_of_peak=operations[0] / medians[1] / peak,
                     library_share_of_peak=operations[1] / medians[2] / peak,
                     difference=difference,
+                    rounds=dict(zip(("unit", "xaudio", pair.library), times, strict=True)),
                 )
             )
         return rows
 
     def _long(self, spec: str, model: xaudio.Model, waveforms: Tensor) -> Long:
-        many = waveforms.repeat(1 + self.recordings // len(waveforms), 1)[: self.recordings].cpu()
-        ours, theirs = long_runs(model, many, self.batch)
-        _say(f"{spec}: {self.recordings} recordings through xaudio.explain against a loop with zennit")
-        long_runs(model, many[: self.batch], self.batch)[0]()
-        times = self._times([ours, theirs], rounds=min(self.rounds, 3))
-        ratio = statistics.median(other / one for one, other in zip(*times, strict=True))
-        seconds, other_seconds = (statistics.median(found) for found in times)
-        return Long(model=spec, recordings=self.recordings, seconds=seconds, library_seconds=other_seconds, ratio=ratio)
-
-    def _times(self, runs: Sequence[Run], rounds: int | None = None) -> list[list[float]]:
-        """Seconds of each run in each round; the order turns from round to round."""
-        times: list[list[float]] = [[] for _ in runs]
-        for number in range(rounds or self.rounds):
-            for position in range(len(runs)):
-                index = (position + number) % len(runs)
-                self._wait()
-                start = time.perf_counter()
-                runs[index]()
-                self._wait()
-                times[index].append(time.perf_counter() - start)
-        return times
-
-    def _wait(self) -> None:
-        if self.device.type == "cuda":
-            torch.cuda.synchronize(self.device)
+        share = min(-(-self.sizes.recordings // self.clock.rounds), 2 * self.sizes.few)
+        many = waveforms.repeat(1 + share // len(waveforms), 1)[:share].cpu()
+        ours, theirs = long_runs(model, many, self.sizes.batch)
+        _say(f"{spec}: {share} recordings a round through xaudio.explain against a loop with zennit")
+        long_runs(model, many[: self.sizes.batch], self.sizes.batch)[0]()
+        times = self.clock.times([ours, theirs])
+        faster = ratio(*times)
+        return Long(
+            model=spec,
+            recordings=share * self.clock.rounds,
+            seconds=sum(times[0]),
+            library_seconds=sum(times[1]),
+            ratio=faster.median,
+            low=faster.low,
+            high=faster.high,
+            rounds=dict(zip(("xaudio", "zennit"), times, strict=True)),
+        )
 
     def _device_name(self) -> str:
-        return torch.cuda.get_device_name(self.device) if self.device.type == "cuda" else str(self.device)
+        if self.device.type == "cuda":
+            return torch.cuda.get_device_name(self.device)
+        return f"{self.device} ({_processor()})"
 
 
 def _difference(one: Tensor, other: Tensor) -> float:
@@ -150,5 +225,12 @@ def _difference(one: Tensor, other: Tensor) -> float:
     return float((one - other).abs().max() / other.abs().max().clamp(min=torch.finfo(other.dtype).tiny))
 
 
-def _say(line: str) -> None:
+def _processor() -> str:
+    """The processor's name and number of cores, as far as the system tells."""
+    facts = Path("/proc/cpuinfo")
+    names = re.findall(r"model name\s*: (.*)", facts.read_text()) if facts.is_file() else []
+    return f"{names[0] if names else platform.processor() or platform.machine()}, {os.cpu_count()} cores"
+
+
+def _say(line: Any) -> None:
     print(line, file=sys.stderr, flush=True)

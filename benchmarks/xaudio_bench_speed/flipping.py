@@ -14,12 +14,12 @@ from torch import Tensor
 import xaudio
 
 from .contenders import Run, import_zennit
-from .report import Flip
+from .records import Flip
 
 STEPS = 20
 """Fractions, beside 0, where they divide the number of cells; Quantus takes no others."""
 
-PASSES = 2000
+PASSES = 500
 """Most changed recordings that are classified by each side."""
 
 BATCH = 32
@@ -62,8 +62,8 @@ def flip(
     other, reason = _quantus(model, features, target, explanations, steps)
     runs = [_forward(model, features, count * (steps + 1)), ours, naive, *([other] if other else [])]
     first = [run() for run in runs]  # also the first, slower call of each
-    areas = [float((first[1][: len(found)] - found.cpu()).abs().max()) for found in first[2:]]
-    alone, mine, loop, *library = timed(runs)
+    areas = [float((first[1][: len(values)] - values.cpu()).abs().max()) for values in first[2:]]
+    alone, mine, loop, *library = times = timed(runs)
     return Flip(
         model=spec,
         recordings=count,
@@ -76,6 +76,7 @@ def flip(
         library_default_ratio=cells / steps * _ratio(library[0], mine) if library else None,
         left_out=reason,
         difference=max(areas),
+        rounds=dict(zip(("forward", "xaudio", "naive loop, of one", "Quantus"), times, strict=False)),
     )
 
 
@@ -140,7 +141,8 @@ def _quantus(model: xaudio.Model, features: Tensor, target: Tensor, explanations
             channel_first=True,
         )
         curves = torch.tensor(curves, dtype=torch.float64)
-        first = torch.tensor([item.probabilities[item.target] for item in explanations], dtype=torch.float64)
+        logits = torch.from_numpy(np.stack([item.logits for item in explanations]))
+        first = model.probabilities(logits).gather(1, target[:, None].cpu())[:, 0].double()
         return torch.trapezoid(torch.cat([first[:, None], curves], dim=1), dx=1 / steps)
 
     return run, ""

@@ -1,75 +1,13 @@
-"""Results of the benchmark: their schema, as a table and as a page."""
+"""Results of the benchmark as text and as a page."""
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Literal
-
-from pydantic import Field
+from statistics import median
 
 import xaudio
 import xaudio.plugin
-from xaudio.plugin import FixedRecord
 
-
-class Row(FixedRecord):
-    """One explanation by both sides; seconds are medians over rounds, ratios medians of the ratios of each round."""
-
-    model: str
-    method: str
-    library: str
-    unit_seconds: float = Field(description="Forward, and backward to the input.")
-    seconds: float
-    library_seconds: float
-    units: float = Field(description="Time of xaudio in units.")
-    library_units: float = Field(description="Time of the library in units.")
-    ratio: float = Field(description="How many times faster xaudio is.")
-    share_of_peak: float = Field(description="Share of the measured matrix peak that xaudio reaches.")
-    library_share_of_peak: float
-    difference: float = Field(description="Largest difference of the two, relative to the largest relevance.")
-
-
-class Long(FixedRecord):
-    """Many recordings through `xaudio.explain`, against a loop over batches written with zennit."""
-
-    model: str
-    recordings: int
-    seconds: float
-    library_seconds: float
-    ratio: float
-
-
-class Flip(FixedRecord):
-    """The area under deletion curves by xaudio, against the forward passes alone, a naive loop and Quantus."""
-
-    model: str
-    recordings: int
-    fractions: int
-    forward_seconds: float = Field(description="As many forward passes as there are recordings times fractions.")
-    seconds: float
-    forwards: float = Field(description="Time of xaudio in multiples of the forward passes alone.")
-    naive_ratio: float = Field(description="How many times faster than one recording and fraction at a time (timed on one).")
-    library_ratio: float | None = Field(description="How many times faster than Quantus with the same fractions.")
-    library_default_ratio: float | None = Field(
-        description="The same, had Quantus a step for each cell, as by default: its time per step, times the cells."
-    )
-    left_out: str = Field(description="Why Quantus is left out, if it is.")
-    difference: float = Field(description="Largest difference of an area.")
-
-
-class Results(FixedRecord):
-    """All numbers of a run."""
-
-    format: Literal[1] = 1
-    benchmark: Literal["speed"] = "speed"
-    device: str
-    threads: int
-    batch: int
-    rounds: int
-    matrix_peak: float = Field(description="Operations per second of float32 matrix products, measured at the start.")
-    rows: list[Row]
-    long_runs: list[Long]
-    flips: list[Flip] = Field(default=[])
+from .records import Comparison, Flip, Results
 
 
 def table_text(results: Results) -> str:
@@ -91,6 +29,10 @@ def table_text(results: Results) -> str:
             f"{long.library_seconds:7.1f} s {'':12s} {long.ratio:6.2f}  zennit"
         )
     lines += map(_flip_line, results.flips)
+    for made in results.comparisons:
+        lines += _comparison_lines(made)
+    lines += [f"{left.part}: left out. {left.reason}" for left in results.left_out]
+    lines.append(results.work)
     return "\n".join(lines)
 
 
@@ -104,13 +46,18 @@ def _flip_line(flip: Flip) -> str:
     )
 
 
-def write_report(folder: Path) -> Path:
-    """Write ``report.html`` from ``results.json`` and ``run.json``.
+def _comparison_lines(made: Comparison) -> list[str]:
+    lines = [f"{made.part}: {made.name}"]
+    for side, seconds in made.seconds.items():
+        ratio = f" {made.ratios[side].text} times {made.base}" if side in made.ratios else ""
+        peak = f", at most {made.peak_bytes[side] / 1e9:.2f} GB" if side in made.peak_bytes else ""
+        lines.append(f"  {side:36s} {median(seconds):9.4f} s{ratio}{peak}")
+    if made.steps:
+        lines.append("  of which " + ", ".join(f"{step} {median(seconds):.2f} s" for step, seconds in made.steps.items()))
+    if made.values:
+        lines.append("  " + ", ".join(f"{name} {value:.3g}" for name, value in made.values.items()))
+    return lines
 
-    Raises
-    ------
-    ModelError
-        If one of them is missing, damaged or of another version.
-    """
-    results = xaudio.plugin.read_results(folder / "results.json", Results)
-    return xaudio.plugin.write_page(folder, __package__, results=results)
+
+write_report = xaudio.plugin.report_writer(Results, __package__)
+"""Writes ``report.html`` from what a folder holds."""

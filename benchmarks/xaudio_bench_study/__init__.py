@@ -41,6 +41,10 @@ def study(
         Forged requests, at least.
     seed : int
         Of what the participants answer, when the server is killed, and what is forged.
+
+    Examples
+    --------
+    xaudio bench study --participants 8 --kills 1 --requests 100
     """
     from .benchmark import StudyProof
 

@@ -119,8 +119,8 @@ class StudyProof:
         config = xaudio.plugin.write_text(
             folder / "study.toml", SETTINGS.format(seed=self.seed, right=self.right, wrong=self.wrong)
         )
-        given = [part for name in ("dataset", "data") if (value := getattr(self, name)) for part in (f"--{name}", value)]
-        run_command("build", "--model", model, "--out", study, "--config", config, "--device", "cpu", *given)
+        options = [part for name in ("dataset", "data") if (value := getattr(self, name)) for part in (f"--{name}", value)]
+        run_command("build", "--model", model, "--out", study, "--config", config, "--device", "cpu", *options)
         for path in study.glob("answers.sqlite*"):
             path.unlink()
         return study

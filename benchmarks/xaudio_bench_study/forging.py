@@ -183,8 +183,8 @@ class Forger:
 
     def not_its_turn(self) -> Forged:
         """An item of the study that is not the current one and not answered yet."""
-        known = {*self.halfway.acknowledged, self.current["item"]}
-        item = self.draw.choice([item for item in self.items if item not in known])
+        taken = {*self.halfway.acknowledged, self.current["item"]}
+        item = self.draw.choice([item for item in self.items if item not in taken])
         return Forged("not its turn", (409,), self.halfway.token, body=self.answer(item=item, response_ms=5000.0, plays=1))
 
     def unknown_item(self) -> Forged:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Literal
 
 from pydantic import Field
 
-import xaudio
 import xaudio.plugin
 from xaudio.plugin import ResultPart
 
@@ -131,13 +129,5 @@ def figures_of(results: Results) -> list[tuple[str, str, bool]]:
     ]
 
 
-def write_report(folder: Path) -> Path:
-    """Write ``report.html`` from what the folder holds.
-
-    Raises
-    ------
-    ModelError
-        If a file is missing, damaged or of another version.
-    """
-    results = xaudio.plugin.read_results(folder / "results.json", Results)
-    return xaudio.plugin.write_page(folder, __package__, results=results, figures=figures_of(results))
+write_report = xaudio.plugin.report_writer(Results, __package__, lambda results: {"figures": figures_of(results)})
+"""Writes ``report.html`` from what a folder holds."""

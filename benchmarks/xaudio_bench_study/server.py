@@ -113,8 +113,8 @@ class Client:
         OSError
             If the connection could not be made, or broke before the answer was there.
         """
-        known = {"Authorization": f"Bearer {self.token}"} if self.token else {}
-        sent = known | ({"Content-Type": "application/json"} if body is not None else {})
+        identified = {"Authorization": f"Bearer {self.token}"} if self.token else {}
+        sent = identified | ({"Content-Type": "application/json"} if body is not None else {})
         sent |= {name.replace("_", "-"): value for name, value in headers.items()}
         if self.connection is None:
             self.connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)
@@ -154,7 +154,7 @@ def stored_answers(study: Path) -> list[tuple[str, str, int, str, str]]:
     """Participant, item, position, value and time of every stored answer."""
     connection = sqlite3.connect(study / "answers.sqlite")
     try:
-        found = connection.execute("SELECT participant, item, position, value, answered FROM answers").fetchall()
+        rows = connection.execute("SELECT participant, item, position, value, answered FROM answers").fetchall()
     finally:
         connection.close()
-    return [tuple(row) for row in found]
+    return [tuple(row) for row in rows]

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from weakref import ref
 
 import numpy as np
+from numpy.typing import NDArray
 
 from xaudio.plugin import (
     Axis,
@@ -24,8 +26,8 @@ from xaudio.plugin import (
 )
 
 from ._extras import comparison
-from ._levels import Part, highest, rounds_to_silence
-from ._masks import Normalisation, mask_of, smoothed
+from ._levels import Part, highest, largest, rounds_to_silence
+from ._masks import CELLS, Normalisation, mask_of, smoothed
 from ._names import PARTS
 from ._time import at_own_rate, faded, slower
 
@@ -74,14 +76,18 @@ class Weighted(NamedTuple):
     Parameters
     ----------
     seen : Seen
-    masks : mapping of str to ndarray
+    shares : mapping of str to float or None
+        Of the relevance, for each part; see `_shares`.
+    kept : frozenset of str
+        Parts of which the mask keeps something.
     sounds : mapping of str to ndarray, shape (samples,)
     rate : int
         In Hz.
     """
 
     seen: Seen
-    masks: Mapping[str, FloatArray]
+    shares: Mapping[str, float | None]
+    kept: frozenset[str]
     sounds: Mapping[str, FloatArray]
     rate: int
 
@@ -119,25 +125,27 @@ class Audible:
 
     def __post_init__(self) -> None:
         whose = "of renderer 'audible'"
-        for option, given, known in (("parts", self.parts_written, PARTS), ("extras", self.extras, EXTRAS)):
-            other = [name for name in given if name not in known]
+        for option, chosen, allowed in (("parts", self.parts_written, PARTS), ("extras", self.extras, EXTRAS)):
+            other = [name for name in chosen if name not in allowed]
             if other:
-                raise PluginError(f"The option {option} {whose} names {other[0]!r}; expected some of {', '.join(known)}.")
+                raise PluginError(f"The option {option} {whose} names {other[0]!r}; expected some of {', '.join(allowed)}.")
         if not self.parts_written:
             raise PluginError(f"The option parts {whose} names none; expected some of {', '.join(PARTS)}.")
 
     def __call__(self, explanation: Explanation, folder: Path) -> list[Written]:
         """Write the parts, the extras and ``audible.json``."""
         weighted = self._weighted(explanation)
-        seen, parts = weighted.seen, self._parts(explanation, weighted)
-        rate = parts["original"].sample_rate
+        seen, rate = weighted.seen, weighted.rate
+        gain = self._common_gain(weighted.sounds, rate)
         written, sounds = [], {}
-        for name in self.parts_written:
-            path = write_audio(folder / f"{name}.{self.format}", parts[name].waveform, rate)
-            sounds[path.name] = {"part": name, **parts[name].facts()}
+        for name in self.parts_written:  # one after the other, since those of a long recording are large
+            part = self._part(name, weighted, gain, explanation.relevance)
+            path = write_audio(folder / f"{name}.{self.format}", part.waveform, rate)
+            sounds[path.name] = {"part": name, **part.facts()}
             written.append(path)
         for name in self.extras:
-            sound, more = self._extra(name, parts)
+            both = {part: self._part(part, weighted, gain, explanation.relevance) for part in ("original", "positive")}
+            sound, more = self._extra(name, both)
             path = write_audio(folder / f"{name}.{self.format}", sound, rate)
             sounds[path.name] = {"part": name, "sample_rate": rate, "samples": sound.shape[-1], **more}
             written.append(path)
@@ -168,13 +176,9 @@ class Audible:
         AudioError
             If the recording's own rate is asked for and the recording is not there.
         """
-        return self._parts(explanation, self._weighted(explanation))
-
-    def _parts(self, explanation: Explanation, weighted: Weighted) -> dict[str, Part]:
-        """All four sounds at the levels that the options ask for, with the reason of those that are silent."""
-        sounds, masks = weighted.sounds, weighted.masks
-        parts = self._levelled(sounds, _shares(weighted.seen, masks), weighted.rate)
-        return {name: self._explained(name, parts[name], sounds, masks, explanation.relevance) for name in PARTS}
+        weighted = self._weighted(explanation)
+        gain = self._common_gain(weighted.sounds, weighted.rate)
+        return {name: self._part(name, weighted, gain, explanation.relevance) for name in PARTS}
 
     def _weighted(self, explanation: Explanation) -> Weighted:
         """The sounds before their levels, the last ones kept: a file and a page differ in level and format alone."""
@@ -188,8 +192,11 @@ class Audible:
     def _weigh(self, explanation: Explanation) -> Weighted:
         seen = self._seen(explanation)
         recording, rate = explanation.clip.waveform, explanation.clip.sample_rate
-        masks = self._masks(seen)
-        sounds = {"original": recording, **{name: sound[0] for name, sound in _masked(seen, masks, recording[None]).items()}}
+        parts, held = {}, {}
+        for name, mask in self._masks(seen):
+            parts[name], held[name] = _left(seen, mask, recording[None]), _magnitude(seen.relevance, mask)
+        parts["complement"] = _left_out(recording[None], parts)
+        sounds = {"original": recording, **{name: sound[0] for name, sound in parts.items()}}
         start, stop = seen.inside.start, seen.inside.stop
         if self.rate == "recording":
             whole, rate, brought = at_own_rate(explanation)
@@ -203,7 +210,7 @@ class Audible:
         if self.slow > 1:
             slow = slower(sounds["original"], rate, self.slow, self.slow_by)
             sounds = {name: slow(sound) for name, sound in sounds.items()}
-        return Weighted(seen, masks, sounds, rate)
+        return Weighted(seen, _shares(seen.relevance, held), frozenset(name for name in held if held[name]), sounds, rate)
 
     def masked(self, explanation: Explanation, waveforms: FloatArray) -> dict[str, FloatArray]:
         """What the masks of an explanation leave of any sounds, at the model's rate and before any level is changed.
@@ -220,14 +227,18 @@ class Audible:
             "positive", "negative", and "complement", which is the sounds less both.
         """
         seen = self._seen(explanation)
-        return _masked(seen, self._masks(seen), waveforms)
+        parts = {name: _left(seen, mask, waveforms) for name, mask in self._masks(seen)}
+        return {**parts, "complement": _left_out(waveforms, parts)}
 
-    def _masks(self, seen: Seen) -> dict[str, FloatArray]:
-        """The masks "positive" and "negative", ``(channels, *axes)``: that of |R|, split by the sign of R, averaged."""
+    def _masks(self, seen: Seen) -> Iterator[tuple[str, FloatArray]]:
+        """The masks "positive" and "negative", ``(channels, *axes)``: that of |R|, split by the sign of R, averaged.
+
+        One after the other, since those of a long recording are large.
+        """
         mask = mask_of(seen.relevance, self.normalisation, self.percentile, self.top)
-        signs = {"positive": seen.relevance > 0, "negative": seen.relevance < 0}
         smooth_ms = self._smooth_ms(seen)
-        return {name: smoothed(mask * sign, seen.axes, smooth_ms, self.smooth_hz) for name, sign in signs.items()}
+        for name, of_sign in (("positive", np.greater), ("negative", np.less)):
+            yield name, smoothed(mask * of_sign(seen.relevance, 0), seen.axes, smooth_ms, self.smooth_hz)
 
     def _smooth_ms(self, seen: Seen) -> float:
         return (SMOOTH_MS if seen.domain == "time" else 0.0) if self.smooth_ms is None else self.smooth_ms
@@ -257,41 +268,36 @@ class Audible:
         axis = Axis("time", "s", np.arange(recording.shape[1]) / rate)
         return Seen("time", brought, (axis,), lambda waveforms, mask: waveforms * mask[:, 0], inside)
 
-    def _levelled(self, sounds: Mapping[str, FloatArray], shares: Mapping[str, float | None], rate: int) -> dict[str, Part]:
-        """The sounds at the levels that the options ask for."""
-        peak, original = highest(self.peak), sounds["original"]
-        common = self._common_gain(sounds, rate)
-        parts = {}
-        for name, sound in sounds.items():
-            loudest, gain, limit = float(np.abs(sound).max(initial=0.0)), common, ""
-            if name != "original" and self.loudness == "peak" and loudest:
-                gain = peak / loudest
-            elif name != "original" and self.loudness == "match" and loudest:
-                raised, limit = part_gain(sound * common, original * common, rate, peak)
-                gain = common * raised
-            bound = max(peak, loudest if gain == 1 else 0.0)  # what was not scaled stays as it is
-            levelled = np.clip(sound * gain, -bound, bound)
-            parts[name] = Part(levelled, rate, gain if loudest else None, shares[name], limit, common)
-        return parts
+    def _part(self, name: str, weighted: Weighted, common: float, relevance: FloatArray) -> Part:
+        """A sound at the level that the options ask for, with the reason if it is silent."""
+        peak, original, rate = highest(self.peak), weighted.sounds["original"], weighted.rate
+        sound = weighted.sounds[name]
+        loudest, gain, limit = largest(sound), common, ""
+        if name != "original" and self.loudness == "peak" and loudest:
+            gain = peak / loudest
+        elif name != "original" and self.loudness == "match" and loudest:
+            together = (sound, original) if common == 1 else (sound * common, original * common)
+            raised, limit = part_gain(*together, rate, peak)
+            gain = common * raised
+        bound = max(peak, loudest if gain == 1 else 0.0)  # what was not scaled stays as it is
+        levelled = sound * gain
+        np.clip(levelled, -bound, bound, out=levelled)
+        return self._explained(
+            name, Part(levelled, rate, gain if loudest else None, weighted.shares[name], limit, common), weighted, relevance
+        )
 
     def _common_gain(self, sounds: Mapping[str, FloatArray], rate: int) -> float:
         """Of the recording, and of its parts if their levels are kept."""
         together = sounds.values() if self.loudness == "keep" else [sounds["original"]]
-        most = max(float(np.abs(sound).max(initial=0.0)) for sound in together)
+        most = max(map(largest, together))
         peak = highest(self.peak)
         if self.level == "reference" and most:
             return min(reference_gain(sounds["original"], rate, peak), peak / most)
         return peak / most if most > 1 else 1.0
 
-    def _explained(
-        self,
-        name: str,
-        part: Part,
-        sounds: Mapping[str, FloatArray],
-        masks: Mapping[str, FloatArray],
-        relevance: FloatArray,
-    ) -> Part:
+    def _explained(self, name: str, part: Part, weighted: Weighted, relevance: FloatArray) -> Part:
         """The part, with the reason if there is nothing to hear."""
+        sounds = weighted.sounds
         weak = name in ("positive", "negative") and self.loudness != "keep" and 0 < (part.share or 0) < LEAST_SHARE
         if not (weak or rounds_to_silence(part.waveform)):
             return part
@@ -307,7 +313,7 @@ class Audible:
             reason = "the mask keeps all of the recording"
         elif not (relevance > 0 if name == "positive" else relevance < 0).any():
             reason = f"there is no {name} relevance"
-        elif part.share and not masks[name].any():
+        elif part.share and name not in weighted.kept:
             reason = f"none of the {name} relevance is among the top {self.top:g}"
         else:
             reason = f"{name} relevance lies only where the recording is silent"
@@ -335,40 +341,53 @@ class Audible:
         return {**{name: getattr(self, name) for name in (*names, *needed)}, "smooth_ms": self._smooth_ms(seen)}
 
 
-def _masked(seen: Seen, masks: Mapping[str, FloatArray], waveforms: FloatArray) -> dict[str, FloatArray]:
-    """What each mask leaves of waveforms (batch, samples), and what all leave out; float64."""
+def _left(seen: Seen, mask: FloatArray, waveforms: FloatArray) -> FloatArray:
+    """What a mask leaves of waveforms (batch, samples), float64."""
     import torch
 
-    sounds = torch.from_numpy(np.array(waveforms, dtype=np.float32))
-    found: dict[str, FloatArray] = {}
-    for name, mask in masks.items():
-        # Scaled up for float32, so that a part whose relevance is small beside the other's keeps its digits.
-        largest = float(mask.max(initial=0.0)) or 1.0
-        with torch.no_grad():
-            left = seen.weighted(sounds, torch.from_numpy(np.asarray(mask / largest, dtype=np.float32))[None])
-        # The window of a transform reaches beyond the recording, where there is nothing to hear.
-        sound = np.zeros(left.shape)
-        sound[:, seen.inside] = left[:, seen.inside].numpy()
-        found[name] = _without_dust(sound, waveforms) * largest
-    found["complement"] = _without_dust(waveforms - found["positive"] - found["negative"], waveforms)
-    return found
+    # Scaled up for float32, so that a part whose relevance is small beside the other's keeps its digits.
+    whole = float(mask.max(initial=0.0)) or 1.0
+    scaled = np.empty(mask.shape, np.float32)
+    np.divide(mask, whole, out=scaled, casting="same_kind")
+    with torch.no_grad():
+        left = seen.weighted(torch.from_numpy(np.array(waveforms, dtype=np.float32)), torch.from_numpy(scaled)[None])
+    # The window of a transform reaches beyond the recording, where there is nothing to hear.
+    sound = np.zeros(left.shape)
+    sound[:, seen.inside] = left[:, seen.inside].numpy()
+    _silence_dust(sound, waveforms)
+    sound *= whole
+    return sound
 
 
-def _without_dust(sounds: FloatArray, waveforms: FloatArray) -> FloatArray:
-    """The sounds (batch, samples), those that are only rounding beside the waveforms made silent."""
-    loudest = np.abs(sounds).max(1, initial=0.0)
-    audible = loudest > SILENT * np.abs(waveforms).max(1, initial=0.0)
-    return np.where(audible[:, None], sounds, 0)
+def _left_out(waveforms: FloatArray, parts: Mapping[str, FloatArray]) -> FloatArray:
+    """What both masks leave out of waveforms (batch, samples), float64."""
+    complement: FloatArray = waveforms - parts["positive"]
+    complement -= parts["negative"]
+    _silence_dust(complement, waveforms)
+    return complement
 
 
-def _shares(seen: Seen, masks: Mapping[str, FloatArray]) -> dict[str, float | None]:
-    """Shares of all |R| where it weights the sound: of either sign, and, for the complement, what the mask leaves out."""
-    relevance = seen.relevance.astype(np.float64)
-    strength = np.abs(relevance)
-    total = float(strength.sum()) or 1.0
-    return {
-        "original": None,
-        "positive": float(np.maximum(relevance, 0).sum() / total),
-        "negative": float(np.maximum(-relevance, 0).sum() / total),
-        "complement": 1 - float((strength * sum(masks.values())).sum()) / total,
-    }
+def _silence_dust(sounds: FloatArray, waveforms: FloatArray) -> None:
+    """Make those of the sounds (batch, samples) silent that are only rounding beside the waveforms."""
+    for sound, waveform in zip(sounds, waveforms, strict=True):
+        if not largest(sound) > SILENT * largest(waveform):
+            sound[:] = 0
+
+
+def _shares(relevance: FloatArray, held: Mapping[str, float]) -> dict[str, float | None]:
+    """Shares of all |R|: of either sign, and, for the complement, what the masks leave out (not below 0 by rounding)."""
+    total = _magnitude(relevance) or 1.0
+    against = _magnitude(relevance, relevance < 0) / total
+    for_it = _magnitude(relevance, relevance > 0) / total
+    left_out = max(0.0, 1 - sum(held.values()) / total)
+    return {"original": None, "positive": for_it, "negative": against, "complement": left_out}
+
+
+def _magnitude(relevance: FloatArray, mask: NDArray[Any] | None = None) -> float:
+    """Sum of |R|, or of |R| times a mask, in float64."""
+    cells, kept = relevance.reshape(-1), None if mask is None else mask.reshape(-1)
+    sums = []
+    for start in range(0, len(cells), CELLS):
+        strength = np.abs(cells[start : start + CELLS].astype(np.float64))
+        sums.append(float((strength if kept is None else strength * kept[start : start + CELLS]).sum()))
+    return math.fsum(sums)

@@ -50,7 +50,7 @@ class Part:
         return {
             "sample_rate": self.sample_rate,
             "samples": len(self.waveform),
-            "peak": float(np.abs(self.waveform).max(initial=0.0)),
+            "peak": largest(self.waveform),
             "rms": rms(self.waveform),
             "gain_db": _decibels(self.gain),
             "raised_db": None if self.gain is None else _decibels(self.gain / self.recording_gain),
@@ -66,6 +66,11 @@ def _decibels(gain: float | None) -> float | None:
     return None if gain is None else round(20 * math.log10(gain), 3)
 
 
+def largest(waveform: FloatArray) -> float:
+    """The largest magnitude of a sample, 0 of none."""
+    return max(float(waveform.max(initial=0.0)), -float(waveform.min(initial=0.0)))
+
+
 def rms(waveform: FloatArray) -> float:
     """Root mean square."""
     return math.sqrt(float(np.mean(np.square(waveform, dtype=np.float64)))) if waveform.size else 0.0
@@ -78,4 +83,4 @@ def highest(peak: float) -> float:
 
 def rounds_to_silence(waveform: FloatArray) -> bool:
     """Whether no sample is left once it is rounded to 16 bits."""
-    return not float(np.abs(waveform).max(initial=0.0)) * STEPS > 0.5
+    return not largest(waveform) * STEPS > 0.5

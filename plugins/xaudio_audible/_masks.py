@@ -10,6 +10,9 @@ import numpy as np
 
 from xaudio.plugin import Axis, FloatArray
 
+CELLS = 1 << 20
+"""Cells of a row that are averaged at once."""
+
 Normalisation = Literal["maximum", "percentile", "soft", "top"]
 
 
@@ -38,14 +41,17 @@ def mask_of(relevance: FloatArray, normalisation: Normalisation, percentile: flo
     ndarray, same shape
         float64, in [0, 1]; 0 where the relevance is 0.
     """
-    strength: FloatArray = np.abs(relevance.astype(np.float64))
+    strength: FloatArray = relevance.astype(np.float64)
+    np.abs(strength, out=strength)
     relevant = strength[strength > 0]
     if not relevant.size:
         return strength
     if normalisation == "maximum":
-        return np.asarray(strength / relevant.max())
+        strength /= relevant.max()
+        return strength
     if normalisation == "percentile":
-        return np.asarray(np.minimum(strength / np.percentile(relevant, percentile), 1))
+        strength /= np.percentile(relevant, percentile, overwrite_input=True)
+        return np.minimum(strength, 1, out=strength)
     count = math.ceil(top * relevant.size)
     least = np.partition(relevant, -count)[-count]
     if normalisation == "top":
@@ -70,16 +76,23 @@ def smoothed(mask: FloatArray, axes: Sequence[Axis], smooth_ms: float, smooth_hz
     ndarray, same shape
         In [0, 1]; ones stay ones.
     """
-    from scipy.ndimage import convolve1d
-
     for position, axis in enumerate(axes, start=1):
         width = {"time": smooth_ms / 1000, "frequency": smooth_hz}.get(axis.name, 0.0)
         kernel = _kernel(axis.centres, width)
         if len(kernel) > 1:
-            inside = convolve1d(np.ones(mask.shape[position]), kernel, mode="constant")
-            shape = [-1 if other == position else 1 for other in range(mask.ndim)]
-            mask = convolve1d(mask, kernel, axis=position, mode="constant") / inside.reshape(shape)
-    return np.clip(mask, 0, 1)
+            mask = np.clip(np.apply_along_axis(_averaged, position, mask, kernel), 0, 1)
+    return mask
+
+
+def _averaged(row: FloatArray, kernel: FloatArray) -> FloatArray:
+    """Weighted means of the cells around each one that are there (scipy.ndimage would take longer to import)."""
+    half, means = len(kernel) // 2, np.empty(len(row))
+    for start in range(0, len(row), CELLS):
+        first, stop = max(0, start - half), min(len(row), start + CELLS)
+        near = row[first : stop + half]
+        sums, weights = (np.convolve(values, kernel)[half : half + len(near)] for values in (near, np.ones(len(near))))
+        means[start:stop] = (sums / weights)[start - first : stop - first]
+    return means
 
 
 def _kernel(centres: FloatArray, width: float) -> FloatArray:

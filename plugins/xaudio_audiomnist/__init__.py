@@ -4,10 +4,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from xaudio.plugin import SpeakerDataset, hookimpl
+from xaudio.plugin import hookimpl
 
 
-def audiomnist(*, data: Path | None = None, seed: int = 0) -> SpeakerDataset:
+def audiomnist(*, data: Path | None = None, seed: int = 0) -> Any:
     """The AudioMNIST corpus, with the tasks digit and sex and the paper's folds.
 
     Each task has its published folds when all the speakers that these name are there, and otherwise speaker-disjoint
@@ -42,7 +42,18 @@ def _fetch(destination: Path | None = None, **options: Any) -> Path:
 audiomnist.fetch = _fetch  # type: ignore[attr-defined]
 
 
+def _recognises(data: Path) -> bool:
+    """Whether a folder has the layout and the metadata of the corpus, or its name."""
+    from . import _corpus
+
+    return _corpus.is_corpus(data)
+
+
+# Where no data set is named, xaudio looks for this attribute on the factories.
+audiomnist.recognises = _recognises  # type: ignore[attr-defined]
+
+
 @hookimpl
-def xaudio_datasets() -> Mapping[str, Callable[..., SpeakerDataset]]:
+def xaudio_datasets() -> Mapping[str, Callable[..., Any]]:
     """Offer the data set."""
     return {"audiomnist": audiomnist}

@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from xaudio.plugin import DataError, Recording, SpeakerDataset, cache_folder, speaker_folds
+from xaudio.plugin import (
+    Checked,
+    DataError,
+    ModelError,
+    Recording,
+    SpeakerDataset,
+    cache_folder,
+    read_json,
+    speaker_folds,
+    write_json,
+)
+
+from .checksums import compare
 
 PATTERN = "{digit}_{speaker}_{repetition}.wav, such as 7_03_12.wav"
 METADATA = "audioMNIST_meta.txt"
@@ -29,6 +42,20 @@ SEX_FOLDS = (
     (26, 12, 57, 25, 37, 45),
     (43, 28, 52, 48, 53, 41),
 )
+
+
+class AudioMNIST(SpeakerDataset):
+    """The corpus, which knows the published checksums."""
+
+    def check(self) -> Checked:
+        """How many recordings are there and as published; kept while the files are as they were."""
+        place = cache_folder() / "audiomnist-checked" / f"{self.fingerprint()}.json"
+        with contextlib.suppress(ModelError, TypeError, KeyError):
+            kept = read_json(place)
+            return Checked(str(kept["said"]), tuple(kept["damaged"]))
+        checked = compare([(*parse_name(Path(one.source).name), Path(one.source)) for one in self.recordings]).checked()
+        write_json(place, {"said": checked.said, "damaged": list(checked.damaged)})
+        return checked
 
 
 def default_folder() -> Path:
@@ -54,7 +81,7 @@ def load(data: Path | None, seed: int) -> SpeakerDataset:
         notes.append(f"{len(recordings)} recordings; the corpus has {SPEAKERS * PER_SPEAKER}.")
     digit, digit_notes = digit_folds(speakers, sexes, seed)
     sex, sex_notes = sex_folds(speakers, sexes, seed)
-    return SpeakerDataset(
+    return AudioMNIST(
         name="audiomnist",
         title="AudioMNIST" + ("" if len(speakers) == SPEAKERS else f" ({len(speakers)} speakers)"),
         tasks={"digit": tuple("0123456789"), "sex": SEXES},
@@ -96,6 +123,13 @@ def corpus_folder(data: Path | None) -> Path:
     raise DataError(f"{root}: has no folders of speakers; expected 01, 02, ... in it or in its folder 'data'. Check the path.")
 
 
+def is_corpus(data: Path) -> bool:
+    """Whether a folder holds the corpus: folders of speakers, and its metadata in it or above."""
+    return any((place / METADATA).is_file() for place in (data, data / "data", data.parent)) and any(
+        place.is_dir() and bool(speaker_folders(place)) for place in (data, data / "data")
+    )
+
+
 def speaker_folders(folder: Path) -> list[tuple[int, Path]]:
     """Speakers and their folders, in their order."""
     entries = (path for path in folder.iterdir() if re.fullmatch("[0-9]{1,2}", path.name) and path.is_dir())
@@ -125,7 +159,7 @@ def find_recordings(folder: Path) -> list[tuple[int, int, int, Path]]:
     DataError
         If there are none, or some have a name that is broken or of another speaker.
     """
-    found: list[tuple[int, int, int, Path]] = []
+    files: list[tuple[int, int, int, Path]] = []
     broken: list[Path] = []
     strangers: list[Path] = []
     for owner, speaker_folder in speaker_folders(folder):
@@ -139,11 +173,11 @@ def find_recordings(folder: Path) -> list[tuple[int, int, int, Path]]:
                 continue
             if speaker != owner:
                 strangers.append(path)
-            found.append((digit, speaker, repetition, path))
+            files.append((digit, speaker, repetition, path))
     strays = [path for path in sorted(folder.glob("*/*.wav")) if not re.fullmatch("[0-9]{1,2}", path.parent.name)]
     if strays:
         raise DataError(
-            f"{strays[0]}: {_count(strays, 'folder that is no speaker')}; expected 01, 02, ... "
+            f"{strays[0]}: {_count(strays, 'folder that is not a speaker')}; expected 01, 02, ... "
             "Rename or remove what does not belong."
         )
     if broken:
@@ -154,9 +188,9 @@ def find_recordings(folder: Path) -> list[tuple[int, int, int, Path]]:
         raise DataError(
             f"{strangers[0]}: {_count(strangers, 'name of another speaker')} than its folder's. Move it to its speaker's folder."
         )
-    if not found:
+    if not files:
         raise DataError(f"{folder}: the speakers' folders hold no recordings; expected {PATTERN}. Check the path.")
-    return sorted(found, key=lambda entry: (entry[1], entry[0], entry[2], entry[3]))
+    return sorted(files, key=lambda entry: (entry[1], entry[0], entry[2], entry[3]))
 
 
 def _count(paths: Sequence[Path], what: str) -> str:

@@ -18,6 +18,7 @@ from typing import Any
 from xaudio.plugin import AudioError, DataError, counted, read_audio
 
 from ._corpus import METADATA, PER_SPEAKER, SPEAKERS, corpus_folder, default_folder, find_recordings, name, read_sexes
+from .checksums import compare, refuse_damaged
 
 URL = "https://github.com/soerenab/AudioMNIST/archive/refs/heads/master.zip"
 TIMEOUT = (15.0, 60.0)
@@ -244,7 +245,7 @@ def verify(
     longest: float = 1.0,
     progress: bool = True,
 ) -> None:
-    """Check that a corpus is complete, and that its metadata and every recording can be read.
+    """Check that a corpus is complete and as published, and that its metadata and every recording can be read.
 
     Parameters
     ----------
@@ -264,6 +265,8 @@ def verify(
     """
     corpus = corpus_folder(folder)
     recordings = find_recordings(corpus)
+    if (speakers, per_speaker) == (SPEAKERS, PER_SPEAKER):
+        refuse_damaged(compare(recordings, shown=progress), folder)
     counts = dict.fromkeys(range(1, speakers + 1), 0)
     for _, speaker, _, _ in recordings:
         counts[speaker] = counts.get(speaker, 0) + 1

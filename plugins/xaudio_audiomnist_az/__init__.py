@@ -5,10 +5,12 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
+from xaudio.plugin import Clip, DataError, hookimpl
 
-from xaudio.plugin import Clip, DataError, Recording, SpeakerDataset, hookimpl, read_audio, speaker_folds
+if TYPE_CHECKING:
+    from xaudio.plugin import Recording
 
 PATTERN = "NN/{digit}_{NN}_{repetition}.wav with NN the speaker, such as 03/7_03_2.wav"
 METADATA = "metadata.txt"
@@ -16,7 +18,7 @@ SEXES = {"m": "male", "f": "female"}
 FOLDS = 5
 
 
-def audiomnist_az(*, data: Path | None = None, seed: int = 0) -> SpeakerDataset:
+def audiomnist_az(*, data: Path | None = None, seed: int = 0) -> Any:
     """The Azerbaijani sibling of AudioMNIST, with the tasks digit and sex and five folds of each.
 
     Nearly all recordings are longer than one second, with noise around the word that hides the silence from trimming:
@@ -37,6 +39,8 @@ def audiomnist_az(*, data: Path | None = None, seed: int = 0) -> SpeakerDataset:
     DataError
         If there is no such folder, no recording in it, or a recording whose name does not fit.
     """
+    from xaudio.plugin import Recording, SpeakerDataset  # needs numpy, without which the command line starts sooner
+
     if data is None or not data.is_dir():
         what = "no folder was given" if data is None else f"{data}: there is no such folder"
         raise DataError(f"audiomnist-az: {what}. Give --data PATH, a copy of github.com/Natavan-A/AudioMNIST_AZ.")
@@ -44,19 +48,19 @@ def audiomnist_az(*, data: Path | None = None, seed: int = 0) -> SpeakerDataset:
     paths = [path for path in sorted(folder.glob("*/*")) if path.suffix.lower() == ".wav" and not path.name.startswith(".")]
     if not paths:
         raise DataError(f"{folder}: holds no recordings; expected {PATTERN}. Check the path.")
-    found: dict[tuple[int, int, int], Path] = {}
+    files: dict[tuple[int, int, int], Path] = {}
     for path in paths:
-        twin = found.setdefault(parse_name(path), path)
+        twin = files.setdefault(parse_name(path), path)
         if twin is not path:
             raise DataError(f"{path}: is the same recording by its name as {twin}. Remove or rename one of them.")
-    speakers = sorted({speaker for speaker, _, _ in found})
+    speakers = sorted({speaker for speaker, _, _ in files})
     sexes, notes = read_sexes(folder)
     groups: dict[str, list[str]] = {}
     for speaker in speakers:
         groups.setdefault(sexes.get(speaker, "unknown"), []).append(f"{speaker:02d}")
     if "unknown" in groups:
         notes.append(f"No sex is known of the speakers {', '.join(groups['unknown'])}: add them to {METADATA} for the sex task.")
-    spoken = {(speaker, digit) for speaker, digit, _ in found}
+    spoken = {(speaker, digit) for speaker, digit, _ in files}
     gaps = [f"{digit} of {speaker:02d}" for speaker in speakers for digit in range(10) if (speaker, digit) not in spoken]
     if gaps:
         notes.append(f"There is no recording of: {', '.join(gaps)} (digit of speaker).")
@@ -72,7 +76,7 @@ def audiomnist_az(*, data: Path | None = None, seed: int = 0) -> SpeakerDataset:
                 f"{speaker:02d}",
                 {"digit": digit, "sex": classes.index(sexes[speaker]) if speaker in sexes else None},
             )
-            for (speaker, digit, _), path in sorted(found.items())
+            for (speaker, digit, _), path in sorted(files.items())
         ],
         test_speakers=test_speakers,
         fit="loudest",
@@ -113,13 +117,15 @@ def parse_metadata(text: str) -> dict[int, str]:
 
 def draw_folds(groups: Mapping[str, list[str]], seed: int) -> tuple[dict[str, list[list[str]]], list[str]]:
     """Test speakers of each task's folds, as many as the speakers allow, and how they were drawn."""
+    from xaudio.plugin import speaker_folds
+
     everybody = min(FOLDS, sum(map(len, groups.values())))
-    known = {sex: groups.get(sex, []) for sex in SEXES.values()}
-    smallest = min(map(len, known.values()))
+    by_sex = {sex: groups.get(sex, []) for sex in SEXES.values()}
+    smallest = min(map(len, by_sex.values()))
     each = min(FOLDS, smallest)
     folds = {
         "digit": speaker_folds(groups, everybody, seed=seed) if everybody >= 3 else [],
-        "sex": speaker_folds(known, each, seed=seed, balanced=True) if each >= 3 and "unknown" not in groups else [],
+        "sex": speaker_folds(by_sex, each, seed=seed, balanced=True) if each >= 3 and "unknown" not in groups else [],
     }
     return folds, [
         f"Digit task: {len(folds['digit'])} folds drawn with seed {seed}."
@@ -130,8 +136,12 @@ def draw_folds(groups: Mapping[str, list[str]], seed: int) -> tuple[dict[str, li
     ]
 
 
-def read_without_offset(recording: Recording) -> Clip:
+def read_without_offset(recording: "Recording") -> Clip:
     """Read a recording and subtract its mean; scale it down if that takes it beyond full scale."""
+    import numpy as np
+
+    from xaudio.plugin import read_audio
+
     clip = read_audio(recording.source, labels=recording.labels, speaker=recording.speaker)
     offset = float(clip.waveform.mean(dtype=np.float64))
     waveform = clip.waveform - np.float32(offset)
@@ -142,7 +152,21 @@ def read_without_offset(recording: Recording) -> Clip:
     return replace(clip, waveform=waveform, notes=(*clip.notes, note))
 
 
+def _recognises(data: Path) -> bool:
+    """Whether a folder holds folders of speakers, and metadata with their sexes in it or above."""
+    folder = data / "data" if (data / "data").is_dir() else data
+    return (
+        folder.is_dir()
+        and bool(read_sexes(folder)[0])
+        and any(re.fullmatch("[0-9]{1,2}", path.name) for path in folder.iterdir())
+    )
+
+
+# Where no data set is named, xaudio looks for this attribute on the factories.
+audiomnist_az.recognises = _recognises  # type: ignore[attr-defined]
+
+
 @hookimpl
-def xaudio_datasets() -> Mapping[str, Callable[..., SpeakerDataset]]:
+def xaudio_datasets() -> Mapping[str, Callable[..., Any]]:
     """Offer the data set."""
     return {"audiomnist-az": audiomnist_az}

@@ -25,6 +25,8 @@ from xaudio.plugin import (
     parse_spec,
 )
 
+from .fields import channels_first
+
 
 @dataclass(frozen=True)
 class Measured:
@@ -107,7 +109,7 @@ def measured(
     outputs: list[Tensor] = []
     with evaluation_mode(model.network):
         handle = model.network.get_submodule(layer).register_forward_hook(
-            in_this_thread(lambda module, inputs, output: outputs.append(output.detach().clone()))
+            in_this_thread(lambda module, inputs, output: outputs.append(channels_first(module, output.detach().clone())))
         )
         try:
             with torch.no_grad():

@@ -8,15 +8,20 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from xaudio.plugin import (
+    ChannelsOption,
     DataOption,
     DeviceOption,
     JsonOption,
+    ModelOption,
     OutOption,
     SeedOption,
+    in_channels,
+    names_of,
+    prepare_command,
+    print_end,
     print_json,
     print_table,
     refuse_inside,
-    warn_about_plugins,
     when_stopped,
 )
 
@@ -26,7 +31,7 @@ if TYPE_CHECKING:
 
 @when_stopped()
 def concepts(
-    model: Annotated[Path, typer.Option(help="Run folder of a trained model.")],
+    model: ModelOption,
     out: OutOption,
     files: Annotated[
         list[Path] | None,
@@ -41,37 +46,51 @@ def concepts(
     top: Annotated[int, typer.Option(min=1, help="Channels that are shown.")] = 8,
     references: Annotated[int, typer.Option(min=1, help="Reference recordings of each channel.")] = 6,
     by: Annotated[Literal["relevance", "activation"], typer.Option(help="What references have most of.")] = "relevance",
-    explainer: Annotated[str, typer.Option(help="Explainer that can tell what flows through a channel, with options.")] = "lrp",
+    explainer: Annotated[
+        str,
+        typer.Option(
+            help="Explainer that can tell what flows through a channel, with options.", autocompletion=names_of("explainer")
+        ),
+    ] = "lrp",
     dataset: Annotated[
-        str | None, typer.Option(help="Data set of the references, with options; by default that of the training.")
+        str | None,
+        typer.Option(
+            help="Data set of the references, with options; by default that of the training.", autocompletion=names_of("dataset")
+        ),
     ] = None,
     data: DataOption = None,
+    channels: ChannelsOption = None,
     recordings: Annotated[
         int | None,
         typer.Option(min=1, help="At most so many held-out recordings, drawn at random. [default: all]"),
     ] = None,
     draws: Annotated[int, typer.Option(min=1, help="Sets of other channels that are switched off to compare with.")] = 20,
     render: Annotated[
-        str, typer.Option(help="Renderers of the explanations of FILES, separated by commas.")
+        str,
+        typer.Option(help="Renderers of the explanations of FILES, separated by commas.", autocompletion=names_of("renderer")),
     ] = "visual:dpi=80,audible:format=flac",
     batch_size: Annotated[int, typer.Option(min=1, help="Recordings at once.")] = 32,
     device: DeviceOption = "auto",
     seed: SeedOption = 0,
     as_json: JsonOption = False,
 ) -> None:
-    """Channels of a layer that carry a prediction, each with the recordings that it answers to, to see and to hear."""
-    from xaudio.plugin import drawn, find_layer, held_out, keep_large_buffers, load_model, split_specs
+    """Channels of a layer that carry a prediction, each with the recordings that it answers to, to see and to hear.
+
+    Examples
+    --------
+    xaudio concepts seven.wav --model runs/digits --out concepts
+    """
+    from xaudio.plugin import drawn, find_layer, held_out, load_model, split_specs
 
     from .channels import conditional_explainer
     from .finding import concepts as find_concepts
 
-    warn_about_plugins()
-    keep_large_buffers()
+    prepare_command()
     refuse_inside(files or (), out)
     loaded = load_model(model, device)
     find_layer(loaded.network, layer)  # what can be wrong is said before the data are opened
     conditional_explainer(explainer)
-    data_set, indices = held_out(loaded, dataset, data)
+    data_set, indices = held_out(loaded, in_channels(dataset, data, channels), data)
     result = find_concepts(
         loaded,
         data_set,
@@ -95,9 +114,7 @@ def concepts(
     print_table(["channel", "share", "logit without it", "classes", "references"], _rows(result))
     if result.switched:
         print(result.switched.statement)
-    for note in result.notes:
-        print(f"note: {note}")
-    print(f"Concepts: {out / 'report.html'}")
+    print_end(result.notes, "Concepts", out / "report.html")
 
 
 def _rows(result: ConceptResults) -> list[list[str]]:

@@ -60,9 +60,9 @@ class ReceptiveFields:
         cells: Cells = tuple(np.array([place]) for place in position)
         for back in () if self.unknown else self.back:
             cells = back(cells)
-        if self.unknown or any(not len(found) for found in cells):
+        if self.unknown or any(not len(span) for span in cells):
             return tuple((0, size - 1) for size in self.sizes)
-        return tuple((int(found[0]), int(found[-1])) for found in cells)
+        return tuple((int(span[0]), int(span[-1])) for span in cells)
 
 
 class _Ran(NamedTuple):
@@ -98,7 +98,7 @@ def receptive_fields(model: Model, layer: str) -> ReceptiveFields:
         start = _Ran("", nn.Identity(), features, features._version, features, features._version)
         ran = _ran(model, features, layer)
     sizes = tuple(features.shape[2:])
-    positions = tuple(ran[-1].outputs.shape[2:])
+    positions = tuple(channels_first(ran[-1].module, ran[-1].outputs).shape[2:])
     back: list[Back] = []
     try:
         for before, one in zip([start, *ran], ran, strict=False):
@@ -106,6 +106,11 @@ def receptive_fields(model: Model, layer: str) -> ReceptiveFields:
     except _LostError as error:
         return ReceptiveFields(sizes, positions, (), str(error))
     return ReceptiveFields(sizes, positions, tuple(back[::-1]))
+
+
+def channels_first(layer: nn.Module, values: Tensor) -> Tensor:
+    """Values shaped like a layer's output as (batch, channels, *positions): linear layers have their channels last."""
+    return values.movedim(-1, 1) if isinstance(layer, nn.Linear) else values
 
 
 def _ran(model: Model, features: Tensor, layer: str) -> list[_Ran]:
@@ -139,24 +144,24 @@ def _link(before: _Ran, after: _Ran) -> Back:
     same = one.untyped_storage().data_ptr() == other.untyped_storage().data_ptr() and one.numel() == other.numel()
     if not same or before.written != after.read:
         raise _LostError(f"the layer {after.name!r} reads something else than the output of the module before it")
-    kept, found = ([axis for axis in range(1, tensor.ndim) if tensor.shape[axis] > 1] for tensor in (one, other))
+    kept, others = ([axis for axis in range(1, tensor.ndim) if tensor.shape[axis] > 1] for tensor in (one, other))
     sizes = tuple(one.shape[2:])
-    if [(one.shape[axis], one.stride(axis)) for axis in kept] != [(other.shape[axis], other.stride(axis)) for axis in found]:
+    if [(one.shape[axis], one.stride(axis)) for axis in kept] != [(other.shape[axis], other.stride(axis)) for axis in others]:
         return partial(_everything, sizes=sizes)
-    place = dict(zip(kept, found, strict=True))
+    place = dict(zip(kept, others, strict=True))
     return partial(_moved, axes=tuple(place.get(axis, 1) for axis in range(2, one.ndim)), sizes=sizes)
 
 
 def _through(ran: _Ran) -> Back:
     """From the output of a module to its input."""
     module: Any = ran.module
-    sizes, made = tuple(ran.inputs.shape[2:]), tuple(ran.outputs.shape[2:])
+    sizes, out_sizes = tuple(ran.inputs.shape[2:]), tuple(ran.outputs.shape[2:])
     if isinstance(module, POINTWISE):
         return _unchanged
     if isinstance(module, nn.Flatten | nn.Unflatten) or (isinstance(module, nn.Linear) and ran.outputs.ndim == 2):
         return partial(_everything, sizes=sizes)
     if isinstance(module, ADAPTIVE):
-        return partial(_shared_out, sizes=sizes, made=made)
+        return partial(_shared_out, sizes=sizes, out_sizes=out_sizes)
     if isinstance(module, WINDOWS) and getattr(module, "padding_mode", "zeros") == "zeros":
         count = len(sizes)
         kernel, dilation = _each(module.kernel_size, count), _each(getattr(module, "dilation", 1), count)
@@ -197,16 +202,16 @@ def _windows(
     sizes: tuple[int, ...],
 ) -> Cells:
     """Output i reads the cells i stride - padding + j dilation for j below the kernel's length, without the padding."""
-    found = []
-    for made, length, step, before, reach, size in zip(cells, kernel, stride, padding, dilation, sizes, strict=True):
-        read = np.unique(made[:, None] * step - before + reach * np.arange(length))
-        found.append(read[(read >= 0) & (read < size)])
-    return tuple(found)
+    windows = []
+    for outputs, length, step, before, reach, size in zip(cells, kernel, stride, padding, dilation, sizes, strict=True):
+        read = np.unique(outputs[:, None] * step - before + reach * np.arange(length))
+        windows.append(read[(read >= 0) & (read < size)])
+    return tuple(windows)
 
 
-def _shared_out(cells: Cells, *, sizes: tuple[int, ...], made: tuple[int, ...]) -> Cells:
+def _shared_out(cells: Cells, *, sizes: tuple[int, ...], out_sizes: tuple[int, ...]) -> Cells:
     """Adaptive pooling: output i of m reads the cells from floor(i n / m) to ceil((i + 1) n / m) - 1."""
     return tuple(
-        np.unique(np.concatenate([np.arange(i * size // count, -(-(i + 1) * size // count)) for i in found]))
-        for found, size, count in zip(cells, sizes, made, strict=True)
+        np.unique(np.concatenate([np.arange(i * size // count, -(-(i + 1) * size // count)) for i in places]))
+        for places, size, count in zip(cells, sizes, out_sizes, strict=True)
     )

@@ -25,6 +25,8 @@ from xaudio.plugin import (
     find_layer,
     format_spec,
     in_classes_of,
+    in_one_window,
+    load_model,
     output_folder,
     progress,
     refuse_other_settings,
@@ -89,7 +91,7 @@ def concepts(
     target : class name or index, optional
         The class to explain; by default the predicted one.
     explainer : str or callable
-        One that has a method ``conditional`` (see `xaudio.types.ConditionalExplainer`), by name with options as in
+        One that has a method ``conditional`` (see `xaudio.plugin.ConditionalExplainer`), by name with options as in
         "lrp:composite=epsilon_plus", or an object.
     by : {"relevance", "activation"}
         References have the largest share of the relevance, or the largest activation.
@@ -123,14 +125,16 @@ def concepts(
     DataError
         If there is no recording to explain.
     """
-    loaded = model if isinstance(model, Model) else Model.load(Path(model))
+    loaded = model if isinstance(model, Model) else load_model(model)
     numbers = {"top": top, "references": references, "draws": draws, "batch_size": batch_size}
     top, references, draws, batch_size = (convert(option, Count, number) for option, number in numbers.items())
     by = convert("by", By, by)
+    loaded.check_one_channel()
     name = find_layer(loaded.network, layer)
     method, spec = conditional_explainer(explainer)
     wanted = None if target is None else class_index(target, loaded.classes)
     dataset, indices = _reference_data(loaded, dataset, indices)
+    loaded, noted = in_one_window(loaded, dataset, indices)
     clips = [as_clip(item, sample_rate) for item in audio]
     warn_about(loaded, spec["name"], method)
     fields = receptive_fields(loaded, name)
@@ -166,7 +170,7 @@ def concepts(
         channels=_channels(source, best, shares, effects, references, out),
         switched=switched,
         explained=parts_of_audio(source, clips, wholes, chosen.shares, best, renderers, out),
-        notes=_notes(dataset, fields.unknown, name, layer is None, switched is None),
+        notes=noted + _notes(dataset, fields.unknown, name, layer is None, switched is None),
     )
     if out is not None:
         _write(out, result)
@@ -184,7 +188,7 @@ def _reference_data(model: Model, dataset: Dataset, indices: IntArray) -> tuple[
 def _identity(model: Model, dataset: Dataset, indices: IntArray, spec: dict[str, Any], layer: str) -> dict[str, Any]:
     """What measurements of the reference data follow from."""
     return {
-        "model": str(model.facts.get("run") or type(model.network).__name__),
+        "model": model.source,
         "weights": model.digest(),
         "data": dataset.title,
         "fingerprint": dataset.fingerprint(),
@@ -208,7 +212,8 @@ def _chosen(source: Source, clips: Sequence[Clip], wanted: int | None) -> tuple[
     if not clips:
         return [], of_data(source.model, source.dataset, source.indices, source.measured, wanted)
     targets = None if wanted is None else [wanted] * len(clips)
-    wholes = explained_clips(source.model, source.explainer, source.spec, clips, targets, source.batch_size)
+    rules = source.model.rules_in(source.dataset)
+    wholes = explained_clips(source.model, source.explainer, source.spec, clips, targets, source.batch_size, rules)
     return wholes, of_audio(source.model, source.explainer, source.layer, wholes)
 
 

@@ -18,6 +18,7 @@ from xaudio.plugin import (
     FloatArray,
     IntArray,
     Model,
+    Rules,
     explain_prepared,
     provenance_of,
     write_audio,
@@ -84,9 +85,10 @@ def explained_clips(
     clips: Sequence[Clip],
     targets: Sequence[int] | None,
     batch_size: int,
+    rules: Rules,
 ) -> list[Explanation]:
-    """Explanations of clips that are prepared and placed as those of the model's training."""
-    placed = model.hear(clips)
+    """Explanations of clips that are prepared by rules, and placed as those of the model's training."""
+    placed = model.hear(clips, rules)
     provenance = provenance_of(model, spec, placed.rules)
     return list(explain_prepared(model, explainer, clips, placed, targets, provenance, batch_size=batch_size))
 
@@ -102,20 +104,21 @@ def references_of(
     targets = source.measured.logits[rows].argmax(1).tolist()
     explainer = Through(source.explainer, source.layer, [channel])
     spec = spec_through(source.spec, source.layer, [channel])
-    explanations = explained_clips(source.model, explainer, spec, clips, targets, source.batch_size)
-    made, sounds = [], []
+    rules = source.model.rules_in(source.dataset)
+    explanations = explained_clips(source.model, explainer, spec, clips, targets, source.batch_size, rules)
+    references, sounds = [], []
     for number, (row, explanation) in enumerate(zip(rows, explanations, strict=True), 1):
         name = f"channel-{channel:04d}/{number}"
         reference, sound = _reference(source, int(row), channel, explanation, folder, name)
-        made.append(reference)
+        references.append(reference)
         sounds += [] if sound is None else [sound]
         advance()
     if folder is None or not sounds:
-        return made, None
+        return references, None
     path = f"audio/channel-{channel:04d}/together.flac"
     rate = source.model.representation.sample_rate
     write_audio(_parent(folder / path), in_a_row(sounds, rate), rate)
-    return made, path
+    return references, path
 
 
 def _reference(
@@ -127,12 +130,12 @@ def _reference(
     field = source.fields.at(position)
     excerpt = excerpt_of(explanation, field)
     level = partial(audible, recording=clip.waveform, rate=clip.sample_rate)
-    made = {kind: level(sound) for kind, sound in excerpt.sounds.items()}
-    sound, gain = made["excerpt"]
+    levelled = {kind: level(sound) for kind, sound in excerpt.sounds.items()}
+    sound, gain = levelled["excerpt"]
     files: dict[str, str] = {}
     picture = None
     if folder is not None:
-        for kind, (samples, _) in made.items():
+        for kind, (samples, _) in levelled.items():
             if samples is not None:
                 files[kind] = f"audio/{name}-{kind}.flac"
                 write_audio(_parent(folder / files[kind]), samples, clip.sample_rate)

@@ -76,24 +76,24 @@ def scan(
     channels = channels_of(model.network.get_submodule(layer))
     width = 4 * channels + len(model.classes)
     rows = [_read(path, indices[part], width) for path, part in zip(paths, parts, strict=True)]
-    done = sum(len(found) for found in rows if found is not None)
+    done = sum(len(batch) for batch in rows if batch is not None)
     with progress(f"Measuring channels of {layer}", len(indices), done) as advance:
         for number, part in enumerate(parts):
             if rows[number] is not None:
                 continue
 
             def measure(positions: torch.Tensor) -> torch.Tensor:
-                found = measured(model, explainer, layer, placed.batch(indices[positions.numpy()]))
+                batch = measured(model, explainer, layer, placed.batch(indices[positions.numpy()]))
                 advance(len(positions))
-                return found
+                return batch
 
             positions = torch.from_numpy(part)
-            found = in_batches(measure, positions, size=batch_size)
+            batch = in_batches(measure, positions, size=batch_size)
             path = paths[number]
             if path is not None:
-                write_tensors(path, {"rows": found, "recordings": torch.from_numpy(indices[part])}, KIND, {})
-            rows[number] = found.numpy()
-    return Measured(np.concatenate([found for found in rows if found is not None]), channels)
+                write_tensors(path, {"rows": batch, "recordings": torch.from_numpy(indices[part])}, KIND, {})
+            rows[number] = batch.numpy()
+    return Measured(np.concatenate([batch for batch in rows if batch is not None]), channels)
 
 
 def _read(path: Path | None, indices: IntArray, width: int) -> FloatArray | None:

@@ -52,21 +52,21 @@ class Chosen(NamedTuple):
     targets: IntArray
 
 
-def of_data(model: Model, dataset: Dataset, indices: IntArray, found: Measured, wanted: int | None) -> Chosen:
+def of_data(model: Model, dataset: Dataset, indices: IntArray, measured: Measured, wanted: int | None) -> Chosen:
     """The recordings of the reference data that are predicted as the class, or all of them."""
-    predicted = found.logits.argmax(1)
+    predicted = measured.logits.argmax(1)
     rows = np.arange(len(predicted)) if wanted is None else np.flatnonzero(predicted == wanted)
     if not len(rows):
-        known = sorted({model.classes[one] for one in predicted})
+        classes = sorted({model.classes[one] for one in predicted})
         raise DataError(
             f"No recording of {dataset.title} is predicted as {model.classes[wanted or 0]!r} (predicted: "
-            f"{', '.join(known)}); take another class, or give recordings."
+            f"{', '.join(classes)}); take another class, or give recordings."
         )
     some = evenly(rows, SWITCHED)
     waveforms = torch.cat([batch for _, batch in placed_waveforms(model, dataset, indices[some])])
-    logits = found.logits[np.arange(len(predicted)), predicted]
-    reaching = found.relevance.sum(1) / np.where(logits == 0, np.inf, logits)
-    return Chosen(found.shares[rows], reaching[rows], waveforms, predicted[some])
+    logits = measured.logits[np.arange(len(predicted)), predicted]
+    reaching = measured.relevance.sum(1) / np.where(logits == 0, np.inf, logits)
+    return Chosen(measured.shares[rows], reaching[rows], waveforms, predicted[some])
 
 
 def of_audio(model: Model, explainer: ConditionalExplainer, layer: str, wholes: Sequence[Explanation]) -> Chosen:
@@ -74,12 +74,12 @@ def of_audio(model: Model, explainer: ConditionalExplainer, layer: str, wholes: 
     waveforms = torch.from_numpy(np.stack([item.clip.waveform for item in wholes])).to(model.device)
     targets = np.array([item.target for item in wholes])
     wanted = torch.from_numpy(targets).to(model.device)
-    found = Measured(
+    channels = Measured(
         measured(model, explainer, layer, waveforms, wanted).numpy(), channels_of(model.network.get_submodule(layer))
     )
     logits = np.array([item.logits[item.target] for item in wholes])
-    reaching = found.relevance.sum(1) / np.where(logits == 0, np.inf, logits)
-    return Chosen(found.shares, reaching, waveforms, targets)
+    reaching = channels.relevance.sum(1) / np.where(logits == 0, np.inf, logits)
+    return Chosen(channels.shares, reaching, waveforms, targets)
 
 
 def parts_of_audio(
@@ -103,8 +103,9 @@ def parts_of_audio(
                     spec_through(source.spec, source.layer, [channel]),
                 )
                 targets = [whole.target for whole in wholes]
-                made = explained_clips(source.model, explainer, spec, clips, targets, source.batch_size)
-                for number, explanation in enumerate(made, 1):
+                rules = source.model.rules_in(source.dataset)
+                explanations = explained_clips(source.model, explainer, spec, clips, targets, source.batch_size, rules)
+                for number, explanation in enumerate(explanations, 1):
                     folders[number - 1][str(channel)] = f"explanations/{number}/channel-{channel:04d}"
                     save_and_render([explanation], renderers, out / folders[number - 1][str(channel)], for_page=True)
                     advance()

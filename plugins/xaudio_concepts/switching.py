@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from xaudio.plugin import (
     FloatArray,
@@ -37,12 +37,16 @@ def logits_with_channels(model: Model, waveforms: Tensor, layer: str, kept: Tens
     with torch.no_grad(), evaluation_mode(model.network):
         features = model.features(waveforms)
         handle = model.network.get_submodule(layer).register_forward_hook(
-            in_this_thread(lambda module, inputs, output: output * kept.to(output).reshape(-1, *[1] * (output.ndim - 2)))
+            in_this_thread(lambda module, inputs, output: output * _along_channels(module, kept, output))
         )
         try:
             return model.logits(features)
         finally:
             handle.remove()
+
+
+def _along_channels(layer: nn.Module, kept: Tensor, output: Tensor) -> Tensor:
+    return kept.to(output).reshape(-1, *[1] * (0 if isinstance(layer, nn.Linear) else output.ndim - 2))
 
 
 def switched_off(

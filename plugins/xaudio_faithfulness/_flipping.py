@@ -10,9 +10,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from xaudio.plugin import Better, Explanation, FloatArray, Model, PluginError, logits_without, tied
+from xaudio.plugin import Better, Explanation, FloatArray, Model, PluginError
 
 from ._parts import Block, Parts
+from ._perturbation import logits_without, tied
 
 
 @dataclass(frozen=True)
@@ -78,8 +79,9 @@ def probabilities(
 ) -> FloatArray:
     """Probability (n, orders, fractions) of the explained class without fractions of the cells, in float64.
 
-    Where scores are equal they do not tell the order: the mean is taken over two orders of the equal ones, one drawn at random
-    and the same from its end. So a map of equal scores is worth exactly as much in one direction as in the other.
+    Where a fraction takes some of several equal scores they do not tell which: the mean is taken over two orders of the equal
+    ones, one drawn at random and the same from its end. So a map of equal scores is worth exactly as much in one direction as
+    in the other.
     """
     curves = [np.zeros((0, len(orders), len(fractions)))]
     for block in parts.blocks(model, explanations):
@@ -100,7 +102,7 @@ def _curves(model: Model, block: Block, parts: Parts, fractions: Sequence[float]
             return block.mixed(chosen[recordings], ~_spread(removed, segments) if parts.segment > 1 else ~removed)
 
         logits = logits_without(
-            model,
+            parts.asked(model),
             scores[chosen],
             removable[chosen],
             fractions,
@@ -117,7 +119,7 @@ def _curves(model: Model, block: Block, parts: Parts, fractions: Sequence[float]
     drawn = torch.randperm(scores[0].numel(), generator=torch.Generator().manual_seed(parts.seed)).to(scores.device)
     every = torch.arange(len(scores), device=scores.device)
     means = curves(every, drawn)
-    if len(undecided := every[tied(scores, removable)]):
+    if len(undecided := every[tied(scores, removable, fractions, orders, share)]):
         means[undecided.cpu()] = (means[undecided.cpu()] + curves(undecided, drawn.flip(0))) / 2
     return means
 

@@ -92,12 +92,12 @@ class Masking:
 
     def __call__(self, model: Model, explanations: Sequence[Explanation]) -> dict[str, FloatArray]:
         """One value (n,) per explanation."""
-        found = [np.zeros(0)]
+        scores = [np.zeros(0)]
         for block in self.parts.blocks(model, explanations):
             logits = self._logits(model, block).cpu().double()
             before, after = logits[0::2], logits[1::2]
-            found.append(values(self.parts.metric, before, after, block.target.cpu(), model.kind).numpy() + 0.0)  # no -0
-        return {self.parts.metric: np.concatenate(found)}
+            scores.append(values(self.parts.metric, before, after, block.target.cpu(), model.kind).numpy() + 0.0)  # no -0
+        return {self.parts.metric: np.concatenate(scores)}
 
     @torch.no_grad()
     def _logits(self, model: Model, block: Block) -> Tensor:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from copy import copy
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from xaudio.plugin import Explanation, Model, ModelError, PluginError, Sound, baseline_features, baseline_waveforms
+from xaudio.plugin import Explanation, Model, ModelError, PluginError, Sound, baseline_features, baseline_waveforms, check_outputs
 
 BLOCK = 64
 """Explanations on the device at once: 53 MB of each quantity of spectrograms of 227 x 227 cells in float64."""
@@ -44,6 +45,25 @@ class Block:
     mixed: Mixed
 
 
+class InBfloat16(nn.Module):
+    """A network whose products are computed in bfloat16.
+
+    Parameters
+    ----------
+    network : nn.Module
+    """
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Logits, in float32."""
+        with torch.autocast(features.device.type, torch.bfloat16):
+            logits: Tensor = self.network(features)
+        return logits.float()
+
+
 @dataclass(frozen=True)
 class Parts:
     """How parts are ranked and taken away; see `xaudio_faithfulness` for the options.
@@ -66,6 +86,7 @@ class Parts:
     segment: int
     seed: int
     batch_size: int | None
+    precision: str = "float32"
 
     def __post_init__(self) -> None:
         if self.imputation == "band_stop" and self.domain != "frequency":
@@ -78,6 +99,14 @@ class Parts:
         """How many changed recordings are classified at once."""
         return self.batch_size or (32 if device.type == "cpu" else 256)
 
+    def asked(self, model: Model) -> Model:
+        """The model, with a network whose products have the number format of the options."""
+        if self.precision == "float32":
+            return model
+        copied = copy(model)
+        copied.network = InBfloat16(model.network)
+        return copied
+
     def blocks(self, model: Model, explanations: Sequence[Explanation]) -> Iterator[Block]:
         """The explanations, some at a time.
 
@@ -87,7 +116,8 @@ class Parts:
             If one is not of the model's, or its relevance does not fit or is not finite.
         """
         for start in range(0, len(explanations), BLOCK):
-            yield self._block(model, explanations[start : start + BLOCK])
+            block = explanations[start : start + BLOCK]
+            yield self._block(model.for_samples(block[0].clip.samples), block)
 
     def _block(self, model: Model, explanations: Sequence[Explanation]) -> Block:
         for explanation in explanations:
@@ -140,19 +170,20 @@ class Parts:
         def mixed(recordings: Tensor, kept: Tensor) -> Tensor:
             gains = kept.to(present)
             if self.imputation == "band_stop":
-                gains = _short(gains, present.shape[1], round(RINGING * rate))
+                gains = _short(gains, present.shape[-1], round(RINGING * rate))
             waveforms = domain.masked_waveform(present[recordings], gains)
             if not silent:
                 waveforms = waveforms + domain.masked_waveform(absent[recordings], 1 - gains)
             whole = kept.flatten(1).all(1) if kept.dtype == torch.bool else (kept == 1).flatten(1).all(1)
             # The recording itself, of which a transform and its inverse may leave out what the model does not read.
-            return sound.features(torch.where(whole[:, None], present[recordings], waveforms))
+            return sound.features(torch.where(whole.view(-1, *[1] * (present.ndim - 1)), present[recordings], waveforms))
 
         return domain.amplitude(present - absent) != 0, mixed
 
 
 def _check(metric: str, model: Model, explanation: Explanation) -> None:
     """Raise `ModelError` for an explanation that cannot be measured."""
+    check_outputs(metric, model, explanation, probable=True)
     which = _named(metric, explanation)
     if explanation.relevance.shape != explanation.features.shape:
         shapes = f"{explanation.relevance.shape}; expected that of the features, {explanation.features.shape}"
@@ -160,9 +191,9 @@ def _check(metric: str, model: Model, explanation: Explanation) -> None:
     if not np.isfinite(explanation.relevance).all():
         raise ModelError(f"{which} holds NaN or infinity; check the explainer.")
     read, seen = model.representation, "view" in explanation.provenance
-    found = (explanation.classes, len(explanation.clip.waveform), () if seen else explanation.features.shape[1:])
-    if found != (model.classes, read.samples, () if seen else tuple(len(axis.centres) for axis in read.axes)):
-        raise ModelError(f"{which} is not of this model: its classes, the length of its sound or its features are others.")
+    explained = (explanation.clip.channels, explanation.clip.samples, () if seen else explanation.features.shape[1:])
+    if explained != (model.channels, read.samples, () if seen else tuple(len(axis.centres) for axis in read.axes)):
+        raise ModelError(f"{which} is not of this model: its channels, the length of its sound or its features are others.")
 
 
 def _named(metric: str, explanation: Explanation) -> str:

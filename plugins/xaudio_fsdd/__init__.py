@@ -3,14 +3,16 @@
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
-from xaudio.plugin import DataError, Recording, SpeakerDataset, hookimpl
+from xaudio.plugin import DataError, hookimpl
 
 PATTERN = "{digit}_{speaker}_{index}.wav, such as 7_jackson_32.wav"
+NAME = re.compile(r"([0-9])_([^\W\d_]+)_[0-9]+\.wav", re.IGNORECASE)
 SOURCE = "github.com/Jakobovski/free-spoken-digit-dataset"
 
 
-def fsdd(*, data: Path | None = None) -> SpeakerDataset:
+def fsdd(*, data: Path | None = None) -> Any:
     """The Free Spoken Digit Dataset, with the task digit and one fold per speaker.
 
     Of its 3,000 recordings 20 are longer than one second, 8 of them without the silence at their ends as well, so that
@@ -26,6 +28,8 @@ def fsdd(*, data: Path | None = None) -> SpeakerDataset:
     DataError
         If there is no such folder, or its recordings are missing or have other names.
     """
+    from xaudio.plugin import Recording, SpeakerDataset  # needs numpy, without which the command line starts sooner
+
     if data is None or not data.is_dir():
         what = "no folder was given" if data is None else f"{data}: there is no such folder"
         raise DataError(f"fsdd: {what}. Give --data PATH, a copy of {SOURCE}.")
@@ -53,13 +57,24 @@ def fsdd(*, data: Path | None = None) -> SpeakerDataset:
 
 def parse_name(path: Path) -> tuple[int, str]:
     """Digit and speaker of a file, or a DataError if its name does not follow `PATTERN`."""
-    match = re.fullmatch(r"([0-9])_([^\W\d_]+)_[0-9]+\.wav", path.name, re.IGNORECASE)
+    match = NAME.fullmatch(path.name)
     if not match:
         raise DataError(f"{path}: is not the name of a recording; expected {PATTERN}. Rename or remove what does not belong.")
     return int(match[1]), match[2]
 
 
+def _recognises(data: Path) -> bool:
+    """Whether a folder has the layout: recordings by their names, all in one folder."""
+    folder = data / "recordings" if (data / "recordings").is_dir() else data
+    names = [path.name for path in folder.iterdir() if path.suffix.lower() == ".wav"] if folder.is_dir() else []
+    return bool(names) and all(NAME.fullmatch(name) for name in names)
+
+
+# Where no data set is named, xaudio looks for this attribute on the factories.
+fsdd.recognises = _recognises  # type: ignore[attr-defined]
+
+
 @hookimpl
-def xaudio_datasets() -> Mapping[str, Callable[..., SpeakerDataset]]:
+def xaudio_datasets() -> Mapping[str, Callable[..., Any]]:
     """Offer the data set."""
     return {"fsdd": fsdd}

@@ -40,6 +40,8 @@ class GradCam:
         axes = tuple(maps.shape[1:])
         if len(axes) != len(size):
             axes = tuple(length for length in axes if length > 1) or (1,)
+        if len(axes) == 1 and len(size) == 2:  # a layer over time alone, as in a transformer: alike for all frequencies
+            axes = (1, *axes)
         if len(axes) != len(size) or len(size) not in INTERPOLATION:
             raise ModelError(
                 f"grad_cam: layer {name!r} has the axes {tuple(maps.shape[1:])}, which cannot be laid over the features' "
@@ -72,8 +74,8 @@ class GradCam:
         if gradient is None:
             raise ModelError(f"grad_cam: the logits have no gradient for layer {name!r}; the convolutions are {_names(model)}.")
         weights = gradient.flatten(2).mean(2).reshape(*gradient.shape[:2], *[1] * (gradient.ndim - 2))
-        found = (weights * active.detach()).sum(1)
-        return found.clamp(min=0) if self.relu else found
+        summed = (weights * active.detach()).sum(1)
+        return summed.clamp(min=0) if self.relu else summed
 
 
 def _convolutions(model: nn.Module) -> dict[str, nn.Module]:
@@ -85,11 +87,11 @@ def _names(model: nn.Module) -> str:
 
 
 def _layer(model: nn.Module, name: str | None) -> tuple[str, nn.Module]:
-    found = _convolutions(model)
+    convolutions = _convolutions(model)
     if name is None:
-        if not found:
+        if not convolutions:
             raise ModelError(f"grad_cam needs a convolution, and {type(model).__name__} has none: use input_x_gradient.")
-        return list(found.items())[-1]
+        return list(convolutions.items())[-1]
     modules = dict(model.named_modules())
     if name not in modules:
         raise ModelError(f"grad_cam: the model has no layer {name!r}; its convolutions are {_names(model)}.")

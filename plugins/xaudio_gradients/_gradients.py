@@ -8,7 +8,7 @@ all recordings, on the CPU, so that a result depends neither on the batch nor on
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -23,6 +23,9 @@ from xaudio.plugin import (
     in_sight,
     seeded_generator,
 )
+
+Precision = Literal["float32", "bfloat16"]
+"""Number format of a network's products."""
 
 FORWARD = "use an explainer that runs forward only, such as feature_ablation"
 
@@ -91,18 +94,33 @@ def backward(model: nn.Module, score: Tensor, values: Tensor) -> Tensor | None:
         raise ModelError(f"{type(model).__name__} cannot be run backward ({reason}): {FORWARD}.") from error
 
 
-def gradients(model: nn.Module, inputs: Tensor, target: Tensor | None, at_once: int | None) -> tuple[Tensor, Tensor]:
-    """The same, computed for at most so many at once."""
-    found = []
+def products_in(precision: Precision, inputs: Tensor) -> AbstractContextManager[Any]:
+    """The number format of a network's products, for a while; float32 leaves all as it is."""
+    return torch.autocast(inputs.device.type, torch.bfloat16) if precision == "bfloat16" else nullcontext()
+
+
+def gradients(
+    model: nn.Module, inputs: Tensor, target: Tensor | None, at_once: int | None, precision: Precision
+) -> tuple[Tensor, Tensor]:
+    """The same, computed for at most so many at once; logits, and the class with the largest, are never of lower precision."""
+    chunks = []
     for chosen in blocks(len(inputs), at_once):
-        found.append(differentiate(model, inputs[chosen], None if target is None else target[chosen]))
-    return torch.cat([gradient for gradient, _ in found]), torch.cat([logits for _, logits in found])
+        part, wanted = inputs[chosen], None if target is None else target[chosen]
+        if precision == "float32":
+            chunks.append(differentiate(model, part, wanted))
+            continue
+        with torch.no_grad():
+            logits = model(part.detach().clone())
+        gradient = differentiate(model, part, logits.argmax(1) if wanted is None else wanted, products_in(precision, part))[0]
+        chunks.append((gradient, logits))
+    return torch.cat([gradient for gradient, _ in chunks]), torch.cat([logits for _, logits in chunks])
 
 
-def gradients_at(model: nn.Module, points: Tensor, target: Tensor) -> Tensor:
+def gradients_at(model: nn.Module, points: Tensor, target: Tensor, precision: Precision) -> Tensor:
     """The same for several points of each recording (batch, points, channels, *axes), all at once."""
-    found = differentiate(model, points.flatten(0, 1), target.repeat_interleave(points.shape[1]))[0]
-    return found.reshape(points.shape)
+    mode = products_in(precision, points)
+    gradient = differentiate(model, points.flatten(0, 1), target.repeat_interleave(points.shape[1]), mode)[0]
+    return gradient.reshape(points.shape)
 
 
 def beside(values: Tensor, features: Tensor) -> Tensor:
@@ -121,6 +139,7 @@ class Gradient:
 
     absolute: bool
     internal_batch_size: int | None
+    precision: Precision = "float32"
 
     needs = "gradient"
 
@@ -130,8 +149,8 @@ class Gradient:
 
     def with_logits(self, model: nn.Module, features: Tensor, target: Tensor | None) -> tuple[Tensor, Tensor]:
         """Relevance and logits (batch, classes), for target None of the predicted class; see `xaudio.types.Explainer`."""
-        found, logits = gradients(model, features, target, self.internal_batch_size)
-        return found.abs() if self.absolute else found, logits
+        gradient, logits = gradients(model, features, target, self.internal_batch_size, self.precision)
+        return gradient.abs() if self.absolute else gradient, logits
 
 
 @dataclass(frozen=True)
@@ -139,6 +158,7 @@ class InputTimesGradient:
     """Features times the gradient of the target's logit; see `xaudio_gradients.input_x_gradient`."""
 
     internal_batch_size: int | None
+    precision: Precision = "float32"
 
     needs = "gradient"
     promises = frozenset({"nothing-on-zeros"})
@@ -149,8 +169,8 @@ class InputTimesGradient:
 
     def with_logits(self, model: nn.Module, features: Tensor, target: Tensor | None) -> tuple[Tensor, Tensor]:
         """Relevance and logits (batch, classes), for target None of the predicted class; see `xaudio.types.Explainer`."""
-        found, logits = gradients(model, features, target, self.internal_batch_size)
-        return features.detach() * found, logits
+        gradient, logits = gradients(model, features, target, self.internal_batch_size, self.precision)
+        return features.detach() * gradient, logits
 
 
 SMALLEST = 1e-6
@@ -179,6 +199,7 @@ class IntegratedGradients:
     seed: int
     internal_batch_size: int | None
     spacing: str = "uniform"
+    precision: Precision = "float32"
 
     needs = "gradient"
 
@@ -198,7 +219,7 @@ class IntegratedGradients:
         for steps in in_sight(list(blocks(self.steps, steps_at_once))):
             for rows in blocks(len(features), rows_at_once):
                 points = baseline[rows, None] + places[steps] * way[rows, None]
-                mean[rows] += (weights[steps] * gradients_at(model, points, target[rows])).sum(1)
+                mean[rows] += (weights[steps] * gradients_at(model, points, target[rows], self.precision)).sum(1)
         return way * mean
 
     def expected_sum(
@@ -225,6 +246,7 @@ class GradientShap:
     samples: int
     seed: int
     internal_batch_size: int | None
+    precision: Precision = "float32"
 
     needs = "gradient"
 
@@ -246,7 +268,7 @@ class GradientShap:
             for rows in blocks(len(features), rows_at_once):
                 way = features[rows, None] - baselines[rows]
                 points = baselines[rows] + places[draws] * way
-                total[rows] += (way * gradients_at(model, points, target[rows])).sum(1)
+                total[rows] += (way * gradients_at(model, points, target[rows], self.precision)).sum(1)
         return total / self.samples
 
     def expected_sum(
@@ -276,6 +298,7 @@ class SmoothGrad:
     statistic: str
     seed: int
     internal_batch_size: int | None
+    precision: Precision = "float32"
 
     needs = "gradient"
 
@@ -297,9 +320,9 @@ class SmoothGrad:
             drawn = [torch.randn(shape, generator=generator, dtype=torch.float32) for _ in range(count)]
             noise = torch.stack(drawn).to(features)
             for rows in blocks(len(features), rows_at_once):
-                found = gradients_at(model, features[rows, None] + levels[rows] * noise, target[rows])
-                mean[rows] += found.sum(1) / self.samples
-                square[rows] += found.square().sum(1) / self.samples
+                noisy = gradients_at(model, features[rows, None] + levels[rows] * noise, target[rows], self.precision)
+                mean[rows] += noisy.sum(1) / self.samples
+                square[rows] += noisy.square().sum(1) / self.samples
         if self.statistic == "mean":
             return mean
         return square if self.statistic == "mean_square" else (square - mean.square()).clamp(min=0)

@@ -50,8 +50,8 @@ class _Replacing(TorchFunctionMode):
         self.calls += 1
         value, rest = args[0], args[1:]
         if not kwargs.get("inplace") and (not name.endswith("_") or name.startswith("__")):
-            return self.replace(name, lambda given: func(given, *rest, **kwargs), value)
-        result = self.replace(name, lambda given: func(given.clone(), *rest, **kwargs), value.clone())
+            return self.replace(name, lambda tensor: func(tensor, *rest, **kwargs), value)
+        result = self.replace(name, lambda tensor: func(tensor.clone(), *rest, **kwargs), value.clone())
         return value.copy_(result)
 
 
@@ -73,7 +73,7 @@ def _pull_back(function: Function, value: Tensor, gradient: Tensor) -> Tensor:
     """The function's own derivative at a value, applied to a gradient."""
     with torch.enable_grad():
         value = value.detach().requires_grad_()
-        return torch.autograd.grad(function(value), value, gradient)[0]
+        return torch.autograd.grad((function(value) * gradient).sum(), value)[0]
 
 
 class _AgainstReference(torch.autograd.Function):
@@ -131,7 +131,7 @@ class GuidedBackprop:
 
     internal_batch_size: int | None
 
-    needs = "gradient"
+    needs = "layers"
 
     def __call__(self, model: nn.Module, features: Tensor, target: Tensor) -> Tensor:
         """Relevance shaped like features (Springenberg et al. 2014, arXiv 1412.6806, section 3.4).
@@ -143,12 +143,12 @@ class GuidedBackprop:
         """
         guided = _Replacing(RELU, lambda name, function, value: _Guided.apply(value))  # type: ignore[no-untyped-call]
         chunks = blocks(len(features), self.internal_batch_size)
-        found = [differentiate(model, features[rows], target[rows], guided)[0] for rows in chunks]
+        gradients = [differentiate(model, features[rows], target[rows], guided)[0] for rows in chunks]
         if not guided.calls:
             raise ModelError(
                 f"guided_backprop changes the derivative of ReLU, and {type(model).__name__} has none: use gradient."
             )
-        return torch.cat(found)
+        return torch.cat(gradients)
 
 
 @dataclass(frozen=True)
@@ -159,7 +159,7 @@ class DeepLift:
     seed: int
     internal_batch_size: int | None
 
-    needs = "gradient"
+    needs = "layers"
 
     @property
     def promises(self) -> frozenset[str]:

@@ -1,8 +1,14 @@
 """Explanations as pages: picture and sound in one component, tables next to them, in one file that opens anywhere."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from xaudio.plugin import hookimpl
+from xaudio.plugin import attach, hookimpl
+
+if TYPE_CHECKING:
+    from ._html import player_script as player_script, player_style as player_style
+
+# Not __dir__: what looks for hooks would load all that it names.
+__getattr__, _, __all__ = attach(__name__, dict.fromkeys(("player_script", "player_style"), f"{__name__}._html"))
 
 
 def html(*, sounds: str = "audible", renderers: tuple[str, ...] = ()) -> Any:

@@ -19,20 +19,26 @@ from markupsafe import Markup
 
 from xaudio.plugin import (
     Explanation,
+    LongExplanation,
     OutputError,
     PluginError,
     Written,
     as_written,
+    by_channel,
     data_address,
     parse_spec,
     progress,
     read_audio,
     renderer_for_listening,
+    without_folders,
     write_text,
 )
 
+from ._listing import listing
+from ._overview import height_of, long_facts, numbers_of, overview
 from ._packing import Packed
 from ._picture import picture_of, waveform_of
+from ._stretch import Stretch, stretch_of
 from ._words import (
     class_rows,
     model_name,
@@ -50,6 +56,10 @@ PICTURES = (".png", ".jpg", ".svg")
 SOUNDS = (".wav", ".flac", ".ogg")
 SAME_LENGTH = 0.005
 """Seconds by which picture and sound may differ."""
+LARGEST = 15_000_000
+"""Letters of the players of a page of a long recording."""
+MOST = 50_000_000
+"""Letters of the players of a page of several recordings."""
 SCRIPTS = ("data.js", "sound.js", "plot.js", "controls.js", "playing.js", "steering.js", "player.js")
 
 
@@ -72,7 +82,7 @@ class Html:
 
     sounds: str = "audible"
     renderers: tuple[str, ...] = ()
-    _known: WeakKeyDictionary[Explanation, tuple[str, dict[str, Sound]]] = field(
+    _known: WeakKeyDictionary[Explanation, tuple[tuple[str, Stretch | None], dict[str, Sound]]] = field(
         default_factory=WeakKeyDictionary, init=False, repr=False, compare=False
     )
 
@@ -86,13 +96,16 @@ class Html:
         """Write ``explanation.html`` into a folder, atomically."""
         return [write_text(folder / "explanation.html", self.page([explanation]))]
 
-    def page(self, explanations: Explanation | Iterable[Explanation]) -> str:
-        """A whole page that needs nothing else.
+    def page(self, explanations: Explanation | Iterable[Explanation], pages: Sequence[str] = ()) -> str:
+        """A whole page that needs nothing else; of several recordings it begins with a table of their explanations.
 
         Parameters
         ----------
         explanations : Explanation or iterable of Explanation
-            Those of the same recording share a component, in which one chooses model, class, explainer and view.
+            Those of the same recording share a component, in which one chooses model, class, explainer and view. One of a
+            recording with several channels is shown channel by channel.
+        pages : sequence of str
+            For each, the address of a page of its own or "": where its row leads if the players of all would be more than 50 MB.
 
         Raises
         ------
@@ -101,27 +114,64 @@ class Html:
         PluginError
             If a renderer is unknown or writes files that a page cannot show.
         """
-        shown = [explanations] if isinstance(explanations, Explanation) else list(explanations)
+        shown = by_channel([explanations] if isinstance(explanations, Explanation) else explanations)
         if not shown:
             raise OutputError("There is no explanation to make a page of.")
         groups = _by_recording(shown)
+        many, several = len(shown) > 1, len(groups) > 1
         with progress("Writing the page", len(groups), always=False) as advance:
-            parts = []
-            for group in groups:
-                parts.append(self._component(group, 2, asking=len(shown) > 1))
+            parts: list[str] = []
+            places: dict[int, dict[str, Any]] = {}
+            for number, group in enumerate(groups):
+                if sum(map(len, parts)) < MOST:
+                    anchor = f"recording-{number + 1}" if several else ""
+                    parts.append(self._component([shown[place] for place in group], 2, asking=many, anchor=anchor))
+                    places |= {place: {"href": f"#{anchor}", "choice": at} for at, place in enumerate(group)}
+                else:
+                    places |= {place: {"href": pages[place] if pages else "", "choice": None} for place in group}
                 advance()
-        body = "\n".join(parts)
-        style, page_style, script = player_style(), _text("page.css"), player_script()
-        return _template("page.html.j2").render(
-            title=_title(shown, len(groups)),
-            heading=_heading(shown, len(groups)),
-            many=len(shown) > 1,
-            megabytes=len(body) / 1e6,
-            styles=[Markup(style), Markup(page_style)],  # noqa: S704 (the package's own files)
-            script=Markup(script),  # noqa: S704
-            policy=_policy([style, page_style], script),
-            body=Markup(body),  # noqa: S704 (made by the template of the component, which escapes)
+        stretches = {place: stretch_of(shown[group[0]]) for group in groups for place in group}
+        table = [self._listing(shown, [places[place] for place in range(len(shown))], stretches)] if several else []
+        more = ("listing.css", "listing.js") if several else ()
+        return _whole_page(
+            _title(shown, len(groups)), _heading(shown, len(groups)), "\n".join(table + parts), many=many, more=more
         )
+
+    def _listing(
+        self, explanations: Sequence[Explanation], places: Sequence[Mapping[str, Any]], stretches: Mapping[int, Stretch | None]
+    ) -> str:
+        """The table of several explanations, each with the place of its player and the stretch that is heard."""
+        heard = [self._rendered(item, stretches[number]) for number, item in enumerate(explanations)]
+        sounds = [{part: sound.content for part, sound in rendered.items()} for rendered in heard]
+        left = [place for place in places if place["choice"] is None]
+        facts = {"left": len(left), "linked": any(place["href"] for place in left), "most": MOST // 1_000_000}
+        return _template("listing.html.j2").render(**listing(explanations, sounds, places), **facts)
+
+    def long_page(self, long: LongExplanation, pages: Mapping[int, str]) -> str:
+        """A page of a long recording: a strip with all of it, and below a player for each explained window.
+
+        Parameters
+        ----------
+        long : LongExplanation
+        pages : mapping of int to str
+            Addresses of pages of single windows: the least probable ones are found there when all would be more than 15 MB.
+        """
+        links, size = dict(pages), 0
+        parts: list[tuple[int, str]] = []
+        for place in _most_probable(long):
+            explanation = long.explanations[place]
+            number = int(explanation.provenance["window"]["number"])
+            part = self._component([explanation], 2)
+            if size + len(part) > LARGEST and parts:
+                break
+            size += len(part)
+            links[number] = f"#window-{number}"
+            parts.append((number, f'<section class="window-part" id="window-{number}">\n{part}\n</section>'))
+        shown = [markup for _, markup in sorted(parts)]
+        left = len(long.explanations) - len(shown)
+        strip = _template("overview.html.j2").render(**overview(long, links), facts=long_facts(long, left), notes=long.notes)
+        heading = Path(long.source).name or long.source
+        return _whole_page(heading, heading, "\n".join([strip, *shown]), many=True, more=("overview.css", "overview.js"))
 
     def component(self, explanations: Explanation | Iterable[Explanation], *, level: int = 2) -> str:
         """Markup and data for the pages of others, which must hold `assets` once: a component for each recording.
@@ -138,40 +188,44 @@ class Html:
             As `page`.
         """
         shown = [explanations] if isinstance(explanations, Explanation) else list(explanations)
-        return "\n".join(self._component(group, level) for group in _by_recording(shown))
+        return "\n".join(self._component([shown[place] for place in group], level) for group in _by_recording(shown))
 
     def assets(self) -> str:
         """Style and script of the component, once per page."""
         return f'<style>{player_style()}</style>\n<script type="module">{player_script()}</script>'
 
-    def _component(self, explanations: Sequence[Explanation], level: int, *, asking: bool = True) -> str:
+    def _component(self, explanations: Sequence[Explanation], level: int, *, asking: bool = True, anchor: str = "") -> str:
         packed = Packed()
-        shown = [self._shown(explanation, packed) for explanation in explanations]
         first = explanations[0]
+        stretch = stretch_of(first)
+        shown = [self._shown(explanation, packed, stretch) for explanation in explanations]
         data = {
             "name": recording_name(first),
-            "waveform": waveform_of(first, packed),
+            "waveform": waveform_of(first, packed, stretch),
             "choices": _choices(explanations),
             "explanations": [item["data"] for item in shown],
         }
         return _template("component.html.j2").render(
             name=recording_name(first),
             level=level,
+            anchor=anchor,
             asking=asking,
             shown=shown,
             data=Markup(_inert(data)),  # noqa: S704 (escaped there)
             packed=packed.texts,
         )
 
-    def _shown(self, explanation: Explanation, packed: Packed) -> dict[str, Any]:
+    def _shown(self, explanation: Explanation, packed: Packed, stretch: Stretch | None) -> dict[str, Any]:
         """What the template shows of an explanation, and under ``data`` what the component reads."""
-        sounds = self._sounds(explanation, packed)
+        sounds = self._sounds(explanation, packed, stretch)
         question, summary = quoted(explanation), relevance_in_words(explanation)
-        probability = dict(zip(explanation.classes, map(float, explanation.probabilities), strict=True))
+        shares = explanation.probabilities
+        probability = {} if shares is None else dict(zip(explanation.classes, map(float, shares), strict=True))
         return {
             "question": question,
             "task": explanation.task,
             "predicted": [(name, probability[name]) for name in explanation.predictions],
+            "outcome": explanation.prediction if shares is None else "",
             "truth": None if explanation.label is None else explanation.classes[explanation.label],
             "explainer": explanation.explainer,
             "view": view_name(explanation),
@@ -180,19 +234,19 @@ class Html:
             "classes": class_rows(explanation),
             "provenance": provenance_rows(explanation),
             "warnings": [_sentence(warning) for warning in explanation.warnings],
-            "notes": [_sentence(remark) for remark in explanation.remarks],
+            "notes": [*map(_sentence, explanation.remarks), *([] if stretch is None else [stretch.said(explanation)])],
             "others": [_written(renderer, explanation) for renderer in self.renderers],
             "data": {
                 "question": question,
                 "summary": summary,
-                "picture": picture_of(explanation, packed),
+                "picture": picture_of(explanation, packed, stretch),
                 "sounds": sounds,
             },
         }
 
-    def _sounds(self, explanation: Explanation, packed: Packed) -> dict[str, dict[str, Any]]:
+    def _sounds(self, explanation: Explanation, packed: Packed, stretch: Stretch | None) -> dict[str, dict[str, Any]]:
         """Each part with its label, remark and either its data or the reason why it is silent."""
-        labels, sounds = part_labels(explanation), self._rendered(explanation)
+        labels, sounds = part_labels(explanation), self._rendered(explanation, stretch)
         return {
             part: {
                 "label": labels[part],
@@ -204,13 +258,23 @@ class Html:
             if part in sounds
         }
 
-    def _rendered(self, explanation: Explanation) -> dict[str, Sound]:
+    def _rendered(self, explanation: Explanation, stretch: Stretch | None) -> dict[str, Sound]:
         """The sounds by their part, rendered once for a page of its own and for one with others."""
-        fingerprint = explanation.fingerprint
-        known = self._known.get(explanation)
-        if known is None or known[0] != fingerprint:
-            self._known[explanation] = known = fingerprint, self._render(explanation)
-        return known[1]
+        key = explanation.fingerprint, stretch
+        rendered = self._known.get(explanation)
+        if rendered is None or rendered[0] != key:
+            self._known[explanation] = rendered = key, self._heard(explanation, stretch)
+        return rendered[1]
+
+    def _heard(self, explanation: Explanation, stretch: Stretch | None) -> dict[str, Sound]:
+        """The sounds of a stretch, or of all; the stretch is cut out before they are made, where that can be."""
+        if stretch is None:
+            return self._render(explanation)
+        part = stretch.of_explanation(explanation)
+        if part is not None:
+            return self._render(part)
+        whole = self._render(explanation)
+        return {name: sound._replace(content=sound.content and stretch.of_file(sound.content)) for name, sound in whole.items()}
 
     def _render(self, explanation: Explanation) -> dict[str, Sound]:
         name, options = parse_spec(self.sounds)
@@ -229,6 +293,28 @@ class Html:
                 f"The option sounds of renderer 'html', {self.sounds!r}, gives sounds of {played:.3f} s for a picture of "
                 f"{seen:.3f} s, so that the play head could not keep in step; leave out what changes their length."
             )
+
+
+def _whole_page(title: str, heading: str, body: str, *, many: bool, more: Sequence[str] = ()) -> str:
+    """The page around components, with more styles and scripts of the package where it needs them."""
+    script = "\n".join([player_script(), *(_text(name) for name in more if name.endswith(".js"))])
+    sheets = [player_style(), _text("page.css"), *(_text(name) for name in more if name.endswith(".css"))]
+    return _template("page.html.j2").render(
+        title=title,
+        heading=heading,
+        many=many,
+        megabytes=len(body) / 1e6,
+        styles=[Markup(sheet) for sheet in sheets],  # noqa: S704 (the package's own files)
+        script=Markup(script),  # noqa: S704
+        policy=_policy(sheets, script),
+        body=Markup(body),  # noqa: S704 (made by the templates, which escape)
+    )
+
+
+def _most_probable(long: LongExplanation) -> list[int]:
+    """The explanations, the most probable first, or those of the largest scores."""
+    heights = [height_of(long.scores[number]) for number in numbers_of(long.explanations)]
+    return sorted(range(len(heights)), key=lambda place: -heights[place])
 
 
 def player_style() -> str:
@@ -273,11 +359,13 @@ def _inert(data: Any) -> str:
     return json.dumps(data, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")
 
 
-def _by_recording(explanations: Sequence[Explanation]) -> list[list[Explanation]]:
-    groups: dict[tuple[str, int, bytes], list[Explanation]] = {}
-    for explanation in explanations:
+def _by_recording(explanations: Sequence[Explanation]) -> list[list[int]]:
+    """The places of the explanations of each recording."""
+    groups: dict[tuple[str, str, int, bytes], list[int]] = {}
+    for place, explanation in enumerate(explanations):
         clip = explanation.clip
-        groups.setdefault((clip.source, clip.sample_rate, clip.waveform.tobytes()), []).append(explanation)
+        key = (clip.source, recording_name(explanation), clip.sample_rate, clip.waveform.tobytes())
+        groups.setdefault(key, []).append(place)
     return list(groups.values())
 
 
@@ -307,6 +395,7 @@ def _heading(explanations: Sequence[Explanation], recordings: int) -> str:
 
 
 def _sentence(text: str) -> str:
+    text = without_folders(text)
     return f"{text[:1].upper()}{text[1:]}."
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from xaudio.plugin import Explanation
+from xaudio.plugin import Explanation, without_folders
 
 
 def quoted(explanation: Explanation) -> str:
@@ -26,8 +26,9 @@ def part_labels(explanation: Explanation) -> dict[str, str]:
 
 
 def recording_name(explanation: Explanation) -> str:
-    """The name of the recording's file, or what else is known of where it comes from."""
-    return explanation.clip.name
+    """The name of the recording's file, or what else is known of where it comes from, and which of several channels it is."""
+    channel = explanation.provenance.get("channel")
+    return explanation.clip.name + (f", {channel['name']} channel" if channel else "")
 
 
 def view_name(explanation: Explanation) -> str:
@@ -74,15 +75,15 @@ def remark(explanation: Explanation, part: str, facts: Mapping[str, Any]) -> str
 
 
 def class_rows(explanation: Explanation) -> list[dict[str, Any]]:
-    """Probability, logit and roles of each class."""
-    contrasted = explanation.contrast_class
+    """Probability (None where there are none), logit or value, and roles of each class."""
+    contrasted, shares = explanation.contrast_class, explanation.probabilities
     truth = None if explanation.label is None else explanation.classes[explanation.label]
     explained = explanation.classes[explanation.target]
     roles = {"predicted": explanation.predictions, "explained": (explained,), "truth": (truth,), "contrasted": (contrasted,)}
     return [
         {
             "name": name,
-            "probability": float(explanation.probabilities[index]),
+            "probability": None if shares is None else float(shares[index]),
             "logit": float(explanation.logits[index]),
             "roles": ", ".join(role for role, held in roles.items() if name in held),
         }
@@ -91,14 +92,18 @@ def class_rows(explanation: Explanation) -> list[dict[str, Any]]:
 
 
 def provenance_rows(explanation: Explanation) -> list[tuple[str, str]]:
-    """Where the explanation comes from: the recording, then everything in its provenance that is not empty."""
+    """Where the explanation comes from: the recording, then everything in its provenance that is not empty, without folders."""
     clip = explanation.clip
     rows = [
-        ("recording", clip.source),
-        ("speaker", clip.speaker or ""),
+        ("recording", clip.name),
+        (clip.grouped_by, clip.group.removeprefix(f"{clip.grouped_by} ")),
         ("sound", f"{clip.duration:g} s at {clip.sample_rate} Hz"),
     ]
-    rows += [(str(key).replace("_", " "), in_words(value)) for key, value in explanation.provenance.items() if value is not None]
+    rows += [
+        (str(key).replace("_", " "), in_words(value))
+        for key, value in without_folders(dict(explanation.provenance)).items()
+        if value is not None
+    ]
     return [(key, value) for key, value in rows if value]
 
 

@@ -39,6 +39,31 @@ function axisOf({ name, unit, count, start, step, centres }) {
   return { name, unit, count, centres: at, edges };
 }
 
+const LOWEST = 20; // Hz at the lower end of a logarithmic axis
+const MELS = 2595; // of O'Shaughnessy's scale, as log_mel has it by default
+const KNEE = 700; // Hz
+
+/** Ways to space frequencies: from Hz to a place along the axis, and back. */
+const SPACINGS = {
+  linear: { to: (hertz) => hertz, back: (place) => place },
+  log: { to: (hertz) => Math.log2(Math.max(LOWEST, hertz)), back: (place) => 2 ** place },
+  mel: {
+    to: (hertz) => MELS * Math.log10(1 + Math.max(0, hertz) / KNEE),
+    back: (place) => KNEE * (10 ** (place / MELS) - 1),
+  },
+};
+
+/** An axis with the edges of its cells where they are drawn; only frequencies are spaced. */
+function spaced(axis, spacing) {
+  if (axis?.name !== "frequency") return axis;
+  return { ...axis, spacing, edges: axis.edges.map(SPACINGS[spacing].to) };
+}
+
+/** What is at a place along an axis, in its unit. */
+function valueAt(axis, place) {
+  return SPACINGS[axis?.spacing ?? "linear"].back(place);
+}
+
 /** The cell of an axis that holds a value, the first or last for values outside. */
 function cellAt(axis, value) {
   let low = 0;
@@ -108,6 +133,21 @@ function quantity(value, unit) {
 
 function seconds(value, digits = 2) {
   return value.toFixed(digits).replace(/^-(?=0\.?0*$)/, "").replace("-", MINUS);
+}
+
+/** Ticks of an axis between two places: where they are, what is there, and its text. */
+function axisTicks(axis, low, high, count) {
+  const { to, back } = SPACINGS[axis.spacing ?? "linear"];
+  if ((axis.spacing ?? "linear") === "linear") return ticksOf(low, high, count).map((tick) => ({ ...tick, place: tick.value }));
+  const ticks = [];
+  for (let power = 1; power <= back(high); power *= 10) {
+    for (const value of [power, 2 * power, 5 * power]) {
+      const place = to(value);
+      const apart = ticks.length ? place - ticks.at(-1).place : Infinity;
+      if (value > LOWEST && place >= low && place <= high && apart >= (0.5 * (high - low)) / count) ticks.push({ value, place, text: String(value) });
+    }
+  }
+  return ticks.length > 1 ? ticks : ticksOf(back(low), back(high), count).map((tick) => ({ ...tick, place: to(tick.value) }));
 }
 
 /** Round places for about `count` ticks between two values, with their texts. */

@@ -32,14 +32,25 @@ class XaudioPlayer extends Pressing(Pointing(Reading(Playing(HTMLElement)))) {
     this.texts = [...this.querySelectorAll(".xa-facts")];
     Object.assign(this, { index: 0, voice: "original", other: "positive", signs: "both", region: null, looping: false, times: "recording" });
     Object.assign(this, { paused: 0, deck: null, loaded: -1, picture: null, range: null, cursor: null, pointers: new Map() });
+    Object.assign(this, { spacing: "linear", speed: 1 }, this.kept);
     this.stage = make("div", { class: "xa-stage" });
     this.texts[0].before(this.stage);
     this.addEventListener("keydown", (event) => this.press(event));
     this.furnish();
   }
 
+  disconnectedCallback() {
+    this.pause();
+  }
+
   get explanation() {
     return this.facts.explanations[this.index];
+  }
+
+  /** What is chosen, for a player that takes the place of this one, as its `kept`; with where one looks and listens in the same recording. */
+  chosen(same) {
+    const { voice, other, signs, times, spacing, speed, region, looping, range, axes, started } = this;
+    return { voice, other, signs, times, spacing, speed, ...(same ? { region, looping, range, axes, started, paused: this.position() } : {}) };
   }
 
   // The elements.
@@ -104,6 +115,7 @@ class XaudioPlayer extends Pressing(Pointing(Reading(Playing(HTMLElement)))) {
       choice("See", "signs", SIGNS.map(([value, label]) => ({ value, label, long: `See ${label.toLowerCase()}` })), this.signs,
         (signs) => this.see(signs)),
       ...(this.facts.waveform.start ? [this.timing()] : []),
+      ...(this.explanation.picture.axes.some(({ name }) => name === "frequency") ? [this.scaling()] : []),
     );
     this.board.setAttribute("aria-label", `Relevance of ${this.facts.name} for ${question}. ${summary} Arrow keys move a cursor.`);
     this.tell();
@@ -116,6 +128,24 @@ class XaudioPlayer extends Pressing(Pointing(Reading(Playing(HTMLElement)))) {
       this.times = times;
       this.redraw();
     });
+  }
+
+  scaling() {
+    const options = [["linear", "Linear", "Frequencies evenly spaced"], ["log", "Log", "Frequencies by octaves"], ["mel", "Mel", "Frequencies as far apart as they sound"]];
+    return choice("Axis", "axis", options.map(([value, label, long]) => ({ value, label, long })), this.spacing, (spacing) => {
+      this.space(spacing);
+      this.tellOthers("xaudio-spacing", spacing);
+    });
+  }
+
+  /** Space the frequencies otherwise; everything is in view then. */
+  async space(spacing) {
+    this.spacing = spacing;
+    if (!this.facts) return;
+    const chosen = this.voices.querySelector(`.xa-choose-axis input[value=${spacing}]`);
+    if (chosen) chosen.checked = true;
+    this.axes = null;
+    await this.draw();
   }
 
   /** What is added to a time of the model's window for the time that is shown. */
@@ -185,18 +215,27 @@ class XaudioPlayer extends Pressing(Pointing(Reading(Playing(HTMLElement)))) {
 
   async choose(index) {
     this.index = index;
-    const { sounds, picture } = this.explanation;
+    const { sounds } = this.explanation;
     if (!sounds[this.voice] || sounds[this.voice].data === null) this.voice = "original";
     this.name();
+    await this.draw();
+  }
+
+  /** The picture of what is chosen. */
+  async draw() {
+    const { picture } = this.explanation;
     const turn = (this.turn = Symbol("turn"));
     try {
-      const found = await pictureOf(this.elements, this.facts.waveform, picture);
+      const plain = await pictureOf(this.elements, this.facts.waveform, picture);
+      const shown = { ...plain, across: spaced(plain.across, this.spacing), up: spaced(plain.up, this.spacing) };
       if (this.turn !== turn) return; // another one was chosen in the meantime
-      const alike = this.picture && found.across.name === this.picture.across.name && !found.up === !this.picture.up;
-      this.picture = found;
-      if (!alike || !this.range) Object.assign(this, { range: wholeOf(found), cursor: null });
+      const axes = JSON.stringify([shown.across.name, wholeOf(shown)]);
+      const alike = this.axes === axes;
+      Object.assign(this, { axes, picture: shown });
+      if (!alike || !this.range) Object.assign(this, { range: wholeOf(shown), cursor: null });
       this.redraw();
       this.point();
+      this.tellOthers("xaudio-drawn");
       if (!performance.getEntriesByName("xaudio-first-picture").length) performance.mark("xaudio-first-picture");
       if (this.deck?.playing) await this.supply().then(() => this.deck.resume());
     } catch (error) {
@@ -313,7 +352,7 @@ class XaudioPlayer extends Pressing(Pointing(Reading(Playing(HTMLElement)))) {
     const least = Math.min(whole[1] - whole[0], (8 * (cells.edges[cells.count] - cells.edges[0])) / cells.count);
     const width = Math.min(whole[1] - whole[0], Math.max(least, (high - low) / factor));
     this.show(axis, centre - ((centre - low) / (high - low)) * width, width);
-    this.say(`In view: ${this.range[axis].map((value) => quantity(value + (axis === "time" ? this.shift : 0), this.unit(axis))).join(" to ")}`);
+    this.say(`In view: ${this.range[axis].map((place) => quantity(this.valueAt(axis, place), this.unit(axis))).join(" to ")}`);
   }
 
   show(axis, low, width) {
@@ -339,6 +378,11 @@ class XaudioPlayer extends Pressing(Pointing(Reading(Playing(HTMLElement)))) {
   /** The axis that the relevance lies along. */
   get axis() {
     return this.picture?.across.name === "time" ? "time" : "across";
+  }
+
+  /** What is at a place along an axis: seconds as they are shown, or Hz. */
+  valueAt(axis, place) {
+    return axis === "time" ? place + this.shift : valueAt(this.picture[axis], place);
   }
 
   unit(axis) {

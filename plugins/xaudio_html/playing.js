@@ -8,6 +8,7 @@ const Playing = (Base) => class extends Base {
   /** The sounds of the explanation that is shown, decoded unless they are. */
   async supply() {
     this.deck ??= new Deck(sharedContext(), () => this.finish());
+    this.deck.speed = this.speed;
     if (this.loaded === this.index) return;
     const index = this.index;
     const sounds = Object.entries(this.explanation.sounds).filter(([, { data }]) => data !== null);
@@ -89,6 +90,16 @@ const Playing = (Base) => class extends Base {
     this.tell();
     this.state();
     this.say(`${sound.label}.`);
+  }
+
+  /** Play slower or faster, deeper or higher with it; 1 is as recorded. */
+  atSpeed(speed) {
+    this.speed = speed;
+    if (!this.deck) return;
+    const { playing } = this.deck;
+    const position = this.position();
+    this.deck.speed = speed;
+    if (playing) this.deck.start(position);
   }
 
   exchange() {

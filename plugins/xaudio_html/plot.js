@@ -22,7 +22,7 @@ function layoutOf(picture, width) {
   add("wave", "time", coloured ? (narrow ? 110 : 130) : narrow ? 44 : 56, "Waveform", !timed);
   const under = picture.unit ? `level (${picture.unit})` : "features";
   if (picture.up) {
-    add("map", axis, narrow ? 230 : 300, `Relevance over ${under}`, true);
+    add("map", axis, narrow ? 230 : width > 1200 ? 460 : 300, `Relevance over ${under}`, true);
   } else {
     if (!coloured) add("curve", axis, 120, `${under[0].toUpperCase()}${under.slice(1)}`, false);
     const sums = picture.sums ? `; line: sum up to here (${signed(picture.sums.at(-1))} in all)` : "";
@@ -280,15 +280,16 @@ class Plot {
       pen.fillRect(lane.left - 5, at - 0.5, 4, 1);
     }
     if (!lane.ticks) return;
-    const shift = lane.axis === "time" ? this.shift : 0;
+    const timed = lane.axis === "time";
+    const shift = timed ? this.shift : 0;
     const [low, high] = range[lane.axis].map((value) => value + shift);
     const unit = lane.axis === "time" ? "s" : this.picture.across.unit;
     pen.textAlign = "center";
     pen.textBaseline = "top";
     const right = lane.left + lane.width;
     pen.fillText(unit, right - 6, bottom + 7);
-    for (const { value, text } of ticksOf(low, high, lane.width / 70)) {
-      const x = lane.left + ((value - low) / (high - low)) * lane.width;
+    for (const { place, text } of axisTicks(timed ? {} : this.picture.across, low, high, lane.width / 70)) {
+      const x = lane.left + ((place - low) / (high - low)) * lane.width;
       pen.fillRect(x - 0.5, bottom + 1, 1, 4);
       if (x < right - 22) pen.fillText(text, Math.max(x, lane.left + 4), bottom + 7);
     }
@@ -308,8 +309,8 @@ class Plot {
     const [low, high] = lane.kind === "map" ? range.up : [picture.low, picture.high];
     if (!(high > low)) return [];
     const named = lane.kind === "map" && picture.up.unit === "Hz";
-    return ticksOf(low, high, lane.height / 45).map(({ value, text }) => ({
-      at: bottom - ((value - low) / (high - low)) * lane.height,
+    return axisTicks(lane.kind === "map" ? picture.up : {}, low, high, lane.height / 45).map(({ value, place, text }) => ({
+      at: bottom - ((place - low) / (high - low)) * lane.height,
       text: named && value >= 1000 ? `${Number((value / 1000).toPrecision(4))} kHz` : named ? `${text} Hz` : text,
     }));
   }

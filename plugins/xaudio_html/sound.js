@@ -23,18 +23,19 @@ class Deck {
     this.buffers = new Map();
     this.part = "original";
     this.loop = null;
+    this.speed = 1;
     this.run = null;
     this.before = null;
   }
 
   /** Decode parts, given as a map from name to bytes; they are heard from the next start. */
   async load(sounds) {
-    const found = await Promise.all(
+    const decoded = await Promise.all(
       [...sounds].map(async ([part, bytes]) => [part, await this.context.decodeAudioData(bytes.buffer)]),
     ).catch(() => {
       throw new Problem("Nothing can be heard: the sound on this page is damaged, or the browser cannot read FLAC.");
     });
-    this.buffers = new Map(found);
+    this.buffers = new Map(decoded);
   }
 
   get duration() {
@@ -59,7 +60,7 @@ class Deck {
   position(time = this.heard()) {
     const run = this.run && time < this.run.when && this.before ? this.before : this.run;
     if (!run) return 0;
-    const place = run.offset + Math.max(0, time - run.when);
+    const place = run.offset + run.speed * Math.max(0, time - run.when);
     if (!run.loop) return Math.min(place, this.duration);
     const [start, end] = run.loop;
     return start + ((place - start) % (end - start));
@@ -85,10 +86,11 @@ class Deck {
     master.connect(this.output);
     master.gain.setValueAtTime(0, when);
     master.gain.linearRampToValueAtTime(1, when + FADE);
-    const run = { when, offset, loop, master, gains: new Map(), sources: [] };
+    const run = { when, offset, loop, master, speed: this.speed, gains: new Map(), sources: [] };
     for (const [part, buffer] of this.buffers) {
       const gain = new GainNode(this.context, { gain: part === this.part ? 1 : 0 });
-      const source = new AudioBufferSourceNode(this.context, { buffer: loop ? this.cut(buffer, loop) : buffer, loop: !!loop });
+      const played = { buffer: loop ? this.cut(buffer, loop) : buffer, loop: !!loop, playbackRate: this.speed };
+      const source = new AudioBufferSourceNode(this.context, played);
       source.connect(gain).connect(master);
       source.start(when, loop ? offset - loop[0] : offset);
       run.gains.set(part, gain);

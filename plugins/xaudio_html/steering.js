@@ -3,35 +3,45 @@
 const Reading = (Base) => class extends Base {
   /** Move the cursor to a value along an axis, and up. */
   aim(axis, x, y, aloud = false) {
-    this.cursor = { axis, x, y };
-    const text = this.reading();
-    this.readout.textContent = text;
-    if (aloud) this.say(text);
+    this.mirror({ axis, x, y });
+    if (aloud) this.say(this.readout.textContent);
+    this.tellOthers("xaudio-cursor", { axis, x, y });
+  }
+
+  /** Show the cursor of another player of the same recording here, or none. */
+  mirror(cursor) {
+    if (!this.picture) return;
+    this.cursor = cursor;
+    this.readout.textContent = cursor ? this.reading() : "";
     this.place();
+  }
+
+  tellOthers(name, detail = null) {
+    this.dispatchEvent(new CustomEvent(name, { bubbles: true, detail }));
   }
 
   /** What is at the cursor: time, frequency, level and relevance. */
   reading() {
     const { picture, cursor } = this;
     const { across, up, relevance, level, unit, sums, wave, samples, strongest } = picture;
-    const found = [];
-    if (cursor.axis === "time") found.push(`time ${quantity(cursor.x + this.shift, "s")}`);
+    const words = [];
+    if (cursor.axis === "time") words.push(`time ${quantity(cursor.x + this.shift, "s")}`);
     if (cursor.axis === "time" && cursor.y === undefined) {
-      found.push(`amplitude ${signed(wave[cellAt(samples, cursor.x)])}`);
+      words.push(`amplitude ${signed(wave[cellAt(samples, cursor.x)])}`);
     }
-    if (cursor.axis !== this.axis) return found.join(" · ");
+    if (cursor.axis !== this.axis) return words.join(" · ");
     const column = cellAt(across, cursor.x);
-    if (cursor.axis === "across") found.push(`${across.name} ${quantity(across.centres[column], across.unit)}`);
-    if (up && cursor.y === undefined) return found.join(" · ");
+    if (cursor.axis === "across") words.push(`${across.name} ${quantity(across.centres[column], across.unit)}`);
+    if (up && cursor.y === undefined) return words.join(" · ");
     const row = up ? cellAt(up, cursor.y) : 0;
     const cell = row * across.count + column;
-    if (up) found.push(`${up.name} ${quantity(up.centres[row], up.unit)}`);
-    if (level) found.push(`${unit === "dB" ? "level" : "feature"} ${signed(level[cell])} ${unit}`.trim());
+    if (up) words.push(`${up.name} ${quantity(up.centres[row], up.unit)}`);
+    if (level) words.push(`${unit === "dB" ? "level" : "feature"} ${signed(level[cell])} ${unit}`.trim());
     const percent = (100 * Math.abs(relevance[cell])) / (strongest || 1);
     const share = percent ? ` (${percent < 0.5 ? "less than 1" : Math.round(percent)} % of the strongest)` : "";
-    found.push(`relevance ${signed(relevance[cell])}${share}`);
-    if (sums) found.push(`sum up to here ${signed(sums[cell])}`);
-    return found.join(" · ");
+    words.push(`relevance ${signed(relevance[cell])}${share}`);
+    if (sums) words.push(`sum up to here ${signed(sums[cell])}`);
+    return words.join(" · ");
   }
 
   /** Move the cursor by steps, from where it is or from the play head. */
@@ -136,9 +146,8 @@ const Pointing = (Base) => class extends Base {
   }
 
   rest() {
-    this.cursor = null;
-    this.readout.textContent = "";
-    this.place();
+    this.mirror(null);
+    this.tellOthers("xaudio-cursor");
   }
 
   turnWheel(event) {

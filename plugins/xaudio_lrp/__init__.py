@@ -1,4 +1,4 @@
-"""Layer-wise relevance propagation, by an engine of its own or by zennit."""
+"""Layer-wise relevance propagation, by engines of its own or by zennit."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
@@ -25,11 +25,15 @@ def lrp(
     low: float | None = None,
     high: float | None = None,
     bias: Literal["absorb", "ignore"] = "absorb",
-    engine: Literal["auto", "fast", "zennit"] = "auto",
+    engine: Literal["auto", "fast", "functions", "zennit"] = "auto",
+    attention: Literal["value", "attnlrp"] = "value",
+    products: Literal["gate", "uniform"] = "gate",
     internal_batch_size: AtOnce = None,
     layer: str | None = None,
     channels: tuple[Annotated[int, Ge(0)], ...] | None = None,
     strict: bool = True,
+    constants: bool = False,
+    precision: Literal["float32", "bfloat16"] = "float32",
 ) -> Explainer:
     """Layer-wise relevance propagation from the target's logit.
 
@@ -51,10 +55,14 @@ def lrp(
     bias : {"absorb", "ignore"}
         "absorb" gives biases their share of the relevance, which is then missing from the sum over the features;
         "ignore" shares it among the inputs alone, which grows without bounds where a layer's output is mostly bias.
-    engine : {"auto", "fast", "zennit"}
-        What computes it. "fast" gives the same values in less time; it knows models whose layers run one
-        after the other (convolutions, linear layers, pooling, ReLU and the like) and names what it does not know.
-        "zennit" takes any model whose layers are modules. "auto" is "fast" where that knows the model, else "zennit".
+    engine : {"auto", "fast", "functions", "zennit"}
+        What computes it. "fast" knows models whose layers run one after the other (convolutions, linear layers, pooling, ReLU
+        and the like) and names what it does not know. "functions" takes any computation, by the functions it calls.
+        "zennit" takes models whose layers are modules. "auto" is "fast" where that knows the model, else "functions".
+    attention : {"value", "attnlrp"}
+        Whether attention passes relevance through its values alone, its weights held, or through queries and keys as well.
+    products : {"gate", "uniform"}
+        Whether a signal that is weighed by a gate (a sigmoid) has all relevance, or both have half of it.
     internal_batch_size : int or None
         How many recordings are computed at once, to bound the memory; by default as many as are explained at once, on a
         CPU 32 by the fast engine.
@@ -63,16 +71,26 @@ def lrp(
     channels : tuple of int or None
         These channels, from 0, as in layer=layers.3,channels=17+4.
     strict : bool
-        Refuse relevance that operations without a rule (a functional convolution, residual sums) multiply or lose, so that it
-        is more than ten times the logit, or less than a tenth of it, when what biases absorbed is counted in.
+        Refuse functions that no rule conserves (a logarithm), and relevance that operations without a rule multiply or lose, so
+        that it is off by orders of magnitude when what biases absorbed is counted in.
+    constants : bool
+        Compute what lies in biases, positions, tokens and other constants as well, for each recording, and say whether the
+        relevance is the rest of what is explained. It takes about as long again.
+    precision : {"float32", "bfloat16"}
+        Number format of the products. "bfloat16" is faster where the device has units for it (processors with AMX, CUDA since
+        Ampere) and keeps two to three decimal digits: the order of most cells, not the sum. Logits stay float32.
     """
-    from ._lrp import LayerwiseRelevance, check_rules
+    from ._lrp import LayerwiseRelevance, RelevanceWithConstants, check_rules
 
     check_rules(composite, gamma, low, high)
-    return LayerwiseRelevance(composite, epsilon, gamma, low, high, bias, engine, internal_batch_size, layer, channels, strict)
+    kind = RelevanceWithConstants if constants else LayerwiseRelevance
+    return kind(
+        *(composite, epsilon, gamma, low, high, bias, engine, internal_batch_size, layer, channels, strict, attention, products),
+        precision,
+    )
 
 
-lrp.relies_on = frozenset({"rules"})  # type: ignore[attr-defined]
+lrp.relies_on = frozenset({"functions"})  # type: ignore[attr-defined]
 
 
 @hookimpl

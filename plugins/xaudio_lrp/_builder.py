@@ -140,7 +140,7 @@ class PlanBuilder:
 
     def _use(self, leaf: Leaf, *attributes: str, copy: bool) -> list[Tensor | None]:
         """Tensors of a layer, or copies of them, noting that the plan depends on them."""
-        found: list[Tensor | None] = []
+        tensors: list[Tensor | None] = []
         for attribute in attributes:
             tensor = getattr(leaf.module, attribute)
             if tensor is not None:
@@ -151,8 +151,8 @@ class PlanBuilder:
                 self.sources.append(Source(leaf.name, attribute, tensor, own))
             else:
                 self.sources += _origins(leaf.name, module, attribute)
-            found.append(tensor if own is None else own)
-        return found
+            tensors.append(tensor if own is None else own)
+        return tensors
 
     def _merged(self, leaf: Leaf, normalised: Leaf) -> tuple[Tensor, Tensor, float]:
         """Weight and bias of a layer with the batch normalisation behind it, and the scale that is left of it.

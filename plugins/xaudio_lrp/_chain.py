@@ -24,7 +24,7 @@ class UnknownChainError(ModelError):
 
     def __init__(self, reason: str) -> None:
         self.reason = reason
-        super().__init__(f"lrp: engine=fast does not know this model: {reason}; engine=zennit may follow it.")
+        super().__init__(f"lrp: engine=fast does not know this model: {reason}; engine=functions follows any computation.")
 
 
 class Leaf(NamedTuple):

@@ -10,6 +10,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from xaudio.plugin import LayerRelevance, ModelError, own_hooks, plain_copy
 
 from . import _zennit as zennit
+from ._finite import check_finite
 from ._ledger import Ledger
 from ._normalisation import Affine, make_affine, make_mergeable, refuse_batch_statistics
 from ._plan import Method
@@ -25,13 +26,13 @@ def at_layer_by_hooks(model: nn.Module, features: Tensor, target: Tensor, method
     ModelError
         See `relevance_by_hooks`.
     """
-    found: list[Tensor] = []
-    relevance_by_hooks(model, features, target, method, At(layer, found.append, looks=True))
+    seen: list[Tensor] = []
+    relevance_by_hooks(model, features, target, method, At(layer, seen.append, looks=True))
 
     def through(weights: Tensor) -> Tensor:
         return relevance_by_hooks(model, features, target, method, At(layer, lambda relevance: relevance * weights))
 
-    return LayerRelevance(found[0], through)
+    return LayerRelevance(seen[0], through)
 
 
 class At(NamedTuple):
@@ -52,7 +53,7 @@ def relevance_by_hooks(model: nn.Module, features: Tensor, target: Tensor, metho
     ------
     ModelError
         If a layer computes something else than its weight says, a batch normalisation has no running statistics, zennit
-        cannot follow the model, or operations without a rule multiply the relevance.
+        cannot follow the model, operations without a rule multiply the relevance, or the answer is NaN or infinite.
     """
     ledger = Ledger(len(features))
     explained: list[Tensor] = []
@@ -83,6 +84,7 @@ def relevance_by_hooks(model: nn.Module, features: Tensor, target: Tensor, metho
             f"lrp cannot follow {type(model).__name__} ({reason}): a layer without gradient or with several inputs, such as "
             "attention, has no rule. Use integrated_gradients, or feature_ablation, which needs no gradient."
         ) from error
+    check_finite(model, features, explained[0][:, 0])
     if method.strict and (at is None or at.looks):
         ledger.check(relevance, explained[0][:, 0])
     return relevance.detach()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
@@ -11,6 +12,35 @@ from xaudio.plugin import ModelError
 
 MOST = 10.0
 """How many times the logit relevance may become, or how small a part of it, before it means nothing."""
+
+
+def check_sum(relevance: Tensor, constants: Tensor, logits: Tensor) -> None:
+    """Compare relevance (batch, ...) and constants () of all recordings with what was explained, (batch,).
+
+    Raises
+    ------
+    ModelError
+        If they miss it by more than `MOST` times what was explained, or are less than that part of it.
+    """
+    total, size = logits.double().sum(), logits.double().abs().sum()
+    residual = float(total - relevance.double().sum() - constants.double())
+    if not math.isfinite(residual):
+        raise ModelError(
+            "lrp: the answer is a number, but what it is made of is not: some relevance or constant is NaN or infinite, as a "
+            "weight may be, or the slope of a function of one's own. Look for these, or use integrated_gradients; strict=false "
+            "gives this relevance all the same."
+        )
+    if not bool(size) or (abs(residual) <= (1 - 1 / MOST) * float(size)):
+        return
+    raise _off((float(total) - residual) / float(total) if float(total) else float("inf"))
+
+
+def _off(share: float) -> ModelError:
+    return ModelError(
+        f"lrp: operations that have no rule make {share:.3g} times the logit of the relevance, not once; "
+        "xaudio doctor names them. Use modules that have a rule, or an explainer that needs none, such as "
+        "integrated_gradients; strict=false gives this relevance all the same."
+    )
 
 
 class Ledger:
@@ -46,11 +76,7 @@ class Ledger:
         share = (self._sums(relevance) + self.absorbed) / torch.where(logits == 0, 1, logits)
         wrong = (logits != 0) & ~((share >= 1 / MOST) & (share <= MOST))
         if wrong.any():
-            raise ModelError(
-                f"lrp: operations that have no rule make {share[wrong][0]:.3g} times the logit of the relevance, not once; "
-                "xaudio doctor names them. Use modules that have a rule, or an explainer that needs none, such as "
-                "integrated_gradients; strict=false gives this relevance all the same."
-            )
+            raise _off(float(share[wrong][0]))
 
     def _enter(self, module: nn.Module, inputs: Any) -> Any:
         own = inputs[0].view_as(inputs[0])  # others may read the same tensor, whose gradient would be the sum of all

@@ -29,6 +29,8 @@ class Method(NamedTuple):
     high: float | None
     absorb: bool
     strict: bool = True
+    attention: str = "value"
+    products: str = "gate"
 
 
 class Source(NamedTuple):
@@ -99,8 +101,8 @@ class Plan:
         piece = max(1, CELLS // self.cells) if features.device.type == "cpu" else chunk
         targets = [None] * -(-len(features) // chunk) if target is None else target.split(chunk)  # type: ignore[no-untyped-call]
         with torch.no_grad():
-            found = [self._explain(*pair, piece) for pair in zip(features.split(chunk), targets, strict=True)]  # type: ignore[no-untyped-call]
-        return torch.cat([relevance for relevance, _ in found]), torch.cat([logits for _, logits in found])
+            pairs = [self._explain(*pair, piece) for pair in zip(features.split(chunk), targets, strict=True)]  # type: ignore[no-untyped-call]
+        return torch.cat([relevance for relevance, _ in pairs]), torch.cat([logits for _, logits in pairs])
 
     def _explain(self, features: Tensor, target: Tensor | None, piece: int) -> tuple[Tensor, Tensor]:
         before, after = self.steps[: self.linear], self.steps[self.linear :]
@@ -112,11 +114,11 @@ class Plan:
         logits = logits.flatten(1)
         relevance = _backward(after, _begun(logits, target), linear_kept)
         # The last piece first: it is the one that is still in the caches.
-        found = [_backward(before, part, kept.pop()) for part in reversed(relevance.split(piece))]  # type: ignore[no-untyped-call]
-        return torch.cat(found[::-1]), logits
+        pieces = [_backward(before, part, kept.pop()) for part in reversed(relevance.split(piece))]  # type: ignore[no-untyped-call]
+        return torch.cat(pieces[::-1]), logits
 
     def at_layer(self, features: Tensor, target: Tensor, layer: str) -> LayerRelevance:
-        """Relevance at the output of a layer, and the way from there; see `xaudio.types.ConditionalExplainer`.
+        """Relevance at the output of a layer, and the way from there; see `xaudio.plugin.ConditionalExplainer`.
 
         All recordings are computed at once, and what the way back needs of the layers below is kept.
         """

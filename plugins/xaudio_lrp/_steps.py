@@ -126,22 +126,22 @@ class WeightedStep:
         rule, groups = self.rule, self.product.groups
         parts = {"split": 2, "box": 3}.get(rule.inputs, 1)
         size = (self.size[0] * parts, *self.size[1:])
-        found = None
+        total = None
         for branch, denominator in zip(rule.branches, denominators, strict=True):
             share = relevance / denominator
             if self.pool:
                 share = self.pool.spread(share, choice)
             back = self.product.transpose(share, branch.back, size)
-            found = back if found is None else found.add_(back)
-        assert found is not None  # noqa: S101
+            total = back if total is None else total.add_(back)
+        assert total is not None  # noqa: S101
         if rule.inputs == "ones":
-            return found
+            return total
         if rule.inputs == "box":
-            gradient, low, high = _parts(found, groups, 3).unbind(2)
-            total: Tensor = read * gradient.flatten(1, 2)
-            return total.add_(low.flatten(1, 2)).add_(high.flatten(1, 2))
-        found.mul_(read)
-        return _parts(found, groups, 2).sum(2).flatten(1, 2) if parts == 2 else found
+            gradient, low, high = _parts(total, groups, 3).unbind(2)
+            boxed: Tensor = read * gradient.flatten(1, 2)
+            return boxed.add_(low.flatten(1, 2)).add_(high.flatten(1, 2))
+        total.mul_(read)
+        return _parts(total, groups, 2).sum(2).flatten(1, 2) if parts == 2 else total
 
 
 def _parts(values: Tensor, groups: int, parts: int) -> Tensor:
@@ -182,7 +182,9 @@ class AverageStep:
         inputs, outputs = kept
         with torch.enable_grad():
             variable = inputs.detach().requires_grad_()
-            (gradient,) = torch.autograd.grad(self.module(variable), variable, relevance / stabilised(outputs, STABILISER))
+            # The gradient of a sum: given what flows back, torch would import sympy, which takes longer than to explain.
+            flowing = (self.module(variable) * (relevance / stabilised(outputs, STABILISER))).sum()
+            (gradient,) = torch.autograd.grad(flowing, variable)
         shared: Tensor = inputs * gradient
         return shared
 

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 from annotated_types import Gt, Lt
 
 from xaudio.plugin import Amount, AtOnce, Count, Positive, Share, hookimpl
+from xaudio_segments import Parts
 
 Score = Literal["logit", "probability"]
 StandIn = Literal["silence", "noise_floor", "mean_spectrum"]
@@ -15,6 +16,7 @@ Spacing = Literal["mel", "linear", "octave"]
 def audiolime(
     *,
     components: str = "time",
+    parts: Parts = None,
     slots: Count | None = None,
     bands: Count | None = None,
     overlap: Share = 0.1,
@@ -56,7 +58,7 @@ def audiolime(
     from ._masking import Masking
 
     masking = Masking("audiolime", score, baseline, seed, internal_batch_size)
-    return AudioLime(masking, components, slots, bands, overlap, samples, kernel_width, ridge)
+    return AudioLime(masking, components, slots, bands, overlap, samples, kernel_width, ridge, parts)
 
 
 def band_occlusion(
@@ -102,6 +104,7 @@ def band_occlusion(
 def slot_occlusion(
     *,
     slots: Count = 20,
+    parts: Parts = None,
     overlap: Share = 0.1,
     score: Score = "logit",
     baseline: StandIn = "silence",
@@ -126,7 +129,7 @@ def slot_occlusion(
     from ._masking import Masking
     from ._occlusion import SlotOcclusion
 
-    return SlotOcclusion(Masking("slot_occlusion", score, baseline, seed, internal_batch_size), slots, overlap)
+    return SlotOcclusion(Masking("slot_occlusion", score, baseline, seed, internal_batch_size), slots, overlap, parts)
 
 
 def freqrise(

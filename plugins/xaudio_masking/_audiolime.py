@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from xaudio.plugin import PluginError, Sound, XaudioWarning, create, parse_spec
 
 from ._masking import Group, Masking
-from ._parts import Cut, Grid, Sources, band_gains, drawn, slot_windows
+from ._parts import Cut, Events, Grid, Sources, band_gains, drawn, slot_windows
 
 POOR = 0.2
 """Share of the variation below which the surrogate is said to explain nothing."""
@@ -49,8 +49,14 @@ class AudioLime:
     samples: int
     kernel_width: float
     ridge: float
+    events: str | None = None
 
     def __post_init__(self) -> None:
+        if self.events is not None and (self.components, self.slots) != ("time", None):
+            raise PluginError(
+                f"audiolime: parts={self.events} are its components; leave out components={self.components} "
+                f"and slots={self.slots}."
+            )
         grid = self.components in ("time", "time_frequency")
         if (self.slots is not None and not grid) or (self.bands is not None and self.components != "time_frequency"):
             raise PluginError(
@@ -59,6 +65,8 @@ class AudioLime:
             )
         if not grid:
             self._separator()  # an unknown name is an error before anything is computed
+
+    joins_channels = True
 
     @property
     def internal_batch_size(self) -> int | None:
@@ -73,10 +81,10 @@ class AudioLime:
         XaudioWarning
             If the linear model explains less than a fifth of the variation of the score.
         """
-        found, fits = [], []
+        relevance, fits = [], []
         with torch.no_grad():
             for group, surrogate in self._fitted(model, target, sound):
-                found.append(group.spread(surrogate.coefficients))
+                relevance.append(group.spread(surrogate.coefficients))
                 fits.append(surrogate.fit)
         worst = float(torch.cat(fits).min())
         if worst < POOR:
@@ -86,16 +94,16 @@ class AudioLime:
                 XaudioWarning,
                 stacklevel=2,
             )
-        return torch.cat(found).to(features)
+        return torch.cat(relevance).to(features)
 
     @torch.no_grad()
     def surrogate(self, model: nn.Module, target: Tensor, sound: Sound) -> Surrogate:
         """The linear models themselves: one coefficient per part, and how well they fit."""
-        found = [surrogate for _, surrogate in self._fitted(model, target, sound)]
+        surrogates = [surrogate for _, surrogate in self._fitted(model, target, sound)]
         return Surrogate(
-            torch.cat([part.coefficients for part in found]),
-            torch.cat([part.intercept for part in found]),
-            torch.cat([part.fit for part in found]),
+            torch.cat([part.coefficients for part in surrogates]),
+            torch.cat([part.intercept for part in surrogates]),
+            torch.cat([part.fit for part in surrogates]),
         )
 
     def _fitted(self, model: nn.Module, target: Tensor, sound: Sound) -> Iterator[tuple[Group, Surrogate]]:
@@ -107,7 +115,9 @@ class AudioLime:
             yield group, fitted(masks, scores.cpu().double(), group.audible.cpu(), self.kernel_width, self.ridge)
 
     def _cut(self, sound: Sound) -> Cut:
-        samples = sound.waveforms.shape[1]
+        samples = sound.waveforms.shape[-1]
+        if self.events is not None:
+            return Events("audiolime", self.events, self.overlap).of_all(sound)
         if self.components == "time":
             return Grid(windows=slot_windows("audiolime", samples, self.slots or 16, self.overlap))
         if self.components == "time_frequency":
@@ -157,9 +167,9 @@ def fitted(masks: Tensor, scores: Tensor, audible: Tensor, kernel_width: float, 
     deviations, rest = design - mean_mask, scores - mean_score
     weighted = deviations * weights[..., None]
     gram = weighted.mT @ deviations + ridge * torch.eye(masks.shape[1], dtype=torch.float64)
-    found = torch.linalg.pinv(gram, hermitian=True) @ (weighted.mT @ rest[..., None])
+    solution = torch.linalg.pinv(gram, hermitian=True) @ (weighted.mT @ rest[..., None])
     varied = scores.amax(1) - scores.amin(1) > CONSTANT * scores.abs().amax(1)
-    coefficients = found[..., 0] * (audible & varied[:, None])
+    coefficients = solution[..., 0] * (audible & varied[:, None])
     left = rest - (deviations @ coefficients[..., None])[..., 0]
     fit = torch.where(varied, 1 - (weights * left**2).sum(1) / (weights * rest**2).sum(1), 1)
     intercept = mean_score[:, 0] - (mean_mask[:, 0] * coefficients).sum(1)

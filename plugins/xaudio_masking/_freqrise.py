@@ -24,6 +24,8 @@ class FreqRise:
     probability: float
     centred: bool
 
+    joins_channels = True
+
     @property
     def internal_batch_size(self) -> int | None:
         """How many recordings are computed at once at most."""
@@ -38,7 +40,7 @@ class FreqRise:
         the relevance is S at each of their cells, exactly the mean of score times mask. Else (a waveform has no
         frequencies) S_c is spread over the features by the magnitude of what the cell c lets pass.
         """
-        found = []
+        relevance = []
         cut = self._grid(sound)
         masks = drawn(self.masks, cut.load, self.probability, self.masking.seed)
         for group in self.masking.groups(sound, target, cut):
@@ -46,11 +48,11 @@ class FreqRise:
             if self.centred:
                 scores = scores - scores.mean(1, keepdim=True)
             importance = scores @ masks.to(scores) / (self.masks * self.probability)
-            found.append(self._placed(group, importance))
-        return torch.cat(found).to(features)
+            relevance.append(self._placed(group, importance))
+        return torch.cat(relevance).to(features)
 
     def _grid(self, sound: Sound) -> Grid:
-        samples = sound.waveforms.shape[1]
+        samples = sound.waveforms.shape[-1]
         if self.cells > samples // 2 + 1:
             raise PluginError(f"freqrise: {self.cells} cells are too many for recordings of {samples} samples; give fewer.")
         names = DOMAINS[self.domain]
@@ -67,7 +69,7 @@ class FreqRise:
         order = [axis.name for axis in axes if axis.name in names]
         if sorted(order) != sorted(names):
             return group.spread(importance)
-        rate, samples = group.sound.representation.sample_rate, group.sound.waveforms.shape[1]
+        rate, samples = group.sound.representation.sample_rate, group.sound.waveforms.shape[-1]
         extent = {"frequency": rate / 2, "time": samples / rate}
         values = importance.view(-1, *(self.cells,) * len(names))
         for name in names:  # each turn takes the first axis of cells and puts the features' axis last

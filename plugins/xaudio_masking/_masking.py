@@ -23,8 +23,8 @@ class Group:
     ----------
     sound : Sound
     target : Tensor of int64, shape (recordings,)
-    parts : Tensor, shape (recordings, parts, samples)
-    change : Tensor, shape (recordings, parts, samples)
+    parts : Tensor, shape (recordings, parts, samples), or (recordings, parts, channels, samples)
+    change : Tensor, same shape
         Each part less what stands in for it.
     audible : Tensor of bool, shape (recordings, parts)
     magnitude : Tensor, shape (recordings, channels, *axes)
@@ -56,7 +56,9 @@ class Group:
         -------
         Tensor, shape (recordings, masks, samples)
         """
-        return self.sound.waveforms[:, None] - ((1 - masks) * self.audible[:, None]) @ self.change
+        absent = (1 - masks) * self.audible[:, None]
+        changes = absent @ self.change.flatten(2)
+        return self.sound.waveforms[:, None] - changes.reshape(*changes.shape[:2], *self.change.shape[2:])
 
     def spread(self, coefficients: Tensor) -> Tensor:
         """Relevance of the parts (recordings, parts) spread over the features (recordings, channels, *axes).
@@ -98,8 +100,8 @@ class Masking:
     def groups(self, sound: Sound, target: Tensor, cut: Cut) -> Iterator[Group]:
         """Recordings, cut into parts, as many at a time as `internal_batch_size` has room for (at least one)."""
         at_once = self.internal_batch_size or sys.maxsize
-        for rows in _slices(len(target), at_once // cut.load):
-            yield self._group(replace(sound, waveforms=sound.waveforms[rows]), target[rows], cut, at_once)
+        for rows in _slices(len(target), 1 if cut.alone else at_once // cut.load):
+            yield self._group(_rows(sound, rows), target[rows], cut, at_once)
 
     def _group(self, sound: Sound, target: Tensor, cut: Cut, at_once: int) -> Group:
         parts = cut.parts(sound)
@@ -116,15 +118,21 @@ class Masking:
         return Group(sound, target, parts, change, audible, magnitude, total, at_once)
 
     def scores(self, model: nn.Module, group: Group, masks: Tensor) -> Tensor:
-        """The target's logit or probability (recordings, masks) in the mixes that masks (masks, parts) describe."""
-        found = []
+        """The target's logit, or probability where it has one, (recordings, masks) in the mixes of masks (masks, parts)."""
+        of_mixes = []
         for chosen in in_sight(_slices(len(masks), group.at_once // len(group.target))):
             mixes = group.mixes(masks[chosen].to(group.change))
             logits = model(group.sound.features(mixes.flatten(0, 1)))
-            values = probabilities(logits, group.sound.kind) if self.score == "probability" else logits
+            probable = self.score == "probability" and group.sound.kind in ("classes", "labels")
+            values = probabilities(logits, group.sound.kind) if probable else logits
             targets = group.target.repeat_interleave(mixes.shape[1])[:, None]
-            found.append(values.gather(1, targets).view(mixes.shape[:2]))
-        return torch.cat(found, 1)
+            of_mixes.append(values.gather(1, targets).view(mixes.shape[:2]))
+        return torch.cat(of_mixes, 1)
+
+
+def _rows(sound: Sound, rows: slice) -> Sound:
+    """Some of the recordings."""
+    return replace(sound, waveforms=sound.waveforms[rows], excerpts=sound.excerpts[rows])
 
 
 def _magnitudes(sound: Sound, parts: Tensor) -> Tensor:

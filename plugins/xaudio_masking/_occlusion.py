@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from xaudio.plugin import Sound
 
 from ._masking import Masking
-from ._parts import Cut, Grid, band_gains, slot_windows
+from ._parts import Cut, Events, Grid, band_gains, slot_windows
 
 
 def losses(masking: Masking, model: nn.Module, target: Tensor, sound: Sound, cut: Cut) -> Tensor:
@@ -16,12 +16,12 @@ def losses(masking: Masking, model: nn.Module, target: Tensor, sound: Sound, cut
 
     The relevance of part c is f(x) - f(x without c) (Zeiler and Fergus 2014, arXiv 1311.2901, section 3).
     """
-    found = []
+    relevance = []
     for group in masking.groups(sound, target, cut):
         parts = group.parts.shape[1]
         scores = masking.scores(model, group, torch.cat([torch.ones(1, parts), 1 - torch.eye(parts)]).float())
-        found.append(group.spread(scores[:, :1] - scores[:, 1:]))
-    return torch.cat(found)
+        relevance.append(group.spread(scores[:, :1] - scores[:, 1:]))
+    return torch.cat(relevance)
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,8 @@ class BandOcclusion:
     low: float
     high: float | None
     overlap: float
+
+    joins_channels = True
 
     @property
     def internal_batch_size(self) -> int | None:
@@ -54,6 +56,9 @@ class SlotOcclusion:
     masking: Masking
     slots: int
     overlap: float
+    events: str | None = None
+
+    joins_channels = True
 
     @property
     def internal_batch_size(self) -> int | None:
@@ -63,5 +68,7 @@ class SlotOcclusion:
     @torch.no_grad()
     def __call__(self, model: nn.Module, features: Tensor, target: Tensor, *, sound: Sound) -> Tensor:
         """Relevance shaped like features; its sum is the sum of what the target loses without each slot."""
-        windows = slot_windows("slot_occlusion", sound.waveforms.shape[1], self.slots, self.overlap)
-        return losses(self.masking, model, target, sound, Grid(windows=windows)).to(features)
+        cut: Cut = Grid(windows=slot_windows("slot_occlusion", sound.waveforms.shape[-1], self.slots, self.overlap))
+        if self.events is not None:
+            cut = Events("slot_occlusion", self.events, self.overlap).of_all(sound)
+        return losses(self.masking, model, target, sound, cut).to(features)

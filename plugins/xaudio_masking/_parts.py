@@ -1,8 +1,10 @@
 """Parts of a recording: bands of frequency, slots of time, cells of both, or separated sources.
 
-A part is itself a sound as long as the recording, and the parts add up to it (or, where bands leave some frequencies
-out, to what they cover).
+A part is itself a sound as long as the recording, with as many channels, and the parts add up to it (or, where bands leave
+some frequencies out, to what they cover).
 """
+
+from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from typing import Protocol
@@ -11,6 +13,7 @@ import torch
 from torch import Tensor
 
 from xaudio.plugin import Baseline, PluginError, Separator, Sound, baseline_waveforms, seeded_generator
+from xaudio_segments import partitions
 
 TOLERANCE = 1e-4
 """Largest difference of the sum of the sources and the recording, as a share of its peak."""
@@ -22,6 +25,10 @@ class Cut(Protocol):
     @property
     def load(self) -> int:
         """About how many waveforms are in memory per recording while it is cut."""
+
+    @property
+    def alone(self) -> bool:
+        """Whether each recording has parts of its own, so that it is computed for itself."""
 
     def parts(self, sound: Sound) -> Tensor:
         """The parts (batch, parts, samples) of recordings."""
@@ -45,6 +52,7 @@ class Grid:
 
     gains: Tensor | None = None
     windows: Tensor | None = None
+    alone: bool = False
 
     @property
     def load(self) -> int:
@@ -52,11 +60,11 @@ class Grid:
         return (1 if self.gains is None else len(self.gains)) * (1 if self.windows is None else len(self.windows))
 
     def _cut(self, waveforms: Tensor) -> Tensor:
-        parts = waveforms[:, None]
+        parts, each = waveforms[:, None], (slice(None), *(None,) * (waveforms.ndim - 2))  # alike in all channels
         if self.gains is not None:
-            parts = torch.fft.irfft(torch.fft.rfft(parts) * self.gains.to(parts), n=waveforms.shape[1])
+            parts = torch.fft.irfft(torch.fft.rfft(parts) * self.gains.to(parts)[each], n=waveforms.shape[-1])
         if self.windows is not None:
-            parts = (parts[:, :, None] * self.windows.to(parts)).flatten(1, 2)
+            parts = (parts[:, :, None] * self.windows.to(parts)[each]).flatten(1, 2)
         return parts
 
     def parts(self, sound: Sound) -> Tensor:
@@ -82,6 +90,7 @@ class Sources:
 
     separator: Separator
     name: str
+    alone: bool = False
     load: int = 16  # a separator works on spectra, which are several times larger than the waveform
 
     def parts(self, sound: Sound) -> Tensor:
@@ -92,22 +101,63 @@ class Sources:
         PluginError
             If the separator does not keep its contract.
         """
-        waveforms = sound.waveforms
+        waveforms = sound.waveforms.flatten(0, -2)  # each channel by itself
         sources = self.separator(waveforms, sound.representation.sample_rate)
         expected = f"({len(waveforms)}, sources, {waveforms.shape[1]})"
         if not isinstance(sources, Tensor) or sources.ndim != 3 or sources[:, 0].shape != waveforms.shape:
-            found = tuple(sources.shape) if isinstance(sources, Tensor) else type(sources).__name__
-            raise PluginError(f"The separator {self.name!r} returned {found}; expected sources of shape {expected}.")
+            shape = tuple(sources.shape) if isinstance(sources, Tensor) else type(sources).__name__
+            raise PluginError(f"The separator {self.name!r} returned {shape}; expected sources of shape {expected}.")
         peak = waveforms.abs().amax(1, keepdim=True)
         # Written so that NaN is caught as well.
         if not bool(((sources.sum(1) - waveforms).abs() <= TOLERANCE * peak).all()):
             raise PluginError(f"The sources of the separator {self.name!r} do not sum to the recording; it needs to be fixed.")
-        return sources.to(waveforms)
+        return sources.to(waveforms).reshape(*sound.waveforms.shape[:-1], *sources.shape[1:]).movedim(-2, 1)
 
     def stand_ins(self, sound: Sound, parts: Tensor, baseline: Baseline, seed: int) -> Tensor:
         """The baseline of each source (batch, sources, samples): its own noise floor, its own mean spectrum."""
         apart = replace(sound, waveforms=parts.flatten(0, 1))
         return baseline_waveforms(baseline, apart, seed=seed).view_as(parts)
+
+
+@dataclass(frozen=True)
+class Events:
+    """Events of a recording, and what lies outside of them; a slot of time each, with a cross-fade to its neighbours.
+
+    Parameters
+    ----------
+    explainer : str
+        For messages.
+    events : str
+        See `xaudio_segments.Parts`.
+    overlap : float
+        See `windows`.
+    """
+
+    explainer: str
+    events: str
+    overlap: float
+    alone: bool = True
+    load: int = 16  # how many there are is known when the file is read
+
+    def of_all(self, sound: Sound) -> Events:
+        """The same, after the files of all recordings were read: what is wrong with one is said before any is computed."""
+        partitions(self.events, sound, self.explainer)
+        return self
+
+    def parts(self, sound: Sound) -> Tensor:
+        """The parts (1, parts, samples) of a recording."""
+        return self._grid(sound).parts(sound)
+
+    def stand_ins(self, sound: Sound, parts: Tensor, baseline: Baseline, seed: int) -> Tensor:
+        """The same parts of the baseline (1, parts, samples)."""
+        return self._grid(sound).stand_ins(sound, parts, baseline, seed)
+
+    def _grid(self, sound: Sound) -> Grid:
+        (cut,) = partitions(self.events, sound, self.explainer)
+        places = torch.arange(sound.waveforms.shape[-1], dtype=torch.float64) + 0.5
+        stretches = windows(torch.from_numpy(cut.edges).double(), places, self.overlap)
+        owned = torch.zeros(len(cut.labels), len(places), dtype=torch.float64)
+        return Grid(windows=owned.index_add_(0, torch.from_numpy(cut.owners), stretches))
 
 
 def windows(edges: Tensor, places: Tensor, overlap: float) -> Tensor:
@@ -154,7 +204,7 @@ def band_gains(explainer: str, sound: Sound, bands: int, spacing: str, low: floa
     PluginError
         If the limits lie outside of what the recordings hold, or a band is too narrow to hold a frequency of theirs.
     """
-    rate, samples = sound.representation.sample_rate, sound.waveforms.shape[1]
+    rate, samples = sound.representation.sample_rate, sound.waveforms.shape[-1]
     highest = rate / 2
     high = highest if high is None else high
     if not 0 <= low < high <= highest:

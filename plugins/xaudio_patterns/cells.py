@@ -115,8 +115,8 @@ def relevance_cells(
     name, _ = parse_view(view)
     normalise, align = convert("normalise", Normalise, normalise), convert("align", Align, align)
     wanted = dict(zip([axis for axis in ("frequency", "time") if axis in name], BINS[name], strict=True))
-    given = {"frequency": frequency_bins, "time": time_bins}
-    wanted = {axis: convert(f"{axis}_bins", Count, bins if given[axis] is None else given[axis]) for axis, bins in wanted.items()}
+    asked = {"frequency": frequency_bins, "time": time_bins}
+    wanted = {axis: convert(f"{axis}_bins", Count, bins if asked[axis] is None else asked[axis]) for axis, bins in wanted.items()}
     longest = max(explanation.recording_span[1] for explanation in explanations)
     model_axes = explanations[0].axes
     axes: tuple[CellAxis, ...] = ()
@@ -126,12 +126,12 @@ def relevance_cells(
         seen, relevance = _frequency_first(explanation.view(view))
         if not axes:
             axes = tuple(_cell_axis(axis, wanted[axis.name], align, longest) for axis in seen)
-        found, lost = _binned(explanation, seen, relevance, axes, align)
-        values.append(_normalised(found, normalise))
+        sums, lost = _binned(explanation, seen, relevance, axes, align)
+        values.append(_normalised(sums, normalise))
         outside.append(lost)
-    found = np.stack(values)
-    silent = int((~found.reshape(len(found), -1).any(1)).sum())
-    return Cells(found, axes, float(np.mean(outside)), silent)
+    cells = np.stack(values)
+    silent = int((~cells.reshape(len(cells), -1).any(1)).sum())
+    return Cells(cells, axes, float(np.mean(outside)), silent)
 
 
 def _refuse_other(explanation: Explanation, axes: tuple[Axis, ...]) -> None:

@@ -124,10 +124,10 @@ def cluster_explanations(
     cells = relevance_cells(explanations, view, normalise=normalise, **grid)  # type: ignore[arg-type]
     if cells.silent:
         notes.append(f"{counted(cells.silent, 'recording has', 'recordings have')} no relevance at all, counted as 0.")
-    found, members = [], []
+    cluster_sets, members = [], []
     for name, indices in sets.items():
-        made, rows = _clustered(name, np.array(indices), cells, records, settings)
-        found.append(made)
+        cluster_set, rows = _clustered(name, np.array(indices), cells, records, settings)
+        cluster_sets.append(cluster_set)
         members += rows
     return ClusterResult(
         task=records[0].task,
@@ -137,9 +137,10 @@ def cluster_explanations(
         align=align,
         seed=settings.seed,
         axes=list(cells.axes),
-        sets=sorted(found, key=lambda item: (len(item.clusters) == 1, -item.separation)),
+        sets=sorted(cluster_sets, key=lambda item: (len(item.clusters) == 1, -item.separation)),
         members=sorted(members, key=lambda item: item.recording),
         outside=cells.outside,
+        grouped_by=explanations[0].clip.grouped_by,
         notes=notes,
     )
 
@@ -147,7 +148,11 @@ def cluster_explanations(
 def _record(item: Explanation, classes: Mapping[str, Sequence[str]]) -> _Record:
     names = {item.task: item.classes, **classes}
     labels = {
-        task: names[task][label] if isinstance(label, int) and label < len(names.get(task, ())) else str(label)
+        task: names[task][label]
+        if isinstance(label, int) and label < len(names.get(task, ()))
+        else " and ".join(label) or "none"
+        if isinstance(label, tuple)
+        else str(label)
         for task, label in item.clip.labels.items()
         if label is not None
     }
@@ -189,8 +194,10 @@ def _clustered(
     spectrum = spectral_clusters(values, neighbours, settings.clusters, settings.most, settings.surrogates, settings.seed)
     distance, outlying = outliers_of(spectrum.distances, neighbours, spectrum.labels, settings.outlier)
     parts = [np.flatnonzero(spectrum.labels == label) for label in np.unique(spectrum.labels)]
-    made = [_cluster(number, part, indices, values, outlying, spectrum, cells, records) for number, part in enumerate(parts, 1)]
-    medoids = {cluster.medoid for cluster in made}
+    clusters = [
+        _cluster(number, part, indices, values, outlying, spectrum, cells, records) for number, part in enumerate(parts, 1)
+    ]
+    medoids = {cluster.medoid for cluster in clusters}
     members = [
         Member(
             recording=int(index),
@@ -211,8 +218,8 @@ def _clustered(
         for record in [records[index]]
     ]
     eigenvalues = np.append(spectrum.eigenvalues, 2.0)  # the largest there can be
-    last, following = eigenvalues[len(made) - 1 : len(made) + 1]
-    found = ClusterSet(
+    last, following = eigenvalues[len(clusters) - 1 : len(clusters) + 1]
+    cluster_set = ClusterSet(
         name=name,
         recordings=len(indices),
         neighbours=neighbours,
@@ -221,9 +228,9 @@ def _clustered(
         gap=float(following - last),
         separation=float((following - last) / max(following, 1e-12)),
         chance=spectrum.chance,
-        clusters=made,
+        clusters=clusters,
     )
-    return found, members
+    return cluster_set, members
 
 
 def _cluster(

@@ -7,7 +7,24 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from xaudio.plugin import DataOption, DeviceOption, JsonOption, OutOption, SeedOption, counted, print_json, when_stopped
+from xaudio.plugin import (
+    ChannelsOption,
+    DataOption,
+    DeviceOption,
+    EngineOption,
+    JsonOption,
+    ModelOption,
+    OutOption,
+    SeedOption,
+    ShardOption,
+    WorkersOption,
+    counted,
+    in_channels,
+    print_end,
+    print_json,
+    shared_by,
+    when_stopped,
+)
 
 from .commands_groups import explained
 from .options import (
@@ -16,7 +33,6 @@ from .options import (
     ExplainerOption,
     ExplanationsOption,
     FrequencyBinsOption,
-    ModelOption,
     NormaliseOption,
     PartOption,
     RecordingsOption,
@@ -40,6 +56,7 @@ def cluster(
     view: ViewOption = "frequency",
     dataset: DatasetOption = None,
     data: DataOption = None,
+    channels: ChannelsOption = None,
     explainer: ExplainerOption = "lrp",
     part: PartOption = "train",
     recordings: RecordingsOption = None,
@@ -63,11 +80,17 @@ def cluster(
     explanations: ExplanationsOption = None,
     device: DeviceOption = "auto",
     seed: SeedOption = 0,
+    workers: WorkersOption = None,
+    engine: EngineOption = None,
+    shard: ShardOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Cluster recordings by where their relevance lies, to find strategies that nobody looked for (SpRAy)."""
-    from xaudio.plugin import write_json, write_run
+    """Cluster recordings by where their relevance lies, to find strategies that nobody looked for (SpRAy).
 
+    Examples
+    --------
+    xaudio cluster --model runs/sex --view frequency --part train --out clusters
+    """
     from .clusters import cluster_explanations
     from .pages import report_clusters, summary_of
     from .results import write_members
@@ -90,17 +113,17 @@ def cluster(
         model,
         out,
         explanations,
-        dataset=dataset,
+        dataset=in_channels(dataset, data, channels),
         data=data,
         explainer=explainer,
         part=part,
         recordings=recordings,
         device=device,
+        sharing=shared_by(workers, engine, shard),
         settings={"command": "cluster", **options},
     )
-    result = cluster_explanations(kept.explanations, **options, classes=kept.dataset.tasks)
-    write_run(out, **kept.run)
-    write_json(out / "results.json", result.model_dump())
+    result = kept.noted(cluster_explanations(kept.explanations, **options, classes=kept.dataset.tasks))
+    kept.write(result, out)
     write_members(result, out / "members.csv")
     _render_medoids(result, kept.explanations, view, out)
     page = report_clusters(out)
@@ -111,10 +134,8 @@ def cluster(
         chance = "" if item.chance is None else f", separation {item.separation:.2f}, chance {item.chance:.3f}"
         print(f"{item.name}: {counted(item.recordings, 'recording')}, gap {item.gap:.2f}{chance}")
         for part_of in item.clusters:
-            print(f"  {summary_of(part_of, result.axes)}")
-    for note in result.notes:
-        print(f"note: {note}")
-    print(f"Clusters: {page}")
+            print(f"  {summary_of(part_of, result.axes, result.grouped_by)}")
+    print_end(result.notes, "Clusters", page)
 
 
 def _render_medoids(result: ClusterResult, explanations: KeptExplanations, view: str, out: Path) -> None:
@@ -125,8 +146,8 @@ def _render_medoids(result: ClusterResult, explanations: KeptExplanations, view:
 
     folders = medoid_folders(result)
     with progress("Drawing medoids", len(folders)) as advance:
-        for name, _, found in folders:
-            medoid = explanations[found.medoid].view(view)
+        for name, _, cluster in folders:
+            medoid = explanations[cluster.medoid].view(view)
             medoid.render(*RENDERERS, folder=out / name)
             medoid.save(out / name / "explanation.safetensors")
             advance()

@@ -3,22 +3,30 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, TypeVar
 
 import typer
 
 from xaudio.plugin import (
+    ChannelsOption,
     DataError,
     DataOption,
     DeviceOption,
+    EngineOption,
     JsonOption,
+    ModelOption,
     OutOption,
     SeedOption,
+    ShardOption,
+    WorkersOption,
     convert,
+    in_channels,
+    prepare_command,
+    print_end,
     print_json,
     print_table,
+    shared_by,
     unknown,
-    warn_about_plugins,
     when_stopped,
 )
 
@@ -29,7 +37,6 @@ from .options import (
     ExplanationsOption,
     FrequencyBinsOption,
     Level,
-    ModelOption,
     NormaliseOption,
     Part,
     PartOption,
@@ -40,7 +47,11 @@ from .options import (
 )
 
 if TYPE_CHECKING:
-    from xaudio.plugin import Dataset, KeptExplanations
+    from xaudio.plugin import Dataset, KeptExplanations, Sharing
+
+    from .results import ClusterResult, GroupRelevance
+
+    Result = TypeVar("Result", GroupRelevance, ClusterResult)
 
 
 @when_stopped()
@@ -53,6 +64,7 @@ def groups(
     view: ViewOption = "frequency",
     dataset: DatasetOption = None,
     data: DataOption = None,
+    channels: ChannelsOption = None,
     explainer: ExplainerOption = "lrp",
     part: PartOption = "test",
     recordings: RecordingsOption = None,
@@ -71,11 +83,17 @@ def groups(
     explanations: ExplanationsOption = None,
     device: DeviceOption = "auto",
     seed: SeedOption = 0,
+    workers: WorkersOption = None,
+    engine: EngineOption = None,
+    shard: ShardOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Mean relevance of classes and of groups of speakers, with differences tested and marked."""
-    from xaudio.plugin import write_json, write_run
+    """Mean relevance of classes and of groups of speakers, with differences tested and marked.
 
+    Examples
+    --------
+    xaudio groups --model runs/sex --by sex --view frequency --out groups
+    """
     from .groups import group_relevance
     from .pages import report_groups
     from .results import write_cells
@@ -96,17 +114,17 @@ def groups(
         model,
         out,
         explanations,
-        dataset=dataset,
+        dataset=in_channels(dataset, data, channels),
         data=data,
         explainer=explainer,
         part=part,
         recordings=recordings,
         device=device,
+        sharing=shared_by(workers, engine, shard),
         settings={"command": "groups", **options},
     )
-    result = group_relevance(kept.explanations, **options, classes=kept.dataset.tasks)
-    write_run(out, **kept.run)
-    write_json(out / "results.json", result.model_dump())
+    result = kept.noted(group_relevance(kept.explanations, **options, classes=kept.dataset.tasks))
+    kept.write(result, out)
     write_cells(result, out / "cells.csv")
     page = report_groups(out)
     if as_json:
@@ -114,9 +132,7 @@ def groups(
         return
     rows = [[item.group, item.against, str(item.marked), f"{item.smallest_p:.4f}"] for item in result.contrasts]
     print_table(["group", "against", "cells marked", "smallest corrected p"], rows)
-    for note in result.notes:
-        print(f"note: {note}")
-    print(f"Groups: {page}")
+    print_end(result.notes, "Groups", page)
 
 
 class Kept(NamedTuple):
@@ -125,10 +141,22 @@ class Kept(NamedTuple):
     dataset: Dataset
     explanations: KeptExplanations
     run: dict[str, Any]
+    notes: list[str]
+
+    def noted(self, result: Result) -> Result:
+        """The result of these recordings, with what is to be said of them first."""
+        return result.model_copy(update={"notes": [*self.notes, *result.notes]})
+
+    def write(self, result: Result, out: Path) -> None:
+        """Write ``run.json`` and ``results.json``."""
+        from xaudio.plugin import write_json, write_run
+
+        write_run(out, **self.run)
+        write_json(out / "results.json", result.model_dump())
 
 
 def explained(
-    model: Path,
+    model: str,
     out: Path,
     folder: Path | None,
     *,
@@ -138,6 +166,7 @@ def explained(
     part: Part,
     recordings: int | None,
     device: str,
+    sharing: Sharing,
     settings: dict[str, object],
 ) -> Kept:
     """Explain what a command asks for, after a look at its settings.
@@ -148,26 +177,30 @@ def explained(
         If the folder holds the results of another command or settings, or anything does not fit.
     """
     from xaudio.plugin import (
+        Opened,
         drawn,
         identity_of,
-        keep_large_buffers,
+        in_one_window,
         kept_explanations,
         load_model,
         output_folder,
         parse_view,
         recordings_of,
         refuse_other_settings,
+        training_notes,
     )
 
-    warn_about_plugins()
-    keep_large_buffers()
+    prepare_command()
     parse_view(str(settings["view"]))
     loaded = load_model(model, device)
-    found, indices = recordings_of(loaded, dataset, data, part)
-    if settings.get("by", "class") not in ("class", "speaker", *found.tasks):  # before anything takes time
-        raise DataError(unknown("grouping", str(settings["by"]), {"class", "speaker", *found.tasks}))
+    held_out, indices = recordings_of(loaded, dataset, data, part)
+    if settings.get("by", "class") not in ("class", "speaker", *held_out.tasks):  # before anything takes time
+        raise DataError(unknown("grouping", str(settings["by"]), {"class", "speaker", *held_out.tasks}))
     chosen = drawn(indices, recordings, int(str(settings["seed"])))
-    settings = {**settings, **identity_of(loaded, found, explainer), "part": part, "recordings": recordings}
+    loaded, noted = in_one_window(loaded, held_out, chosen)
+    settings = {**settings, **identity_of(loaded, held_out, explainer), "part": part, "recordings": recordings}
     refuse_other_settings(out, settings)
-    explanations = kept_explanations(loaded, found, chosen, explainer, folder or output_folder(out) / "explanations")
-    return Kept(found, explanations, {"settings": settings, "device": str(loaded.device)})
+    place = folder or output_folder(out) / "explanations"
+    opened = Opened(model, device, dataset, data, part, tuple(chosen.tolist()))
+    explanations = kept_explanations(loaded, held_out, chosen, explainer, place, sharing=sharing, opened=opened)
+    return Kept(held_out, explanations, {"settings": settings, "device": str(loaded.device)}, training_notes(loaded) + noted)

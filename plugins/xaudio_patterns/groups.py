@@ -130,6 +130,7 @@ def group_relevance(
         groups=[_group(number, name, chosen, groups, units, shape) for number, name in enumerate(names)],
         contrasts=_contrasts(names, units, tested, shape, level),
         outside=cells.outside,
+        grouped_by=explanations[0].clip.grouped_by,
         notes=notes,
     )
 
@@ -180,10 +181,12 @@ def _group_of(item: Explanation, by: str, classes: Mapping[str, Sequence[str]]) 
     if by == "speaker":
         return None if item.clip.speaker is None else (0, item.clip.speaker)
     label = item.clip.labels.get(by)
+    if isinstance(label, tuple):
+        return _named_group(" and ".join(label) or "none")
     if label is None or isinstance(label, str):
         return _named_group(label)
-    known = classes.get(by, item.classes if by == item.task else ())
-    return label, known[label] if label < len(known) else f"{by} {label}"
+    names = classes.get(by, item.classes if by == item.task else ())
+    return label, names[label] if label < len(names) else f"{by} {label}"
 
 
 def _unit(records: Sequence[_Record], permute: Permute, by_speaker: bool) -> Unit:
@@ -233,10 +236,10 @@ def _units(cells: Cells, groups: IntArray, speakers: Sequence[str | None], unit:
     """What the test exchanges: recordings, perhaps within blocks, or speakers with their mean."""
     if unit == "recordings":
         return _Units(cells.rows, groups, None)
-    found, first, blocks = np.unique([str(speaker) for speaker in speakers], return_index=True, return_inverse=True)
+    names, first, blocks = np.unique([str(speaker) for speaker in speakers], return_index=True, return_inverse=True)
     if unit == "recordings within speakers":
         return _Units(cells.rows, groups, blocks)
-    sums = np.zeros((len(found), cells.rows.shape[1]))
+    sums = np.zeros((len(names), cells.rows.shape[1]))
     np.add.at(sums, blocks, cells.rows)
     return _Units(sums / np.bincount(blocks)[:, None], groups[first], None)
 

@@ -6,6 +6,8 @@ from typing import Annotated, Literal
 import typer
 from annotated_types import Ge, Gt, Lt
 
+from xaudio.plugin import names_of
+
 Normalise = Literal["magnitude", "positive", "none"]
 """How recordings are made comparable, after binning.
 
@@ -29,12 +31,20 @@ Level = Annotated[float, Gt(0), Lt(1)]
 Surrogates = Annotated[int, Ge(0)]
 """Sets of points without clusters."""
 
-ModelOption = Annotated[Path, typer.Option("--model", help="Run folder of a trained model.")]
 DatasetOption = Annotated[
     str | None,
-    typer.Option("--dataset", help="Data set, with options as in synthetic:speakers=40. [default: that of the training]"),
+    typer.Option(
+        "--dataset",
+        help="Data set, with options as in synthetic:speakers=40. [default: that of the training]",
+        autocompletion=names_of("dataset"),
+    ),
 ]
-ExplainerOption = Annotated[str, typer.Option("--explainer", help="Explainer, with options as in lrp:composite=epsilon_plus.")]
+ExplainerOption = Annotated[
+    str,
+    typer.Option(
+        "--explainer", help="Explainer, with options as in lrp:composite=epsilon_plus.", autocompletion=names_of("explainer")
+    ),
+]
 ViewOption = Annotated[
     str,
     typer.Option(

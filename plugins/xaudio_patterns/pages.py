@@ -93,7 +93,7 @@ def findings_of(result: GroupRelevance, contrast: Contrast) -> list[dict[str, An
         places = [(np.arange(start, stop),) for start, stop in pairwise(edges) if sign[start]]
     else:
         places = [(np.array([first]), np.array([second])) for first, second in np.argwhere(marked)]
-    found = [
+    findings = [
         {
             "where": ", ".join(_range(axis, at[0], at[-1]) for axis, at in zip(result.axes, place, strict=True)),
             "correlation": float(max(correlation[place], key=abs)),
@@ -102,7 +102,7 @@ def findings_of(result: GroupRelevance, contrast: Contrast) -> list[dict[str, An
         }
         for place in places
     ]
-    return sorted(found, key=lambda item: -abs(item["correlation"]))
+    return sorted(findings, key=lambda item: -abs(item["correlation"]))
 
 
 def frequent(counts: dict[str, int]) -> str:
@@ -111,14 +111,15 @@ def frequent(counts: dict[str, int]) -> str:
     return f"{shown} and {len(counts) - NAMED} more" if len(counts) > NAMED else shown or "none"
 
 
-def summary_of(cluster: Cluster, axes: list[CellAxis]) -> str:
+def summary_of(cluster: Cluster, axes: list[CellAxis], grouped_by: str) -> str:
     """One line on a cluster, for the terminal."""
     accuracy = "" if cluster.accuracy is None else f", accuracy {cluster.accuracy:.0%}"
     distinct = f", most distinct at {_place_in_words(cluster.distinct, {axis.name: axis.unit for axis in axes})}"
     outliers = f", outliers: {len(cluster.outliers)}" if cluster.outliers else ""
+    speakers = f", {counted(len(cluster.speakers), grouped_by)}" if cluster.speakers else ""
     return (
-        f"cluster {cluster.number}: {counted(len(cluster.recordings), 'recording')}{accuracy}, "
-        f"{counted(len(cluster.speakers), 'speaker')}"
+        f"cluster {cluster.number}: {counted(len(cluster.recordings), 'recording')}{accuracy}"
+        f"{speakers}"
         f"{distinct if cluster.distinct else ''}{outliers}"
     )
 

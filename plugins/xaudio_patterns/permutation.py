@@ -98,7 +98,7 @@ def permutation_test(
         away = (arranged[:, None] == contrasts[:, None]) - shares
         return _studentised(away, standard, squares, sizes)
 
-    correlation, observed = (found[0] for found in statistics(groups[None]))
+    correlation, observed = (statistic[0] for statistic in statistics(groups[None]))
     magnitude = np.abs(observed) - TIE
     exact = number_of_arrangements(groups, blocks) <= permutations
     above = np.zeros(observed.shape) if exact else np.ones(observed.shape)  # drawn at random, the data's own is added

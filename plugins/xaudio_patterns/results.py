@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 from pydantic import Field
 
-from xaudio.plugin import ResultPart, write_rows
+from xaudio.plugin import ResultPart, Table, write_rows
 
 from .cells import CellAxis, Grid
 from .options import Align, Normalise
@@ -62,7 +62,29 @@ class GroupRelevance(ResultPart):
     groups: list[Group]
     contrasts: list[Contrast]
     outside: float = Field(description="Mean share of the magnitude of relevance that lies before or after the recordings.")
+    grouped_by: str = Field(default="speaker", description="What the speakers are: speakers, or such as sources or sites.")
     notes: list[str]
+
+    def table(self) -> Table:
+        """A row for each group against all others: in how many cells relevance differs, with p corrected for all of them."""
+        columns = ("group", "against", "recordings", "speakers", "accuracy", "cells", "different", "smallest_p")
+        groups = {group.name: group for group in self.groups}
+        rows = [
+            (contrast.group, contrast.against, *_counts(groups.get(contrast.group)), *_found(contrast))
+            for contrast in self.contrasts
+        ]
+        return Table(columns, tuple(rows), f"Relevance of {self.task or 'classes'} by {self.by}; {self.explainer}, {self.view}.")
+
+    def __repr__(self) -> str:
+        return f"<GroupRelevance: {len(self.groups)} groups by {self.by}, {self.explainer}, {self.view}>"
+
+
+def _counts(group: Group | None) -> tuple[int | None, int | None, float | None]:
+    return (None, None, None) if group is None else (group.recordings, group.speakers, group.accuracy)
+
+
+def _found(contrast: Contrast) -> tuple[int, int, float]:
+    return int(np.size(np.asarray(contrast.p))), contrast.marked, contrast.smallest_p
 
 
 class Member(ResultPart):
@@ -129,6 +151,7 @@ class ClusterResult(ResultPart):
     sets: list[ClusterSet] = Field(description="Those with several clusters first, the clearest of them at the top.")
     members: list[Member]
     outside: float = Field(description="Mean share of the magnitude of relevance that lies before or after the recordings.")
+    grouped_by: str = Field(default="speaker", description="What the speakers are: speakers, or such as sources or sites.")
     notes: list[str]
 
 

@@ -146,10 +146,10 @@ def spectral_clusters(
         chances = (1 + (clearest >= separations(eigenvalues)).sum(0)) / (1 + surrogates)
         expected = drawn.mean(0)
     count = clusters or clusters_by_eigengap(eigenvalues, chances)
-    known = bool(surrogates) and 2 <= count < len(eigenvalues)
+    tested = bool(surrogates) and 2 <= count < len(eigenvalues)
     directions = vectors[:, :count] / np.maximum(np.linalg.norm(vectors[:, :count], axis=1, keepdims=True), 1e-12)
     labels = _by_size(k_means(directions, count, seed))
-    return Spectrum(labels, eigenvalues, expected, float(chances[count - 2]) if known else None, distances, affinity)
+    return Spectrum(labels, eigenvalues, expected, float(chances[count - 2]) if tested else None, distances, affinity)
 
 
 def k_means(points: FloatArray, clusters: int, seed: int) -> IntArray:

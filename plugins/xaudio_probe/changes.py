@@ -79,8 +79,8 @@ def _parsed(spec: str) -> Change:
     name, options = parse_spec(spec if named == "relevant" else re.sub(r"\+(?=[^+,=]+=)", ",", spec))
     label, factory = f"change {name!r}", CHANGES[name]
     per_class = {key: value for key, value in options.items() if name in PER_CLASS and key not in options_of(factory)}
-    given: dict[str, Any] = check_options(label, factory, {key: options[key] for key in options if key not in per_class})
+    converted: dict[str, Any] = check_options(label, factory, {key: options[key] for key in options if key not in per_class})
     if not per_class:
-        return factory(**given)
+        return factory(**converted)
     values = {key: convert(f"option {key!r} of {label}", float, value) for key, value in per_class.items()}
-    return PER_CLASS[name](**given, by_class=values)
+    return PER_CLASS[name](**converted, by_class=values)

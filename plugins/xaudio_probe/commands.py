@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from xaudio.plugin import (
+    MODEL_HELP,
+    ChannelsOption,
     DataError,
     DataOption,
     Dataset,
@@ -16,9 +17,12 @@ from xaudio.plugin import (
     JsonOption,
     OutOption,
     SeedOption,
+    in_channels,
+    names_of,
+    prepare_command,
+    print_end,
     print_json,
     print_table,
-    warn_about_plugins,
     when_stopped,
 )
 
@@ -39,39 +43,50 @@ Changes = Annotated[
 @when_stopped()
 def probe(
     model: Annotated[
-        list[Path],
+        list[str],
         typer.Option(
-            help="Run folder of a trained model; may be repeated for the folds of one, each tested on its own test set."
+            help=f"{MODEL_HELP} May be repeated for the folds of one, each tested on its own test set.",
+            autocompletion=names_of("loader"),
         ),
     ],
     change: Changes,
     out: OutOption,
-    dataset: Annotated[str | None, typer.Option(help="Data set, with options; by default that of the training.")] = None,
+    dataset: Annotated[
+        str | None,
+        typer.Option(help="Data set, with options; by default that of the training.", autocompletion=names_of("dataset")),
+    ] = None,
     data: DataOption = None,
+    channels: ChannelsOption = None,
     recordings: Annotated[
         int | None, typer.Option(min=1, help="At most so many test recordings, evenly spread. [default: all]")
     ] = None,
-    draws: Annotated[int, typer.Option(min=1, help="Of each random control.")] = 20,
+    draws: Annotated[int, typer.Option(min=1, help="Draws of each random control.")] = 20,
     over: Annotated[Literal["speakers", "recordings"], typer.Option(help="What the bootstrap resamples.")] = "speakers",
     batch_size: Annotated[int, typer.Option(help="Recordings at once.", min=1)] = 50,
     device: DeviceOption = "auto",
     seed: SeedOption = 0,
     as_json: JsonOption = False,
 ) -> None:
-    """Remove or move what an explanation points at, on a whole test set, against matched controls."""
-    from xaudio.plugin import held_out, keep_large_buffers, load_model, spread
+    """Remove or move what an explanation points at, on a whole test set, against matched controls.
+
+    Examples
+    --------
+    xaudio probe --model runs/sex --change scale:male=1.5,female=0.66 --out probed
+    xaudio probe --model runs/sex --change band:low=100,high=300 --recordings 200 --out probed
+    """
+    from xaudio.plugin import held_out, load_model, spread
 
     from .changes import parse_changes
     from .probing import probe as run_probe
 
-    warn_about_plugins()
-    keep_large_buffers()
+    prepare_command()
     parse_changes(change)  # before anything takes time
+    dataset = in_channels(dataset, data, channels)
     models = [load_model(folder, device) for folder in model]
-    found, indices = zip(*(held_out(one, dataset, data) for one in models), strict=True)
-    _check_same_data(model, found)
+    datasets, indices = zip(*(held_out(one, dataset, data) for one in models), strict=True)
+    _check_same_data(model, datasets)
     chosen = [own if recordings is None else spread(own, -(-recordings // len(model)), None) for own in indices]
-    results = run_probe(models, found[0], chosen, change, draws=draws, seed=seed, over=over, batch_size=batch_size, folder=out)
+    results = run_probe(models, datasets[0], chosen, change, draws=draws, seed=seed, over=over, batch_size=batch_size, folder=out)
     if as_json:
         print_json(results.model_dump())
         return
@@ -82,12 +97,10 @@ def probe(
     for item in results.changes:
         print("\n" + "\n".join([control.statement for control in item.controls] + [f"note: {note}" for note in item.notes]))
     print(f"For comparison: chance {results.chance:.1%}, commonest label {results.commonest or 0:.1%}.")
-    for note in results.notes:
-        print(f"note: {note}")
-    print(f"Report: {out / 'report.html'}")
+    print_end(results.notes, "Report", out / "report.html")
 
 
-def _check_same_data(folders: Sequence[Path], datasets: Sequence[Dataset]) -> None:
+def _check_same_data(folders: Sequence[str], datasets: Sequence[Dataset]) -> None:
     """Raise `DataError` if models were trained on other data than the first, whose recordings are changed for all of them."""
     contents = [opened.fingerprint() for opened in datasets]
     for folder, opened, content in zip(folders, datasets, contents, strict=True):

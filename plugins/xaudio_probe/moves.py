@@ -10,7 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from xaudio.plugin import DataError, ModelError, PluginError, scaled_frequencies, unknown
+from xaudio.plugin import DataError, ModelError, PluginError, unknown
+from xaudio_faithfulness import scaled_frequencies
 
 from .scaling import scaled_sound
 from .test_set import Batch, Control, HeldOut, Plan

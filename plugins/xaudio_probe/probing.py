@@ -28,13 +28,14 @@ from xaudio.plugin import (
     guessing,
     in_batches,
     in_classes_of,
+    in_one_window,
+    labelled,
     output_folder,
     progress,
-    read_results,
     refuse_other_settings,
     remove_leftovers,
+    report_writer,
     write_json,
-    write_page,
     write_run,
 )
 
@@ -117,12 +118,15 @@ def probe(
         )
     models, sets = ([model], [indices]) if isinstance(model, Model) else (list(model), list(indices))
     _check_models(models, sets)
+    models[0].check_one_channel()
     dataset = in_classes_of(models[0], dataset)
     chosen = [_labelled(model, dataset, wanted) for model, wanted in zip(models, sets, strict=True)]
+    windowed = [in_one_window(model, dataset, kept) for model, kept in zip(models, chosen, strict=True)]
+    models = [model for model, _ in windowed]
     together = np.concatenate(chosen)
     speakers = np.array(dataset.speakers)[together]
     groups = speakers if over == "speakers" else together
-    notes = [*check_groups(groups, over), *dataset.notes]
+    notes = [*check_groups(groups, over), *dataset.notes, *windowed[0][1]]
     given_count = sum(len(wanted) for wanted in sets)
     if len(together) < given_count:
         notes.append(f"{given_count - len(together)} of {given_count} recordings have no label and are left out")
@@ -130,7 +134,7 @@ def probe(
     # All that can be wrong is said before anything takes time.
     plans = [[item.change.plan(part.held) for part in tested] for item in named]
     out = None if folder is None else output_folder(Path(folder))
-    names = [str(model.facts.get("run") or model.model_spec.get("name") or type(model.network).__name__) for model in models]
+    names = [model.source for model in models]
     if out is not None:
         _begin(
             out,
@@ -165,6 +169,7 @@ def probe(
         classes=list(models[0].classes),
         recordings=len(together),
         speakers=len(set(speakers.tolist())),
+        grouped_by=getattr(dataset, "grouped_by", "speaker"),
         chance=1 / len(models[0].classes),
         commonest=guessing(labels),
         draws=draws,
@@ -179,10 +184,8 @@ def probe(
     return results
 
 
-def report(folder: Path) -> Path:
-    """Write ``report.html`` again from the ``results.json`` and ``run.json`` of a probe."""
-    results = read_results(folder / "results.json", ProbeResults)
-    return write_page(folder, __package__, results=results)
+report = report_writer(ProbeResults, __package__)
+"""Writes ``report.html`` again from the ``results.json`` and ``run.json`` of a probe."""
 
 
 def _check_models(models: Sequence[Model], sets: Sequence[Any]) -> None:
@@ -191,7 +194,7 @@ def _check_models(models: Sequence[Model], sets: Sequence[Any]) -> None:
     for model in models[1:]:
         if _kind(model) != _kind(models[0]):
             raise ModelError(
-                f"{model.facts.get('run', 'A model')}: differs from {models[0].facts.get('run', 'the first')} in task, classes, "
+                f"{model.source}: differs from {models[0].source} in task, classes, "
                 "data or representation; only models of several folds can be probed together."
             )
 
@@ -206,7 +209,7 @@ def _labelled(model: Model, dataset: Dataset, indices: Any) -> IntArray:
     """Indices of the recordings with a label that the model knows."""
     model.check_one_class(dataset)
     chosen = np.asarray(indices, dtype=np.int64)
-    chosen = chosen[dataset.labels(model.task)[chosen] >= 0]
+    chosen = chosen[labelled(dataset.labels(model.task)[chosen])]
     if not len(chosen):
         raise DataError(f"None of the {len(indices)} recordings of {dataset.title} has a label of task {model.task!r}.")
     return chosen

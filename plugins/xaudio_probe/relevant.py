@@ -24,9 +24,9 @@ from xaudio.plugin import (
     like,
     other_domain,
     parse_spec,
-    ranks,
     warn_about,
 )
+from xaudio_faithfulness import ranks
 
 from .test_set import Batch, Control, HeldOut, Imputation, Plan
 
@@ -138,8 +138,8 @@ def _parts(batch: Batch, axes: tuple[Axis, ...], sizes: dict[str, float]) -> Ten
     centres = torch.from_numpy(np.asarray(axes[0].centres, dtype=np.float64))
     start = batch.offsets.cpu().double()[:, None] / batch.model.representation.sample_rate
     position = centres - start if axes[0].name == "time" else centres.expand(len(start), -1)
-    found = torch.floor(position / size + 1e-9).long()
-    return (found - found.amin(1, keepdim=True)).to(device)
+    parts = torch.floor(position / size + 1e-9).long()
+    return (parts - parts.amin(1, keepdim=True)).to(device)
 
 
 def _softened(mask: Tensor, axes: tuple[Axis, ...], sizes: dict[str, float]) -> Tensor:

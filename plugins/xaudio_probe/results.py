@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 from pydantic import Field
 
-from xaudio.plugin import ResultPart
+from xaudio.plugin import ResultPart, Table, counted, holm
 
 
 class Difference(ResultPart):
@@ -15,6 +16,9 @@ class Difference(ResultPart):
     mean: float
     low: float
     high: float
+    p: float | None = Field(
+        default=None, description="Probability of a difference as large if there is none, not corrected; None in older results."
+    )
 
 
 class Draw(ResultPart):
@@ -83,6 +87,7 @@ class ProbeResults(ResultPart):
     classes: list[str]
     recordings: int
     speakers: int
+    grouped_by: str = Field(default="speaker", description="What these are: speakers, or such as sources or sites.")
     chance: float = Field(description="One over the number of classes.")
     commonest: float | None = Field(default=None, description="Share of the commonest label; None in older results.")
     draws: int
@@ -90,3 +95,52 @@ class ProbeResults(ResultPart):
     over: Literal["speakers", "recordings"] = Field(description="What the bootstrap draws.")
     notes: list[str]
     changes: list[ChangeResult]
+
+    def table(self) -> Table:
+        """A row for each change, against nothing changed and against each control: accuracies and their difference.
+
+        ``p_holm`` is corrected after Holm (1979) for all changes, or for all controls of all changes. The intervals are those
+        of one difference alone, and so is the verdict, which looks at the draws of the control, too.
+        """
+        columns = (
+            "change",
+            "compared_with",
+            "accuracy",
+            "accuracy_compared",
+            "difference",
+            "low",
+            "high",
+            "p",
+            "p_holm",
+            "verdict",
+        )
+        corrected = {
+            id(item): p
+            for family in ([change.cost for change in self.changes], [one.difference for one in self._controls()])
+            for item, p in zip(family, _holm(family), strict=True)
+        }
+
+        def numbers(item: Difference) -> tuple[float | None, ...]:
+            return item.mean, item.low, item.high, item.p, corrected[id(item)]
+
+        rows: list[tuple[object, ...]] = []
+        for item in self.changes:
+            rows.append((item.words, "nothing changed", item.after, item.before, *numbers(item.cost), None))
+            rows += [
+                (item.words, control.words, item.after, control.accuracy, *numbers(control.difference), control.verdict)
+                for control in item.controls
+            ]
+        shown = f"{self.task or 'classes'} of {self.data}: accuracy on {counted(self.recordings, 'recording')}"
+        return Table(columns, tuple(rows), f"{shown}; differences with intervals of 95 % over {self.over}.")
+
+    def _controls(self) -> list[ControlResult]:
+        return [control for change in self.changes for control in change.controls]
+
+    def __repr__(self) -> str:
+        return f"<ProbeResults: {counted(len(self.changes), 'change')} on {counted(self.recordings, 'recording')} of {self.data}>"
+
+
+def _holm(differences: Sequence[Difference]) -> list[float] | list[None]:
+    """Corrected for their number; None of older results, which have no probabilities."""
+    chances = [item.p for item in differences if item.p is not None]
+    return holm(chances) if len(chances) == len(differences) else [None] * len(differences)

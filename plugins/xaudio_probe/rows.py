@@ -36,24 +36,24 @@ class Rows:
     indices: IntArray
     speakers: Sequence[str]
     labels: IntArray
-    _found: list[FloatArray] = field(init=False)
+    _measured: list[FloatArray] = field(init=False)
     _saved: float = field(init=False, default_factory=time.monotonic)
 
     def __post_init__(self) -> None:
-        self._found = [self._read()]
+        self._measured = [self._read()]
 
     def __len__(self) -> int:
         """Recordings that are measured."""
-        return sum(map(len, self._found))
+        return sum(map(len, self._measured))
 
     @property
     def values(self) -> FloatArray:
         """(measured, versions, 2): predicted class and probability of the true one."""
-        return np.concatenate(self._found)
+        return np.concatenate(self._measured)
 
-    def add(self, found: FloatArray) -> None:
+    def add(self, measured: FloatArray) -> None:
         """Take what was measured of the next recordings, and save it now and then."""
-        self._found.append(found)
+        self._measured.append(measured)
         if time.monotonic() - self._saved >= EVERY:
             self.save()
 
@@ -61,10 +61,10 @@ class Rows:
         """Write all that is measured."""
         if self.path is not None:
             values = self.values
-            known = zip(self.indices.tolist(), self.speakers, self.labels.tolist(), strict=True)
+            recordings = zip(self.indices.tolist(), self.speakers, self.labels.tolist(), strict=True)
             rows = (
                 [*row, *own[:, 0].astype(np.int64).tolist(), *map(repr, own[:, 1].tolist())]
-                for row, own in zip(known, values, strict=False)
+                for row, own in zip(recordings, values, strict=False)
             )
             write_rows(self.path, self._columns, rows)
         self._saved = time.monotonic()

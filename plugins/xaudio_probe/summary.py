@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from xaudio.plugin import DRAWS, LEVEL, DataError, FloatArray, IntArray, tails
+from xaudio.plugin import DRAWS, LEVEL, DataError, FloatArray, IntArray, difference_tests, tails
 
 from .results import ChangeResult, ClassResult, ControlResult, Difference, Draw
 from .test_set import Control, Plan, draw_names
@@ -50,7 +50,9 @@ class Outcomes:
 
 
 def interval_over_groups(values: FloatArray, groups: Any, *, seed: int = 0) -> Difference:
-    """Mean of values with the 95 % percentile interval of a bootstrap that draws whole groups.
+    """Mean of values with the 95 % percentile interval of a bootstrap that draws whole groups, and its probability.
+
+    The probability of a mean as large, if there is no difference, is that of `difference_tests` for the sums of the groups.
 
     Parameters
     ----------
@@ -65,7 +67,8 @@ def interval_over_groups(values: FloatArray, groups: Any, *, seed: int = 0) -> D
     means = sums[drawn].sum(1) / sizes[drawn].sum(1)
     low, high = np.quantile(means, tails(LEVEL))
     mean = values.mean()
-    return Difference(mean=float(mean), low=float(min(low, mean)), high=float(max(high, mean)))
+    p = float(difference_tests(sums[:, None], seed=seed)[0])
+    return Difference(mean=float(mean), low=float(min(low, mean)), high=float(max(high, mean)), p=p)
 
 
 def check_groups(groups: Any, over: Literal["speakers", "recordings"]) -> list[str]:
@@ -89,27 +92,27 @@ def check_groups(groups: Any, over: Literal["speakers", "recordings"]) -> list[s
 
 
 def summarise(
-    spec: str, plans: Sequence[Plan], found: Outcomes, classes: Sequence[str], over: str, rows: str | None, seed: int
+    spec: str, plans: Sequence[Plan], outcomes: Outcomes, classes: Sequence[str], over: str, rows: str | None, seed: int
 ) -> ChangeResult:
     """All that is reported of a change, of which each model has a plan for its own test set; see `ChangeResult`."""
     plan = plans[0]
-    right, change = found.right, found.probability - found.probability[:, :1]
+    right, change = outcomes.right, outcomes.probability - outcomes.probability[:, :1]
     before, after = right[:, 0], right[:, 1]
     controls, first = [], 2
     for control in plan.controls:
         part = slice(first, first + control.draws)
-        controls.append(_control(plan, control, found, part, classes, over, seed))
+        controls.append(_control(plan, control, outcomes, part, classes, over, seed))
         first += control.draws
     return ChangeResult(
         change=spec,
         words=plan.words,
         before=float(before.mean()),
         after=float(after.mean()),
-        cost=interval_over_groups(after - before, found.groups, seed=seed),
+        cost=interval_over_groups(after - before, outcomes.groups, seed=seed),
         probability_change=float(change[:, 1].mean()),
-        classes={name: _class(found.labels == index, before, after, change[:, 1]) for index, name in enumerate(classes)},
-        confusion_before=_confusion(found.labels, found.predicted[:, 0], len(classes)),
-        confusion_after=_confusion(found.labels, found.predicted[:, 1], len(classes)),
+        classes={name: _class(outcomes.labels == index, before, after, change[:, 1]) for index, name in enumerate(classes)},
+        confusion_before=_confusion(outcomes.labels, outcomes.predicted[:, 0], len(classes)),
+        confusion_after=_confusion(outcomes.labels, outcomes.predicted[:, 1], len(classes)),
         controls=controls,
         notes=list(dict.fromkeys(note for own in plans for note in own.notes)),
         rows=rows,

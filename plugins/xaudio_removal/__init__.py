@@ -11,6 +11,7 @@ from annotated_types import Ge
 from typing_extensions import Doc
 
 from xaudio.plugin import Amount, AtOnce, Baseline, Count, Explainer, Positive, hookimpl
+from xaudio_segments import Parts
 
 Slots = Annotated[Count, Doc("Equal parts of time.")]
 Bands = Annotated[
@@ -32,6 +33,7 @@ def feature_ablation(
     *,
     slots: Slots = 20,
     bands: Bands = None,
+    parts: Parts = None,
     baseline: StandIn = "zero",
     seed: int = 0,
     internal_batch_size: AtOnce = 64,
@@ -45,7 +47,7 @@ def feature_ablation(
     """
     from ._removal import FeatureAblation
 
-    return FeatureAblation(slots, bands, baseline, seed, internal_batch_size)
+    return FeatureAblation(slots, bands, baseline, seed, internal_batch_size, parts)
 
 
 def occlusion(
@@ -68,13 +70,14 @@ def occlusion(
     """
     from ._removal import Occlusion
 
-    return Occlusion(slots, bands, baseline, seed, internal_batch_size, span)
+    return Occlusion(slots, bands, baseline, seed, internal_batch_size, None, span)
 
 
 def shapley_value_sampling(
     *,
     slots: Slots = 10,
     bands: Bands = None,
+    parts: Parts = None,
     permutations: Count = 20,
     baseline: StandIn = "zero",
     seed: int = 0,
@@ -91,13 +94,14 @@ def shapley_value_sampling(
     """
     from ._removal import ShapleyValueSampling
 
-    return ShapleyValueSampling(slots, bands, baseline, seed, internal_batch_size, permutations)
+    return ShapleyValueSampling(slots, bands, baseline, seed, internal_batch_size, parts, permutations)
 
 
 def kernel_shap(
     *,
     slots: Slots = 10,
     bands: Bands = None,
+    parts: Parts = None,
     samples: Samples = 512,
     baseline: StandIn = "zero",
     seed: int = 0,
@@ -115,13 +119,14 @@ def kernel_shap(
     """
     from ._removal import KernelShap
 
-    return KernelShap(slots, bands, baseline, seed, internal_batch_size, samples)
+    return KernelShap(slots, bands, baseline, seed, internal_batch_size, parts, samples)
 
 
 def lime(
     *,
     slots: Slots = 10,
     bands: Bands = None,
+    parts: Parts = None,
     samples: Samples = 512,
     kernel_width: Positive = 0.25,
     ridge: Amount = 1e-3,
@@ -144,7 +149,7 @@ def lime(
     """
     from ._removal import Lime
 
-    return Lime(slots, bands, baseline, seed, internal_batch_size, samples, kernel_width, ridge)
+    return Lime(slots, bands, baseline, seed, internal_batch_size, parts, samples, kernel_width, ridge)
 
 
 @hookimpl

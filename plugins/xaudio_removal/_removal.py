@@ -12,8 +12,9 @@ import torch
 from torch import Tensor, nn
 
 from xaudio.plugin import Baseline, PluginError, Sound, baseline_features, difference_from_baseline, seeded_generator
+from xaudio_segments import partitions
 
-from ._values import Removal, grid, parts_of
+from ._values import Removal, event_groups, grid, parts_of
 
 
 @dataclass(frozen=True)
@@ -25,16 +26,33 @@ class ByRemoval:
     baseline: Baseline
     seed: int
     internal_batch_size: int | None
+    events: str | None
 
     name = ""
+    joins_channels = True
 
     def __call__(self, model: nn.Module, features: Tensor, target: Tensor, *, sound: Sound | None = None) -> Tensor:
         """Relevance shaped like features (batch, channels, *axes)."""
-        parts = parts_of(features, sound, self.slots, self.bands, self.name)
         baseline = baseline_features(self.baseline, features, sound, seed=self.seed)
+        if self.events is not None:
+            return self._by_events(self.events, model, features, target, sound, baseline)
+        parts = parts_of(features, sound, self.slots, self.bands, self.name)
         groups = grid(features, parts)
         removal = Removal(model, features, baseline, target, groups, prod(parts), self.internal_batch_size)
         return removal.spread(self._scores(removal, parts).to(features.device))
+
+    def _by_events(
+        self, events: str, model: nn.Module, features: Tensor, target: Tensor, sound: Sound | None, baseline: Tensor
+    ) -> Tensor:
+        """Relevance with parts that each recording has for itself."""
+        relevance = []
+        for row, cut in enumerate(partitions(events, sound, self.name)):
+            here = slice(row, row + 1)
+            parts, groups = event_groups(features, cut, sound, self.bands, self.name)
+            arguments = features[here], baseline[here], target[here], groups, prod(parts)
+            removal = Removal(model, *arguments, self.internal_batch_size)
+            relevance.append(removal.spread(self._scores(removal, parts).to(features.device)))
+        return torch.cat(relevance)
 
     def _scores(self, removal: Removal, parts: tuple[int, ...]) -> Tensor:
         """Relevance (batch, groups) of each group, float64."""

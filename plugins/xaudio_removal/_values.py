@@ -2,10 +2,12 @@
 
 from collections.abc import Iterator
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from xaudio.plugin import PluginError, Sound, in_sight
+from xaudio_segments import Partition
 
 ENTRIES = 2**24
 """Entries of the table of coalitions that is held for a block of recordings."""
@@ -51,6 +53,33 @@ def grid(features: Tensor, parts: tuple[int, ...]) -> Tensor:
         along = torch.arange(cells, device=features.device) * number // cells
         groups = groups[..., None] * number + along
     return groups
+
+
+def event_groups(
+    features: Tensor, cut: Partition, sound: Sound | None, bands: int | None, method: str
+) -> tuple[tuple[int, ...], Tensor]:
+    """How many parts each axis has, and the group of each cell (*axes), where time is cut by events.
+
+    A cell belongs to the event in which its centre lies. Frequency is cut where bands are asked for.
+
+    Raises
+    ------
+    PluginError
+        If the features have no time.
+    """
+    axes = sound.representation.axes if sound else ()
+    names = [axis.name for axis in axes]
+    if sound is None or "time" not in names:
+        raise PluginError(f"{method}: parts are stretches of time, and these features have no axis of time.")
+    along = names.index("time")
+    parts = list(parts_of(features, sound, 1, bands or 1 if "frequency" in names else bands, method))
+    groups = grid(features, tuple(parts))  # those of time are all 0
+    rate, samples = sound.representation.sample_rate, sound.representation.samples
+    centres = np.arange(samples) if len(axes[along].centres) == samples else axes[along].centres * rate
+    owners = torch.from_numpy(cut.owners[cut.stretches(centres)]).to(features.device)
+    shape = [-1 if place == along else 1 for place in range(len(names))]
+    parts[along] = len(cut.labels)
+    return tuple(parts), groups * len(cut.labels) + owners.reshape(shape)
 
 
 class Removal:
@@ -105,8 +134,8 @@ class Removal:
         are computed once, and have exactly the same value.
         """
         size = max(1, ENTRIES // coalitions.numel())
-        found = [self._values(rows, coalitions) for rows in torch.split(torch.arange(len(self.features)), size)]
-        return torch.cat(found)
+        chunks = [self._values(rows, coalitions) for rows in torch.split(torch.arange(len(self.features)), size)]
+        return torch.cat(chunks)
 
     def _values(self, rows: Tensor, coalitions: Tensor) -> Tensor:
         left = coalitions.cpu() | (self.cells[rows.to(self.cells.device)] == 0).cpu()[:, None]

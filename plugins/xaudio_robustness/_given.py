@@ -16,6 +16,7 @@ from xaudio.plugin import (
     Model,
     ModelError,
     check_explanations,
+    check_outputs,
     evaluation_mode,
     explainer_of,
     in_batches,
@@ -44,6 +45,7 @@ def given(model: Model, explanations: Sequence[Explanation], name: str, batch_si
         If they are views, or the model is not the one that they explain.
     """
     check_explanations(explanations)
+    check_outputs(name, model, explanations[0])
     if "view" in explanations[0].provenance:
         raise ModelError(
             f"{name} compares relevance with what the model does to its features, but the explanation of "

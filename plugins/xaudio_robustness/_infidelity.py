@@ -101,13 +101,13 @@ class Infidelity:
             return torch.stack([(perturbation * slopes[recording]).flatten(1).sum(1), logits], dim=1)
 
         with evaluation_mode(model.network):
-            found = in_batches(measured, *jobs(len(features), self.draws, features.device), size=self.batch_size)
-        said, after = as_array(found).reshape(len(features), self.draws, 2).transpose(2, 0, 1)
+            changes = in_batches(measured, *jobs(len(features), self.draws, features.device), size=self.batch_size)
+        said, after = as_array(changes).reshape(len(features), self.draws, 2).transpose(2, 0, 1)
         return said, as_array(items.logits.gather(1, target)) - after
 
     def _reference(self, model: Model, items: Given) -> Tensor:
         """What stands in for what is removed, shaped like the features."""
-        sound = Sound(items.waveforms, model.representation, model.features, model.kind)
+        sound = Sound(items.waveforms, model.fitting(items.waveforms).representation, model.features, model.kind)
         return baseline_features(self.baseline, items.features, sound, seed=self.seed)
 
     def _patterns(self, features: Tensor) -> Tensor:

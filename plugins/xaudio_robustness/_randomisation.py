@@ -81,14 +81,14 @@ class ModelRandomisation:
             return rank_correlation(then, ranks(self._counted(relevance), sounding), sounding)
 
         first = in_batches(before, items.waveforms, items.relevance, size=self.batch_size)
-        found = {}
+        similarities = {}
         for position, (name, modules) in enumerate(_layers(random, items).items()):
             kept = [tensor.detach().clone() for module in modules for tensor in _own(module)]
             _randomise(modules, self.seed + position)
-            found[name] = as_array(in_batches(similarity, items.waveforms, items.target, first, size=self.batch_size))
+            similarities[name] = as_array(in_batches(similarity, items.waveforms, items.target, first, size=self.batch_size))
             if self.order == "independent":
                 _restore(modules, kept)
-        return found
+        return similarities
 
     def _counted(self, relevance: Tensor) -> Tensor:
         return relevance.abs() if self.values == "absolute" else relevance
@@ -97,7 +97,7 @@ class ModelRandomisation:
 def _sounding(model: Model, waveforms: Tensor) -> Tensor:
     """Cells (batch, cells) that are not exactly silent."""
     with torch.no_grad():
-        return (model.representation.amplitude(waveforms) != 0).flatten(1)
+        return (model.fitting(waveforms).representation.amplitude(waveforms) != 0).flatten(1)
 
 
 def _copied(network: nn.Module) -> nn.Module:

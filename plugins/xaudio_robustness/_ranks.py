@@ -45,8 +45,8 @@ def rank_correlation(first: Tensor, second: Tensor, counted: Tensor) -> Tensor:
     spread_a, spread_b = a.square().sum(1), b.square().sum(1)
     both = (spread_a * spread_b).sqrt()
     alike = ((spread_a == 0) & (spread_b == 0)).to(both)
-    found: Tensor = torch.where(both > 0, (a * b).sum(1) / torch.where(both > 0, both, 1), alike)
-    return found.float().to(first.device)
+    correlation: Tensor = torch.where(both > 0, (a * b).sum(1) / torch.where(both > 0, both, 1), alike)
+    return correlation.float().to(first.device)
 
 
 def _centred(values: Tensor, counted: Tensor) -> Tensor:

@@ -69,7 +69,7 @@ class MaxSensitivity:
         explainer = the_explainer(explanations, self.name)
         around = items.waveforms
         if self.perturb == "features":
-            model, explainer, around = _reading(model), _deaf(explainer, explanations[0]), items.features
+            model, explainer, around = _reading(model.fitting(around)), _deaf(explainer, explanations[0]), items.features
         generator = seeded_generator(self.seed)
         shape = (self.draws, *around.shape[1:])
         drawn = 2 * torch.rand(shape, generator=generator, dtype=torch.float32) - 1  # on the CPU: the same on every device
@@ -80,8 +80,8 @@ class MaxSensitivity:
             relevance = attribute(model, explainer, near, items.target[recording])[1]
             return torch.stack([_norm(relevance - items.relevance[recording]), _norm(relevance)], dim=1)
 
-        found = as_array(in_batches(norms, *jobs(len(around), self.draws, around.device), size=self.batch_size))
-        change, after = torch.from_numpy(found).view(-1, self.draws, 2).unbind(2)
+        distances = as_array(in_batches(norms, *jobs(len(around), self.draws, around.device), size=self.batch_size))
+        change, after = torch.from_numpy(distances).view(-1, self.draws, 2).unbind(2)
         before = torch.from_numpy(as_array(_norm(items.relevance)))[:, None].expand_as(after)
         whole = torch.where(before > 0, before, after)
         return {self.name: torch.where(whole > 0, change / whole, 0).amax(1).numpy()}

@@ -9,9 +9,13 @@ from typing import Annotated
 import typer
 
 from xaudio.plugin import (
+    MODEL_HELP,
+    ChannelsOption,
     DataOption,
     DeviceOption,
     JsonOption,
+    in_channels,
+    names_of,
     no_other_results,
     print_json,
     print_table,
@@ -38,7 +42,7 @@ StudyArgument = Annotated[Path, typer.Argument(metavar="STUDY", help="Folder of 
 @app.command("build")
 @when_stopped()
 def build(
-    model: Annotated[Path | None, typer.Option(help="Run folder of a trained model.")] = None,
+    model: Annotated[str | None, typer.Option(help=MODEL_HELP, autocompletion=names_of("loader"))] = None,
     out: Annotated[
         Path | None, typer.Option(help="Folder for the study; the same command continues in it.", callback=no_other_results)
     ] = None,
@@ -48,12 +52,23 @@ def build(
         bool, typer.Option("--fill", help="Let the least certain right predictions stand in for wrong ones that are missing.")
     ] = False,
     dataset: Annotated[
-        str | None, typer.Option(help="Data set, with options as in synthetic:speakers=40; by default that of the training.")
+        str | None,
+        typer.Option(
+            help="Data set, with options as in synthetic:speakers=40; by default that of the training.",
+            autocompletion=names_of("dataset"),
+        ),
     ] = None,
     data: DataOption = None,
+    channels: ChannelsOption = None,
     device: DeviceOption = "auto",
 ) -> None:
-    """Make a study from a trained model: choose recordings, explain them, write what participants get."""
+    """Make a study from a trained model: choose recordings, explain them, write what participants get.
+
+    Examples
+    --------
+    xaudio study build --init study.toml
+    xaudio study build --model runs/digits --config study.toml --out study
+    """
     from xaudio.plugin import OutputError, write_text
 
     from .building.settings import load_settings
@@ -73,7 +88,7 @@ def build(
     from .building.build import build_study, unjudged
     from .plan import read_key
 
-    study = build_study(model, out, settings, dataset=dataset, data=data, device=device)
+    study = build_study(model, out, settings, dataset=in_channels(dataset, data, channels), data=data, device=device)
     lacking = unjudged(read_key(out), study.classes)
     if lacking and settings.recordings.balance == "none":
         lacking.append('recordings.balance = "predicted" spreads the recordings over the classes.')
@@ -91,7 +106,12 @@ def invite(
     count: Annotated[int, typer.Option(min=1, max=10_000, help="How many links.")] = 1,
     address: Annotated[str, typer.Option(help="Where the study is reached from outside.")] = "http://127.0.0.1:8765/",
 ) -> None:
-    """Print personal links, one per participant; whoever has one is that participant."""
+    """Print personal links, one per participant; whoever has one is that participant.
+
+    Examples
+    --------
+    xaudio study invite study --count 40 --address https://study.example.org/
+    """
     from .server.links import Links, link
     from .server.store import open_database
 
@@ -108,13 +128,20 @@ def serve(
     host: Annotated[str, typer.Option(help="Address to listen on; others than this computer's own need a proxy with TLS.")] = (
         "127.0.0.1"
     ),
-    port: Annotated[int, typer.Option(min=0, max=65535, help="0 for any that is free.")] = 8765,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port of the page; 0 for any that is free.")] = 8765,
     open_enrolment: Annotated[
         bool | None, typer.Option("--open/--invited", help="Whether all may take part; by default as the study's settings say.")
     ] = None,
 ) -> None:
-    """Serve a study until Ctrl-C; answers are on the disk before they are acknowledged."""
-    from .server.serve import is_loopback, serve_study
+    """Serve a study until Ctrl-C; answers are on the disk before they are acknowledged.
+
+    Examples
+    --------
+    xaudio study serve study --open
+    """
+    from xaudio_web import is_loopback
+
+    from .server.serve import serve_study
 
     if not is_loopback(host):
         print(
@@ -127,7 +154,12 @@ def serve(
 
 @app.command("status")
 def status(study: StudyArgument, as_json: JsonOption = False) -> None:
-    """Show who has begun, who has finished, and how many answers there are; also while it is being served."""
+    """Show who has begun, who has finished, and how many answers there are; also while it is being served.
+
+    Examples
+    --------
+    xaudio study status study
+    """
     from .server.store import status as found_status
 
     counts = found_status(study)
@@ -153,7 +185,12 @@ def export(
         Path, typer.Option(help="Folder for answers.csv, participants.csv and study-data.json.", callback=no_other_results)
     ],
 ) -> None:
-    """Write all answers as CSV and JSON, as of this moment; also while the study is being served."""
+    """Write all answers as CSV and JSON, as of this moment; also while the study is being served.
+
+    Examples
+    --------
+    xaudio study export study --out exported
+    """
     from xaudio.plugin import output_folder
 
     from .server.store import export_study
@@ -169,7 +206,12 @@ def withdraw(
     participant: Annotated[str, typer.Argument(help="The code that the participant's pages show, or the personal link.")],
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
 ) -> None:
-    """Delete everything that one participant gave, for good; that there was one stays known."""
+    """Delete everything that one participant gave, for good; that there was one stays known.
+
+    Examples
+    --------
+    xaudio study withdraw study K7M2QX
+    """
     from .server.links import Links
     from .server.store import open_database
 

@@ -32,7 +32,13 @@ def analyze(
     seed: SeedOption = 0,
     as_json: JsonOption = False,
 ) -> None:
-    """Analyse the answers: informedness and markedness, intervals, tests, agreement, Figure 5, report."""
+    """Analyse the answers: informedness and markedness, intervals, tests, agreement, Figure 5, report.
+
+    Examples
+    --------
+    xaudio study analyze study --out analysed
+    xaudio study analyze exported/study-data.json --out analysed
+    """
     from .analysis.analysis import rules_of
     from .server.store import read_study
 

@@ -16,6 +16,8 @@ from xaudio.plugin import (
     JsonOption,
     OutOption,
     SeedOption,
+    names_of,
+    prepare_command,
     print_json,
     print_table,
     warn_about_plugins,
@@ -76,6 +78,10 @@ def simulate(
     """Answer a study by simulated participants, and analyse their answers.
 
     Everything it writes says that it was simulated.
+
+    Examples
+    --------
+    xaudio study simulate study --participants 20 --knows audible-explanation=0.4 --out simulated
     """
     from .analysis.analysis import rules_of
     from .server.store import read_study
@@ -119,7 +125,12 @@ def power(
     seed: SeedOption = 0,
     as_json: JsonOption = False,
 ) -> None:
-    """Simulate many studies, and count in how many of them the difference of two conditions is found."""
+    """Simulate many studies, and count in how many of them the difference of two conditions is found.
+
+    Examples
+    --------
+    xaudio study power --participants 10,20,40 --recordings 10,20 --out power
+    """
     from xaudio.plugin import write_json, write_run
 
     from .analysis.analysis import rules_of
@@ -159,17 +170,24 @@ def listen(
     ] = None,
     model: Annotated[Path | None, typer.Option(help="Instead of a STUDY: run folder of the explained model.")] = None,
     explainer: Annotated[
-        list[str] | None, typer.Option(help="With --model: what explains; may be repeated. [default: lrp]")
+        list[str] | None,
+        typer.Option(help="With --model: what explains; may be repeated. [default: lrp]", autocompletion=names_of("explainer")),
     ] = None,
     renderer: Annotated[
-        list[str] | None, typer.Option(help="With --model: what makes the sounds; may be repeated. [default: audible]")
+        list[str] | None,
+        typer.Option(
+            help="With --model: what makes the sounds; may be repeated. [default: audible]", autocompletion=names_of("renderer")
+        ),
     ] = None,
     recordings: Annotated[
         int | None,
         typer.Option(min=1, help="With --model: correctly predicted recordings, and as many wrongly predicted. [default: 10]"),
     ] = None,
     view: Annotated[str | None, typer.Option(help="With --model: domain of the relevance, as in xaudio explain.")] = None,
-    dataset: Annotated[str | None, typer.Option(help="With --model: data set; by default that of the training.")] = None,
+    dataset: Annotated[
+        str | None,
+        typer.Option(help="With --model: data set; by default that of the training.", autocompletion=names_of("dataset")),
+    ] = None,
     data: DataOption = None,
     draws: DrawsOption = 2000,
     device: DeviceOption = "auto",
@@ -179,14 +197,16 @@ def listen(
     """Let recognisers listen: to a study, or to explainers and renderers of a model before there is a study.
 
     Everything it writes says that no person was asked.
-    """
-    from xaudio.plugin import keep_large_buffers
 
+    Examples
+    --------
+    xaudio study listen study --listener runs/recogniser --out heard
+    xaudio study listen --model runs/digits --listener runs/recogniser --explainer lrp --explainer gradient --out heard
+    """
     from .analysis.exclusions import ExclusionRules
     from .simulation.listener import listen_to_model, listen_to_study
 
-    warn_about_plugins()
-    keep_large_buffers()
+    prepare_command()
     of_model: dict[str, object] = {"explainer": explainer, "renderer": renderer, "recordings": recordings}
     of_model |= {"view": view, "dataset": dataset, "data": data}
     _refuse_unused(study, model, [name for name, value in of_model.items() if value])
@@ -256,10 +276,10 @@ def _behaviour(knows: list[str] | None, hears: list[str] | None, bias: list[str]
         raise DataError(f"The simulated behaviour: {first_fault(error)}.") from None
 
 
-def _numbers(option: str, given: list[str] | None) -> dict[str, float]:
+def _numbers(option: str, pairs: list[str] | None) -> dict[str, float]:
     """Numbers by name, from name=number."""
     numbers = {}
-    for item in given or []:
+    for item in pairs or []:
         name, equals, value = item.rpartition("=")
         try:
             numbers[name.strip()] = float(value)
@@ -270,12 +290,12 @@ def _numbers(option: str, given: list[str] | None) -> dict[str, float]:
     return numbers
 
 
-def _whole(option: str, given: str) -> list[int]:
+def _whole(option: str, text: str) -> list[int]:
     """Whole numbers, separated by commas."""
     try:
-        numbers = [int(part) for part in given.split(",")]
+        numbers = [int(part) for part in text.split(",")]
     except ValueError:
         numbers = []
     if not numbers or min(numbers) < 1:
-        raise DataError(f"Cannot read --{option} {given!r}: expected whole numbers of 1 or more, such as 20 or 10,20,40.")
+        raise DataError(f"Cannot read --{option} {text!r}: expected whole numbers of 1 or more, such as 20 or 10,20,40.")
     return numbers

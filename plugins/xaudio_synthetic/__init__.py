@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 from annotated_types import Ge, Le
 
-from xaudio.plugin import Count, Seed, SpeakerDataset, hookimpl
+from xaudio.plugin import Count, Seed, hookimpl
 
 FEWEST_SPEAKERS = 8
 """Four folds of the sex task need a speaker of each sex."""
@@ -18,7 +18,7 @@ def synthetic(
     sample_rate: Annotated[int, Ge(8000), Le(48000)] = 8000,
     seed: Seed = 0,
     difficulty: Annotated[float, Ge(0), Le(4)] = 1.0,
-) -> SpeakerDataset:
+) -> Any:
     """Digits spoken by a formant synthesiser: no file, no download.
 
     A recording depends on the seed, its speaker, digit and repetition alone: asking for more of them, or for another

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 from annotated_types import Ge, Le
 
-from xaudio.plugin import PluginError, Seed, Share, SpeakerDataset, hookimpl
+from xaudio.plugin import PluginError, Seed, Share, hookimpl
 
 FEWEST_RECORDINGS = 160
 """Every group has a recording of each of 16 classes."""
@@ -21,7 +21,7 @@ def truth(
     noise: Annotated[float, Ge(-60), Le(0)] = -10.0,
     planted: Share = 0.6,
     seed: Seed = 0,
-) -> SpeakerDataset:
+) -> Any:
     """Sounds of 1 s at 8 kHz, generated, of which it is known where the evidence for their class lies: no file, no download.
 
     Each recording belongs to one of the tasks ``carriers`` (which of four tones sound among others), ``slot`` (when a burst

@@ -139,10 +139,10 @@ def _seen(explanation: Explanation, cells: Cells) -> Explanation:
     """An explanation of the true class, in the domain to measure in."""
     if explanation.target != explanation.label and not cells.of_decoys:
         label = explanation.label
-        known = "unknown" if label is None else repr(explanation.classes[label])
+        truth = "unknown" if label is None else repr(explanation.classes[label])
         raise DataError(
             f"The explained class of {explanation.clip.source} is {explanation.classes[explanation.target]!r}, the true one is "
-            f"{known}, and the truth is where the evidence for the true one lies: explain that, or leave the recording out."
+            f"{truth}, and the truth is where the evidence for the true one lies: explain that, or leave the recording out."
         )
     if cells.domain != "auto":
         return explanation if explanation.domain == cells.domain else explanation.view(cells.domain)

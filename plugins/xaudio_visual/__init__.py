@@ -13,6 +13,7 @@ def visual(
     zoom: tuple[float, float] | None = None,
     percentile: Percentile = 99.5,
     times: Literal["recording", "model"] = "recording",
+    scale: Literal["linear", "log", "mel"] = "linear",
     format: Literal["png", "svg", "pdf"] = "png",  # noqa: A002 (it is the option's name)
 ) -> Any:
     """Picture of the sound with the relevance over it: red speaks for the explained class, blue against it.
@@ -33,12 +34,14 @@ def visual(
         Percentile of the magnitudes of relevance that are not zero at which the colour saturates.
     times : {"recording", "model"}
         "recording": seconds of the recording, also where the model heard a part of it; "model": seconds of the model's window.
+    scale : {"linear", "log", "mel"}
+        Of axes in Hz.
     format : {"png", "svg", "pdf"}
         Format of the file.
     """
     from ._visual import Visual
 
-    return Visual(dpi=dpi, zoom=zoom, percentile=percentile, times=times, format=format)
+    return Visual(dpi=dpi, zoom=zoom, percentile=percentile, times=times, scale=scale, format=format)
 
 
 @hookimpl

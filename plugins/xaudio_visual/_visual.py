@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-import io
 import textwrap
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.colors import LinearSegmentedColormap, ListedColormap, to_rgb
-from matplotlib.figure import Figure
-from matplotlib.text import Annotation
-from numpy.typing import NDArray
 
 from xaudio.plugin import (
     AGAINST,
@@ -24,46 +18,23 @@ from xaudio.plugin import (
     FloatArray,
     OutputError,
     PluginError,
+    by_channel,
     clean_texts,
     own_style,
     save_figure,
 )
 
-"""For and against; they differ in lightness too and are told apart with any common colour blindness."""
+from ._thinning import starts, thinned_bars, thinned_edges, thinned_levels, thinned_line, thinned_relevance
 
-GREYS = LinearSegmentedColormap.from_list("greys", ["white", "0.2"])
-"""Loud is dark, but never so dark that a colour over it could not be seen."""
-
-OPACITY = 0.7
-"""Exponent from relevance, as a share of the limit, to opacity: below 1, so that weak relevance is seen on grey."""
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 WARNED = "#a33c00"
 """Of what makes an explanation doubtful; dark enough to be read on white."""
 
 ZOOM_SECONDS = 0.05
 WIDTH_OF_TITLE = 86
-
-
-def _relevance_colours(steps: int = 257) -> ListedColormap:
-    """Blue to red through transparent, so that the heat map hides nothing where there is no relevance."""
-    strength = np.linspace(-1, 1, steps)
-    colours = np.empty((steps, 4))
-    colours[:, :3] = np.where(strength[:, None] < 0, to_rgb(AGAINST), to_rgb(FOR))
-    colours[:, 3] = np.abs(strength) ** OPACITY
-    return ListedColormap(colours, name="relevance")
-
-
-RELEVANCE = _relevance_colours()
-
-
-class Picture(Figure):
-    """A figure that a notebook shows although pyplot knows nothing of it."""
-
-    @own_style()
-    def _repr_png_(self) -> bytes:
-        content = io.BytesIO()
-        self.savefig(content, format="png", dpi=100)
-        return content.getvalue()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,7 +51,10 @@ class Visual:
     zoom: tuple[float, float] | None = None
     percentile: float = 99.5
     times: Literal["recording", "model"] = "recording"
+    scale: Literal["linear", "log", "mel"] = "linear"
     format: Literal["png", "svg", "pdf"] = "png"
+
+    shows_channels = True
 
     def __post_init__(self) -> None:
         if self.zoom is not None and not 0 <= self.zoom[0] < self.zoom[1]:
@@ -91,38 +65,57 @@ class Visual:
     def __call__(self, explanation: Explanation, folder: Path) -> list[Path]:
         """Write ``explanation.png`` (or the format of the options) into a folder, atomically."""
         path = folder / f"explanation.{self.format}"
-        figure = self.figure(explanation)
+        figure = self._drawn(explanation)
         return [save_figure(figure, path, dpi=self.dpi, format=self.format, metadata={"Title": explanation.title()})]
 
     @own_style()
     def figure(self, explanation: Explanation) -> Figure:
-        """A figure of its own (pyplot knows nothing of it) with title and colour bars.
+        """A figure of its own (pyplot knows nothing of it) with title and colour bars, channels one below another.
 
         Raises
         ------
         OutputError
             If the features have more than two axes, or the relevance is not finite.
         """
-        panels = 1 if len(explanation.axes) == 2 else 3
-        figure = Picture(figsize=(7.2, 5.2) if panels == 1 else (8.0, 7.2), layout="constrained")
-        FigureCanvasAgg(figure)
-        _write_title(figure, explanation)
-        axes = [figure.add_subplot(panels, 1, panel + 1) for panel in range(panels)]
-        drawn = self.draw(explanation, *axes)
-        if panels == 1:
-            level = figure.colorbar(drawn["spectrogram"], ax=axes, pad=0.02, aspect=30)
-            level.set_label(f"Level ({explanation.representation.unit})", parse_math=False)
-        beyond: Literal["both", "neither"] = "both" if self.percentile < 100 else "neither"
-        bar = figure.colorbar(drawn["relevance"], ax=axes[-1], pad=0.02, aspect=30 if panels == 1 else 12, extend=beyond)
-        bar.set_label(_colour_label(explanation, wrapped=panels == 3), parse_math=False)
-        if bar.solids is not None:
-            bar.solids.set_edgecolor("none")
+        figure = self._drawn(explanation)
         clean_texts(figure)
         return figure
 
     @own_style()
-    def draw(self, explanation: Explanation, *axes: Axes) -> dict[str, Any]:
-        """Draw into given axes: one for features of two axes, three for those of one.
+    def _drawn(self, explanation: Explanation) -> Figure:
+        """The figure, whose texts `save_figure` cleans."""
+        from ._picture import picture
+
+        panels, parts = 1 if len(explanation.axes) == 2 else 3, by_channel([explanation])
+        figure = picture(panels, len(parts))
+        _write_title(figure, explanation)
+        axes = [figure.add_subplot(panels * len(parts), 1, panel + 1) for panel in range(panels * len(parts))]
+        limit = self.limit(explanation)
+        for number, part in enumerate(parts):
+            own = axes[panels * number : panels * (number + 1)]
+            drawn = self.draw(part, *own, limit=limit)
+            if part.channel_alone:
+                own[0].set_title(part.channel_alone.capitalize() + "\n" * (panels == 3) + own[0].get_title("left"), loc="left")
+            if panels == 1:
+                level = figure.colorbar(drawn["spectrogram"], ax=own, pad=0.02, aspect=30)
+                level.set_label(f"Level ({part.representation.unit})", parse_math=False)
+            self._add_bar(figure, drawn["relevance"], own, explanation)
+        return figure
+
+    def _add_bar(self, figure: Figure, relevance: Any, axes: list[Axes], explanation: Explanation) -> None:
+        """The colour bar of the relevance in one panel, or in the last of three."""
+        alone = len(axes) == 1
+        beyond: Literal["both", "neither"] = "both" if self.percentile < 100 else "neither"
+        bar = figure.colorbar(relevance, ax=axes[-1], pad=0.02, aspect=30 if alone else 12, extend=beyond)
+        bar.set_label(_colour_label(explanation, wrapped=not alone), parse_math=False)
+        if bar.solids is not None:
+            bar.solids.set_edgecolor("none")
+
+    @own_style()
+    def draw(self, explanation: Explanation, *axes: Axes, limit: float | None = None) -> dict[str, Any]:
+        """Draw a single channel into given axes: one for features of two axes, for those of one axis one or three.
+
+        The colours saturate at the limit, by default that of the explanation.
 
         Returns
         -------
@@ -130,24 +123,32 @@ class Visual:
             What a colour bar can be made for: "relevance", and with two axes "spectrogram".
         """
         if len(explanation.axes) == 2 and len(axes) == 1:
-            return self.draw_spectrogram(axes[0], explanation)
+            return self.draw_spectrogram(axes[0], explanation, limit)
         if len(explanation.axes) == 1 and len(axes) == 3:
-            return self.draw_waveform(axes, explanation)
+            return self.draw_waveform(axes, explanation, limit)
+        if len(explanation.axes) == 1 and len(axes) == 1:
+            return self.draw_line(axes[0], explanation, limit)
         raise OutputError(
-            f"The renderer 'visual' draws features of two axes into one panel and of one axis into three; "
+            f"The renderer 'visual' draws features of two axes into one panel and of one axis into one or three; "
             f"got {len(explanation.axes)} axes and {len(axes)} panels."
         )
 
-    def draw_spectrogram(self, axes: Axes, explanation: Explanation) -> dict[str, Any]:
+    def draw_spectrogram(self, axes: Axes, explanation: Explanation, limit: float | None = None) -> dict[str, Any]:
         """The spectrogram in grey, as the representation gives it, under the relevance (as the paper's Figure 1)."""
+        from ._picture import GREYS, RELEVANCE
+
         rows, columns = self._axes(explanation)
         level, relevance = explanation.levels(), _per_cell(explanation)
         if rows.name == "time":
             rows, columns, level, relevance = columns, rows, level.T, relevance.T
-        limit = self.limit(explanation)
-        grid = (columns.edges, rows.edges)
-        spectrogram = axes.pcolorfast(*grid, level, cmap=GREYS)
-        heat_map = axes.pcolorfast(*grid, relevance, cmap=RELEVANCE, vmin=-limit, vmax=limit)
+        limit = self.limit(explanation) if limit is None else limit
+        grid = (thinned_edges(columns.edges), rows.edges)
+        even = self.scale == "linear"
+        fill = axes.pcolorfast if even else partial(axes.pcolormesh, rasterized=True)
+        spectrogram = fill(*grid, thinned_levels(level), cmap=GREYS)
+        heat_map = fill(*grid, thinned_relevance(relevance), cmap=RELEVANCE, vmin=-limit, vmax=limit)
+        scale_axis(axes, "x", columns, self.scale)
+        scale_axis(axes, "y", rows, self.scale)
         axes.set_xlabel(self._label(columns))
         axes.set_ylabel(self._label(rows))
         if columns.name == "time":
@@ -157,28 +158,31 @@ class Visual:
             axes.set_xlim(*self.zoom)
         return {"spectrogram": spectrogram, "relevance": heat_map}
 
-    def draw_waveform(self, axes: tuple[Axes, ...], explanation: Explanation) -> dict[str, Any]:
+    def draw_waveform(self, axes: tuple[Axes, ...], explanation: Explanation, limit: float | None = None) -> dict[str, Any]:
         """The waveform, its relevance, and a segment with every sample coloured (as the paper's Figure 2 a, b and c).
 
         A spectrum is drawn alike, with the sum of the relevance from 0 Hz up to each frequency as a line.
         """
+        from ._picture import RELEVANCE_OVER_WHITE, add_bars
+
         (axis,) = self._axes(explanation)
         signal, name = _signal(explanation)
-        relevance, limit = _per_cell(explanation), self.limit(explanation)
+        relevance, limit = _per_cell(explanation), self.limit(explanation) if limit is None else limit
         whole, below, detail = axes
         segment = _segment(axis.centres, self.zoom) if self.zoom else _most_relevant(axis, relevance)
         start, stop = axis.centres[segment][[0, -1]]
         cell = _cell(explanation)
 
-        whole.plot(axis.centres, signal, color="0.25", linewidth=0.6)
+        whole.plot(*thinned_line(axis.centres, signal), color="0.25", linewidth=0.6)
         whole.set_ylabel(name, parse_math=False)
         below.axhline(0, color="0.6", linewidth=0.6)
-        for part, colour in ((relevance > 0, FOR), (relevance < 0, AGAINST)):
-            below.vlines(axis.centres[part], 0, relevance[part], color=colour, linewidth=0.6)
+        for sign, colour in ((1, FOR), (-1, AGAINST)):
+            places, bars = thinned_bars(axis.centres, relevance, sign)
+            add_bars(below, places, np.zeros(len(bars)), bars, color=colour, linewidth=0.6)
         below.set_ylabel("Relevance")
         if axis.name == "frequency":  # neighbours differ in sign where what is relevant is shorter than the recording
             total = below.twinx()
-            total.plot(axis.centres, np.cumsum(relevance), color="0.1", linewidth=1)
+            total.plot(*thinned_line(axis.centres, np.cumsum(relevance)), color="0.1", linewidth=1)
             total.set_ylabel("Sum up to here (line)")
         for panel in (whole, below):
             panel.set_xlim(axis.centres[0], axis.centres[-1])
@@ -189,7 +193,7 @@ class Visual:
             axis.centres[segment],
             signal[segment],
             c=relevance[segment],
-            cmap=_over_white(RELEVANCE),
+            cmap=RELEVANCE_OVER_WHITE,
             vmin=-limit,
             vmax=limit,
             s=16,
@@ -206,10 +210,31 @@ class Visual:
         )
         for title, panel in zip(titles, axes, strict=True):
             panel.set_xlabel(self._label(axis))
+            scale_axis(panel, "x", axis, self.scale)
             if axis.name == "time":
                 self._mark_time(explanation, panel, zorder=0.5)
             panel.set_title(title, loc="left", fontsize="small")
         return {"relevance": points}
+
+    def draw_line(self, axes: Axes, explanation: Explanation, limit: float | None = None) -> dict[str, Any]:
+        """The waveform or spectrum, each stretch of it in the colour of its strongest relevance."""
+        from ._picture import RELEVANCE_OVER_GREY, add_bars
+
+        (axis,) = self._axes(explanation)
+        signal, name = _signal(explanation)
+        first = starts(len(signal), columns=1000, most=1000)
+        low, high = np.minimum.reduceat(signal, first), np.maximum.reduceat(signal, first)
+        bottom = low if axis.name == "time" else np.full(len(first), signal.min())
+        limit = self.limit(explanation) if limit is None else limit
+        bars = add_bars(axes, axis.centres[first], bottom, high, linewidth=1.2)
+        bars.set(array=thinned_relevance(_per_cell(explanation)[None], first)[0], cmap=RELEVANCE_OVER_GREY, clim=(-limit, limit))
+        axes.set_ylabel(name, parse_math=False)
+        axes.set_xlabel(self._label(axis))
+        axes.margins(x=0)
+        scale_axis(axes, "x", axis, self.scale)
+        if axis.name == "time":
+            self._mark_time(explanation, axes, zorder=0.5)
+        return {"relevance": bars}
 
     def _axes(self, explanation: Explanation) -> tuple[Axis, ...]:
         return explanation.recording_axes if self.times == "recording" else explanation.axes
@@ -237,20 +262,42 @@ class Visual:
         axes.ticklabel_format(axis="x", useOffset=False)
 
     def limit(self, explanation: Explanation) -> float:
-        """Magnitude of relevance at which the colour saturates; 1 if there is no relevance.
+        """Magnitude of relevance at which the colour saturates, the same for all channels; 1 if there is no relevance.
 
         Raises
         ------
         OutputError
             If the relevance is not finite.
         """
-        magnitude = np.abs(_per_cell(explanation))
+        magnitude = np.abs(np.stack([_per_cell(part) for part in by_channel([explanation])]))
         if not np.isfinite(magnitude).all():
             raise OutputError(
                 f"The relevance of {explanation.clip.source} holds NaN or infinity, so it cannot be drawn; check the explainer."
             )
         magnitude = magnitude[magnitude > 0]
         return float(np.percentile(magnitude, self.percentile)) if magnitude.size else 1.0
+
+
+def scale_axis(axes: Axes, which: Literal["x", "y"], axis: Axis, scale: Literal["linear", "log", "mel"]) -> None:
+    """Scale an axis in Hz; a logarithmic one begins where its first cell with a frequency above 0 does."""
+    if scale == "linear" or axis.unit != "Hz":
+        return
+    edges, above = axis.edges, axis.centres[axis.centres > 0]
+    if scale == "log":
+        lowest = max(float(edges[0]), float(above[0]) / 2)
+        axes.set(**{f"{which}scale": "log", f"{which}lim": (lowest, float(edges[-1]))})
+    else:
+        getattr(axes, f"set_{which}scale")("function", functions=(_to_mel, _from_mel))
+        axes.set(**{f"{which}lim": (max(float(edges[0]), 0.0), float(edges[-1]))})
+
+
+def _to_mel(frequency: FloatArray) -> FloatArray:
+    """Hz to mel (O'Shaughnessy 1987), straight on below 0 Hz."""
+    return np.asarray(np.sign(frequency) * 2595 * np.log10(1 + np.abs(frequency) / 700))
+
+
+def _from_mel(mel: FloatArray) -> FloatArray:
+    return np.asarray(np.sign(mel) * 700 * (10 ** (np.abs(mel) / 2595) - 1))
 
 
 def _per_cell(explanation: Explanation) -> FloatArray:
@@ -304,12 +351,6 @@ def _most_relevant(axis: Axis, relevance: FloatArray) -> slice:
     return slice(start, start + length)
 
 
-def _over_white(colours: ListedColormap) -> ListedColormap:
-    """The same colours without transparency, for markers that lie on a line."""
-    table: NDArray[np.float64] = np.array(colours(np.arange(colours.N)))
-    return ListedColormap(table[:, 3:] * table[:, :3] + 1 - table[:, 3:])
-
-
 def _colour_label(explanation: Explanation, *, wrapped: bool) -> str:
     name = textwrap.shorten(explanation.classes[explanation.target], 24, placeholder="…")
     other = explanation.contrast_class
@@ -319,6 +360,8 @@ def _colour_label(explanation: Explanation, *, wrapped: bool) -> str:
 
 def _write_title(figure: Figure, explanation: Explanation) -> None:
     """The title, and below it in a colour of their own what makes the explanation doubtful."""
+    from matplotlib.text import Annotation
+
     warned = [line for text in explanation.warnings for line in textwrap.wrap(f"Warning: {text}", WIDTH_OF_TITLE)]
     title = figure.suptitle(_title(explanation) + "\n" * len(warned), fontsize="medium", parse_math=False)
     if warned:  # into the lines that the title leaves free
@@ -329,8 +372,8 @@ def _write_title(figure: Figure, explanation: Explanation) -> None:
 
 def _title(explanation: Explanation) -> str:
     """Task, classes with their probabilities, explainer and data, in lines that fit the figure."""
-    target, name = explanation.target, explanation.classes[explanation.target]
-    explained = f"{name!r} ({explanation.probabilities[target]:.0%})"
+    target, name, shares = explanation.target, explanation.classes[explanation.target], explanation.probabilities
+    explained = repr(name) if shares is None else f"{name!r} ({shares[target]:.0%})"
     if explanation.contrast_class is not None:
         outcome = f"{explanation.prediction}, explained {explained} rather than {explanation.contrast_class!r}"
     elif explanation.predictions == (name,):
@@ -342,5 +385,5 @@ def _title(explanation: Explanation) -> str:
     data = [str(explanation.provenance.get(key) or "") for key in ("data", "note")]
     origin = " · ".join(part for part in (*data, explanation.clip.name) if part)
     nothing = "" if np.any(explanation.relevance) else "there is no relevance: it is zero everywhere"
-    lines = [f"{task}{outcome}{truth}", explanation.explainer + _view(explanation), origin, nothing]
+    lines = [f"{task}{outcome}{truth}", explanation.explainer + _view(explanation), explanation.in_constants, origin, nothing]
     return "\n".join(row for line in lines for row in textwrap.wrap(line, WIDTH_OF_TITLE))

@@ -1,16 +1,16 @@
 """The leaderboard: explainers by metrics on models, from the command line to the page."""
 
+import csv
 import json
-import os
 import re
 import shutil
 import signal
-import subprocess
 import sys
 import time
 from html.parser import HTMLParser
 from pathlib import Path
 
+import commands
 import numpy as np
 import pytest
 from scipy.stats import spearmanr
@@ -23,6 +23,7 @@ from xaudio.cli.app import app
 from xaudio.measuring import statistics
 from xaudio.measuring.scoring import Column
 from xaudio.registry.loading import registry
+from xaudio_bench_explainers import rules as preset
 from xaudio_bench_explainers.benchmark import _name, all_explainers
 from xaudio_bench_explainers.report import digest, drawing
 from xaudio_bench_explainers.results import Metric, Results, Score
@@ -281,9 +282,6 @@ def test_a_model_that_did_not_learn_is_named(tmp_path, run_folder, installed, ca
     assert model.unlearned.split(";")[0] in (tmp_path / "report.html").read_text()
 
 
-COMMAND = "import sys; sys.argv[0] = 'xaudio'; from xaudio.cli.app import main; main()"
-
-
 def arguments(run_folder, out):
     explainers = "doubled:seconds=0.5,gradient"
     given = f"--explainers {explainers} --metrics largest,sparseness --recordings 40 --examples 0 --device cpu"
@@ -291,27 +289,27 @@ def arguments(run_folder, out):
     return ["evaluate", "--model", str(run_folder), "--dataset", speech, *given.split(), "--out", str(out)]
 
 
-def test_a_command_that_was_killed_goes_on_and_gives_the_same(processes, tmp_path, run_folder, third_party):
-    environment = {**os.environ, "PYTHONPATH": str(third_party)}
+def test_a_command_that_was_killed_goes_on_and_gives_the_same(processes, tmp_path, run_folder, narrow, third_party):
+    context = commands.start()
 
     def start(name):
-        command = [sys.executable, "-c", COMMAND, *arguments(run_folder, tmp_path / name)]
-        return subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        patches = {**narrow, "sys.path": [str(third_party), *sys.path]}
+        return commands.begin(context, arguments(run_folder, tmp_path / name), tmp_path, patches)
 
     kept = tmp_path / "killed" / "model0" / "00-doubled-seconds-0-5" / "explanations"
     process = start("killed")
-    while len(list(kept.glob("[0-9]*"))) < 32 and process.poll() is None:  # the second of three batches
+    while len(list(kept.glob("[0-9]*"))) < 32 and process.exitcode is None:  # the second of three batches
         time.sleep(0.02)
-    assert process.poll() is None, process.stderr.read()
-    os.kill(process.pid, signal.SIGKILL)
-    assert process.wait(timeout=60) == -signal.SIGKILL
-    process.stderr.close()
+    assert process.exitcode is None, (tmp_path / "stderr").read_text()
+    process.kill()
+    process.join(60)
+    assert process.exitcode == -signal.SIGKILL
     assert not (tmp_path / "killed" / "results.json").exists()
     before = {path: path.stat().st_mtime_ns for path in kept.glob("[0-9]*")}
     for name in ("killed", "whole"):
         process = start(name)
-        errors = process.communicate(timeout=300)[1]
-        assert process.returncode == 0, errors
+        process.join(300)
+        assert process.exitcode == 0, (tmp_path / "stderr").read_text()
     assert {path: path.stat().st_mtime_ns for path in before} == before
     assert numbers(tmp_path / "killed") == numbers(tmp_path / "whole")
 
@@ -353,9 +351,10 @@ def test_of_too_few_recordings_there_is_a_mean_and_no_interval(tmp_path, run_fol
 def test_too_few_recordings_are_one_line(tmp_path, run_folder):
     with pytest.raises(DataError, match=r"^5 labelled recordings of synthetic .* too few for an interval; expected 8 or more"):
         leaderboard((str(run_folder),), recordings=5)(tmp_path)
-    leaderboard((str(run_folder),), recordings=8)(tmp_path)  # what was refused is in nobody's way
+    few = {"explainers": "gradient", "metrics": "sparseness"}
+    leaderboard((str(run_folder),), recordings=8, **few)(tmp_path)  # what was refused is in nobody's way
     with pytest.raises(ModelError, match="recordings was 8, now 9"):
-        leaderboard((str(run_folder),), recordings=9)(tmp_path)
+        leaderboard((str(run_folder),), recordings=9, **few)(tmp_path)
 
 
 def test_wrong_choices_are_named_before_anything_runs(tmp_path, run_folder):
@@ -416,8 +415,9 @@ def test_agreement_is_the_rank_correlation_of_means_in_the_better_direction():
 
 def test_columns_of_one_name_are_told_apart_by_their_metric():
     columns = [Column(metric, name, "none", False, "") for metric, name in [("a", "x"), ("a:n=1", "x"), ("b", "y"), ("c", "y")]]
-    found = Evaluation(*[None] * 6, columns=columns, values={}, refused={}, milliseconds={}, folders={})
-    assert [metric.title for metric in metrics_of([found, found])] == ["x", "x (a:n=1)", "y (b)", "y (c)"]
+    unmeasured = dict.fromkeys(("indices", "labels", "predicted", "chance", "p_value", "unlearned"))
+    evaluation = Evaluation(**unmeasured, columns=columns, values={}, refused={}, milliseconds={}, folders={})
+    assert [metric.title for metric in metrics_of([evaluation, evaluation])] == ["x", "x (a:n=1)", "y (b)", "y (c)"]
 
 
 def test_drawings_lie_on_one_scale():
@@ -458,3 +458,50 @@ def test_damaged_results_are_named(folder, tmp_path):
         (tmp_path / "results.json").write_text(json.dumps({**content, **change}))
         with pytest.raises(ModelError, match=message):
             xaudio.create("benchmark", "explainers").report(tmp_path)
+
+
+def rules(**options):
+    given = {"datasets": SPEECH, "networks": "transformer:width=8,layers=1,heads=2", "tasks": ("sex",), "steps": 2}
+    small = {"explainers": "lrp:composite=epsilon", "metrics": "conservation", "recordings": 8, "examples": 0, "device": "cpu"}
+    return xaudio.create("benchmark", "explainers", preset="rules", **{**given, **small, **options})
+
+
+def test_a_preset_trains_its_models_and_goes_on_where_it_was_stopped(tmp_path, training, capsys):
+    rules()(tmp_path)
+    (model,) = read(tmp_path).models
+    assert model.name == "synthetic-sex-transformer-width-8-layers-1-heads-2"
+    assert model.task == "sex"
+    assert read(tmp_path).explainers == ["lrp:composite=epsilon", "amplitude", "random"]
+    weights = tmp_path / "trained" / model.name / "model.safetensors"
+    before, first = weights.stat().st_mtime_ns, numbers(tmp_path)
+    with (tmp_path / "paired.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    means = {score.explainer: score.mean for score in model.scores}
+    assert [row["explainer"] for row in rows] == ["amplitude", "random"]
+    for row in rows:
+        expected = means[row["explainer"]] - means["lrp:composite=epsilon"]
+        assert float(row["difference"]) == pytest.approx(expected)
+        assert float(row["low"]) < expected < float(row["high"])
+    assert (tmp_path / "conservation.png").stat().st_size > 5000
+    rules()(tmp_path)
+    assert weights.stat().st_mtime_ns == before
+    assert numbers(tmp_path) == first
+    with pytest.raises(ModelError, match="steps"):
+        rules(steps=3)(tmp_path)
+    rules(models=(str(weights.parent),))(tmp_path / "named")
+    assert read(tmp_path / "named").models[0].scores == read(tmp_path).models[0].scores
+
+
+def test_what_a_preset_trains_and_compares():
+    experiments = preset.planned([], [], [], [], 7, 0)
+    assert len(experiments) == len(preset.TRUTH) * len(preset.NETWORKS)
+    assert len({preset.folder_of(experiment) for experiment in experiments}) == len(experiments)
+    assert all(experiment.training["steps"] == 7 and experiment.training["shift"] == 0 for experiment in experiments)
+    (speech,) = preset.planned([SPEECH], [], ["transformer"], ["digit"], 7, 0)
+    assert "shift" not in speech.training
+    with pytest.raises(DataError, match="digits"):
+        preset.planned([SPEECH], [], [], ["digits"], 7, 0)
+    for kind, specs in (("explainer", preset.EXPLAINERS), ("metric", preset.METRICS)):
+        for spec in specs:
+            name, options = xaudio.plugin.parse_spec(spec)
+            xaudio.create(kind, name, **options)

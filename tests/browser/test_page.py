@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from axe_playwright_python.sync_playwright import Axe
+from long import long_explanation
 from sounds import CLICKS, RATE, boxes, choices, clicks, of_samples, renamed, tone
 
 from xaudio import create
@@ -42,18 +43,17 @@ WATCH = """async (seconds) => {
   const { context } = player.deck;
   const { left, width } = player.layout.lanes[0];
   const rows = [];
-  const start = context.currentTime;
-  await new Promise((done) => {
-    const look = () => {
-      const drawn = (new DOMMatrix(getComputedStyle(player.head).transform).e - left) / width * player.duration;
-      if (!player.deck.playing || context.currentTime > start + seconds) return done();
-      rows.push([context.currentTime - (context.outputLatency || context.baseLatency), drawn]);
-      requestAnimationFrame(look);
-    };
-    requestAnimationFrame(look);
-  });
+  const end = context.currentTime + seconds;
+  player.place = function () { // as each frame draws the play head
+    Object.getPrototypeOf(this).place.call(this);
+    const times = [performance.now() / 1000, context.currentTime - (context.outputLatency || context.baseLatency)];
+    rows.push([...times, (new DOMMatrix(getComputedStyle(this.head).transform).e - left) / width * this.duration]);
+  };
+  while (player.deck.playing && context.currentTime < end) await new Promise(requestAnimationFrame);
+  delete player.place;
   return rows;
 }"""
+"""By frame: the machine's time, the sound's, which moves on in blocks, and where the play head is drawn."""
 
 FRAMES = """async (rate) => {
   await new Promise((done) => setTimeout(done, 100));
@@ -308,26 +308,57 @@ def test_frequency_view_reads_sums(show):
 # Sound.
 
 
+def play_head_errors(page, start):
+    """By frame: seconds by which the play head is ahead of the click that is heard, and the sound's clock of its own mean."""
+    page.evaluate("(from) => { window.heard.length = 0; return document.querySelector('xaudio-player').from(from); }", start)
+    machine, sound, head = np.transpose(page.evaluate(WATCH, 0.95 - start))
+    page.evaluate("document.querySelector('xaudio-player').pause()")
+    first, rate, samples = recorded(page)
+    onsets = first + onsets_of(samples) / rate
+    known = np.array([time for time in CLICKS if time > start])
+    zero = np.mean(onsets - known[: len(onsets)])  # when the recording's start was, or would have been, computed
+    np.testing.assert_allclose(onsets, zero + known[: len(onsets)], atol=2 / RATE)
+    ahead = sound - machine - np.median(sound - machine)
+    running = sound - ahead > zero + start
+    assert running.sum() > 2
+    return (head - (sound - ahead - zero))[running], ahead[running]
+
+
 def test_play_head_keeps_step_with_the_sound(show):
     """Against the audio clock: when a click leaves the loudspeaker, the play head drawn is where the click is."""
     page = show("clicks", bypass_csp=True)  # for the tap alone, which is a module of the test
     page.evaluate(LISTEN, TAP)
-    medians = []
+    medians, errors = [], []
     for start in (0.0, 0.35, 0.72):
-        page.evaluate("(from) => { window.heard.length = 0; return document.querySelector('xaudio-player').from(from); }", start)
-        rows = np.array(page.evaluate(WATCH, 0.95 - start))
-        page.evaluate("document.querySelector('xaudio-player').pause()")
-        first, rate, samples = recorded(page)
-        onsets = first + onsets_of(samples) / rate
-        known = np.array([time for time in CLICKS if time > start])
-        zero = np.mean(onsets - known[: len(onsets)])  # when the recording's start was, or would have been, computed
-        np.testing.assert_allclose(onsets, zero + known[: len(onsets)], atol=2 / RATE)
-        running = rows[:, 0] > zero + start
-        assert running.sum() > 5
-        off = np.abs(rows[running, 1] - (rows[running, 0] - zero))
+        off, unsteady = play_head_errors(page, start)
         medians.append(float(np.median(off)))
-        assert np.percentile(off, 90) < LATENCY, f"from {start}: {off}"
+        assert abs(medians[-1]) < LATENCY, f"from {start}: {off}"
+        errors.append(np.abs([off, unsteady]))
+    # On a busy machine the sound's own clock stands still and catches up, and who follows it does too; a frame may be late.
+    off, unsteady = np.percentile(np.hstack(errors), 90, axis=1)
+    assert off < LATENCY + unsteady, errors
     print(f"the play head is off by {', '.join(f'{1000 * value:.1f}' for value in medians)} ms (medians, from three positions)")
+
+    page.evaluate(
+        "() => { const { deck } = document.querySelector('xaudio-player'), { heard } = deck;"
+        "  deck.heard = () => heard.call(deck) - 0.05; }"
+    )
+    off, _ = play_head_errors(page, 0.35)
+    assert np.median(off) < -LATENCY, "a play head that is 50 ms late is seen to be late"
+
+
+def switched(page, start, times, pause):
+    """What is heard from a start on with so many switches; anew where a busy machine lets the sound end before the last."""
+    for _ in range(10):
+        page.evaluate("window.heard = []")
+        start()
+        for _ in range(times):
+            page.wait_for_timeout(pause)
+            page.keyboard.press("a")
+        if state(page, "p.deck.playing"):
+            break
+    wait(page, "!p.deck.playing")
+    return recorded(page)[1:]
 
 
 def test_switching_is_exact_to_the_sample_and_does_not_click(show):
@@ -335,12 +366,7 @@ def test_switching_is_exact_to_the_sample_and_does_not_click(show):
     page = show("tone", bypass_csp=True)
     page.evaluate(LISTEN, TAP)
     focus(page)
-    page.keyboard.press("k")
-    for _ in range(5):
-        page.wait_for_timeout(70)
-        page.keyboard.press("a")
-    wait(page, "!p.deck.playing")
-    _, rate, samples = recorded(page)
+    rate, samples = switched(page, lambda: page.keyboard.press("k"), 5, 70)
     loud = np.flatnonzero(np.abs(samples) > 0.01)
     inner = samples[loud[0] + rate // 50 : loud[-1] - rate // 50]
     assert len(inner) > 0.8 * rate
@@ -353,12 +379,8 @@ def test_switching_is_exact_to_the_sample_and_does_not_click(show):
 def test_parts_of_different_level_fade_into_each_other(show):
     page = show("choices", bypass_csp=True)
     page.evaluate(LISTEN, TAP)
-    page.evaluate("document.querySelector('xaudio-player').from(0.3)")
-    for _ in range(3):
-        page.wait_for_timeout(60)
-        page.keyboard.press("a") if _ else (focus(page), page.keyboard.press("a"))
-    wait(page, "!p.deck.playing")
-    _, rate, samples = recorded(page)
+    focus(page)
+    rate, samples = switched(page, lambda: page.evaluate("document.querySelector('xaudio-player').from(0.3)"), 3, 60)
     # The explanation is the tone to the power of three, which is up to 2 / sqrt(3) times as steep; a jump is far steeper.
     steepest = 0.95 * 2 / np.sqrt(3) * 2 * np.pi * 440 / rate
     assert 0.5 * steepest < np.abs(np.diff(samples)).max() < 1.1 * steepest
@@ -378,7 +400,7 @@ def test_loop_goes_round_in_its_length(show):
     page.click(".xa-play")
     page.wait_for_timeout(550)
     positions = page.evaluate(WATCH, 0.2)
-    assert all(start - 0.002 <= position <= end + 0.002 for _, position in positions)
+    assert all(start - 0.002 <= position <= end + 0.002 for *_, position in positions)
     page.click(".xa-loop")  # goes on to the end from where it is
     wait(page, "!p.deck.playing")
     _, rate, samples = recorded(page)
@@ -533,6 +555,14 @@ def test_sizes(show, name, width):
     assert canvas["width"] > 0.75 * width or width == 1440
 
 
+def test_on_a_wide_screen_the_words_stand_beside_a_larger_picture(show):
+    page = show("boxes", width=2200, height=1200)
+    stage, words = (page.locator(f"{name}:visible").bounding_box() for name in (".xa-stage", ".xa-facts"))
+    assert stage["width"] > 1200
+    assert words["x"] > stage["x"] + stage["width"]
+    assert page.locator(".xa-plot").bounding_box()["height"] > 520
+
+
 @pytest.mark.parametrize("name", ["boxes", "choices"])
 def test_dark_scheme(show, name):
     page = show(name, color_scheme="dark")
@@ -671,8 +701,30 @@ def test_components_live_in_pages_of_others(browser_page, tmp_path):
     page.wait_for_function("() => document.querySelectorAll('xaudio-player')[1].deck?.playing")
 
 
+LOADED = """() => ["navigation", "mark"].flatMap((kind) => performance.getEntriesByType(kind))
+  .map((entry) => entry.loadEventEnd ?? entry.startTime)"""
+"""Milliseconds to the end of loading, and to the first picture."""
+
+
+def opened(browser_page, path, drawn):
+    """A page that opens in time: by the clock, or where others want the processor too by what it spends on the page."""
+    page = browser_page(path)
+    page.wait_for_selector(drawn, state="attached")
+    times = page.evaluate(LOADED)
+    print(f"{path.stat().st_size / 1e6:.0f} MB: {', '.join(f'{time:.0f}' for time in times)} ms")
+    seconds = max(times) / 1000
+    if seconds > OPENING:
+        session = page.context.new_cdp_session(page)
+        session.send("Performance.enable", {"timeDomain": "threadTicks"})
+        page.reload()
+        page.wait_for_selector(drawn, state="attached")
+        spent = {metric["name"]: metric["value"] for metric in session.send("Performance.getMetrics")["metrics"]}
+        seconds = spent["TaskDuration"]
+    assert 0 < seconds < OPENING
+    return page
+
+
 def test_two_hundred_explanations_open_in_time(browser_page, tmp_path):
-    """The best of three, as a machine may be busy: to the end of loading, and to the first picture."""
     few = [boxes().with_relevance(np.random.default_rng(seed).standard_normal(boxes().relevance.shape)) for seed in range(5)]
     html = create("renderer", "html")
     one = html.page([renamed(item, f"/recordings/{number}.wav") for number, item in enumerate(few)])
@@ -680,20 +732,33 @@ def test_two_hundred_explanations_open_in_time(browser_page, tmp_path):
     body = "\n".join(re.findall(r"<xaudio-player>.*?</xaudio-player>", one, re.S) * 40)
     path = tmp_path / "many.html"
     path.write_text(head + body + tail)
-    found = []
-    for _ in range(3):
-        page = browser_page(path)
-        page.wait_for_selector("xaudio-player.xa-drawn")
-        assert page.locator("xaudio-player").count() == 200
-        found.append(
-            page.evaluate("""() => [performance.getEntriesByType("navigation")[0].loadEventEnd,
-          performance.getEntriesByName("xaudio-first-picture")[0].startTime]""")
-        )
-        if max(found[-1]) < 1000 * OPENING:
-            break
-    print(f"{path.stat().st_size / 1e6:.0f} MB: loaded after {found[-1][0]:.0f} ms, first picture after {found[-1][1]:.0f} ms")
-    assert min(max(times) for times in found) < 1000 * OPENING
+    page = opened(browser_page, path, "xaudio-player.xa-drawn")
+    assert page.locator("xaudio-player").count() == 200
     assert page.locator("xaudio-player.xa-drawn").count() < 10, "pictures are unpacked as needed"
     page.locator("xaudio-player").last.scroll_into_view_if_needed()
     page.wait_for_function("() => [...document.querySelectorAll('xaudio-player')].at(-1).classList.contains('xa-drawn')")
     page.wait_for_function("() => !document.querySelector('xaudio-player').classList.contains('xa-drawn')")
+
+
+def test_a_page_of_an_hour_opens_at_once_and_a_window_leads_to_its_player(browser_page, tmp_path):
+    path = tmp_path / "report.html"
+    path.write_text(
+        create("renderer", "html").long_page(long_explanation(chosen=tuple(range(0, 7000, 140))), {}), encoding="utf-8"
+    )
+    assert path.stat().st_size < 20e6
+    page = opened(browser_page, path, "svg .window")
+    page.locator("a[href='#window-2800'] .window").dispatch_event("click")
+    page.wait_for_selector("#window-2800 xaudio-player.xa-drawn")
+    page.wait_for_function("() => Math.abs(document.querySelector('#window-2800').getBoundingClientRect().top) < 200")
+    strip, frame = page.locator(".overview svg"), page.locator(".overview-scroll").first
+    before = strip.bounding_box()
+    for _ in range(3):
+        page.get_by_role("button", name="Wider").click()
+    assert strip.bounding_box()["width"] == pytest.approx(8 * before["width"], rel=0.01)
+    assert strip.bounding_box()["height"] == pytest.approx(before["height"], abs=2)
+    middle = frame.evaluate("(frame) => (frame.scrollLeft + frame.clientWidth / 2) / frame.scrollWidth")
+    assert middle == pytest.approx(0.5, abs=0.02)
+    name = page.locator(".overview .names text").first.bounding_box()
+    assert name["width"] < 60, "texts keep their shape"
+    page.get_by_role("button", name="Whole", exact=True).click()
+    assert strip.bounding_box()["width"] == pytest.approx(before["width"], rel=0.01)

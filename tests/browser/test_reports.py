@@ -4,6 +4,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+import trained
 from axe_playwright_python.sync_playwright import Axe
 from typer.testing import CliRunner
 
@@ -40,6 +41,13 @@ def simulated(make_study, folder, **study):
     arguments = ("--participants", 12, "--draws", 100, "--out", folder / "simulated")
     invoke("study", "simulate", folder / "study", *arguments)
     return folder / "simulated" / "report.html"
+
+
+@pytest.fixture(scope="module")
+def run_folder(tmp_path_factory, session_cache):
+    """Of a narrow AudioNet, whose reports look the same."""
+    with trained.narrow():
+        yield trained.run(tmp_path_factory.mktemp("runs") / "audionet", "audionet")
 
 
 @pytest.fixture(scope="module", params=[*sorted(COMMANDS), "study analyze", "bench study"])

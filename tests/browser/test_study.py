@@ -1,16 +1,13 @@
 """A browser goes through a whole study: with the mouse, by the keyboard alone, on a phone, and through crashes of the server."""
 
-import os
 import re
-import signal
-import socket
 import sqlite3
-import subprocess
-import sys
+import tempfile
 import time
-import urllib.request
 from contextlib import closing
+from pathlib import Path
 
+import commands
 import pytest
 
 from xaudio_study.server.links import Links
@@ -19,43 +16,37 @@ from xaudio_study.server.texts import read_texts
 
 
 class Serving:
-    """The server as a process of its own."""
+    """The server as a process of its own, at an address that it keeps when it is started again."""
 
     def __init__(self, folder, *options):
-        self.folder, self.options = folder, options
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.address = f"http://127.0.0.1:{free.getsockname()[1]}/"
+        self.folder, self.options, self.port = folder, options, 0
+        self.context = commands.start()
         self.start()
 
     def start(self):
-        port = self.address.rstrip("/").rpartition(":")[2]
-        command = [
-            sys.executable,
-            "-c",
-            "from xaudio.cli.app import main; main()",
-            "study",
-            "serve",
-            str(self.folder),
-            "--port",
-            port,
-        ]
-        self.process = subprocess.Popen([*command, *self.options], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-        for _ in range(600):
-            try:
-                urllib.request.urlopen(self.address, timeout=5).read()
-                return
-            except OSError:
-                time.sleep(0.05)
-        raise AssertionError("the server did not start")
+        self.output = Path(tempfile.mkdtemp(dir=self.folder.parent))
+        words = ["study", "serve", str(self.folder), "--port", str(self.port), *self.options]
+        self.process = commands.begin(self.context, words, self.output)
+        self.address = self._said(r"Serving (http://127\.0\.0\.1:\d+/)\n")
+        self.port = int(self.address.rstrip("/").rpartition(":")[2])
+
+    def _said(self, form):
+        """What the server prints once it listens."""
+        end, printed = time.monotonic() + 120, self.output / "stdout"
+        while time.monotonic() < end and self.process.exitcode is None:
+            if printed.exists() and (said := re.fullmatch(form, printed.read_text())):
+                return said[1]
+            time.sleep(0.02)
+        raise AssertionError(f"the server did not start: {(self.output / 'stderr').read_text()}")
 
     def kill(self):
-        os.kill(self.process.pid, signal.SIGKILL)
-        self.process.communicate()
+        self.process.kill()
+        self.process.join()
 
     def stop(self):
         self.process.terminate()
-        return self.process.communicate()[1].decode()
+        self.process.join()
+        return (self.output / "stderr").read_text()
 
     def invited(self):
         database = open_database(self.folder)
@@ -118,21 +109,21 @@ def go_through(page, tasks, checks=6):
     heading(page, "About you")
     assert page.evaluate("location.href") in page.inner_text(".link")
     press(page, "Next")
-    page.wait_for_selector("text=Please choose an answer to every question")
+    page.wait_for_selector("text=Please choose an answer for every question")
     for name, value in (("gender", "diverse"), ("experience", "zero"), ("hearing", "very good")):
         page.check(f"input[name={name}][value='{value}']")
     press(page, "Next")
     if checks:
         heading(page, "Set the volume")
         page.click("button[type=submit]", force=True)  # it is there, and says why it does not go on yet
-        page.wait_for_selector("text=Please play the sound to its end first")
+        page.wait_for_selector("text=Please play the sound to the end first")
         press(page, "Play the noise")
         page.wait_for_selector("button[type=submit]:not([aria-disabled])")
         press(page, "The volume is right")
     for check in range(checks):
         heading(page, f"Headphone check {check + 1} of 6", checked=check == 0)
         answer(page, "2")
-    heading(page, "What you do now")
+    heading(page, "What to do")
     press(page, "Start")
     for task in range(tasks):
         heading(page, f"Task {task + 1} of {tasks}", checked=task % 2 == 0)  # two of each mode
@@ -180,7 +171,7 @@ def test_a_whole_study_at_desktop_size(serve, browser_page):
     press(page, "Keep my answers")
     press(page, "Stop and delete my answers")
     press(page, "Delete everything")
-    heading(page, "Your answers are deleted")
+    heading(page, "Your answers have been deleted")
     assert read_study(server.folder).answers == ()
 
 
@@ -249,7 +240,7 @@ def test_the_keyboard_alone_is_enough(serve, browser_page):
     page.wait_for_selector("button[type=submit]:not([aria-disabled])")
     tab_to("button[type=submit]")
     keys.press("Enter")
-    page.wait_for_selector("h1:has-text('What you do now')")
+    page.wait_for_selector("h1:has-text('What to do')")
     tab_to("main button")
     keys.press("Space")
     for task in range(8):
@@ -415,7 +406,7 @@ def test_an_answer_survives_all_that_a_network_does(serve, browser_page):
     assert len(set(sent)) == 1, "the same answer each time"
     assert [answer.value for answer in read_study(server.folder).answers] == ["two"]
     page.evaluate("location.reload()")  # nothing is kept back now, so nobody is asked
-    page.wait_for_selector("h1:has-text('What you do now')")
+    page.wait_for_selector("h1:has-text('What to do')")
     assert asked == ["beforeunload"]
     forgive(browser_page)
 
@@ -431,7 +422,7 @@ def test_what_the_page_waits_for_is_told(serve, browser_page):
             seen.append("")
             route.abort()
         elif len(seen) == 1:
-            page.wait_for_selector("#network:has-text('The page goes on by itself')")
+            page.wait_for_selector("#network:has-text('The page will continue automatically')")
             seen.append("")
             time.sleep(0.3)
             route.continue_()
@@ -450,15 +441,15 @@ def test_what_the_page_waits_for_is_told(serve, browser_page):
 
     page.route("**/api/state", slowly)
     page.reload()
-    page.wait_for_selector("h1:has-text('What you do now')")
-    page.unroute("**/api/state")
+    page.wait_for_selector("h1:has-text('What to do')")
+    page.unroute_all(behavior="wait")  # what holds the page up has let it go by then
     page.route("**/api/withdraw", lambda route: route.abort())
     press(page, "Stop and delete my answers")
     press(page, "Delete everything")
     page.wait_for_selector("dialog .alert:has-text('There is no connection')")
     accessible(page)
     page.unroute("**/api/withdraw")
-    page.wait_for_selector("h1:has-text('Your answers are deleted')")
+    page.wait_for_selector("h1:has-text('Your answers have been deleted')")
     assert read_study(server.folder).answers == ()
     forgive(browser_page)
 
@@ -496,7 +487,7 @@ def test_a_sound_has_its_time_and_ends_with_its_page(serve, browser_page):
     listen(page)
     page.check("input[value=two]")
     press(page, "Next")
-    page.wait_for_selector(".alert:has-text('That was quicker than the sound lasts')")
+    page.wait_for_selector(".alert:has-text('You answered before the sound was over')")
     page.wait_for_timeout(4000)
     press(page, "Next")
     page.wait_for_selector("h1:has-text('Task 2 of 2')")
@@ -507,7 +498,7 @@ def test_a_sound_has_its_time_and_ends_with_its_page(serve, browser_page):
     page.wait_for_function("!window.sound.paused")
     press(page, "Stop and delete my answers")
     press(page, "Delete everything")
-    page.wait_for_selector("h1:has-text('Your answers are deleted')")
+    page.wait_for_selector("h1:has-text('Your answers have been deleted')")
     page.wait_for_function("window.sound.paused")
     forgive(browser_page)
 
@@ -527,11 +518,11 @@ def test_two_windows_of_one_participant(serve, browser_page):
     assert [answer.value for answer in read_study(server.folder).answers] == ["two"]
     press(first, "Stop and delete my answers")
     press(first, "Delete everything")
-    first.wait_for_selector("h1:has-text('Your answers are deleted')")
+    first.wait_for_selector("h1:has-text('Your answers have been deleted')")
     listen(second)
     second.check("input[value=one]")
     press(second, "Next")
-    second.wait_for_selector("h1:has-text('Your answers are deleted')")
+    second.wait_for_selector("h1:has-text('Your answers have been deleted')")
     forgive(browser_page)
 
 
@@ -586,7 +577,7 @@ def test_open_enrolment_counts_a_double_click_once_and_goes_by_the_wishes_of_the
     page.wait_for_selector("h1:has-text('About you')")
     page.check("input[name=gender] >> nth=0")
     press(page, "Next")
-    page.wait_for_selector("fieldset:has(input[name=experience]) .alert:has-text('Please choose an answer to every question')")
+    page.wait_for_selector("fieldset:has(input[name=experience]) .alert:has-text('Please choose an answer for every question')")
     top = page.evaluate("document.querySelector('fieldset .alert').getBoundingClientRect().top")
     assert 0 <= top < 844, "in sight"
     token = page.url.partition("#")[2]

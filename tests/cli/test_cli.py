@@ -1,5 +1,6 @@
 """The command line as a person uses it: exit status, one line for what is wrong, files that are there."""
 
+import csv
 import json
 import os
 import shutil
@@ -59,6 +60,29 @@ def test_explain_writes_picture_sounds_page_and_relevance(run_command, run_folde
         assert rate == 8000
         assert np.abs(samples).max() < 1
         assert not samples[outside].any()
+
+
+def test_a_data_set_says_what_is_true_of_the_recordings(run_command, error_of, tmp_path):
+    random = np.random.default_rng(0)
+    for label in ("3", "no digit"):
+        (tmp_path / "heard" / label).mkdir(parents=True)
+        for take in "ab":
+            soundfile.write(tmp_path / "heard" / label / f"{label}{take}.wav", random.normal(0, 0.1, 8000), 8000)
+    soundfile.write(tmp_path / "other.wav", random.normal(0, 0.1, 8000), 8000)
+    files = [tmp_path / "heard/3/3a.wav", tmp_path / "heard/no digit/no digitb.wav", tmp_path / "other.wav"]
+    asked = ["--model", "demo", "--explainer", "gradient", "--render", "html"]
+    run_command("explain", *files, *asked, "--data", tmp_path / "heard", "--out", tmp_path / "out")
+    with (tmp_path / "out/index.csv").open(newline="") as file:
+        rows = [(row["truth"], row["correct"]) for row in csv.DictReader(file)]
+    assert rows == [("3", "no"), ("no digit", "yes"), ("", "")]
+    page = (tmp_path / "out/report.html").read_text()
+    assert 'data-name="truth"' in page
+    assert '<td class="listing-truth" data-value="no digit">' in page
+    told = error_of("explain", *files, *asked, "--data", tmp_path / "heard", "--window", "1", "--out", tmp_path / "windows")
+    assert "--data and --dataset go with recordings that are explained whole" in told
+    assert not (tmp_path / "windows").exists()
+    told = error_of("explain", files[2], *asked, "--data", tmp_path / "heard", "--out", tmp_path / "one")
+    assert "other.wav: is not among the recordings of heard" in told
 
 
 def test_explain_several_recordings_and_explainers(run_command, spectrogram_run_folder, recording, tmp_path):
@@ -140,28 +164,29 @@ def test_explain_never_takes_the_place_of_what_is_there(error_of, run_folder, re
     assert (run_folder / "run.json").read_bytes() == before
 
 
-def test_a_second_explain_takes_the_place_of_the_first_and_nothing_else(
-    error_of, run_command, run_folder, spectrogram_run_folder, recording, tmp_path
+def test_a_second_explain_takes_the_place_of_the_same_one_and_of_nothing_else(
+    error_of, run_command, run_folder, recording, tmp_path
 ):
-    """Whatever was explained before, only files of the model that run.json names are there; what is not ours is refused."""
+    """Another question, method or model is refused as another command is; so is what is not ours."""
     out, other = tmp_path / "out", tmp_path / "other.wav"
     other.write_bytes(recording.read_bytes())
     options = ["--render", "audible", "--explainer", "amplitude", "--out", out]
     run_command("explain", recording, other, "--model", run_folder, "--target", "7", "--target", "3", *options)
     folders = {path.name for path in out.iterdir() if path.is_dir()}
     assert folders == {f"{stem}-{target}-amplitude" for stem in ("recording", "other") for target in (7, 3)}
-    run_command("explain", recording, "--model", spectrogram_run_folder, *options)
-    assert not [path for path in out.iterdir() if path.is_dir()]
+    before = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
+    same = ("explain", recording, other, "--model", run_folder, *options, "--target", "7", "--target")
+    for differing, said in [((*same, "4"), "target was"), ((*same, "3", "--view", "frequency"), "view was None")]:
+        assert f"belongs to a run of other settings: {said}" in error_of(*differing)
+    assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == before
     record = json.loads((out / "run.json").read_text())
-    assert record["settings"]["model"] == str(spectrogram_run_folder)
-    assert {*record["files"], "run.json"} == {path.name for path in out.iterdir()}
-    # What was left by the same command, interrupted, is its own; by another one it is not.
+    assert {out / name for name in (*record["files"], "run.json")} == set(before)
+    # What was left by the same command, interrupted, is its own.
     (out / "run.json").write_text(json.dumps({**record, "files": [], "unfinished": True}))
-    line = error_of("explain", recording, "--model", run_folder, *options)
-    assert "holds audible.json, which no earlier run of this command wrote there" in line
-    run_command("explain", recording, "--model", spectrogram_run_folder, *options)
+    run_command(*same, "3")
+    assert {path for path in out.rglob("*") if path.is_file()} == set(before)
     (out / "notes.txt").write_text("mine")
-    assert "holds notes.txt, which no" in error_of("explain", recording, "--model", spectrogram_run_folder, *options)
+    assert "holds notes.txt, which no" in error_of(*same, "3")
     assert (out / "notes.txt").read_text() == "mine"
     assert "unfinished" not in json.loads((out / "run.json").read_text())
 
@@ -244,6 +269,10 @@ def test_plugins_are_listed_shown_and_checked(error_of, run_command):
     listed = json.loads(run_command("plugins", "list", "--json").stdout)
     names = {(item["kind"], item["name"]) for item in listed["plugins"]}
     assert {("explainer", "lrp"), ("dataset", "synthetic"), ("model", "audionet"), ("benchmark", "audiomnist")} <= names
+    commands = {item["name"]: item for item in listed["plugins"] if item["kind"] == "command"}
+    assert commands["study"]["distribution"] == "xaudio"
+    assert commands["groups"]["summary"].startswith("Mean relevance of classes")
+    assert "'groups' is a command of patterns (xaudio " in error_of("plugins", "show", "groups")
     assert listed["problems"] == []
     assert "lrp" in run_command("plugins", "list").stdout
     shown = run_command("plugins", "show", "lrp").stdout
@@ -268,7 +297,7 @@ def test_a_benchmark_takes_its_options_from_a_file_and_from_the_command_line(err
     """The command line wins; the effective settings are written down."""
     config = tmp_path / "bench.toml"
     config.write_text(
-        'dataset = "synthetic:speakers=8,repetitions=1"\nmodels = ["audionet"]\ntasks = ["digit"]\nexamples = 1\n'
+        'dataset = "synthetic:speakers=8,repetitions=1"\nmodels = ["audionet"]\ntasks = ["digit"]\nexamples = 1\nlimit = 2\n'
         'set = ["steps=5", "audionet.batch_size=4"]\nseed = 3\n'
     )
     run_command("bench", "audiomnist", "--config", config, "--seed", "4", "--set", "steps=2", "--out", tmp_path / "out")
@@ -304,7 +333,7 @@ def test_ctrl_c_keeps_what_is_done_and_says_so(processes, training, tmp_path):
     for line in process.stderr:
         if "Training" in line:
             break
-    time.sleep(3)
+    time.sleep(0.3)
     process.send_signal(signal.SIGINT)
     rest = process.stderr.read()
     assert process.wait(timeout=60) == 130
@@ -333,13 +362,23 @@ def test_any_name_is_explained_on_any_console(run_command, run_folder, recording
     for path in files:
         shutil.copy(recording, path)
     out = folder + b"/out"
-    more = ("--model", run_folder, "--out", out)
-    for form in ((), ("--json",)):
-        done = run_command("explain", *files, *more, *form, text=False, env={**os.environ, **console})
+    for form in (("--out", folder + b"/all"), ("--out", out, "--json", "--render", "html")):
+        done = run_command("explain", *files, "--model", run_folder, *form, text=False, env={**os.environ, **console})
     assert [os.fsencode(record["source"]) for record in json.loads(done.stdout)] == files
     kept = json.loads(Path(os.fsdecode(out), "run.json").read_text("utf-8"))
     assert [os.fsencode(name) for name in kept["settings"]["files"]] == files
     pages = [path.read_text("utf-8") for path in Path(os.fsdecode(out)).rglob("*.html")]
     assert any("caf\N{REPLACEMENT CHARACTER}.wav" in page for page in pages)
-    done = run_command("explain", folder + b"/gone", *more, status=1, text=False)
+    done = run_command("explain", folder + b"/gone", "--model", run_folder, "--out", folder + b"/no", status=1, text=False)
     assert done.stderr.splitlines()[-1].endswith(b"gone: there is no such file. Check the path.")
+
+
+@pytest.mark.parametrize(("encoding", "shown"), [("utf-8", "latin\ufffd"), ("cp1252", "latin?"), ("ascii", "latin?")])
+def test_what_is_no_text_is_shown_alike_everywhere(run_command, tmp_path, encoding, shown):
+    """A byte of a name that is no UTF-8, and an escape sequence, which would speak to the terminal."""
+    gone = os.fsencode(tmp_path) + b"/\x1b[31mlatin\xe9"
+    env = {**os.environ, "PYTHONIOENCODING": encoding}
+    line = run_command("doctor", gone, status=1, text=False, env=env).stderr.decode(encoding)
+    assert f"[31m{shown}: " in line
+    assert "\x1b" not in line
+    assert "udc" not in line

@@ -126,6 +126,7 @@ def commands(group, names=()):
 
 SAID = {
     **dict.fromkeys(("train", "evaluate", "probe", "groups", "cluster", "concepts", "study build", "bench audiomnist"), GOES_ON),
+    "explore": "only what you saved was kept. Run the same command again to start over.",
     "explain": "what is in the folder of --out is whole. Run the same command again to make all of it.",
     "report": "the report is whole, the earlier one or the new one. Run the same command again to rewrite it.",
     "data fetch": "what was downloaded is kept. Run the same command again to continue.",

@@ -9,8 +9,8 @@ from torch.nn import functional
 
 import xaudio
 import xaudio.doctor.findings
-from xaudio.doctor.findings import Statement, statement_of
 from xaudio.errors import PluginError
+from xaudio.model.statements import Statement, statement_of
 from xaudio.registry.loading import Registry
 
 SAMPLES = 1000
@@ -56,7 +56,7 @@ def test_what_a_third_party_states_is_looked_for():
     assert names(Functional(), explainer()) == set()
     assert names(Functional(), explainer(needs="gradient")) == set()
     by_rules = diagnosed(Functional(), explainer(needs="layers", relies_on={"rules"}))
-    ours = diagnosed(Functional(), "lrp")
+    ours = diagnosed(Functional(), "lrp:engine=zennit")
     (theirs,) = (finding for finding in by_rules.findings if finding.name == "functional-activation")
     (same,) = (finding for finding in ours.findings if finding.name == "functional-activation")
     assert (theirs.where, theirs.effect, theirs.remedy) == (same.where, same.effect, same.remedy)
@@ -101,7 +101,7 @@ def test_a_factory_may_say_it_for_what_it_makes(monkeypatch):
     factory.needs, factory.relies_on = "layers", {"rules"}
     plugins = Registry([EntryPoint("none", "xaudio_visual", "xaudio")])
     plugins._add(plugins.plugins[0], "explainer", {"theirs": factory})
-    monkeypatch.setattr(xaudio.doctor.findings, "registry", lambda: plugins)
+    monkeypatch.setattr(xaudio.model.statements, "registry", lambda: plugins)
     assert statement_of(Theirs(), "theirs") == Statement("layers", frozenset({"rules"}))
     assert statement_of(Theirs(), "another") == Statement()
 
@@ -110,8 +110,8 @@ def test_a_factory_may_say_it_for_what_it_makes(monkeypatch):
     ("statements", "words"),
     [
         ({"needs": "gradients"}, "needs = 'gradients'; expected one of scores, gradient, layers"),
-        ({"relies_on": "rules"}, "relies_on = 'rules'; expected a set of rules, activation-modules"),
-        ({"relies_on": {"hooks"}}, "'hooks'; expected one of rules, activation-modules"),
+        ({"relies_on": "rules"}, "relies_on = 'rules'; expected a set of rules, functions, activation-modules"),
+        ({"relies_on": {"hooks"}}, "'hooks'; expected one of rules, functions, activation-modules"),
         ({"promises": {"sum": 1}}, "'sum'; expected one of sums-to-logit, nothing-on-zeros"),
         ({"promises": None}, "promises = None; expected a set of"),
     ],
@@ -124,16 +124,17 @@ def test_words_that_there_are_not_are_refused(statements, words):
 @pytest.mark.parametrize(
     ("spec", "statement"),
     [
-        ("lrp", Statement("layers", frozenset({"rules"}), frozenset({"nothing-on-zeros", "sums-to-logit"}))),
-        ("lrp:composite=epsilon_alpha2_beta1", Statement("layers", frozenset({"rules"}), frozenset({"nothing-on-zeros"}))),
+        ("lrp", Statement("layers", frozenset({"functions"}), frozenset({"nothing-on-zeros", "sums-to-logit"}))),
+        ("lrp:engine=zennit", Statement("layers", frozenset({"rules"}), frozenset({"nothing-on-zeros", "sums-to-logit"}))),
+        ("lrp:composite=epsilon_alpha2_beta1", Statement("layers", frozenset({"functions"}), frozenset({"nothing-on-zeros"}))),
         ("gradient", Statement("gradient")),
         ("input_x_gradient", Statement("gradient", promises=frozenset({"nothing-on-zeros"}))),
         ("integrated_gradients", Statement("gradient", promises=frozenset({"nothing-on-zeros"}))),
         ("integrated_gradients:baseline=noise_floor", Statement("gradient")),
         ("gradient_shap", Statement("gradient", promises=frozenset({"nothing-on-zeros"}))),
-        ("deep_lift", Statement("gradient", promises=frozenset({"nothing-on-zeros"}))),
+        ("deep_lift", Statement("layers", promises=frozenset({"nothing-on-zeros"}))),
         ("smooth_grad", Statement("gradient")),
-        ("guided_backprop", Statement("gradient")),
+        ("guided_backprop", Statement("layers")),
         ("saliency", Statement("gradient")),
         ("grad_cam", Statement("layers")),
         ("occlusion", Statement()),

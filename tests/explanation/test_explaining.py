@@ -10,7 +10,8 @@ from torch import nn
 
 import xaudio
 from xaudio import AudioError, Clip, DeviceError, Explanation, ModelError, PluginError
-from xaudio.model.model import WEIGHTS, Model
+from xaudio.model.folders import WEIGHTS
+from xaudio.model.model import Model
 
 
 @pytest.fixture
@@ -135,10 +136,10 @@ def test_the_command_explains_once_for_all_views(run_folder, recording, tmp_path
     from typer.testing import CliRunner
 
     from xaudio.cli.app import app
-    from xaudio.explanation import explaining
+    from xaudio.explanation import prepared
 
-    asked, attribute = [], explaining.attribute
-    monkeypatch.setattr(explaining, "attribute", lambda *arguments: (asked.append(1), attribute(*arguments))[1])
+    asked, attribute = [], prepared.attribute
+    monkeypatch.setattr(prepared, "attribute", lambda *arguments: (asked.append(1), attribute(*arguments))[1])
     views = ["--view", "time", "--view", "frequency", "--view", "time-frequency"]
     options = [
         "--explainer",
@@ -288,9 +289,13 @@ def test_wrong_input_gets_one_line(network, sound, arguments, error, message):
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("network", [nn.Flatten(0), nn.Identity(), nn.GRU(8000, 3, batch_first=True)], ids=["1d", "3d", "tuple"])
+@pytest.mark.parametrize(
+    "network", [nn.Flatten(0), nn.Conv1d(1, 3, 5), nn.GRU(8000, 3, batch_first=True)], ids=["1d", "3d", "tuple"]
+)
 def test_a_model_whose_output_does_not_fit_is_named(network, sound):
-    with pytest.raises(ModelError, match=r"The network's output is .*; expected logits"):
+    with pytest.raises(
+        ModelError, match=r"The network's output (is a tuple of .*: say which|has shape \(.*(for two|expected logits))"
+    ):
         xaudio.explain(network, sound, sample_rate=8000, representation="waveform", explainer=gradient)
 
 

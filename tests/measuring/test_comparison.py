@@ -46,6 +46,7 @@ def test_a_large_difference_is_beyond_noise_and_a_small_one_is_not(tmp_path):
         assert found.beyond_noise
 
 
+@pytest.mark.sweep
 def test_the_interval_covers_the_truth_about_as_often_as_it_says(tmp_path):
     """Forty pairs of equal accuracy: at 95 % about two are taken for different; eight would be far too many."""
     wrong = 0

@@ -11,10 +11,12 @@ import pytest
 import torch
 from hypothesis import given, strategies as st
 from torch import nn
+from typer.testing import CliRunner
 
 import xaudio.measuring.scoring
 import xaudio.model.arguments
 from xaudio import Clip, DataError, Explanation, Model, ModelError, PluginError, XaudioWarning, create, evaluate
+from xaudio.cli.app import app
 from xaudio.measuring.choosing import spread
 from xaudio.measuring.evaluation import with_controls
 from xaudio.measuring.scoring import BATCH
@@ -417,3 +419,21 @@ def test_the_reference_that_cannot_be_made_is_named(tmp_path, monkeypatch):
     monkeypatch.setattr(xaudio.measuring.evaluation, "CONTROLS", ("gone", "random"))
     with pytest.raises(PluginError, match="Unknown explainer 'gone'"):
         measured(tmp_path)
+
+
+def test_workers_measure_the_same(run_folder, tmp_path, monkeypatch):
+    monkeypatch.setattr("xaudio_local._local.CONTEXT", "fork")
+    command = ["evaluate", "--model", run_folder, "--dataset", "synthetic:speakers=8,repetitions=1", "--explainers", "gradient"]
+    command += ["--metrics", "sparseness,auc", "--recordings", "8", "--examples", "0", "--device", "cpu"]
+
+    def of(out, *more):
+        done = CliRunner().invoke(app, [str(word) for word in (*command, "--out", tmp_path / out, *more)])
+        assert not done.exception, done.output
+        (model,) = json.loads((tmp_path / out / "results.json").read_text())["models"]
+        return model
+
+    alone, shared = of("alone"), of("shared", "--workers", "2")
+    for name in ("scores", "refused", "accuracy", "indices", "compared"):
+        assert alone[name] == shared[name], name
+    assert set(alone["milliseconds"]) == set(shared["milliseconds"])
+    assert len(list((tmp_path / "shared/model0/work/shards").iterdir())) == 3

@@ -64,6 +64,7 @@ DISTRIBUTIONS = {
 }
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize("count", [16, 32])
 @pytest.mark.parametrize("name", DISTRIBUTIONS)
 def test_it_covers_the_true_mean_about_as_often_as_it_says(name, count):
@@ -82,6 +83,7 @@ def test_it_covers_the_true_mean_about_as_often_as_it_says(name, count):
     assert covered / given_ > 0.88
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize("share", [0.02, 0.1, 0.3])
 @pytest.mark.parametrize("count", [8, 16, 32, 64])
 def test_rare_events_have_an_interval_that_covers_or_none(count, share):

@@ -192,7 +192,7 @@ def test_a_representation_that_contradicts_itself_is_refused(changed, message):
 
 @pytest.mark.parametrize("nothing", [object(), Own, 3, lambda waveforms: waveforms])
 def test_what_is_no_representation_is_refused(nothing):
-    with pytest.raises(ModelError, match=r"is no representation: it lacks|is the class Own"):
+    with pytest.raises(ModelError, match=r"is not a representation: it lacks|is the class Own"):
         explained(representation=nothing)
 
 
@@ -219,10 +219,11 @@ class Answers(nn.Module):
 @pytest.mark.parametrize(
     ("function", "message"),
     [
-        (lambda y: (y, y[:, :2]), r"is a tuple of \(1, 3\), \(1, 2\); .*returns the logits alone"),
-        (lambda y: {"logits": y, "hidden": [y]}, r"is a dict of logits \(1, 3\), hidden a list of \(1, 3\);"),
+        (lambda y: (y, y[:, :2]), r"is a tuple of \(1, 3\), \(1, 2\): say which is its answer, as in output=0"),
+        (lambda y: {"scores": y, "hidden": [y]}, r"is a dict of scores \(1, 3\), hidden a list of \(1, 3\): .* output='scores'"),
         (lambda y: None, "is NoneType"),
-        (lambda y: y[:, 0], r"is \(1,\); expected logits"),
+        (lambda y: y.reshape(-1), r"has shape \(3,\) for one recording and \(6,\) for two"),
+        (lambda y: y[:, None, :, None, None].expand(-1, 2, -1, 5, 1), r"has shape \(1, 2, 3, 5, 1\); expected logits of shape"),
     ],
 )
 def test_an_output_that_is_no_logits_is_listed(function, message):
@@ -233,7 +234,7 @@ def test_an_output_that_is_no_logits_is_listed(function, message):
 
 def test_a_network_that_wants_more_is_told_how_to_give_it():
     class Two(nn.Module):
-        def forward(self, features, lengths):
+        def forward(self, features, speaker):
             return features[:, 0, :3]
 
     with pytest.raises(ModelError, match="wrap it in a module that gives it the rest") as caught:

@@ -3,10 +3,12 @@
 import threading
 import warnings
 from contextlib import ExitStack, contextmanager, nullcontext
+from functools import cache
 
 import numpy as np
 import pytest
 import torch
+from sweeps import sweep
 from torch import nn
 
 import xaudio
@@ -44,6 +46,8 @@ EXPLAINERS = [
 ]
 """Every installed explainer (a test sees to that), those that draw baselines with one."""
 
+EACH = sweep(EXPLAINERS, quick=["deep_lift", "freqrise", "gradient", "lime", "lrp", "lrp:engine=zennit"])
+
 
 def network(gain=1.0):
     torch.manual_seed(1)
@@ -66,6 +70,20 @@ def explain(model, spec, sound=SOUND, **options):
             sound,
             **{"sample_rate": 8000, "representation": read, "explainer": spec, "target": 0, "device": "cpu", **few, **options},
         )
+
+
+@cache
+def plainly_explained(spec, gain=1.0):
+    """What each test is held against: the network in float32, no mode set, no thread beside it."""
+    return explain(network(gain), spec)
+
+
+def rounding(spec, relevance, threads=1):
+    """What the order of summation may change, which is another with more threads.
+
+    FreqRISE weighs differences of scores that lie 64 times closer to each other here than to 0.
+    """
+    return 1e-6 * np.abs(relevance).max() * (64 if spec == "freqrise" and threads > 1 else 1)
 
 
 def state_of(model):
@@ -117,44 +135,43 @@ def test_every_explainer_is_here():
 
 @pytest.mark.filterwarnings("ignore:Anomaly Detection")
 @pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize("spec", EXPLAINERS)
+@pytest.mark.parametrize("spec", EACH)
 def test_a_mode_of_torch_changes_no_number_and_is_left_on(spec, mode):
-    expected = explain(network(), spec)
+    expected = plainly_explained(spec)
     model = network().train()
     with MODES[mode]():
         before = state_of(model)
         found = explain(model, spec)
         assert state_of(model) == before
     assert found.relevance.dtype == np.float32
-    np.testing.assert_allclose(found.relevance, expected.relevance, rtol=1e-4, atol=1e-6 * np.abs(expected.relevance).max())
+    rounded = rounding(spec, expected.relevance, threads=2 if mode == "two threads" else 1)
+    np.testing.assert_allclose(found.relevance, expected.relevance, rtol=1e-4, atol=rounded)
     np.testing.assert_allclose(found.logits, expected.logits, rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize("kind", ["bfloat16", "half", "mixed", "inference", "frozen", "compiled", "compiled part"])
-@pytest.mark.parametrize("spec", EXPLAINERS)
+@pytest.mark.parametrize("spec", EACH)
 def test_whatever_its_weights_are_a_model_is_explained_as_in_float32(spec, kind):
-    model = network()
-    given = model
+    given, rounded = network(), None
     if kind == "bfloat16":
-        given, model = model.bfloat16(), network().bfloat16().float()
+        given, rounded = given.bfloat16(), network().bfloat16().float()
     elif kind == "half":
-        given, model = model.half(), network().half().float()
+        given, rounded = given.half(), network().half().float()
     elif kind == "mixed":
         given[2].bfloat16()
-        model = network()
-        model[2].bfloat16().float()
+        rounded = network()
+        rounded[2].bfloat16().float()
     elif kind == "inference":
         with torch.inference_mode():
             given = network()
     elif kind == "frozen":
-        given = network().requires_grad_(False)
+        given.requires_grad_(False)
     elif kind == "compiled":
-        given = torch.compile(network(), backend="eager")
+        given = torch.compile(given, backend="eager")
     else:
         given[2] = torch.compile(given[2], backend="eager")
-        model = network()
     before = [(tensor.dtype, tensor.requires_grad) for tensor in given.parameters()]
-    expected, found = explain(model, spec), explain(given, spec)
+    expected, found = plainly_explained(spec) if rounded is None else explain(rounded, spec), explain(given, spec)
     assert [(tensor.dtype, tensor.requires_grad) for tensor in given.parameters()] == before
     np.testing.assert_allclose(found.relevance, expected.relevance, rtol=1e-4, atol=1e-6 * np.abs(expected.relevance).max())
     if kind in ("bfloat16", "half"):
@@ -213,7 +230,7 @@ def quantised(kind):
 
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("kind", ["casting", "weights of integers", "dynamic", "static"])
-@pytest.mark.parametrize("spec", EXPLAINERS)
+@pytest.mark.parametrize("spec", EACH)
 def test_a_quantised_model_is_explained_about_as_the_plain_one_or_refused_in_one_line(spec, kind):
     try:
         found = explain(quantised(kind), spec)
@@ -221,7 +238,7 @@ def test_a_quantised_model_is_explained_about_as_the_plain_one_or_refused_in_one
         assert "\n" not in str(error)
         assert not spec.startswith(("feature_ablation", "kernel_shap", "occlusion", "shapley", "slot", "band", "lime", "audio"))
         return
-    expected = explain(network(20), spec)
+    expected = plainly_explained(spec, 20)
     # Rectified gradients flip where an activation crosses 0, so that single cells may differ.
     both = np.corrcoef(found.relevance.ravel(), expected.relevance.ravel())[0, 1]
     assert both > 0.9, both
@@ -274,7 +291,7 @@ def test_tensors_that_are_no_sound_are_refused(made):
 def test_threads_that_share_a_model_get_what_each_would_get_alone():
     """Different explainers at once, one model in training mode: the numbers of one thread, and the model as it was."""
     specs = EXPLAINERS * 2
-    alone = [explain(network(), spec).relevance for spec in specs]
+    alone = [plainly_explained(spec).relevance for spec in specs]
     model = network().train()
     before = state_of(model)[:4]
     found, failed = {}, []
@@ -292,7 +309,8 @@ def test_threads_that_share_a_model_get_what_each_would_get_alone():
         thread.join()
     assert not failed
     for place, expected in enumerate(alone):
-        np.testing.assert_allclose(found[place], expected, rtol=1e-4, atol=1e-6 * np.abs(expected).max(), err_msg=specs[place])
+        rounded = rounding(specs[place], expected, threads=2)  # a new thread has as many as there are cores
+        np.testing.assert_allclose(found[place], expected, rtol=1e-4, atol=rounded, err_msg=specs[place])
     assert state_of(model)[:4] == before
 
 

@@ -57,7 +57,7 @@ def test_a_detector_with_one_output_says_what_it_means():
     assert found.kind == "labels"
     assert found.predictions == ()
     assert "'siren' not predicted (12%)" in found.title()
-    assert found.clip.notes == ()
+    assert not any("exclude each other" in note for note in found.clip.notes)
     assert "predicted 'siren' (88%)" in xaudio.explain(constant(2.0), SOUND, classes=["siren"], **KNOWN).title()
 
 
@@ -73,9 +73,10 @@ def test_tags_are_each_a_sigmoid_and_are_all_named():
 
 def test_who_does_not_say_the_kind_is_told_what_is_assumed():
     two = constant(3.0, 3.0)
-    (note,) = xaudio.explain(two, SOUND, explainer="gradient", **KNOWN).clip.notes
-    assert "exclude each other" in note
-    assert xaudio.explain(two, SOUND, explainer="gradient", kind="classes", **KNOWN).clip.notes == ()
+    assumed = "exclude each other"
+    assert any(assumed in note for note in xaudio.explain(two, SOUND, explainer="gradient", **KNOWN).clip.notes)
+    told = xaudio.explain(two, SOUND, explainer="gradient", kind="classes", **KNOWN)
+    assert not any(assumed in note for note in told.clip.notes)
     with pytest.raises(ModelError, match="is 'tags'; expected 'classes'"):
         xaudio.explain(two, SOUND, kind="tags", **KNOWN)
 
@@ -129,7 +130,7 @@ def test_a_label_is_taken_by_number_or_name(given):
     assert (found.label, found.correct) == (1, False)
 
 
-@pytest.mark.parametrize("wrong", [2, -2, 0.5, "c", [1]])
+@pytest.mark.parametrize("wrong", [2, -2, 0.5, "c", [2]])
 def test_a_label_that_is_no_class_is_refused(wrong):
     model = Model(constant(1.5, 0.0), xaudio.create("representation", "waveform"), ("a", "b"), "word")
     with pytest.raises(xaudio.DataError, match="its label of task 'word'"):

@@ -7,7 +7,8 @@ import pytest
 import torch
 
 import xaudio
-from xaudio.model.model import Model, new_model
+from xaudio.model.model import Model
+from xaudio.model.untrained import new_model
 from xaudio.plugin import PluginError, Rules, placed_waveforms
 
 

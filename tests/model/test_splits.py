@@ -18,7 +18,7 @@ import xaudio_probe
 from xaudio import DataError, ModelError, XaudioWarning
 from xaudio.cli.app import app
 from xaudio.model.relabelling import in_classes_of
-from xaudio.model.splits import RECORDINGS
+from xaudio.model.splits import RECORDINGS, split_of
 from xaudio.plugin import Recording, SpeakerDataset
 from xaudio.sound.contents import recording_digests
 
@@ -223,6 +223,31 @@ def test_copies_within_the_data_are_left_out_of_the_test(training, corpora, tmp_
     assert sorted(Path(dataset[int(index)].source).name for index in indices) == [
         f"{digit}_a_{take}.wav" for digit in range(3) for take in range(2)
     ]
+
+
+def test_a_part_of_nothing_but_copies_is_refused_and_called_that(corpora, tmp_path):
+    folder = Path(shutil.copytree(corpora["fsdd"], tmp_path / "data"))
+    for path in folder.glob("*_a_*.wav"):
+        shutil.copy(folder / "0_d_0.wav", path)
+    with pytest.raises(DataError, match=r"has no test recordings: all 6 are copies of what is trained or validated on\.$"):
+        split_of(xaudio.open_dataset("fsdd", folder), "digit", 0)
+
+
+@pytest.mark.parametrize(("tone", "rate", "heard"), [(9000, 24000, False), (3000, 24000, True), (3000, 8000, True)])
+def test_sound_above_what_a_model_hears_is_told(tone, rate, heard, tmp_path):
+    for number in range(6):
+        sound = 0.3 * np.sin(2 * np.pi * (tone + 100 * number) * np.arange(rate) / rate) + 0.2  # an offset is no sound
+        path = tmp_path / "data" / "ab"[number % 2] / f"{number}.wav"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        soundfile.write(path, sound, rate)
+    experiment = xaudio.Experiment(xaudio.open_dataset("folder", tmp_path / "data"), "label", 0, "audionet", training=ONE_STEP)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        xaudio.run_experiment(experiment, tmp_path / "run", CPU)
+    told = [str(one.message) for one in caught if "does not hear" in str(one.message)]
+    assert len(told) == (not heard)
+    assert heard or "lies above 4000 Hz, which a model at 8000 Hz does not hear" in told[0]
+    assert heard or "log-mel-cnn:sample_rate=24000" in told[0]
 
 
 def test_a_run_that_does_not_say_what_it_heard_is_refused_in_one_line(runs, tmp_path):

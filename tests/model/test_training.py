@@ -1,14 +1,11 @@
 """Training: stopped runs end as uninterrupted ones, wrong ones are refused."""
 
-import contextlib
-import os
 import shutil
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
+import commands
 import numpy as np
 import pytest
 import torch
@@ -19,9 +16,9 @@ import xaudio
 from xaudio import AudioError, DataError, Experiment, ModelError, OutputError, PluginError, run_experiment
 from xaudio.model.examples import Examples, examples
 from xaudio.model.initialisation import feature_statistics, initialise
-from xaudio.model.model import new_model
 from xaudio.model.settings import TrainingSettings, settings_for
 from xaudio.model.training import _Order, _Step, evaluate, train
+from xaudio.model.untrained import new_model
 from xaudio.output.runs import first_difference
 from xaudio.output.tensors import read_tensors
 
@@ -47,7 +44,8 @@ def _small(speech):
     with torch.random.fork_rng():
         torch.manual_seed(0)
         model.network = nn.Sequential(
-            nn.Conv1d(1, 8, 33, stride=16), nn.ReLU(), nn.Flatten(), nn.Dropout(0.5), nn.Linear(8 * 498, 10)
+            *(nn.Conv1d(1, 8, 33, stride=16), nn.BatchNorm1d(8), nn.ReLU()),
+            *(nn.Flatten(), nn.Dropout(0.5), nn.Linear(8 * 498, 10)),
         )
     return model
 
@@ -57,7 +55,7 @@ def _weights(model):
 
 
 @pytest.mark.parametrize("optimiser", ["sgd", "adam"])
-def test_a_stopped_training_ends_with_the_same_weights(speech, small, tmp_path, monkeypatch, optimiser):
+def test_a_stopped_training_ends_with_the_same_weights(training, speech, small, tmp_path, monkeypatch, optimiser):
     data = small[1]
     settings = TrainingSettings(steps=12, batch_size=8, optimiser=optimiser, learning_rate=1e-3, halve_every=5, clip_norm=1.0)
     whole = _small(speech)
@@ -70,9 +68,10 @@ def test_a_stopped_training_ends_with_the_same_weights(speech, small, tmp_path, 
     def interrupting(*arguments):
         nonlocal calls
         calls += 1
+        loss = step(*arguments)
         if calls == 6:
-            raise KeyboardInterrupt
-        return step(*arguments)
+            signal.raise_signal(signal.SIGINT)  # the weights are those of the next step, which is not counted yet
+        return loss
 
     monkeypatch.setattr(_Step, "__call__", interrupting)
     with pytest.raises(KeyboardInterrupt):
@@ -80,12 +79,33 @@ def test_a_stopped_training_ends_with_the_same_weights(speech, small, tmp_path, 
     assert (tmp_path / "stopped" / "checkpoint.safetensors").exists()
     continued = _small(speech)
     train(continued, data, settings, tmp_path / "stopped", title="t", identity={})
-    assert calls == 6 + 7
+    assert calls == 12
     for name, tensor in _weights(whole).items():
         assert torch.equal(tensor, _weights(continued)[name]), name
 
 
-def test_a_full_disk_stops_with_one_line_and_keeps_the_checkpoint(speech, small, tmp_path, monkeypatch):
+def test_a_second_ctrl_c_does_not_wait_and_keeps_the_last_checkpoint(training, speech, small, tmp_path, monkeypatch):
+    """What would be saved in the middle of a step belongs to no step."""
+    settings = TrainingSettings(steps=12, batch_size=8, optimiser="adam", learning_rate=1e-3)
+    step = _Step.__call__
+    done = []
+
+    def interrupting(*arguments):
+        loss = step(*arguments)
+        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
+        done.append(loss)
+        return loss
+
+    monkeypatch.setattr(_Step, "__call__", interrupting)
+    with pytest.raises(KeyboardInterrupt):
+        train(_small(speech), small[1], settings, tmp_path, title="t", identity={})
+    assert not done
+    assert not (tmp_path / "checkpoint.safetensors").exists()
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_a_full_disk_stops_with_one_line_and_keeps_the_checkpoint(training, speech, small, tmp_path, monkeypatch):
     """A limit on the size of files stands for the disk: the writing itself fails, half-way through the file."""
     resource = pytest.importorskip("resource")
     data, settings = small[1], TrainingSettings(steps=8, batch_size=8, optimiser="adam", learning_rate=1e-3)
@@ -137,34 +157,42 @@ def test_data_that_disappear_do_not_stop_a_training_and_are_named_when_they_are_
 
 
 def test_a_command_killed_at_twenty_random_moments_ends_with_the_same_weights(processes, training, tmp_path):
-    """SIGKILL while it imports, prepares, trains or writes a checkpoint (one after every step here); then it finishes."""
-    program = (
-        "import sys, xaudio.model.training as t; t.CHECKPOINT_SECONDS = 0; "
-        "from xaudio.cli.app import main; sys.argv[0] = 'xaudio'; main()"
-    )
-    arguments = ["train", "--dataset", "synthetic:speakers=8,repetitions=1", "--task", "sex", "--model", "audionet"]
-    arguments += [item for name, value in SHORT.items() for item in ("--set", f"{name}={str(value).lower()}")]
-    arguments += ["--set", "steps=15"]
+    """SIGKILL while it prepares, trains or writes a checkpoint (one after every step here); then it finishes."""
+    arguments = ["train", "--dataset", "synthetic:speakers=8,repetitions=1", "--task", "sex", "--fit", "loudest"]
+    arguments += ["--model", "log-mel-cnn:width=2,bands=16,sample_rate=8000", "--set", "batch_size=4", "--set", "steps=60"]
+    context = commands.start()
 
-    def command(out):
-        return [sys.executable, "-c", program, *arguments, "--out", str(tmp_path / out)]
+    def begun(out):
+        words = [*arguments, "--out", str(tmp_path / out)]
+        return commands.begin(context, words, tmp_path, {"xaudio.model.training.CHECKPOINT_SECONDS": 0})
 
+    def finish(out):
+        process = begun(out)
+        process.join(300)
+        assert process.exitcode == 0
+
+    finish("first")  # which waits for the server, too
     start = time.monotonic()
-    subprocess.run(command("whole"), check=True, capture_output=True, timeout=300)
-    seconds = time.monotonic() - start
+    process = begun("whole")
+    _wait_for_checkpoints(process, tmp_path / "whole", 1)
+    preparing = time.monotonic() - start
+    process.join(300)
+    assert process.exitcode == 0
+    step = (time.monotonic() - start - preparing) / 60
     rng = np.random.default_rng(0)
     kills, continued = 0, set()
-    for _ in range(20):
-        process = subprocess.Popen(command("killed"), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(timeout=float(rng.uniform(0.1, 0.7)) * seconds)
-        if process.poll() is None:
-            os.kill(process.pid, signal.SIGKILL)
+    for count in rng.permutation(20) % 4:
+        process = begun("killed")
+        _wait_for_checkpoints(process, tmp_path / "killed", count)
+        process.join(float(rng.uniform(0, min(step, 0.05) if count else preparing)))
+        if process.exitcode is None:
+            process.kill()
+            process.join()
             kills += 1
-        continued |= {line for line in process.communicate()[1].splitlines() if line.startswith("Training")}
-    assert kills >= 3
-    assert len(continued) > 1, "no run went on from the checkpoint of another"
-    subprocess.run(command("killed"), check=True, capture_output=True, timeout=300)
+        continued |= {line for line in (tmp_path / "stderr").read_text().splitlines() if line.startswith("Training")}
+    assert kills >= 10
+    assert len(continued) > 5, "few runs went on from the checkpoint of another"
+    finish("killed")
     whole, killed = (load_file(tmp_path / out / "model.safetensors") for out in ("whole", "killed"))
     assert all(torch.equal(whole[name], killed[name]) for name in whole)
     assert {path.name for path in (tmp_path / "killed").iterdir()} == {
@@ -177,7 +205,22 @@ def test_a_command_killed_at_twenty_random_moments_ends_with_the_same_weights(pr
     assert (tmp_path / "whole/predictions.csv").read_bytes() == (tmp_path / "killed/predictions.csv").read_bytes()
 
 
-def test_a_checkpoint_of_other_settings_is_refused_and_the_difference_named(speech, small, tmp_path):
+def _wait_for_checkpoints(process, folder, count):
+    """Until a process has written a checkpoint so many times, or has ended."""
+
+    def written():
+        path = folder / "checkpoint.safetensors"
+        return path.stat().st_ino if path.exists() else None
+
+    before = written()
+    while count and process.exitcode is None:
+        time.sleep(0.001)
+        now = written()
+        count -= now not in (before, None)
+        before = now
+
+
+def test_a_checkpoint_of_other_settings_is_refused_and_the_difference_named(training, speech, small, tmp_path):
     _checkpoint(speech, small[1], tmp_path)
     settings = TrainingSettings(steps=4, batch_size=8, learning_rate=0.5)
     with pytest.raises(ModelError, match=r"settings\.learning_rate was 0\.001, now 0\.5"):
@@ -186,7 +229,7 @@ def test_a_checkpoint_of_other_settings_is_refused_and_the_difference_named(spee
         train(_small(speech), small[1], TrainingSettings(steps=4, batch_size=8), tmp_path, title="t", identity={"fold": 1})
 
 
-def test_a_damaged_checkpoint_is_named(speech, small, tmp_path):
+def test_a_damaged_checkpoint_is_named(training, speech, small, tmp_path):
     path = _checkpoint(speech, small[1], tmp_path)
     path.write_bytes(path.read_bytes()[:1000])
     with pytest.raises(ModelError, match=r"checkpoint\.safetensors: is damaged or not xaudio"):
@@ -201,7 +244,7 @@ def _checkpoint(speech, data, folder: Path) -> Path:
     return folder / "checkpoint.safetensors"
 
 
-def test_a_loss_that_is_not_a_number_stops_with_one_line(speech, small, tmp_path):
+def test_a_loss_that_is_not_a_number_stops_with_one_line(training, speech, small, tmp_path):
     settings = TrainingSettings(steps=50, batch_size=8, learning_rate=1e30)
     with pytest.raises(ModelError, match=r"the loss became (nan|inf) by step \d+\. Lower the learning rate"):
         train(_small(speech), small[1], settings, tmp_path, title="t", identity={})
@@ -221,7 +264,7 @@ def test_an_empty_training_set_is_refused(small, tmp_path):
         train(model, none, TrainingSettings(), tmp_path, title="t", identity={})
 
 
-def test_the_loss_falls_and_the_test_is_above_chance(speech, small, tmp_path):
+def test_the_loss_falls_and_the_test_is_above_chance(training, speech, small, tmp_path):
     """Four hundred recordings of six speakers are enough for a small network to beat chance on its training set."""
     model, data = _small(speech), small[1]
     before = (evaluate(model, data).argmax(1) == data.labels.numpy()).mean()
@@ -300,6 +343,15 @@ def test_differences_are_named_by_their_path():
     assert first_difference({"a": {"b": 1}}, {"a": {"b": 2}}) == "a.b was 1, now 2"
     assert first_difference({"a": 1}, {"a": 1, "c": 2}) == "c was None, now 2"
     assert first_difference({"a": [1, 2]}, {"a": [1, 2]}) == ""
+    assert first_difference({"a": ["x"]}, {"a": ["y", None]}) == "a was ['x'], now ['y', None]"
+    names = [f"recording {number}.wav" for number in range(5000)]
+    changed = [*names[:17], "other \udcff.wav", *names[18:]]
+    said = "files[17] was 'recording 17.wav', now 'other \N{REPLACEMENT CHARACTER}.wav' (5000 entries, now 5000)"
+    assert first_difference({"files": names}, {"files": changed}) == said
+    assert first_difference({"files": names}, {"files": names[:-1]}).endswith("now None (5000 entries, now 4999)")
+    assert first_difference({"files": [*names, None]}, {"files": names}).endswith("was None, now None (5001 entries, now 5000)")
+    assert len(first_difference({"a": "x" * 5000}, {"a": 5000 * ["x" * 5000]})) < 300
+    assert len(first_difference({"a": [["x" * 500] * 2]}, {"a": [["x" * 500, "y" * 500]]})) < 400
 
 
 def test_a_finished_experiment_is_read_and_another_is_refused(training, speech, tmp_path):

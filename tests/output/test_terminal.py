@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from xaudio.cli.app import app
 from xaudio.output import terminal as module
-from xaudio.output.terminal import in_sight, progress
+from xaudio.output.terminal import in_sight, progress, reported_to
 
 WORK = """
 import sys, time
@@ -149,7 +149,7 @@ def test_python_is_quiet_and_commands_are_not(
     assert capsys.readouterr().err == "", "quiet again"
 
 
-@pytest.mark.parametrize("explainer", ["kernel_shap:internal_batch_size=16", "audiolime:internal_batch_size=16"])
+@pytest.mark.parametrize("explainer", ["kernel_shap:internal_batch_size=16", "audiolime:internal_batch_size=16,samples=100"])
 def test_slow_explainers_say_how_many_passes_are_done(
     run_folder: Path, recording: Path, explainer: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -161,3 +161,30 @@ def test_slow_explainers_say_how_many_passes_are_done(
         told = xaudio.explain(run_folder, recording, explainer=explainer, device="cpu")
     assert re.search(r"Working: 0/1 .*pass \d+/\d+, \d+ s left of it", capsys.readouterr().err)
     assert (told.relevance == whole.relevance).all()
+
+
+def test_progress_is_reported_to_a_function_which_may_end_the_work(capsys: pytest.CaptureFixture[str]) -> None:
+    class EnoughError(Exception):
+        pass
+
+    told: list[tuple[str, float]] = []
+
+    def tell(text: str, share: float) -> None:
+        told.append((text, share))
+        if share > 0.5:
+            raise EnoughError
+
+    with pytest.raises(EnoughError), reported_to(tell), progress("Working", 2) as advance:
+        advance()
+        for _ in in_sight(range(4)):
+            pass
+    assert [(text.split(",")[0], share) for text, share in told] == [
+        ("Working: 1/2", 0.5),
+        ("pass 1/4", 0.25),
+        ("pass 2/4", 0.5),
+        ("pass 3/4", 0.75),
+    ]
+    assert capsys.readouterr().err == ""
+    with progress("Working", 1):
+        pass
+    assert "Working" in capsys.readouterr().err

@@ -9,7 +9,8 @@ import soundfile
 
 import xaudio
 from xaudio import Clip, Explanation, create
-from xaudio.sound.levels import GATE, MOST_GAIN_DB, PEAK, REFERENCE, reference_gain, renderer_for_listening
+from xaudio.sound.levels import MOST_GAIN_DB, PEAK, REFERENCE, reference_gain, renderer_for_listening
+from xaudio.sound.loudness import GATE
 
 RATE, SAMPLES = 8000, 8000
 PARTS = ("positive", "negative", "complement")

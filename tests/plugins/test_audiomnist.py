@@ -1,5 +1,6 @@
 import json
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -258,5 +259,48 @@ def test_folders_that_are_no_speaker_are_refused(tmp_path: Path) -> None:
     corpus(tmp_path, [1, 2, 3])
     (tmp_path / "data" / "100").mkdir()
     (tmp_path / "data" / "100" / "0_100_1.wav").touch()
-    with pytest.raises(DataError, match="folder that is no speaker"):
+    with pytest.raises(DataError, match="folder that is not a speaker"):
         audiomnist(data=tmp_path)
+
+
+def test_the_real_recordings_are_as_published_and_damage_is_named(real_data, tmp_path, run_command):
+    folder = Path(shutil.copytree(real_data("audiomnist-en"), tmp_path / "copy"))
+    checked = audiomnist(data=folder).check()
+    assert checked.said.startswith(
+        "49 of the 30,000 recordings of AudioMNIST are there, 49 of them as published; 29,951 missing: "
+    )
+    assert checked.damaged == ()
+    damaged = next(iter(sorted(folder.glob("data/*/*.wav"))))
+    content = bytearray(damaged.read_bytes())
+    content[-1] ^= 1
+    damaged.write_bytes(content)
+    name = f"{damaged.parent.name}/{damaged.name}"
+    assert audiomnist(data=folder).check().damaged == (name,)
+    assert "48 of them as published" in audiomnist(data=folder).check().said
+    done = run_command("data", "info", "--data", folder, status=1)
+    assert f"1 of 49 recordings are not as they were published: {name}." in done.stderr
+
+
+def test_the_checksums_are_of_all_recordings(real_data):
+    import gzip
+
+    from xaudio_audiomnist import checksums
+
+    published = Path(checksums.__file__).with_name("sha256.bin").read_bytes()
+    assert len(published) == checksums.RECORDINGS * checksums.BYTES
+    with gzip.open(real_data("audiomnist-en") / "sha256-of-all-30000.tsv.gz", "rt") as lines:
+        for line in lines:
+            digest, _, name = line.split()
+            place = checksums._place(*(int(part) for part in (name[5:7], name[8], name[13:-4])))
+            assert published[place * 8 : place * 8 + 8].hex() == digest[:16]
+
+
+def test_a_whole_corpus_of_other_content_is_not_the_published_one(tmp_path):
+    from xaudio_audiomnist.checksums import compare, refuse_damaged
+
+    path = tmp_path / "x.wav"
+    path.write_bytes(b"other")
+    sums = compare([(0, 1, 0, path), (0, 1, 99, path)], shown=False)
+    assert (sums.damaged, sums.other, len(sums.missing)) == (["01/0_01_0.wav"], ["01/0_01_99.wav"], 29_999)
+    with pytest.raises(DataError, match=r"1 damaged: 01/0_01_0.wav; 29,999 missing: 01/0_01_1.wav, .* and 29,989 more"):
+        refuse_damaged(sums, tmp_path)

@@ -7,7 +7,7 @@ from hypothesis import given, strategies as st
 
 from xaudio import DataError, write_audio
 from xaudio.registry.loading import registry
-from xaudio.sound.audio import fit_length
+from xaudio.sound.fitting import fit_length
 from xaudio_audiomnist_az import audiomnist_az, parse_metadata, parse_name
 
 HEADER = "SPK ID,0,1,2,3,4,5,6,7,8,9,Gender"

@@ -535,8 +535,8 @@ def test_relevance_that_cannot_be_measured_is_named(waves, spectra):
             metric(waves, broken)
     with pytest.raises(ModelError, match="is a frequency view, which no network reads"):
         metric(waves, [items[0].view("frequency")])
-    with pytest.raises(ModelError, match="is not of this model"):
-        metric(waves, [replace(items[0], classes=("other",))])
+    with pytest.raises(ModelError, match="is of 'other', which is no output of this model"):
+        metric(waves, [replace(items[0], classes=("other",), target=0)])
     with pytest.raises(ModelError, match="is not of this model"):
         metric(waves, explained(spectra, 1))
 
@@ -584,3 +584,18 @@ def test_wrong_options_are_named(name, options, message):
         create("metric", name, **options)
     assert message in str(caught.value)
     assert name in str(caught.value)
+
+
+@pytest.mark.parametrize("name", CURVES)
+@pytest.mark.parametrize("domain", ["features", "time-frequency"])
+def test_flipping_in_bfloat16_is_flipping_but_for_rounding(waves, name, domain):
+    """What the network reads is of full precision; its products, and so the probabilities, have two to three digits."""
+    explanations = explained(waves)
+    measured = [
+        create("metric", name, domain=domain, steps=5, **options)(waves, explanations)
+        for options in ({}, {"precision": "float32"}, {"precision": "bfloat16"})
+    ]
+    for measure, exact in measured[0].items():
+        np.testing.assert_array_equal(measured[1][measure], exact)
+        assert not np.array_equal(measured[2][measure], exact)
+        np.testing.assert_allclose(measured[2][measure], exact, atol=0.02)

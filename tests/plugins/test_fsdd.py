@@ -7,7 +7,7 @@ from hypothesis import given, strategies as st
 
 from xaudio import DataError
 from xaudio.registry.loading import registry
-from xaudio.sound.audio import fit_length
+from xaudio.sound.fitting import fit_length
 from xaudio_fsdd import fsdd, parse_name
 
 

@@ -1,8 +1,11 @@
 """The explainers that run the model backward, against autograd, textbook versions and captum, and by their properties."""
 
+import json
+
 import pytest
 import torch
 from captum.attr import IntegratedGradients
+from sweeps import sweep
 from torch import nn
 
 import xaudio
@@ -287,14 +290,61 @@ def test_other_impossible_options_are_named(network, features):
 
 
 @pytest.mark.parametrize("name", EXPLAINERS)
-@pytest.mark.parametrize("model", ["alexnet", "audionet"])
-def test_both_networks_are_explained(name, model):
+@pytest.mark.parametrize("model", sweep(["alexnet", "audionet"], quick=["audionet"]))
+def test_both_networks_are_explained(published, name, model):
     few = {"integrated_gradients": {"steps": 2}, "gradient_shap": {"samples": 2}, "smooth_grad": {"samples": 2}}
     options = few.get(name, {}) | ({"baseline": "noise_floor"} if name in WITH_BASELINE else {})
     if name == "grad_cam":  # of an untrained network the map may be negative everywhere
         options["relu"] = False
-    network = create("model", model, classes=3)
+    network = published(model)
     recording = 0.1 * torch.randn(3000, generator=torch.Generator().manual_seed(0))
     found = xaudio.explain(network, recording, sample_rate=8000, representation=network.representation, explainer=name, **options)
     assert found.relevance.shape == found.features.shape
     assert found.relevance.any()
+
+
+LOWER = ("gradient", "saliency", "input_x_gradient", "integrated_gradients", "gradient_shap", "smooth_grad")
+
+
+@pytest.mark.parametrize("name", LOWER)
+def test_bfloat16_moves_relevance_a_little_and_logits_not_at_all(name, network, features):
+    """float32 is what it was; the other format has two to three digits, and the class that it explains is that of float32."""
+    network, features = network.float(), features.float()
+    target = network(features).argmax(1)
+    default, exact, coarse = (
+        create("explainer", name, **options) for options in ({}, {"precision": "float32"}, {"precision": "bfloat16"})
+    )
+    relevance = default(network, features, target)
+    assert torch.equal(exact(network, features, target), relevance)
+    other = coarse(network, features, target)
+    assert other.dtype == torch.float32
+    assert not torch.equal(other, relevance)
+    assert (other - relevance).norm() < 0.05 * relevance.norm()
+    if hasattr(coarse, "with_logits"):
+        told, logits = coarse.with_logits(network, features, None)
+        assert torch.equal(logits, network(features))
+        assert torch.equal(told, other)
+
+
+@pytest.mark.parametrize("name", ["gradient", "lrp"])  # neither has been asked about this model before
+def test_the_number_format_is_said(name, tmp_path):
+    network = nn.Sequential(nn.Conv1d(1, 4, 5), nn.ReLU(), nn.Flatten(), nn.Linear(4 * 396, 2)).eval()
+    representation = create("representation", "waveform", sample_rate=8000, samples=400, normalisation="none")
+    model = xaudio.Model(network, representation, ("a", "b"))
+    sound = xaudio.Clip(torch.randn(400).clamp(-1, 1).numpy(), 8000)
+    (explanation,) = xaudio.explain(model, [sound], explainer=f"{name}:precision=bfloat16", device="cpu")
+    assert explanation.provenance["explainer"]["options"]["precision"] == "bfloat16"
+    path = explanation.save(tmp_path / "a.safetensors")
+    assert xaudio.Explanation.load(path).provenance["explainer"]["options"]["precision"] == "bfloat16"
+    (exact,) = xaudio.explain(model, [sound], explainer=name, device="cpu")
+    assert exact.provenance["explainer"]["options"].get("precision", "float32") == "float32"
+    assert (exact.logits == explanation.logits).all()
+    assert (exact.relevance != explanation.relevance).any()
+
+
+def test_the_run_says_the_number_format(run_command, run_folder, tmp_path):
+    xaudio.write_audio(tmp_path / "a.wav", torch.randn(4000).clamp(-1, 1).numpy(), 8000)
+    chosen = ["--explainer", "gradient:precision=bfloat16", "--render", "visual:dpi=40", "--device", "cpu"]
+    run_command("explain", tmp_path / "a.wav", "--model", run_folder, "--out", tmp_path / "out", *chosen)
+    settings = json.loads((tmp_path / "out" / "run.json").read_text())["settings"]
+    assert settings["explainers"] == ["gradient:precision=bfloat16"]

@@ -187,6 +187,28 @@ def test_grad_cam_is_explicit_autograd(modules, features):
     torch.testing.assert_close(explain("grad_cam", modules, features, layer="0"), expected)
 
 
+def test_grad_cam_of_a_layer_over_time_is_alike_for_all_frequencies():
+    class Frames(nn.Module):
+        """A convolution over the frames of a spectrogram (batch, 1, 12 frequencies, 20 frames)."""
+
+        def __init__(self):
+            super().__init__()
+            torch.manual_seed(0)
+            self.conv, self.out = nn.Conv1d(12, 5, 3, 2), nn.Linear(5, 3)
+
+        def forward(self, features):
+            return self.out(self.conv(features.squeeze(1)).relu().mean(2))
+
+    network, features = Frames().eval(), torch.randn(2, 1, 12, 20, generator=torch.Generator().manual_seed(1))
+    method = create("explainer", "grad_cam", relu=False)
+    relevance = method(network, features, torch.tensor([0, 2]))
+    hidden = network.conv(features.squeeze(1))
+    score = network.out(hidden.relu().mean(2))[[0, 1], [0, 2]].sum()
+    cam = (torch.autograd.grad(score, hidden)[0].mean(2, keepdim=True) * hidden).sum(1).detach()
+    expected = functional.interpolate(cam[:, None], 20, mode="linear")[:, :, None].expand(-1, -1, 12, -1)
+    torch.testing.assert_close(relevance, expected)
+
+
 def test_grad_cam_of_a_layer_followed_by_an_operation_in_place(modules, features):
     modules[4] = nn.ReLU()
     expected = explain("grad_cam", modules, features, relu=False)

@@ -3,18 +3,17 @@
 import base64
 import hashlib
 import io
-import json
 import re
 import sys
 import zlib
 from dataclasses import replace
-from html.parser import HTMLParser
 
 import numpy as np
 import pytest
 import soundfile
 from hypothesis import given, strategies as st
 from hypothesis.extra.numpy import arrays
+from parsed import Page
 
 from xaudio import Clip, Explanation, OutputError, PluginError, create
 from xaudio.plugin import Axis, loudness, renderer_for_listening
@@ -23,50 +22,6 @@ from xaudio_html._packing import Packed, packed_axis
 
 RATE, SAMPLES = 8000, 8000
 HOSTILE = '</script><script>alert("x")</script><!--<img src=http://evil.example/x.png onerror=alert(1)>&\'"'
-VOID = {"meta", "img", "br", "link", "input", "hr"}
-
-
-class Page(HTMLParser):
-    """Elements with their attributes and text, and a check that all of them are closed."""
-
-    def __init__(self, text):
-        super().__init__()
-        self.elements, self.open = [], []
-        self.feed(text)
-        self.close()
-        assert self.open == []
-
-    def handle_starttag(self, tag, attributes):
-        names = [name for name, _ in attributes]
-        assert len(names) == len(set(names))
-        self.elements.append((tag, dict(attributes), []))
-        if tag not in VOID:
-            self.open.append((tag, self.elements[-1]))
-
-    def handle_endtag(self, tag):
-        assert self.open.pop()[0] == tag
-
-    def handle_data(self, data):
-        for _, element in self.open:
-            element[2].append(data)
-
-    def find(self, tag):
-        return [(attributes, " ".join("".join(text).split())) for name, attributes, text in self.elements if name == tag]
-
-    def scripts(self, kind):
-        return ["".join(text) for name, attributes, text in self.elements if name == "script" and attributes["type"] == kind]
-
-    @property
-    def data(self):
-        """What the first component reads."""
-        return json.loads(self.scripts("application/json")[0])
-
-    def packed(self, facts):
-        """The numbers of a quantised array of the first component."""
-        steps = np.frombuffer(
-            zlib.decompress(base64.b64decode(self.scripts("application/octet-stream")[facts["data"]])), facts["kind"]
-        )
-        return np.sign(steps) * facts["scale"] * (np.abs(steps.astype(float)) / facts["levels"]) ** facts["power"]
 
 
 def explanation(classes=("zero", "one"), source="/recordings/zero.wav", **provenance):
@@ -307,7 +262,7 @@ def test_contrast_is_named_throughout():
 def test_provenance(page):
     cells = [text for _, text in page.find("th") + page.find("td")]
     for expected in (
-        "/recordings/zero.wav",
+        "zero.wav",
         "jackson",
         "1 s at 8000 Hz",
         "lrp (composite: epsilon_plus, epsilon: 1e-06, low: none)",

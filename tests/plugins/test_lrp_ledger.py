@@ -1,4 +1,4 @@
-"""Relevance that operations without a rule multiply or lose is refused; what rules and biases keep is not."""
+"""Relevance that operations without a rule for hooks multiply or lose is refused; what rules and biases keep is not."""
 
 import pytest
 import torch
@@ -11,8 +11,8 @@ SOUND = torch.randn(3, 1, 60, generator=torch.Generator().manual_seed(0)).double
 TARGET = torch.tensor([0, 1, 2])
 
 
-def lrp(network, composite="epsilon_plus", **options):
-    return create("explainer", "lrp", composite=composite, **options)(network.double().eval(), SOUND, TARGET)
+def lrp(network, composite="epsilon_plus", engine="zennit", **options):
+    return create("explainer", "lrp", composite=composite, engine=engine, **options)(network.double().eval(), SOUND, TARGET)
 
 
 def logits(network):

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings, strategies as st
+from sweeps import sweep
 from torch import nn
 
 import xaudio
@@ -429,12 +430,10 @@ def test_impossible_options_are_one_line(name, options, message):
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("model", ["audionet", "alexnet"])
+@pytest.mark.parametrize("model", sweep(["audionet", "alexnet"], quick=["audionet"]))
 @pytest.mark.parametrize("name", TINY)
-def test_works_for_both_models_from_a_sound(name, model, recording):
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        network = create("model", model, classes=3)
+def test_works_for_both_models_from_a_sound(published, name, model, recording):
+    network = published(model)
     options = {**TINY[name], "internal_batch_size": 8} | ({"samples": 12, "ridge": 1.0} if name == "audiolime" else {})
     found = xaudio.explain(network, recording, explainer=name, representation=network.representation, **options)
     assert found.relevance.shape == found.features.shape

@@ -77,13 +77,13 @@ def test_the_first_filters_are_a_bank_of_bands():
 
 
 @pytest.mark.parametrize("reads", READS)
-def test_it_learns_a_task_and_its_relevance_finds_the_evidence(reads, tmp_path):
+def test_it_learns_a_task_and_its_relevance_finds_the_evidence(training, reads, tmp_path):
     """Bursts in slots, from a fifth of the recordings and a short training."""
     everything = xaudio.create("dataset", "truth", recordings=400)
     slots = [recording for recording in everything.recordings if "slot" in recording.labels]
     dataset = replace(everything, recordings=slots, tasks={"slot": everything.tasks["slot"]}, _hash=[])
-    training = {"steps": 50, "warmup": 5, "batch_size": 16, "learning_rate": 2e-3}
-    experiment = xaudio.Experiment(dataset, "slot", 0, "reference", {"reads": reads}, training=training)
+    settings = {"steps": 50, "warmup": 5, "batch_size": 16, "learning_rate": 2e-3}
+    experiment = xaudio.Experiment(dataset, "slot", 0, "reference", {"reads": reads}, training=settings)
     assert xaudio.run_experiment(experiment, tmp_path / "run", torch.device("cpu")).accuracy > 0.5
     model = xaudio.load_model(tmp_path / "run", device="cpu")
     clips = [dataset[index] for index in dataset.folds("slot")[0].test[:16]]

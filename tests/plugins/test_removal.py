@@ -8,6 +8,7 @@ import pytest
 import torch
 from captum.attr import FeatureAblation, Occlusion
 from hypothesis import given, settings, strategies as st
+from sweeps import sweep
 from torch import nn
 
 import xaudio
@@ -384,12 +385,12 @@ def test_impossible_options_are_named(name, option, message):
 
 
 @pytest.mark.parametrize("name", EXPLAINERS)
-@pytest.mark.parametrize("model", ["alexnet", "audionet"])
-def test_both_networks_are_explained(name, model):
+@pytest.mark.parametrize("model", sweep(["alexnet", "audionet"], quick=["audionet"]))
+def test_both_networks_are_explained(published, name, model):
     options = {"slots": 3, "baseline": "noise_floor"}
     few = FEW | {"kernel_shap": {"samples": 24}, "lime": {"samples": 24}, "occlusion": {"span": 1}}
     options |= few.get(name, {})
-    network = create("model", model, classes=3)
+    network = published(model)
     recording = 0.1 * normal(3000).float().numpy()
     found = xaudio.explain(network, recording, sample_rate=8000, representation=network.representation, explainer=name, **options)
     assert (found.relevance != 0).all()

@@ -29,6 +29,11 @@ def usual():
     return make(speakers=24, repetitions=1)
 
 
+@pytest.fixture(scope="module")
+def clips(usual):
+    return [usual[index] for index in range(len(usual))]
+
+
 def yin(waveform, rate, centre, low=60.0, high=420.0):
     """F0 in Hz around a sample after de Cheveigné and Kawahara (2002), and the least normalised difference."""
     longest, shortest = int(rate / low), int(rate / high)
@@ -115,8 +120,7 @@ def test_recordings_differ_in_seed_speaker_digit_and_repetition():
     assert len(set(sounds)) == 5
 
 
-def test_the_sound_is_within_full_scale_and_a_second(usual):
-    clips = [usual[index] for index in range(len(usual))]
+def test_the_sound_is_within_full_scale_and_a_second(clips):
     peaks = np.array([np.abs(clip.waveform).max() for clip in clips])
     durations = np.array([clip.duration for clip in clips])
     assert all(clip.waveform.dtype == np.float32 and np.isfinite(clip.waveform).all() for clip in clips)
@@ -191,10 +195,9 @@ def test_vowels_are_where_their_table_says(clear):
         assert three.truth["formants"][:, 1].max() > 1.6 * np.median(four.truth["formants"][steady_frames(four), 1])
 
 
-def test_men_and_women_differ_in_pitch_and_tract(usual):
+def test_men_and_women_differ_in_pitch_and_tract(clips):
     pitch, tract = {MALE: [], FEMALE: []}, {MALE: [], FEMALE: []}
-    for index in range(len(usual)):
-        clip = usual[index]
+    for clip in clips:
         f0 = clip.truth["f0"]
         pitch[clip.labels["sex"]].append(np.median(f0[f0 > 0]))
         tract[clip.labels["sex"]].append(clip.truth["formants"][:, 2].mean())
@@ -300,7 +303,7 @@ def test_options_out_of_range_are_refused_in_one_line(options, message):
     assert "\n" not in str(caught.value)
 
 
-def test_a_simple_model_tells_digits_of_unknown_speakers_apart(usual):
+def test_a_simple_model_tells_digits_of_unknown_speakers_apart(usual, clips):
     """Ridge regression on a coarse log spectrogram must do far better than chance, and not be perfect."""
 
     def features(clip):
@@ -309,7 +312,7 @@ def test_a_simple_model_tells_digits_of_unknown_speakers_apart(usual):
         log = np.log(np.array(power) + 1e-3)
         return (log - log.mean()).ravel()
 
-    inputs = np.stack([features(usual[index]) for index in range(len(usual))])
+    inputs = np.stack([features(clip) for clip in clips])
     labels, fold = usual.labels("digit"), usual.folds("digit")[0]
     train = np.concatenate([fold.train, fold.validation])
     mean = inputs[train].mean(0)

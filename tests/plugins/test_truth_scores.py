@@ -5,12 +5,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import assume, given, settings, strategies as st
 from hypothesis.extra import numpy as arrays
 from scipy.stats import rankdata
 
 from xaudio import Clip, DataError, Explanation, ModelError, PluginError, create, explain
-from xaudio.plugin import Axis, truth_mask
+from xaudio.plugin import Axis, Model, truth_mask
 from xaudio_truth_scores import _scores
 
 NAMES = ("relevance_mass", "relevance_rank", "pointing_game", "iou", "auc")
@@ -302,3 +303,45 @@ def test_options_that_do_not_fit_are_refused():
         create("metric", "relevance_mass", sign="signed")
     with pytest.raises(PluginError, match="domain"):
         create("metric", "auc", domain="cepstrum")
+
+
+class Frames(torch.nn.Module):
+    """The mean over time of linear scores of frames, fitted in one step to events: each frame says which it hears."""
+
+    def __init__(self, frames, heard):
+        super().__init__()
+        ridge = frames.T @ frames + len(frames) * torch.eye(frames.shape[1])
+        self.weight = torch.nn.Parameter(torch.linalg.solve(ridge, frames.T @ (heard - heard.mean(0))).T)
+
+    def forward(self, features):
+        return torch.einsum("lb,ncbt->nl", self.weight, features) / features.shape[-1]
+
+
+def test_relevance_lies_on_real_events(real_data):
+    """Syllables of birds that nobody made for it: a model that was fitted to ten songs is asked about two others."""
+    songs = create("dataset", "folder", data=real_data("events/birdsong"))
+    mel = create("representation", "log_mel", sample_rate=32000, n_fft=1024, hop=512, bands=32)
+    names, clips = songs.tasks["label"], [songs[index] for index in range(len(songs))]
+    frames, heard = [], []
+    for clip in clips[:-2]:
+        read = mel.at(len(clip.waveform))
+        frames.append(read(torch.from_numpy(clip.waveform)[None])[0, 0].T)
+        times = read.axes[1].centres[:, None]
+        rows = [clip.truth.get(f"boxes.label.{name}", np.zeros((0, 4))) for name in names]
+        heard.append(np.stack([((times >= row[:, 0]) & (times < row[:, 1])).any(1) for row in rows], 1))
+    table = torch.cat(frames)
+    network = Frames(table - table.mean(0), torch.from_numpy(np.concatenate(heard)).float()).eval()
+    model = Model(network, mel, names, task="label", kind="labels", mean=table.mean(0)[None, :, None])
+    scores = {"input_x_gradient": [], "random": []}
+    for clip in clips[-2:]:
+        for name in clip.labels["label"]:
+            for explainer, kept in scores.items():
+                asked = explain(model, clip, target=name, explainer=explainer)
+                measured = [create("metric", metric)(model, [asked])[metric][0] for metric in ("auc", "relevance_mass")]
+                kept.append([*measured, truth_mask(asked).mean()])
+    (area, mass, share), (chance, by_chance, _) = (np.mean(kept, 0) for kept in scores.values())
+    assert len(scores["random"]) == 13
+    assert chance == pytest.approx(0.5, abs=0.03)
+    assert by_chance == pytest.approx(share, rel=0.1)
+    assert area > 0.52
+    assert mass > 1.5 * share

@@ -14,6 +14,7 @@ from matplotlib.image import imread
 
 from xaudio import Clip, Explanation, OutputError, PluginError, create
 from xaudio.plugin import AGAINST, FOR, Axis
+from xaudio_visual import _thinning
 from xaudio_visual._visual import Visual
 
 RATE, SAMPLES = 1000, 1000
@@ -301,8 +302,9 @@ def test_panels_can_be_composed(planted, planted_samples):
 def test_pyplot_keeps_no_figure(planted, tmp_path):
     import matplotlib.pyplot as pyplot
 
+    before = pyplot.get_fignums()
     Visual(dpi=40)(planted, tmp_path)
-    assert pyplot.get_fignums() == []
+    assert pyplot.get_fignums() == before
 
 
 def test_three_axes_are_refused(planted):
@@ -331,7 +333,7 @@ def test_failure_leaves_the_old_picture(planted, tmp_path, monkeypatch):
         Path(file).write_bytes(b"half")
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(Figure, "savefig", full)
+    monkeypatch.setattr(FigureCanvasAgg, "print_png", full)
     with pytest.raises(OutputError, match="No space left"):
         Visual(dpi=40)(planted, tmp_path)
     assert path.read_bytes() == before
@@ -428,3 +430,31 @@ def test_times_are_those_of_the_recording_and_zeros_are_hatched(planted, planted
     later = Visual(zoom=(57.0, 57.1)).figure(item).axes[2].collections[0].get_offsets()
     assert later[0, 0] == pytest.approx(57.0)
     assert not [patch for patch in Visual().figure(planted).axes[0].patches if patch.get_hatch()]
+
+
+def test_long_signals_are_drawn_by_the_extremes_of_each_column():
+    values = np.random.default_rng(0).normal(size=100_003)
+    values[[7, 77_777]] = 50, -60
+    places = np.arange(len(values)) / 16000
+    x, y = _thinning.thinned_line(places, values)
+    assert len(x) == len(y) <= 2 * _thinning.COLUMNS
+    assert (y.max(), y.min()) == (50, -60)
+    assert abs(x[int(y.argmin())] - places[77_777]) <= 26 / 16000
+    for sign in (1, -1):
+        x, bars = _thinning.thinned_bars(places, values, sign)
+        assert (sign * bars).max() == (sign * values).max()
+        assert (sign * bars > 0).all()
+    relevance = np.stack([values, -values])
+    thinned = _thinning.thinned_relevance(relevance)
+    assert thinned.shape[1] == len(_thinning.thinned_edges(np.arange(len(values) + 1))) - 1
+    assert np.abs(thinned).max() == 60
+    assert np.array_equal(thinned[0], -thinned[1])
+
+
+def test_short_signals_are_drawn_as_they_are():
+    values = np.random.default_rng(0).normal(size=16000)
+    assert _thinning.thinned_line(values, values)[1] is values
+    assert _thinning.thinned_relevance(values[None])[0] is not None
+    places, bars = _thinning.thinned_bars(np.arange(16000), values, 1)
+    assert np.array_equal(places, np.flatnonzero(values > 0))
+    assert np.array_equal(bars, values[values > 0])

@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings, strategies as st
+from torch import nn
 
-from xaudio import ModelError, PluginError, create
+from xaudio import ModelError, PluginError, create, explain
+from xaudio.plugin import Length
 
 
 def speechlike(samples=8000, start=1500, stop=6000, seed=0):
@@ -74,9 +76,34 @@ def test_without_normalisation_the_features_are_the_waveforms():
     assert representation.unit == "full scale"
 
 
-def test_is_differentiable():
+@pytest.mark.parametrize("normalisation", ["percentile", "standard", "none"])
+def test_is_differentiable(normalisation):
     waveforms = torch.from_numpy(np.random.default_rng(0).normal(size=(2, 30))).requires_grad_()
-    assert torch.autograd.gradcheck(create("representation", "waveform", samples=30), waveforms)
+    made = create("representation", "waveform", samples=30, normalisation=normalisation)
+    assert torch.autograd.gradcheck(made, waveforms)
+
+
+@pytest.mark.parametrize("samples", [2, 3, 16000, 100_001])
+def test_standard_normalisation_is_that_of_wav2vec2(samples):
+    transformers = pytest.importorskip("transformers", exc_type=ImportError)
+    waveform = np.random.default_rng(0).normal(0.1, 0.2, samples).astype(np.float32)
+    extractor = transformers.Wav2Vec2FeatureExtractor(do_normalize=True)
+    expected = extractor(waveform, sampling_rate=16000, return_tensors="np").input_values
+    made = create("representation", "waveform", sample_rate=16000, samples=None, normalisation="standard").at(samples)
+    features = made(torch.from_numpy(waveform)[None])
+    np.testing.assert_allclose(features[:, 0], expected, atol=2e-6)
+    assert made.unit == "standard deviations"
+    assert torch.equal(made(torch.zeros(1, samples)), torch.zeros(1, 1, samples))
+    assert torch.equal(made.masked_waveform(features[:, 0], torch.ones(1, 1, samples)), features[:, 0])
+
+
+def test_any_length_or_one():
+    assert create("representation", "waveform").length == Length(fixed=8000)
+    made = create("representation", "waveform", samples="none", sample_rate=16000, normalisation="none", placement="start")
+    assert (made.samples, made.length) == (16000, Length(minimum=2))
+    other = made.at(123)
+    assert (other.samples, other.sample_rate, other.placement, len(other.axes[0].centres)) == (123, 16000, "start", 123)
+    assert torch.equal(other(torch.ones(1, 123)), torch.ones(1, 1, 123))
 
 
 def test_the_way_back():
@@ -103,3 +130,23 @@ def test_wrong_shape_and_options_are_named():
         create("representation", "waveform", guard=2.0)
     with pytest.raises(PluginError, match="^0 does not fit option 'sample_rate' .* expected int, 1 or more"):
         create("representation", "waveform", sample_rate=0)
+
+
+def test_raw_is_the_sound_of_any_length_and_rate():
+    raw = create("representation", "raw", sample_rate=44100)
+    assert raw.length == Length(minimum=2)
+    waveforms = torch.from_numpy(speechlike())[None]
+    longer = raw.at(waveforms.shape[1])
+    assert (longer.sample_rate, longer.placement, longer.unit) == (44100, "start", "full scale")
+    assert torch.equal(longer(waveforms)[:, 0], waveforms)
+    fixed = create("representation", "raw", samples=100, normalisation="standard")
+    assert fixed.length == Length(fixed=100)
+    assert float(fixed(torch.rand(1, 100)).var(unbiased=False)) == pytest.approx(1, abs=1e-5)
+
+
+def test_a_network_of_ones_own_is_told_of_the_division():
+    network = nn.Sequential(nn.Flatten(), nn.Linear(8000, 2))
+    sound = torch.from_numpy(speechlike()).float()
+    for name, said in (("waveform", True), ("waveform:normalisation=none", False), ("raw:sample_rate=8000,samples=8000", False)):
+        remarks = explain(network, sound, sample_rate=8000, representation=name, explainer="gradient").remarks
+        assert any("95th percentile" in remark for remark in remarks) == said

@@ -17,7 +17,8 @@ from hypothesis import given, settings, strategies as st
 from hypothesis.extra import numpy as arrays
 
 from xaudio.errors import AudioError, OutputError
-from xaudio.sound.audio import at_rate, fit_length, make_clip, read_audio, resample, speech_bounds, write_audio
+from xaudio.sound.audio import at_rate, make_clip, read_audio, resample, write_audio
+from xaudio.sound.fitting import fit_length, speech_bounds
 from xaudio.types import Clip
 
 RATE = 8000
@@ -535,7 +536,8 @@ def test_too_long_is_refused_by_name_length_and_remedy() -> None:
         fit_length(clip_of(np.ones(1234)), 1000, "error")
     assert str(caught.value) == (
         "here: is 1.234 s long, longer than the 1.000 s the model takes. "
-        "Cut it, or choose a rule: fit 'trim' removes silence at both ends, 'loudest' keeps the window with most energy."
+        "Cut it, or choose a rule: fit 'trim' removes silence at both ends, 'loudest' keeps the window with most energy; "
+        "or let --window cut it into windows."
     )
     with pytest.raises(
         AudioError, match=r"^here: is 1\.234 s long without the silence at both ends, longer than the 1\.000 s .*'loudest'"

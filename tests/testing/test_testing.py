@@ -1,22 +1,38 @@
 """Every first-party plugin keeps its contract, and the suite notices one that does not."""
 
+import re
 from importlib.metadata import EntryPoint
+from pathlib import Path
 
+import numpy as np
 import pytest
+from sweeps import sweep
 
 import xaudio.testing
+from xaudio.plugin import SpeakerDataset, recording_digests
 from xaudio.registry.loading import KINDS, Registry, registry
 from xaudio.testing import check
 
-FOLDERS = {"audiomnist": "audiomnist-en", "audiomnist-az": "audiomnist-az", "fsdd": "fsdd"}
+FOLDERS = {"audiomnist": "audiomnist-en", "audiomnist-az": "audiomnist-az", "folder": "esc10", "fsdd": "fsdd"}
 """Real recordings of the data sets that need files."""
 
-PLUGINS = [(kind, name) for kind in KINDS for name in registry().names(kind) if kind != "dataset" or name not in FOLDERS]
+PLUGINS = [
+    *((kind, name) for kind in KINDS if kind not in ("dataset", "engine") for name in registry().names(kind)),
+    *(("dataset", name) for name in registry().names("dataset") if name not in FOLDERS),
+]
+LONG = {("model", "alexnet"), ("model", "audionet"), ("dataset", "synthetic"), ("dataset", "truth"), ("explainer", "freqrise")}
 
 
-@pytest.mark.parametrize(("kind", "name"), PLUGINS)
+@pytest.mark.parametrize(("kind", "name"), sweep(PLUGINS, [plugin for plugin in PLUGINS if plugin not in LONG]))
 def test_first_party_plugins_conform(kind, name):
     results = check(kind, name)
+    assert results
+    assert [f"{result.what}: {result.problem}" for result in results if result.problem] == []
+
+
+@pytest.mark.parametrize("name", registry().names("engine"))
+def test_first_party_engines_conform(processes, name):
+    results = check("engine", name)
     assert results
     assert [f"{result.what}: {result.problem}" for result in results if result.problem] == []
 
@@ -26,6 +42,26 @@ def test_first_party_data_sets_of_real_recordings_conform(real_data, name, folde
     results = check("dataset", name, {"data": real_data(folder)})
     assert len(results) > 10
     assert [f"{result.what}: {result.problem}" for result in results if result.problem] == []
+
+
+def test_a_data_set_in_a_format_of_its_own_is_checked_whole(tmp_path, monkeypatch):
+    """That of the guide; libsndfile knows nothing of its files."""
+    guide = (Path(__file__).parents[2] / "docs/guide/plugins.md").read_text()
+    (block,) = (block for block in re.findall(r"^```python\n(.*?)^```", guide, re.M | re.S) if ".pcm" in block)
+    (tmp_path / "format_of_its_own.py").write_text(block)
+    monkeypatch.syspath_prepend(tmp_path)
+    for number, name in enumerate(f"{word}_{speaker}_{take}" for word in ("yes", "no") for speaker in "abc" for take in "01"):
+        samples = np.random.default_rng(number).integers(-9000, 9000, 800)
+        (tmp_path / f"{name}.pcm").write_bytes(samples.astype("<i2").tobytes())
+    plugins = Registry([EntryPoint("format", "format_of_its_own", "xaudio")])
+    monkeypatch.setattr(xaudio.testing, "registry", lambda: plugins)
+    results = check("dataset", "pcm", {"data": tmp_path})
+    assert [f"{result.what}: {result.problem or result.skipped}" for result in results if result.problem or result.skipped] == []
+    digests = recording_digests(plugins.create("dataset", "pcm", {"data": tmp_path}))
+    assert len(set(digests)) == len(digests) == 12
+    monkeypatch.setattr(SpeakerDataset, "fingerprint", lambda self: "always the same")
+    problems = [result.problem for result in check("dataset", "pcm", {"data": tmp_path}) if result.problem]
+    assert any("the fingerprint is the same" in problem for problem in problems)
 
 
 BROKEN = """

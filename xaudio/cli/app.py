@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import codecs
+import inspect
 import os
 import sys
 import warnings
+from functools import cache
 from io import TextIOWrapper
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command
 
 from .. import __version__
 from ..errors import XaudioError, XaudioWarning
 from ..output import terminal
 from ..output.memory import out_of_memory
+from ..output.runs import UNPRINTABLE, printable
 from ..registry.loading import registry
 from . import bench, data, doctor, evaluate, explain, plugins, report, stopping, train
+from .common import warn_about_plugins, with_examples
 
 
 class Commands(TyperGroup):
@@ -28,18 +33,45 @@ class Commands(TyperGroup):
         own = super().list_commands(ctx)
         return [*own, *(name for name in registry().names("command") if name not in own)]
 
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """Names and first sentences of all commands; the options of those that plugins bring are not read for it."""
+        TyperGroup(commands={name: self._brief(ctx, name) for name in self.list_commands(ctx)}).format_commands(ctx, formatter)
+
+    def _brief(self, ctx: Any, name: str) -> Any:
+        own = super().get_command(ctx, name)
+        offer = None if own else registry().factory("command", name)
+        if own or isinstance(offer, typer.Typer):
+            return self.get_command(ctx, name)
+        return with_examples(TyperCommand(name, help=inspect.getdoc(offer)))
+
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         """A command of the core, or else one of a plugin, or None if there is none of that name."""
         own = super().get_command(ctx, cmd_name)
         if own is not None or cmd_name not in registry().names("command"):
-            return own
-        offer = registry().factory("command", cmd_name)
-        if isinstance(offer, typer.Typer):
-            offer.info.name = cmd_name
-            return get_command(offer)
-        single = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False, add_completion=False)
-        single.command(cmd_name)(offer)
-        return get_command(single)
+            return own and with_examples(own)
+        return _offered(cmd_name, registry().factory("command", cmd_name))
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """The command that is asked for; if there is none, which plugins could not be loaded, one of which may have it."""
+        if not ctx.resilient_parsing and self.get_command(ctx, args[0]) is None:
+            warn_about_plugins()
+        return super().resolve_command(ctx, args)
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """The help, and which plugins could not be loaded, whose commands it lacks."""
+        super().format_help(ctx, formatter)
+        warn_about_plugins()
+
+
+@cache
+def _offered(name: str, offer: Any) -> Any:
+    """The command of a plugin."""
+    if isinstance(offer, typer.Typer):
+        offer.info.name = name
+        return with_examples(get_command(offer))
+    single = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False, add_completion=False)
+    single.command(name)(offer)
+    return with_examples(get_command(single))
 
 
 app = typer.Typer(
@@ -91,11 +123,20 @@ def _show_warnings() -> None:
     warnings.showwarning = show
 
 
+def _shown(error: Any) -> tuple[str | bytes, int]:
+    """What stands for letters that a console cannot show: their numbers, and for bytes that are no text what pages show."""
+    letter, after = error.object[error.start], error.start + 1
+    if printable(letter) != UNPRINTABLE:
+        return letter.encode("ascii", "backslashreplace").decode(), after
+    return (UNPRINTABLE.encode() if error.encoding == "utf-8" else "?"), after
+
+
 def _show_any_name() -> None:
-    """Let no console fail at a name that it cannot show, nor at one that is not UTF-8; such letters appear as their numbers."""
+    """Let no console fail at a name that it cannot show, nor at one that is not UTF-8."""
+    codecs.register_error("xaudio", _shown)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
+            stream.reconfigure(errors="xaudio")
 
 
 def main() -> None:
@@ -122,7 +163,7 @@ def _run() -> None:
             if sys.stdout:  # closed by who started the program, it is None
                 sys.stdout.flush()
     except XaudioError as error:
-        print(f"xaudio: error: {error}", file=sys.stderr)
+        print(f"xaudio: error: {printable(str(error))}", file=sys.stderr)
         status = 1
     except SystemExit as end:
         status = end.code

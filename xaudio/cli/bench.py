@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import tomllib
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -15,9 +14,21 @@ from typer.main import get_command
 
 from ..errors import PluginError, unknown
 from ..registry.loading import registry
-from ..registry.options import REQUIRED, options_of, summary_of
-from .common import JsonOption, OutOption, print_json, print_table, warn_about_plugins
+from ..registry.options import REQUIRED, examples_of, options_of, summary_of
+from .common import EXAMPLES, JsonOption, OutOption, names_of, prepare_command, print_json, print_table, with_examples
 from .stopping import when_stopped
+
+COMPLETED = {
+    "dataset": "dataset",
+    "datasets": "dataset",
+    "explainer": "explainer",
+    "explainers": "explainer",
+    "methods": "explainer",
+    "metrics": "metric",
+    "renderers": "renderer",
+    "representations": "representation",
+}
+"""Options of benchmarks that name plugins, and of which kind."""
 
 
 class BenchmarkGroup(TyperGroup):
@@ -30,10 +41,11 @@ class BenchmarkGroup(TyperGroup):
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         """The command of a benchmark, or one on results, or None if there is none of that name."""
         if cmd_name not in registry().names("benchmark"):
-            return super().get_command(ctx, cmd_name)
+            own = super().get_command(ctx, cmd_name)
+            return own and with_examples(own)
         single = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False)
         single.command(cmd_name)(_command(cmd_name, registry().factory("benchmark", cmd_name)))
-        return get_command(single)
+        return with_examples(get_command(single))
 
 
 app = typer.Typer(cls=BenchmarkGroup, help="Run a benchmark.", no_args_is_help=True, rich_markup_mode=None)
@@ -50,7 +62,12 @@ def compare_results(
     second: Annotated[Path, typer.Argument(help="Another.")],
     as_json: JsonOption = False,
 ) -> None:
-    """Put two folders of results side by side and say what differs beyond noise."""
+    """Put two folders of results side by side and say what differs beyond noise.
+
+    Examples
+    --------
+    xaudio bench compare runs/first runs/second
+    """
     from ..measuring.comparison import compare
 
     settings, differences = compare(first, second)
@@ -79,11 +96,9 @@ def _command(name: str, factory: Callable[..., Any]) -> Callable[..., None]:
 
     @when_stopped()
     def run(out: Path, **given: Any) -> None:
-        from ..model.allocator import keep_large_buffers
         from ..output.runs import output_folder
 
-        warn_about_plugins()
-        keep_large_buffers()
+        prepare_command()
         config = given.pop("config")
         options = {} if config is None else read_config(name, config, factory)
         options |= {key: value for key, value in given.items() if value is not None}
@@ -98,12 +113,14 @@ def _command(name: str, factory: Callable[..., Any]) -> Callable[..., None]:
         flag = f"--{option.name.replace('_', '-')}"
         many = option.annotation == tuple[str, ...] and option.name == "set"
         shown = "" if option.default in (REQUIRED, None, ()) else f" [default: {_shown(option.default)}]"
-        setting = typer.Option(flag, help=f"{option.description} ({option.type_name}){shown}")
+        completed = names_of(COMPLETED[option.name]) if option.name in COMPLETED else None
+        setting = typer.Option(flag, help=f"{option.description} ({option.type_name}){shown}", autocompletion=completed)
         annotation: Any = Annotated[list[str] | None, setting] if many else Annotated[str | None, setting]
         parameters.append(inspect.Parameter(option.name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation))
     run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
-    run.__doc__ = summary_of(factory)
+    examples = examples_of(factory)
+    run.__doc__ = f"{summary_of(factory)}\n{EXAMPLES}{examples}" if examples else summary_of(factory)
     return run
 
 
@@ -115,14 +132,16 @@ def read_config(name: str, path: Path, factory: Callable[..., Any]) -> dict[str,
     PluginError
         If it cannot be read or names an option that does not exist.
     """
+    import tomllib
+
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise PluginError(f"{path}: cannot be read as TOML ({error}).") from None
-    known = options_of(factory)
+    options = options_of(factory)
     for key in content:
-        if key.replace("-", "_") not in known:
-            raise PluginError(f"{path}: {unknown(f'option of benchmark {name}', key, known)}")
+        if key.replace("-", "_") not in options:
+            raise PluginError(f"{path}: {unknown(f'option of benchmark {name}', key, options)}")
     return {key.replace("-", "_"): tuple(value) if isinstance(value, list) else value for key, value in content.items()}
 
 

@@ -11,13 +11,26 @@ import typer
 
 from ..registry.defaults import CONTROLS, DATASET_WITH_OPTIONS, EVALUATION, EXPLAINER_WITH_OPTIONS, SLOPE
 from ..registry.loading import registry
-from .common import DataOption, DeviceOption, JsonOption, SeedOption, no_other_results, print_json, warn_about_plugins
+from .common import (
+    ChannelsOption,
+    DataOption,
+    DeviceOption,
+    JsonOption,
+    ModelOption,
+    SeedOption,
+    in_channels,
+    names_of,
+    no_other_results,
+    prepare_command,
+    print_json,
+)
+from .sharing import EngineOption, WorkersOption
 from .stopping import when_stopped
 
 
 @when_stopped()
 def evaluate(
-    model: Annotated[Path, typer.Option(help="Run folder of a trained model.")],
+    model: ModelOption,
     out: Annotated[
         Path, typer.Option(help="Folder for the results; the same command continues in it.", callback=no_other_results)
     ],
@@ -25,14 +38,23 @@ def evaluate(
         str,
         typer.Option(
             help=f"Explainers, with options as in {EXPLAINER_WITH_OPTIONS},{SLOPE}, separated by commas; "
-            f"{' and '.join(reversed(CONTROLS))} are always among them. [default: all]"
+            f"{' and '.join(reversed(CONTROLS))} are always among them. [default: all]",
+            autocompletion=names_of("explainer"),
         ),
     ] = "",
-    metrics: Annotated[str, typer.Option(help="Metrics, with options, separated by commas. [default: all]")] = "",
+    metrics: Annotated[
+        str,
+        typer.Option(help="Metrics, with options, separated by commas. [default: all]", autocompletion=names_of("metric")),
+    ] = "",
     dataset: Annotated[
-        str | None, typer.Option(help=f"Data set, with options as in {DATASET_WITH_OPTIONS}; by default that of the training.")
+        str | None,
+        typer.Option(
+            help=f"Data set, with options as in {DATASET_WITH_OPTIONS}; by default that of the training.",
+            autocompletion=names_of("dataset"),
+        ),
     ] = None,
     data: DataOption = None,
+    channels: ChannelsOption = None,
     recordings: Annotated[int, typer.Option(help="How many recordings that the model never heard, 8 or more.")] = 32,
     examples: Annotated[int, typer.Option(help="How many of them the report shows with picture and player.", min=0)] = 2,
     min_accuracy: Annotated[
@@ -44,17 +66,23 @@ def evaluate(
     ] = None,
     device: DeviceOption = "auto",
     seed: SeedOption = 0,
+    workers: WorkersOption = None,
+    engine: EngineOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Measure explainers by metrics on recordings that a model never heard."""
-    from ..model.allocator import keep_large_buffers
+    """Measure explainers by metrics on recordings that a model never heard.
+
+    Examples
+    --------
+    xaudio evaluate --model runs/digits --out evaluation
+    xaudio evaluate --model runs/digits --explainers lrp,gradient --recordings 100 --out evaluation
+    """
     from ..output.runs import output_folder, read_json
 
-    warn_about_plugins()
-    keep_large_buffers()
+    prepare_command()
     options: dict[str, Any] = {
-        "models": (str(model),),
-        "datasets": dataset or "",
+        "models": (model,),
+        "datasets": in_channels(dataset, data, channels) or "",
         "data": () if data is None else (data,),
         "explainers": explainers,
         "metrics": metrics,
@@ -63,6 +91,7 @@ def evaluate(
         "min_accuracy": min_accuracy,
         "device": device,
         "seed": seed,
+        **{name: value for name, value in (("workers", workers), ("engine", engine)) if value is not None},
     }
     benchmark = registry().create("benchmark", EVALUATION, options)
     with contextlib.redirect_stdout(sys.stderr) if as_json else contextlib.nullcontext():

@@ -13,7 +13,9 @@ import typer
 
 from ..errors import OutputError, PluginError
 
-Kind = Literal["explainer", "metric", "renderer", "representation", "model", "dataset", "separator", "benchmark", "command"]
+Kind = Literal[
+    "explainer", "metric", "renderer", "representation", "model", "loader", "dataset", "separator", "benchmark", "command"
+]
 
 
 def new(
@@ -21,7 +23,12 @@ def new(
     kind: Annotated[Kind, typer.Option(help="What it is.")] = "explainer",
     out: Annotated[Path | None, typer.Option(help="Folder to make. [default: the plugin's name]")] = None,
 ) -> None:
-    """Write a distribution with a plugin to start from and a test that it keeps its contract."""
+    """Write a distribution with a plugin to start from and a test that it keeps its contract.
+
+    Examples
+    --------
+    xaudio plugins new loudness --kind metric
+    """
     folder = write_starter(name, kind, out or Path(name))
     print(
         f"{folder}: a {kind} to start from. Install it with: pip install -e '{folder}[test]', and test it with: pytest {folder}"

@@ -11,7 +11,7 @@ from ..errors import PluginError, unknown
 from ..registry.defaults import DATASET_OF_FILES
 from ..registry.loading import KINDS, Registry, registry
 from ..registry.options import REQUIRED, options_of, parse_spec, summary_of
-from .common import JsonOption, print_json, print_table, warn_about_plugins
+from .common import JsonOption, names_of, print_json, print_table, warn_about_plugins
 from .new import new
 
 if TYPE_CHECKING:
@@ -19,13 +19,23 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="What is installed, its options, and whether it keeps the contract.", no_args_is_help=True)
 app.command("new")(new)
-Name = Annotated[str, typer.Argument(help="Name of the plugin, as kind/name where two kinds share it.")]
+COMMAND = "command"
+"""Is listed with the other kinds, but has a help of its own."""
+Name = Annotated[
+    str, typer.Argument(help="Name of the plugin, as kind/name where two kinds share it.", autocompletion=names_of(*KINDS))
+]
 
 
 @app.command("list")
 def list_plugins(as_json: JsonOption = False) -> None:
-    """List all plugins by kind."""
-    records = [_record(registry(), kind, name) for kind in KINDS for name in registry().names(kind)]
+    """List all plugins by kind.
+
+    Examples
+    --------
+    xaudio plugins list
+    xaudio plugins list --json
+    """
+    records = [_record(registry(), kind, name) for kind in (*KINDS, COMMAND) for name in registry().names(kind)]
     if as_json:
         print_json({"plugins": records, "problems": registry().problems()})
         return
@@ -36,7 +46,8 @@ def list_plugins(as_json: JsonOption = False) -> None:
 
 def _record(plugins: Registry, kind: str, name: str) -> dict[str, Any]:
     try:
-        owner, summary = plugins.owner(kind, name), summary_of(plugins.factory(kind, name))
+        owner, offer = plugins.owner(kind, name), plugins.factory(kind, name)
+        summary = str(offer.info.help or "") if isinstance(offer, typer.Typer) else summary_of(offer)
     except PluginError as error:  # two plugins offer the name
         return {"kind": kind, "name": name, "distribution": "?", "version": "?", "summary": str(error)}
     return {"kind": kind, "name": name, "distribution": owner.distribution, "version": owner.version, "summary": summary}
@@ -56,15 +67,22 @@ def find(name: str) -> list[tuple[str, str]]:
     kinds = [kind] if slash else list(KINDS)
     spelt = [(kind, registry().spelt(kind, rest)) for kind in kinds]
     matches = [(kind, name) for kind, name in spelt if name in registry().names(kind)]
+    if not matches and rest in registry().names(COMMAND):
+        raise PluginError(f"{rest!r} is a command of {registry().owner(COMMAND, rest)}: xaudio {rest} --help shows its options.")
     if not matches:
-        known = [other for kind in KINDS for other in registry().names(kind)]
-        raise PluginError(" ".join([unknown("plugin", name, known), *registry().problems()]))
+        names = [other for kind in KINDS for other in registry().names(kind)]
+        raise PluginError(" ".join([unknown("plugin", name, names), *registry().problems()]))
     return matches
 
 
 @app.command()
 def show(name: Name, as_json: JsonOption = False) -> None:
-    """Show a plugin's description and options."""
+    """Show a plugin's description and options.
+
+    Examples
+    --------
+    xaudio plugins show lrp
+    """
     records = []
     for kind, plugin in find(name):
         factory = registry().factory(kind, plugin)
@@ -92,10 +110,20 @@ def show(name: Name, as_json: JsonOption = False) -> None:
 
 @app.command()
 def check(
-    plugin: Annotated[str, typer.Argument(help=f"Name of the plugin, with options as in {DATASET_OF_FILES}.", metavar="NAME")],
+    plugin: Annotated[
+        str,
+        typer.Argument(
+            help=f"Name of the plugin, with options as in {DATASET_OF_FILES}.", metavar="NAME", autocompletion=names_of(*KINDS)
+        ),
+    ],
     representation: Annotated[str | None, typer.Option(help="What a model reads, with options; by default its own.")] = None,
 ) -> None:
-    """Check that a plugin keeps the contract of its kind; exit status 1 if it does not."""
+    """Check that a plugin keeps the contract of its kind; exit status 1 if it does not.
+
+    Examples
+    --------
+    xaudio plugins check lrp:composite=epsilon
+    """
     from ..testing import check as conformance
 
     name, options = parse_spec(plugin)

@@ -19,6 +19,7 @@ class ReportCommand(TyperCommand):
 
     def format_epilog(self, ctx: Any, formatter: Any) -> None:
         """Name them; the plugins are asked only here."""
+        super().format_epilog(ctx, formatter)
         formatter.write_paragraph()
         formatter.write_text(f"Plugins bring {', '.join(registry().names('command'))}, whose results may have a report as well.")
 
@@ -27,7 +28,12 @@ class ReportCommand(TyperCommand):
 def report(
     folder: Annotated[Path, typer.Argument(help="--out of a command that writes results, such as xaudio bench or evaluate.")],
 ) -> None:
-    """Write the report of a folder again from its results."""
+    """Write the report of a folder again from its results.
+
+    Examples
+    --------
+    xaudio report evaluation
+    """
     path = folder / "results.json"
     results = read_json(path) if path.exists() else None
     results = results if isinstance(results, dict) else {}

@@ -9,9 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from ..model.modes import in_training
+from ..model.statements import Statement
 from ..registry.defaults import WITHOUT_RULES
 from . import operations as known
-from .findings import Finding, Statement
+from .findings import Finding
 from .recorder import Operation
 from .tracing import Trace, changes_in_training, unique
 
@@ -37,6 +38,10 @@ def _with(stated: Statements, holds: Callable[[Statement], bool]) -> tuple[str, 
 
 def _by_rules(stated: Statements) -> tuple[str, ...]:
     return _with(stated, lambda statement: "rules" in statement.relies_on)
+
+
+def _by_functions(stated: Statements) -> tuple[str, ...]:
+    return _with(stated, lambda statement: "functions" in statement.relies_on)
 
 
 def _by_hooks(stated: Statements) -> tuple[str, ...]:
@@ -123,6 +128,22 @@ def _no_rule(trace: Trace, stated: Statements) -> Iterator[Finding]:
         yield Finding("no-rule", "error", _where(unruled), _by_rules(stated), effect, remedy)
 
 
+def _without_law(trace: Trace, stated: Statements) -> Iterator[Finding]:
+    last = max((place for place, item in enumerate(trace.operations) if item.name in known.WEIGHTED), default=-1)
+    logarithms = [
+        item
+        for place, item in enumerate(trace.operations)
+        if item.name in known.LOGARITHMS and not (place > last and trace.squashing)
+    ]
+    if logarithms:
+        effect = "No rule keeps the sum of the relevance there, as what it gives for 0 is not 0: LRP refuses it."
+        remedy = (
+            "Let the representation end there, as log-mel levels do, and the network begin; or take an explainer that "
+            f"needs no rule, such as {WITHOUT_RULES[1]}."
+        )
+        yield Finding("no-rule", "error", _where(logarithms), _by_functions(stated), effect, remedy)
+
+
 def _is_filter(trace: Trace, item: Operation) -> bool:
     """Whether an operation is the convolution of a module of one's own that does nothing else: LRP explains its filters."""
     name = item.place.modules[-1]
@@ -132,14 +153,15 @@ def _is_filter(trace: Trace, item: Operation) -> bool:
     return item.name == "convolution" and item.operands == 1 and alone and leaf
 
 
-def _squashing(trace: Trace) -> list[Operation]:
-    """Operations behind the last layer with weights that make probabilities of the logits, which is a finding of its own."""
-    last = max((place for place, item in enumerate(trace.operations) if item.name in known.WEIGHTED), default=-1)
-    return [item for item in trace.operations[last + 1 :] if item.name in known.SQUASHING]
+def _ends_squashed(trace: Trace) -> bool:
+    """Whether the last operation makes probabilities, so that what it reads can be explained instead."""
+    last = next((item for item in reversed(trace.operations) if item.name not in {"log", "clone", "_to_copy"}), None)
+    return any(last is item for item in trace.squashing)
 
 
 def _squashes(trace: Trace, item: Operation) -> bool:
-    return any(item is other for other in _squashing(trace))
+    """Whether an operation makes probabilities of the logits, which is a finding of its own."""
+    return any(item is other for other in trace.squashing)
 
 
 def _in_rule(item: Operation) -> bool:
@@ -155,13 +177,14 @@ def _where(operations: Iterable[Operation]) -> tuple[str, ...]:
 
 
 def _probabilities(trace: Trace, stated: Statements) -> Iterator[Finding]:
-    squashing = _squashing(trace)
-    if not squashing and not trace.sums_to_one:
+    if not trace.squashing and not trace.sums_to_one:
         return
-    kind = "softmax" if not squashing or any("soft" in item.name or "exp" in item.name for item in squashing) else "sigmoid"
-    where = tuple(unique(item.place for item in squashing)) or ("the output sums to 1",)
+    soft = [item for item in trace.squashing if "soft" in item.name or "exp" in item.name]
+    kind = "softmax" if soft or not trace.squashing else "sigmoid"
+    where = tuple(unique(item.place for item in trace.squashing)) or ("the output sums to 1",)
     rules = _by_rules(stated)
-    others = tuple(other for other in stated if other not in rules)
+    spared = (*rules, *(_by_functions(stated) if _ends_squashed(trace) else ()))
+    others = tuple(other for other in stated if other not in spared)
     remedy = "Let the model return logits, and apply the function where probabilities are needed (the loss, the display)."
     cancels = "What speaks for a class is counted against the others in equal measure: the relevance sums to 0, not to a logit."
     shrinks = "Relevance is multiplied by the slope of the sigmoid at the output."
@@ -242,6 +265,7 @@ _CHECKS = (
     _module_reused,
     _functional_activation,
     _no_rule,
+    _without_law,
     _probabilities,
     _training_mode,
     _random,
@@ -254,7 +278,7 @@ def check_modules(network: nn.Module, stated: Statements) -> list[Finding]:
     findings = []
     gradient = _backward(stated)
     bare = [name for name, module in network.named_modules() if _normalises_by_batch(module)]
-    if bare and (rules := _by_rules(stated)):
+    if bare and (rules := (*_by_rules(stated), *_by_functions(stated))):
         effect = "It has no running statistics, so that it is another map for each batch: LRP has no rule for it, and fails."
         remedy = "Make it with track_running_stats=True."
         findings.append(Finding("batch-norm", "error", tuple(bare), rules, effect, remedy))

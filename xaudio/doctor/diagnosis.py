@@ -4,27 +4,28 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ..errors import AudioError, PluginError
-from ..model.arguments import as_clip, as_explainer, as_model
+from ..model.arguments import as_explainer, as_model, clip_for
 from ..model.devices import resolve_device
 from ..model.model import Model
 from ..model.modes import plain_torch
+from ..model.statements import check_offers, needed, statement_of
+from ..model.trial import example_sound
 from ..output.memory import naming_memory
 from ..output.terminal import progress
 from ..registry.loading import registry
 from ..registry.options import parse_spec
 from ..types import Explainer, Representation
 from .checks import check_mode
-from .findings import Diagnosis, statement_of
-from .measures import Method, measure
-from .warning import examine, example_sound
+from .findings import Diagnosis
+from .measures import Method, check_answers, measure
+from .warning import examine
 
 MOOT = {"not-finite", "non-deterministic", "training-mode", "in-place", "recurrent-cudnn"}
 """Findings after which a measurement would say nothing new."""
@@ -33,7 +34,7 @@ MOOT = {"not-finite", "non-deterministic", "training-mode", "in-place", "recurre
 @naming_memory("Give a shorter recording, or choose another device.")
 @plain_torch()
 def diagnose(
-    model: str | Path | nn.Module | Model,
+    model: Any,
     audio: Any = None,
     *,
     sample_rate: int | None = None,
@@ -41,6 +42,7 @@ def diagnose(
     explainer: str | Explainer | Sequence[str | Explainer] | None = None,
     device: str = "auto",
     classes: Sequence[str] | None = None,
+    feature_extractor: Any = None,
 ) -> Diagnosis:
     """Find what makes attributions of a model silently wrong.
 
@@ -50,8 +52,8 @@ def diagnose(
 
     Parameters
     ----------
-    model : path, nn.Module or Model
-        A run folder of ``xaudio train``, or any module together with ``representation``.
+    model : path, str, nn.Module or Model
+        As for `explain`.
     audio : path, array, tensor or Clip, optional
         The recording; by default a buzz with noise between silences.
     sample_rate : int, optional
@@ -66,6 +68,8 @@ def diagnose(
         "auto", "cpu", "cuda", "cuda:N" or "mps".
     classes : sequence of str, optional
         As for `explain`.
+    feature_extractor : object, optional
+        As for `explain`.
 
     Returns
     -------
@@ -79,7 +83,7 @@ def diagnose(
     python, numpy = random.getstate(), np.random.get_state()  # noqa: NPY002 (explainers run the model, which may draw from any)
     try:
         with torch.random.fork_rng():
-            loaded = as_model(model, representation, classes).to(resolve_device(device))
+            loaded = as_model(model, representation, classes, None, feature_extractor, squashed=True).to(resolve_device(device))
             waveforms = _waveforms(loaded, audio, sample_rate).to(loaded.device)
             if not waveforms.any():
                 raise AudioError("The recording is silent, so that nothing can be measured on it: give one with sound.")
@@ -90,11 +94,16 @@ def diagnose(
 
 
 def _diagnose(model: Model, methods: list[Method], waveforms: Tensor, *, all_named: bool) -> Diagnosis:
+    if all_named:
+        for method in methods:
+            check_offers(model, method.explainer, method.name)
+    methods = [method for method in methods if needed(method.statement) in model.offers]
     stated = {method.name: method.statement for method in methods}
     with torch.no_grad():
         features = model.features(waveforms)
     findings = check_mode(model.network, features, stated)
     findings += examine(model, features, stated)
+    findings += check_answers(model.network, features, methods)
     measured = {}
     moot = {name for finding in findings if finding.severity == "error" and finding.name in MOOT for name in finding.explainers}
     tried = [
@@ -113,8 +122,8 @@ def _diagnose(model: Model, methods: list[Method], waveforms: Tensor, *, all_nam
 
 def _methods(explainer: str | Explainer | Sequence[str | Explainer] | None) -> list[Method]:
     if explainer is None:
-        made = [_method_or_none(name) for name in registry().names("explainer")]
-        return [method for method in made if method is not None]
+        methods = [_method_or_none(name) for name in registry().names("explainer")]
+        return [method for method in methods if method is not None]
     chosen: Sequence[Any] = explainer if isinstance(explainer, list | tuple) else [explainer]
     return [_method(item) for item in chosen]
 
@@ -137,5 +146,5 @@ def _method_or_none(name: str) -> Method | None:
 def _waveforms(model: Model, audio: Any, sample_rate: int | None) -> Tensor:
     """The recording as the model hears it, (1, samples)."""
     if audio is None:
-        return example_sound(model.representation.samples, model.representation.sample_rate)
-    return model.hear([as_clip(audio, sample_rate)], model.rules.of_own()).batch(slice(None))
+        return example_sound(model.representation)
+    return model.hear([clip_for(model, audio, sample_rate)], model.rules.of_own()).batch(slice(None))

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal, NamedTuple, get_args
-
-from ..errors import PluginError
-from ..registry.loading import registry
-from ..types import Needs, Promise, Reliance
+from typing import Any, Literal
 
 
 @dataclass(frozen=True)
@@ -52,8 +48,9 @@ class Diagnosis:
     findings : tuple of Finding
         Errors first.
     measured : mapping of str to mapping of str to float
-        Of each explainer that was run: "sum" is the sum of its relevance over that which it should sum to, "padding" the
-        share of absolute relevance on features that are exactly 0. Only what is defined for the explainer.
+        Of each explainer that was run: "sum" is the sum of its relevance over that which it should sum to (with that of
+        constants where it keeps books of them), "constants" their part, "padding" the share of absolute relevance on features
+        that are exactly 0. Only what is defined for the explainer.
     """
 
     findings: tuple[Finding, ...]
@@ -82,64 +79,11 @@ class Diagnosis:
         warnings = len(self.findings) - errors
         lines += [f"{errors} error{'s' * (errors != 1)}, {warnings} warning{'s' * (warnings != 1)}."]
         for name, values in self.measured.items():
-            parts = {"sum": "relevance sums to {:.3f} of what it explains", "padding": "{:.2%} of it lies on features of 0"}
+            parts = {
+                "sum": "relevance sums to {:.3f} of what it explains",
+                "constants": "{:.0%} of that lies in biases and other constants",
+                "padding": "{:.2%} of it lies on features of 0",
+            }
             shown = [parts[key].format(value) for key, value in values.items()]
             lines += [f"{name}: {', '.join(shown)}."] if shown else []
         return "\n".join(lines)
-
-
-class Statement(NamedTuple):
-    """What an explainer says of itself; see `xaudio.types.Explainer`.
-
-    Parameters
-    ----------
-    needs : {"scores", "gradient", "layers"}
-        What it takes of the model.
-    relies_on : frozenset of {"rules", "activation-modules"}
-        What must hold of the model's modules.
-    promises : frozenset of {"sums-to-logit", "nothing-on-zeros"}
-        What holds of its relevance.
-    control : bool
-        Whether it knows nothing of the model.
-    """
-
-    needs: Needs = "scores"
-    relies_on: frozenset[Reliance] = frozenset()
-    promises: frozenset[Promise] = frozenset()
-    control: bool = False
-
-    @property
-    def runs_backward(self) -> bool:
-        """Whether it takes gradients."""
-        return self.needs != "scores"
-
-
-def statement_of(explainer: Any, name: str = "") -> Statement:
-    """What an explainer says of itself, by attributes of its own or of the factory that has its name.
-
-    Raises
-    ------
-    PluginError
-        If it says something that there is no word for.
-    """
-    factory = registry().offered("explainer", name)
-    stated = {key: getattr(explainer, key, getattr(factory, key, value)) for key, value in Statement()._asdict().items()}
-    label = f"explainer {name or getattr(explainer, '__name__', type(explainer).__name__)!r}"
-    return Statement(
-        _word(label, "needs", Needs, stated["needs"]),
-        _words(label, "relies_on", Reliance, stated["relies_on"]),
-        _words(label, "promises", Promise, stated["promises"]),
-        bool(stated["control"]),
-    )
-
-
-def _word(label: str, attribute: str, words: Any, stated: Any) -> Any:
-    if not isinstance(stated, str) or stated not in get_args(words):
-        raise PluginError(f"The {label} has {attribute} = {stated!r}; expected one of {', '.join(get_args(words))}.")
-    return stated
-
-
-def _words(label: str, attribute: str, words: Any, stated: Any) -> frozenset[Any]:
-    if isinstance(stated, str) or not isinstance(stated, Iterable):
-        raise PluginError(f"The {label} has {attribute} = {stated!r}; expected a set of {', '.join(get_args(words))}.")
-    return frozenset(_word(label, f"in {attribute}", words, word) for word in stated)

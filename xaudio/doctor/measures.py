@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
+from ..errors import ModelError
 from ..model.attribution import sound_for
 from ..model.copies import plain_copy
-from ..model.model import Model, evaluation_mode, run_network
+from ..model.model import Model
 from ..model.modes import in_this_thread
-from ..model.sums import Completeness, completeness
+from ..model.running import evaluation_mode, run_network
+from ..model.statements import Statement
+from ..model.sums import Completeness, Law, completeness
 from ..registry.defaults import SUMS_TO_DIFFERENCE
 from ..sound.baselines import baseline_features
 from ..types import Explainer, Sound
-from .findings import Finding, Statement
+from .findings import Finding
 
 GAP = 0.05
 """Share of the logit by which a sum may miss it; the difference from a baseline may be missed by `sums.TOLERANCE`."""
+
+LAWFUL = 1e-3
+"""The same of what an explainer keeps books of."""
 
 GROSS = 0.5
 """The same where no rule that merely suits a model badly is likely to be the cause."""
@@ -56,49 +62,76 @@ def measure(model: Model, method: Method, waveforms: Tensor) -> tuple[list[Findi
         try:
             relevance = _relevance(method, model.network, features, target, sound)
         except Exception as error:  # whatever an explainer fails with is a finding
-            reason = " ".join(str(error).split()) or type(error).__name__
-            effect, remedy = f"It fails: {reason.rstrip('.')}.", "Fix what it names, or choose another explainer."
-            return [Finding("fails", "error", (), (method.name,), effect, remedy)], {}
-        if not bool(torch.isfinite(relevance).all()):
-            return [
-                _not_finite_on_baseline(model.network, method, features, sound)
-                or _not_finite(model.network, features, target, method)
-            ], {}
-        measured = {}
-        if hasattr(method.explainer, "expected_sum") and (
-            unfit := _not_finite_on_baseline(model.network, method, features, sound)
-        ):
+            return [_failure(method, error)], {}
+        unfit = _unfit(model.network, method, features, target, relevance, sound)
+        if unfit is not None:
             return [unfit], {}
         sums = _sums(model.network, method, features, logits, target, relevance, sound)
+        law = None
+        numbers: dict[str, float] = {}
         if sums is not None and bool(sums.expected):
-            measured["sum"] = float(sums.total / sums.expected)
+            numbers["sum"] = float(sums.total / sums.expected)
+        elif (law := _law(model.network, method, features, target)) is not None:
+            numbers |= {"sum": (law.relevance + law.constants) / law.answer, "constants": law.constants / law.answer}
         elif (ratio := _sum(model.network, method, features, sound)) is not None:
-            measured["sum"] = ratio
+            numbers["sum"] = ratio
         if (share := _on_silence(method, features, relevance)) is not None:
-            measured["padding"] = share
-        findings = _judge(method, measured)
+            numbers["padding"] = share
+        findings = _judge(method, numbers, law)
         if sums is not None and not bool(sums.holds):
-            tried = _tried(method, model.network, features, logits, target, sound)
-            findings.append(_missed(method, sums, tried))
-    return findings, measured
+            findings.append(_missed(method, sums, _tried(method, model.network, features, logits, target, sound)))
+    return findings, numbers
 
 
-def _judge(method: Method, measured: dict[str, float]) -> list[Finding]:
+def _failure(method: Method, error: Exception) -> Finding:
+    reason = " ".join(str(error).split()) or type(error).__name__
+    remedy = "Fix what it names, or choose another explainer."
+    return Finding("fails", "error", (), (method.name,), f"It fails: {reason.rstrip('.')}.", remedy)
+
+
+def _unfit(
+    network: nn.Module, method: Method, features: Tensor, target: Tensor, relevance: Tensor, sound: Sound
+) -> Finding | None:
+    """What is not finite, on the recording or on the baseline that a sum is compared with."""
+    finite = bool(torch.isfinite(relevance).all())
+    compared = not finite or hasattr(method.explainer, "expected_sum")
+    on_baseline = _not_finite_on_baseline(network, method, features, sound) if compared else None
+    return on_baseline if on_baseline is not None or finite else _not_finite(network, features, target, method)
+
+
+def _judge(method: Method, measured: dict[str, float], law: Law | None) -> list[Finding]:
     findings = []
-    if "sums-to-logit" in method.statement.promises and "sum" in measured and not abs(measured["sum"] - 1) <= GAP:
+    severity: Literal["error", "warning"]
+    if law is not None and not abs(measured["sum"] - 1) <= LAWFUL:
+        effect = f"Relevance and constants sum to {measured['sum']:.3g} times the logit, of which nothing may be lost or made."
+        remedy = "Something there has a gradient that no rule replaces (TorchScript, a backward of its own): write it in torch."
+        severity = "warning" if abs(measured["sum"] - 1) < GAP else "error"
+        findings.append(
+            Finding("conservation-gap", severity, (law.module,) if law.module else (), (method.name,), effect, remedy)
+        )
+    elif (
+        law is None and "sums-to-logit" in method.statement.promises and "sum" in measured and not abs(measured["sum"] - 1) <= GAP
+    ):
         effect = (
             f"Relevance sums to {measured['sum']:.3g} times the logit, in a copy of the model without biases, where nothing may "
             "be lost or made."
         )
         remedy = "Look for layers without a rule among the other findings. "
         remedy += _advice(method, "conservation-gap", "Else the rules do not suit the layers.")
-        severity: Literal["error", "warning"] = "warning" if abs(measured["sum"] - 1) < GROSS else "error"
+        severity = "warning" if abs(measured["sum"] - 1) < GROSS else "error"
         findings.append(Finding("conservation-gap", severity, (), (method.name,), effect, remedy))
     if measured.get("padding", 0) > SILENCE:
         effect = f"{measured['padding']:.1%} of the absolute relevance lies on features of 0, which cannot have contributed."
         remedy = _advice(method, "padding", "Let it start from features of 0, and let no shift stand before the first layer.")
         findings.append(Finding("padding", "warning", ("features of 0",), (method.name,), effect, remedy))
     return findings
+
+
+def _law(network: nn.Module, method: Method, features: Tensor, target: Tensor) -> Law | None:
+    """What the answer is made of by the explainer's own books; None where it keeps none, or the answer is 0."""
+    books = getattr(method.explainer, "law", None)
+    law: Law | None = books(network, features.clone(), target) if books else None
+    return law if law is not None and law.answer else None
 
 
 def _advice(method: Method, finding: str, otherwise: str) -> str:
@@ -133,16 +166,16 @@ def _tried(
     method: Method, network: nn.Module, features: Tensor, logits: Tensor, target: Tensor, sound: Sound
 ) -> dict[str, Completeness]:
     """What other options reach, until some miss nothing."""
-    found: dict[str, Completeness] = {}
+    tried: dict[str, Completeness] = {}
     for options, explainer in getattr(method.explainer, "alternatives", dict)().items():
         other = method._replace(explainer=explainer)
         relevance = _relevance(other, network, features, target, sound)
         sums = _sums(network, other, features, logits, target, relevance, sound)
         if sums is not None:
-            found[options] = sums
+            tried[options] = sums
         if sums is None or bool(sums.holds):
             break
-    return found
+    return tried
 
 
 def _missed(method: Method, sums: Completeness, tried: Mapping[str, Completeness]) -> Finding:
@@ -174,6 +207,52 @@ def _sum(network: nn.Module, method: Method, features: Tensor, sound: Sound) -> 
     whole = logits.gather(1, target[:, None])
     parts = _relevance(method, network, features, target, sound).double()
     return None if abs(float(whole)) <= 1e-3 * float(parts.abs().sum()) else float(parts.sum() / whole.double())
+
+
+def check_answers(network: nn.Module, features: Tensor, methods: Sequence[Method]) -> list[Finding]:
+    """What the answers to a recording say: that they do not change with its amplitude, or have no gradient at all."""
+    findings = []
+    direct = [method for method in methods if not {"rules", "functions"} & method.statement.relies_on]
+    compared = [
+        method.name
+        for method in direct
+        if "nothing-on-zeros" in method.statement.promises or hasattr(method.explainer, "expected_sum")
+    ]
+    backward = [method.name for method in direct if method.statement.runs_backward]
+    with evaluation_mode(network):
+        try:
+            if compared and _is_scale_invariant(network, features):
+                effect = (
+                    "The answer is the same when the sound is half or twice as loud, since the network normalises it: the "
+                    "gradient times the input sums to 0, and on the way from silence nearly all changes in the first percent."
+                )
+                remedy = (
+                    "Take steps spaced geometrically or the baseline noise_floor, or let the representation normalise "
+                    "(normalisation=standard), so that what is explained lies behind it."
+                )
+                findings.append(Finding("scale-invariant", "warning", (), tuple(compared), effect, remedy))
+            if backward and _is_saturated(network, features):
+                effect = (
+                    "The gradient of the answer is exactly 0 everywhere: it is saturated, as a softmax of a model that is sure."
+                )
+                remedy = "Let the model return what the softmax or sigmoid reads; LRP explains that by itself."
+                findings.append(Finding("saturated-output", "error", (), tuple(backward), effect, remedy))
+        except (ModelError, RuntimeError):  # that it cannot be run backwards is another finding
+            return findings
+    return findings
+
+
+def _is_scale_invariant(network: nn.Module, features: Tensor) -> bool:
+    answers = [_logits(network, features * factor) for factor in (1.0, 0.5, 2.0)]
+    spread = float((answers[0] - answers[0].mean()).abs().max()) or float(answers[0].abs().max())
+    return all(float((other - answers[0]).abs().max()) <= 1e-3 * spread for other in answers[1:])
+
+
+def _is_saturated(network: nn.Module, features: Tensor) -> bool:
+    with torch.enable_grad():
+        entered = features.detach().clone().requires_grad_()
+        score = run_network(network, entered.clone()).max()
+        return bool(score.requires_grad) and not bool(torch.autograd.grad(score, entered)[0].any())
 
 
 def without_biases(network: nn.Module) -> nn.Module:

@@ -122,6 +122,12 @@ ACTIVATIONS = frozenset(
 SQUASHING = frozenset({"_softmax", "_log_softmax", "_safe_softmax", "logsumexp", "sigmoid", "log_sigmoid_forward", "tanh"})
 """Operations that make probabilities of logits, or other numbers that saturate."""
 
+RECURRENT = (nn.RNNBase, nn.RNNCellBase)
+"""Modules whose functions that saturate are gates and states of their own."""
+
+LOGARITHMS = frozenset({"log", "log2", "log10", "logit", "atan2", "angle", "acos", "acosh", "erfinv"})
+"""Operations that no rule of functions conserves relevance through."""
+
 WEIGHTED = frozenset(
     [
         *("convolution", "_convolution", "mkldnn_convolution", "cudnn_convolution", "mkldnn_rnn_layer", "_cudnn_rnn"),
@@ -143,6 +149,22 @@ ACTIVATION_MODULES = (
 )
 DROPOUTS = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout, nn.FeatureAlphaDropout)
 DIFFERENT_IN_TRAINING = (*DROPOUTS, *BATCH_NORMS, nn.RReLU)
+
+
+def gives_on(name: str, operands: list[set[str]]) -> bool:
+    """Whether the output of an operation consists of probabilities, or what else saturates, if its operands do.
+
+    Parameters
+    ----------
+    name : str
+        Of the operation.
+    operands : list of set of str
+        For each, the names of the operations of `SQUASHING` that it consists of; none for a signal, which probabilities weigh.
+    """
+    if name in COPIES or (name in SUMS and {"logsumexp"} in operands):  # a softmax written out
+        return True
+    is_product = len(operands) > 1 and name not in SUMS
+    return all(operands) and not (is_product and {"tanh"} in operands)  # a tanh is a signal where something weighs it
 
 
 def remembers_input(kind: type) -> bool:

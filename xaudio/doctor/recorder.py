@@ -15,10 +15,10 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from ..errors import ModelError
-from ..model.modes import in_this_thread
+from ..model.modes import Watching, in_this_thread
+from . import operations as known
 
 TORCH = str(Path(torch.__file__).parent)
 XAUDIO = str(Path(__file__).parent.parent)
@@ -86,7 +86,7 @@ def storage_of(tensor: Tensor) -> int:
 
 
 @dataclass(eq=False)
-class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
+class Recorder(Watching):
     """Follows the features through a network. What it has seen it keeps alive, so that no address occurs twice."""
 
     calls: list[Call] = field(default_factory=list)
@@ -103,6 +103,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self._alive: list[Any] = []
         self._saved: list[tuple[Tensor, int]] = []
         self._writes: dict[int, Place] = {}
+        self._squashed: dict[int, frozenset[int]] = {}
 
     def follow(self, tensor: Tensor) -> None:
         """Record from now on what happens to a tensor's memory."""
@@ -181,13 +182,30 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if not followed or is_view or name in UNINFORMED:
             return
         operation = Operation(name.rstrip("_"), self._place(), len(followed))
-        made = [tensor for tensor in _tensors(result) if tensor.is_floating_point() or tensor.is_complex()]
-        for tensor in made:
+        outputs = [tensor for tensor in _tensors(result) if tensor.is_floating_point() or tensor.is_complex()]
+        for tensor in outputs:
             self.follow(tensor)
             if written:
                 self._writes[storage_of(tensor)] = operation.place
-        if made:
+        if outputs:
             self.operations.append(operation)
+            squashed = self._squashed_after(operation, followed)
+            self._squashed.update(dict.fromkeys(map(storage_of, outputs), squashed))
+
+    def squashing(self, output: Any) -> list[Operation]:
+        """The operations that make probabilities, or other numbers that saturate, of which an output consists."""
+        places = frozenset[int]().union(*(self._squashed.get(storage_of(tensor), frozenset()) for tensor in _tensors(output)))
+        return [self.operations[place] for place in sorted(places)]
+
+    def _squashed_after(self, operation: Operation, operands: list[Tensor]) -> frozenset[int]:
+        """Places of the operations whose probabilities the latest one gives on: none where they weigh something else."""
+        if issubclass(operation.place.types[-1], known.RECURRENT) or operation.name in known.WEIGHTED:
+            return frozenset()
+        if operation.name in known.SQUASHING:
+            return frozenset({len(self.operations) - 1})
+        parts = [self._squashed.get(storage_of(tensor), frozenset()) for tensor in operands]
+        names = [{self.operations[place].name for place in part} for part in parts]
+        return frozenset[int]().union(*parts) if known.gives_on(operation.name, names) else frozenset()
 
     def _place(self) -> Place:
         names, kinds = zip(*self._around, strict=True)

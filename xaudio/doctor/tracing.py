@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import random
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, nullcontext
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 from weakref import WeakKeyDictionary
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.autograd.graph import saved_tensors_hooks
 
 from ..errors import ModelError
-from ..model.model import evaluation_mode, run_network
 from ..model.modes import own_hooks
+from ..model.running import evaluation_mode, run_network
+from ..model.trial import undisturbed
 from .recorder import Call, Operation, Place, Recorder
 
 
@@ -30,6 +28,8 @@ class Trace:
         In the order in which they ended.
     operations : tuple of Operation
         Views left out.
+    squashing : tuple of Operation
+        Those among them that make probabilities, or other numbers that saturate, of which the output consists.
     random : tuple of Place
         Where random numbers are drawn that change the output.
     batch_statistics : tuple of Place
@@ -50,6 +50,7 @@ class Trace:
 
     calls: tuple[Call, ...]
     operations: tuple[Operation, ...]
+    squashing: tuple[Operation, ...]
     random: tuple[Place, ...]
     batch_statistics: tuple[Place, ...]
     deterministic: bool
@@ -88,7 +89,7 @@ def trace(network: nn.Module, features: Tensor) -> Trace:
 
 def _traced(network: nn.Module, features: Tensor) -> Trace:
     recorder = Recorder()
-    with own_hooks(), _undisturbed(network, features), recorder.hooks(network):
+    with own_hooks(), undisturbed(network, features), recorder.hooks(network):
         with torch.enable_grad():
             entered = features.detach().clone().requires_grad_().clone()  # not a leaf, which may not be changed in place
             with saved_tensors_hooks(recorder.saved, _never_unpacked):
@@ -104,6 +105,7 @@ def _traced(network: nn.Module, features: Tensor) -> Trace:
     return Trace(
         calls=tuple(recorder.calls),
         operations=tuple(recorder.operations),
+        squashing=tuple(recorder.squashing(output)),
         random=() if deterministic else tuple(recorder.random),
         batch_statistics=tuple(recorder.batch_statistics) if depends_on_batch or not deterministic else (),
         deterministic=deterministic,
@@ -122,7 +124,7 @@ def _version(tensor: Tensor) -> int:
 
 def changes_in_training(network: nn.Module, features: Tensor) -> bool:
     """Whether a network, in the mode it is in, gives another output than in evaluation mode, or another each time."""
-    with _undisturbed(network, features, evaluate=False), torch.no_grad():
+    with undisturbed(network, features, evaluate=False), torch.no_grad():
         try:
             first, second = (run_network(network, features.clone()) for _ in range(2))
             with evaluation_mode(network):
@@ -159,24 +161,6 @@ def _are_probabilities(output: Tensor) -> bool:
     if output.ndim != 2 or output.shape[1] < 2:
         return False
     return bool((output >= 0).all()) and bool(((output.sum(1) - 1).abs() < 1e-4).all())
-
-
-@contextmanager
-def _undisturbed(network: nn.Module, features: Tensor, *, evaluate: bool = True) -> Iterator[None]:
-    """Evaluation mode; afterwards all generators of random numbers and the network's buffers are as they were."""
-    python, numpy = random.getstate(), np.random.get_state()  # noqa: NPY002 (a model may draw from any of them)
-    buffers = [(buffer, buffer.clone()) for buffer in network.buffers()]
-    devices = [features.device] if features.device.type == "cuda" else []
-    with torch.random.fork_rng(devices=devices), evaluation_mode(network) if evaluate else nullcontext():
-        try:
-            yield
-        finally:
-            random.setstate(python)
-            np.random.set_state(numpy)  # noqa: NPY002
-            for buffer, content in buffers:
-                if not torch.equal(buffer, content):  # batch normalisation does not count its writing as such
-                    with torch.no_grad():
-                        buffer.copy_(content)
 
 
 def _never_unpacked(_: Any) -> Tensor:

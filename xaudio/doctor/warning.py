@@ -11,29 +11,20 @@ from torch import Tensor, nn
 
 from ..errors import XaudioWarning
 from ..model.model import Model
-from ..registry.randomness import seeded_generator
+from ..model.statements import statement_of
+from ..model.trial import example_sound
 from .checks import Statements, check, check_modules
-from .findings import Finding, statement_of
+from .findings import Finding
 from .tracing import trace
 
 _SAID: WeakKeyDictionary[nn.Module, set[str]] = WeakKeyDictionary()
-
-
-def example_sound(samples: int, sample_rate: int) -> Tensor:
-    """A sound (1, samples) in [-1, 1], always the same: a buzz of 120 Hz with noise, a quarter of silence on both sides."""
-    time = torch.arange(samples, dtype=torch.float32) / sample_rate
-    buzz = sum(torch.sin(2 * torch.pi * 120 * harmonic * time) / harmonic for harmonic in range(1, 20))
-    noise = torch.rand(samples, generator=seeded_generator(0), dtype=torch.float32) - 0.5
-    sound = 0.2 * torch.as_tensor(buzz) + 0.1 * noise
-    sound[: samples // 4] = sound[samples - samples // 4 :] = 0
-    return sound[None]
 
 
 def example_features(model: Model) -> Tensor:
     """What a model's network reads of that sound, (1, channels, *axes)."""
     read = model.representation
     with torch.no_grad():
-        return model.features(example_sound(read.samples, read.sample_rate).to(model.device))
+        return model.features(example_sound(read).to(model.device))
 
 
 def examine(model: Model, features: Tensor, stated: Statements) -> list[Finding]:
@@ -45,10 +36,29 @@ def examine(model: Model, features: Tensor, stated: Statements) -> list[Finding]
         If the network does not take the features.
     """
     network = model.network
+    if "layers" not in model.offers:
+        return _unseen(model, stated)
     return check(trace(network, features), stated) + check_modules(network, stated)
 
 
-def warn_about(model: Model, name: str, explainer: Any) -> list[dict[str, str]]:
+def _unseen(model: Model, stated: Statements) -> list[Finding]:
+    """That nobody can look into a model, for the explainers that take its gradient."""
+    concerned = tuple(name for name, statement in stated.items() if statement.runs_backward)
+    if not concerned:
+        return []
+    return [
+        Finding(
+            "not-watched",
+            "warning",
+            (),
+            concerned,
+            f"The operations of the model ({model.source}) cannot be seen: what would make its gradient wrong is not looked for.",
+            "Give the module that it was made of, or compare with an explainer that needs scores only.",
+        )
+    ]
+
+
+def warn_about(model: Model, name: str, explainer: Any, *, stacklevel: int = 5) -> list[dict[str, str]]:
     """Warn of what makes an explanation wrong, once for each model and finding.
 
     It costs a few forward passes of one recording, once.
@@ -59,6 +69,8 @@ def warn_about(model: Model, name: str, explainer: Any) -> list[dict[str, str]]:
     name : str
         Of the explainer.
     explainer : callable
+    stacklevel : int
+        Of the caller's own call, as `warnings.warn` counts; by default past the frames of `explain`'s decorators.
 
     Returns
     -------
@@ -80,7 +92,7 @@ def warn_about(model: Model, name: str, explainer: Any) -> list[dict[str, str]]:
     for finding in findings:
         if finding["text"] not in said:
             said.add(finding["text"])
-            warnings.warn(finding["text"], XaudioWarning, stacklevel=5)  # past the frames of explain's decorators
+            warnings.warn(finding["text"], XaudioWarning, stacklevel=stacklevel)
     return findings
 
 

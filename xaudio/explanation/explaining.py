@@ -4,42 +4,34 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Sequence
-from copy import deepcopy
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, ParamSpec, Protocol, TypeAlias, cast, overload
 
 import numpy as np
-import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from ..doctor.warning import warn_about
 from ..errors import AudioError, DataError, PluginError
-from ..model.arguments import as_clip, as_explainer, as_model, seeded, target_indices
-from ..model.attribution import attribute, expected_sums
+from ..model.arguments import as_explainer, as_model, as_recordings, clip_for, seeded
 from ..model.devices import resolve_device
+from ..model.loading import read_model
 from ..model.model import Model
 from ..model.modes import plain_torch
+from ..model.questions import questions
+from ..model.statements import check_offers
 from ..output.memory import naming_memory
-from ..output.runs import versions
-from ..output.terminal import progress
 from ..registry.defaults import EXPLAINER
 from ..registry.loading import registry
 from ..registry.options import convert
 from ..registry.plain import whole
-from ..sound.labels import label_index
-from ..sound.rules import PlacedClips, Rules
 from ..types import Clip, Explainer, Fit, Kind, Placement, Representation, Resampling
+from .asking import Asker, contrasted
 from .explanation import Explanation
-from .seen import seen_in
+from .prepared import BATCH
 from .table import Explanations
-from .views import other_domain, parse_view
+from .views import parse_view
 
-BATCH = 32
-"""Recordings explained at once; on a CPU 16 to 32 cost least per recording."""
-
-Explained: TypeAlias = str | Path | nn.Module | Model
-"""A run folder, any module, or a model."""
+Explained: TypeAlias = Any
+"""A run folder, a loader with options, any module, a model, or an object that a plugin knows."""
 
 One: TypeAlias = str | os.PathLike[str] | np.ndarray[Any, Any] | Tensor | Clip
 """A recording."""
@@ -101,24 +93,27 @@ def names(kind: str) -> list[str]:
     return registry().names(kind)
 
 
-def load_model(folder: str | Path, device: str = "auto") -> Model:
-    """The model of a run folder, on a device.
+def load_model(place: str | Path, device: str = "auto") -> Model:
+    """The model of a run folder, or of a loader, on a device.
 
     Parameters
     ----------
-    folder : path
-        Of ``xaudio train``.
+    place : path or str
+        A run folder of ``xaudio train`` or of `save_model`, or the name of a loader with its options, as in
+        "torchscript:path=model.pt,representation=waveform"; ``xaudio plugins show NAME`` lists them.
     device : str
         "auto", "cpu", "cuda", "cuda:N" or "mps".
 
     Raises
     ------
     ModelError
-        If it is not a run folder or is damaged.
+        If it is neither, or is damaged.
+    PluginError
+        If an option of the loader is missing or does not fit.
     DeviceError
         If the device is not there.
     """
-    return Model.load(Path(folder)).to(resolve_device(device))
+    return read_model(place).to(resolve_device(device))
 
 
 @one_or_many
@@ -131,7 +126,7 @@ def explain(
     sample_rate: int | None = None,
     representation: str | Representation | None = None,
     explainer: str | Explainer = EXPLAINER,
-    target: int | str | Sequence[int | str] | None = None,
+    target: Any = None,
     device: str = "auto",
     classes: Iterable[Any] | None = None,
     fit: Fit | None = None,
@@ -140,26 +135,37 @@ def explain(
     seed: int | None = None,
     batch_size: int = BATCH,
     view: str | Sequence[str] | None = None,
-    contrast: int | str | Sequence[int | str] | None = None,
+    contrast: Any = None,
     kind: Kind | None = None,
+    feature_extractor: Any = None,
+    channels: str | int | list[int] | tuple[int, ...] | None = None,
+    output: int | str | None = None,
+    threshold: float | None = None,
     **options: Any,
 ) -> Explanation | Explanations:
     """Explain why a model classifies sounds as it does.
 
     Parameters
     ----------
-    model : path, nn.Module or Model
-        A run folder of ``xaudio train``, or any module together with ``representation``.
-    audio : path, array, tensor, Clip, or a list of these
-        An array has the shape (samples,) or (channels, samples) and needs ``sample_rate``.
+    model : path, str, nn.Module or Model
+        A run folder, a loader with options as in "torchscript:path=FILE" (see `load_model`), any module together with
+        ``representation``, or an object that a plugin knows.
+    audio : path, array, tensor, Clip, bytes, binary file, mapping, or a list of these
+        An array needs ``sample_rate``. It is one recording (samples,) or (1, samples), several (recordings, samples) or
+        (recordings, channels, samples), or, where ``channels`` is given, one (channels, samples). In a list, each is one. Bytes
+        and files are those of a recording; a mapping holds "array" and "sampling_rate".
     sample_rate : int, optional
         Of arrays and tensors, in Hz.
     representation : str or Representation, optional
         Name of a plugin, with options as in "waveform:samples=16000", or an object; a run folder knows its own.
     explainer : str or callable
         Name of a plugin, with options as in "lime:samples=100,seed=1", or a callable (model, features, target) -> relevance.
-    target : class name or index, or one per recording, optional
-        The class to explain; by default the predicted one.
+    target : index, name, score or callable, or one per recording, optional
+        What to explain: an output by its index or name; of a model with frames a span of seconds of it, "dog@1.2-1.8"; a score,
+        as `Output`, `Similarity`, `Path` or `Contrast`; "similar:b.wav" for the similarity to a recording; or a function of
+        `xaudio.plugin.Answer` to (batch,), whose name titles bear. By default the predicted class, the likeliest label, the
+        first value, the clearest output of frames where it is above its mean, or the best path of a CTC answer, one explanation
+        for each of its characters.
     device : str
         "auto", "cpu", "cuda", "cuda:N" or "mps".
     classes : iterable or mapping, optional
@@ -182,18 +188,31 @@ def explain(
         "time-frequency:window=hann,length=455,hop=35"; by default that of the representation. See `Explanation.view`. A
         list of recordings may have a list of views: the explanations of all in the first view come first, then those in the
         second, from relevance that is computed once.
-    contrast : class name or index, or one per recording, optional
-        Explain why ``target`` rather than this class: see `Explanation.contrast`.
+    contrast : index, name, score or callable, or one per recording, optional
+        Explain why ``target`` rather than this: see `Explanation.contrast`.
     kind : {"classes", "labels"}, optional
         What the outputs of a module are: classes that exclude each other (softmax), or labels, of which several may be true
         (a sigmoid each). A single output is always a label. By default classes, and the explanation notes that nobody said so.
+    feature_extractor : object, optional
+        What makes the features, for a model of a library that a plugin knows, such as one of Hugging Face.
+    channels : {"mean", "left", "right", "all"} or int, optional
+        Of recordings with several channels: all mixed down (by default), the first, the second, that of an index, or all, for a
+        model whose representation reads several, as "raw:channels=2" (which is then the default). It says that the rows of an
+        array are channels of one recording: two rows are refused without it, since they could be two recordings. Several indices
+        are those of a layer, an option of the explainer.
+    output : int or str, optional
+        Which part of what a module returns is its answer, by key, field or index, where it returns several tensors and none
+        is called ``logits``.
+    threshold : float, optional
+        Of labels: explain each whose probability is above this, the likeliest first, instead of a target.
     **options
         Of the explainer.
 
     Returns
     -------
     Explanation or Explanations
-        A list, which a notebook shows as a table, if ``audio`` is one.
+        A list, which a notebook shows as a table, if ``audio`` is one, or an array of several recordings, or if there is a
+        threshold or a target of several parts.
 
     Raises
     ------
@@ -205,31 +224,30 @@ def explain(
         raise AudioError(f"batch_size is {batch_size!r}; expected a whole number, 1 or more.")
     if isinstance(seed, bool) or not (seed is None or isinstance(seed, int | np.integer)):
         raise DataError(f"The seed is {seed!r}; expected a whole number, 0 or more.")
+    if isinstance(channels, list | tuple):
+        options, channels = {**options, "channels": channels}, None
+    audio = as_recordings(audio, channels)
     single = not isinstance(audio, list | tuple)
     views = _views(view, single)
     fit = convert("fit", Fit | None, fit)
     resampling = convert("resampling", Resampling | None, resampling)
     placement = convert("placement", Placement | None, placement)
-    clips = [as_clip(item, sample_rate) for item in ([audio] if single else audio)]
-    if not clips:
+    if not single and not audio:
         raise AudioError("There is nothing to explain: the list of recordings is empty.")
-    loaded = as_model(model, representation, classes, kind).to(resolve_device(device))
+    loaded = as_model(model, representation, classes, kind, feature_extractor, output).to(resolve_device(device))
+    clips = [clip_for(loaded, item, sample_rate, channels) for item in ([audio] if single else audio)]
     method, spec = as_explainer(seeded(explainer, seed), options)
+    check_offers(loaded, method, spec["name"])
+    targets = questions(target, len(clips), loaded)
+    others = None if contrast is None else questions(contrast, len(clips), loaded)
     rules = loaded.rules.of_own(fit, resampling, placement, None if seed is None else int(seed))
-    placed = loaded.hear(clips, rules)
-    provenance = provenance_of(loaded, spec, rules)
-    targets = target_indices(target, len(clips), loaded.classes)
-    others = target_indices(contrast, len(clips), loaded.classes)
-    if findings := warn_about(loaded, spec["name"], method):
-        provenance["findings"] = findings
-
-    def explained(wanted: Sequence[int] | None) -> Explanations:
-        return explain_prepared(loaded, method, clips, placed, wanted, provenance, batch_size=at_once, views=views)
-
-    explanations = explained(targets)
+    ask = Asker(loaded, method, spec, clips, rules, at_once, views)
+    if threshold is not None:
+        return ask.labels_above(threshold, target, contrast)
+    explanations = ask(targets)
     if others is not None:
-        explanations = Explanations(one.contrast(other) for one, other in zip(explanations, explained(others), strict=True))
-    return explanations[0] if single else explanations
+        explanations = contrasted(explanations, ask(others))
+    return explanations[0] if single and len(explanations) == 1 else explanations
 
 
 def _views(view: str | Sequence[str] | None, single: bool) -> list[str | None]:
@@ -263,118 +281,3 @@ def explainer_of(explanation: Explanation) -> Explainer:
         )
     made: Explainer = registry().create("explainer", name, spec.get("given", {}))
     return made
-
-
-def provenance_of(model: Model, explainer: dict[str, Any], rules: Rules) -> dict[str, Any]:
-    """What an explanation says of its origin: model, representation, explainer, and the rules its recording was prepared by.
-
-    Parameters
-    ----------
-    model : Model
-    explainer : dict
-        Name and options, as `as_explainer` gives them.
-    rules : Rules
-    """
-    trained_on = str(model.facts.get("data", ""))
-    # Runs of before this fact was kept are known by the title of their data.
-    synthetic = model.facts.get("synthetic", "synthetic" in trained_on)
-    return {
-        "model": {**model.model_spec, "run": model.facts.get("run")},
-        "representation": dict(model.representation_spec),
-        "explainer": explainer,
-        "trained_on": trained_on,
-        **({"synthetic": True} if synthetic else {}),
-        "seed": rules.seed,
-        "fit": rules.fit,
-        "resampling": rules.resampling,
-    }
-
-
-def explain_prepared(
-    model: Model,
-    explainer: Explainer,
-    clips: Sequence[Clip],
-    placed: PlacedClips,
-    targets: Sequence[int] | None,
-    provenance: dict[str, Any],
-    *,
-    batch_size: int = BATCH,
-    views: Sequence[str | None] = (None,),
-) -> Explanations:
-    """Explanations of prepared recordings, batch by batch: of all in the first view, then of all in the second.
-
-    Parameters
-    ----------
-    model : Model
-    explainer : callable
-    clips : sequence of Clip
-        What the model heard, for names and labels.
-    placed : PlacedClips
-        The same as `Model.hear` gives them.
-    targets : sequence of int or None
-        The classes to explain; None for the predicted ones.
-    provenance : dict
-    batch_size : int
-    views : sequence of str or None
-        See `explain`.
-    """
-    domains = [other_domain(view, model.representation) for view in views]
-    labels = [_label(clip, model) for clip in clips]
-    facts = provenance | {"device": str(model.device), "versions": versions(), "placed_by": placed.rules.placement}
-    # Renderers work on the CPU; a representation made by a plugin they make again.
-    representation = None if model.representation_spec else _on_cpu(model.representation)
-    by_domain = [Explanations() for _ in domains]
-    title = f"Explaining with {provenance.get('explainer', {}).get('name', 'an explainer')}"
-    with progress(title, len(clips), always=False) as advance:
-        for start in range(0, len(clips), batch_size):
-            chosen = slice(start, min(start + batch_size, len(clips)))
-            waveforms = placed.batch(chosen)
-            wanted = None if targets is None else torch.tensor(targets[chosen], device=model.device)
-            attributed = features, relevance, logits, explained = attribute(model, explainer, waveforms, wanted)
-            sums = expected_sums(model, explainer, waveforms, attributed)
-            batch = []
-            for row, index in enumerate(range(chosen.start, chosen.stop)):
-                clip = replace(
-                    clips[index],
-                    waveform=waveforms[row].cpu().numpy(),
-                    sample_rate=model.representation.sample_rate,
-                    labels={**clips[index].labels, **({} if labels[index] is None else {model.task: labels[index]})},
-                    notes=(*placed.prepared.notes[index], *model.facts.get("notes", ())),
-                )
-                batch.append(
-                    Explanation(
-                        clip=clip,
-                        features=features[row].cpu().numpy(),
-                        relevance=relevance[row].cpu().numpy(),
-                        axes=model.representation.axes,
-                        logits=logits[row].cpu().numpy(),
-                        classes=model.classes,
-                        target=int(explained[row]),
-                        task=model.task,
-                        provenance={
-                            **facts,
-                            "placement": placed.position(index)._asdict(),
-                            "original_sample_rate": clips[index].sample_rate,
-                            **({} if sums is None else {"completeness": sums.record(row)}),
-                        },
-                        kind=model.kind,
-                        _representation=representation,
-                    )
-                )
-            for seen, domain in zip(by_domain, domains, strict=True):
-                seen += seen_in(domain, batch, model.representation, waveforms, relevance)
-            advance(chosen.stop - chosen.start)
-    return Explanations(explanation for seen in by_domain for explanation in seen)
-
-
-def _label(clip: Clip, model: Model) -> int | None:
-    """Index of a clip's true class in the model's task, None where it is unknown."""
-    label, names = clip.labels.get(model.task), model.classes
-    where = f"{clip.source}: its label of task {model.task!r}"
-    if len(names) == 1 and not (label is None or isinstance(label, str)):
-        raise DataError(f"{where} is {label!r}, which could mean that {names[0]!r} is there or not; give the name, or none.")
-    return label_index(label, names, where)
-
-
-def _on_cpu(representation: Representation) -> Representation:
-    return deepcopy(representation).cpu() if isinstance(representation, nn.Module) else representation

@@ -1,13 +1,17 @@
-"""An explanation: what was heard, what the model made of it, and which part of it spoke for the explained class."""
+"""An explanation as users have it: what it shows, plays, saves and is seen in, beside its fields."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
 
 from ..registry.defaults import PICTURE
 from ..registry.loading import registry
 from . import saved
+from .channels import channel_of
 from .notebook import Player, framed_page, player
 from .record import Record
 from .rendering import render
@@ -15,6 +19,7 @@ from .seen import view_of
 from .wording import remarks_of, warnings_of
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 
@@ -54,6 +59,21 @@ class Explanation(Record):
         """What was done to the recording and does no harm, such as resampling."""
         return remarks_of(self)
 
+    def channel(self, channel: str | int) -> Self:
+        """The explanation of one channel of a recording with several, which shows and hears as that of a mono recording.
+
+        Parameters
+        ----------
+        channel : str or int
+            Of `channels`, or its index from 0.
+
+        Raises
+        ------
+        ModelError
+            If there is no such channel.
+        """
+        return channel_of(self, channel)
+
     def view(self, view: str, **options: Any) -> Self:
         """The same explanation in another domain, with the same sum of relevance.
 
@@ -81,15 +101,30 @@ class Explanation(Record):
         """
         return view_of(self, view, **options)
 
-    def plot(self, **options: Any) -> Figure:
+    def plot(self, ax: Axes | Sequence[Axes] | None = None, **options: Any) -> Figure:
         """The picture of the renderer "visual" as a matplotlib figure, to restyle or save; a notebook shows it.
 
         Parameters
         ----------
+        ax : Axes or sequence of Axes, optional
+            Axes of a figure of your own to draw into, without title and colour bar: one, or of relevance along a single
+            axis three for signal, relevance and a segment. By default a new figure.
         **options
             Of the renderer, as ``xaudio plugins show visual`` lists them.
+
+        Returns
+        -------
+        matplotlib.figure.Figure
         """
-        return registry().create("renderer", PICTURE, options).figure(self)  # type: ignore[no-any-return]
+        renderer = registry().create("renderer", PICTURE, options)
+        if ax is None:
+            return renderer.figure(self)  # type: ignore[no-any-return]
+        panels: list[Any] = np.ravel(np.asarray(ax, dtype=object)).tolist()
+        renderer.draw(self, *panels)
+        return panels[0].figure  # type: ignore[no-any-return]
+
+    def __repr__(self) -> str:
+        return f"<Explanation: {self.title()}>"
 
     def play(self, part: str = "positive", **options: Any) -> Player:
         """A player for a notebook: the recording, or the part of it that an explanation makes audible.

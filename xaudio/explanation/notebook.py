@@ -9,11 +9,12 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from ..errors import PluginError
+from ..errors import ModelError, PluginError, listing
 from ..output.pages import SOUNDS, data_address
 from ..registry.defaults import PAGE, SOUND
 from ..registry.loading import registry
 from ..sound.levels import renderer_for_listening
+from .channels import by_channel
 from .record import Record
 from .rendering import as_written
 
@@ -60,6 +61,8 @@ class Player:
 
 def player(explanation: Record, part: str, options: Mapping[str, Any]) -> Player:
     """See `Explanation.play`."""
+    if explanation.channels:
+        raise ModelError(f"The recording has the channels {listing(explanation.channels)}: choose one by Explanation.channel().")
     renderer = renderer_for_listening(SOUND, options)
     with TemporaryDirectory() as folder:
         files = as_written(renderer(explanation, Path(folder)))
@@ -84,7 +87,11 @@ def _label(explanation: Record, part: str) -> str:
 def framed_page(explanation: Record) -> str:
     """The page of the renderer "html", in a frame of its own, where the notebook's style does not reach it."""
     with TemporaryDirectory() as folder:
-        (file, *_) = as_written(registry().create("renderer", PAGE, {})(explanation, Path(folder)))
-        page = file.path.read_text(encoding="utf-8")
+        renderer, parts = registry().create("renderer", PAGE, {}), by_channel([explanation])
+        if len(parts) > 1:
+            page = renderer.page(parts)
+        else:
+            (file, *_) = as_written(renderer(explanation, Path(folder)))
+            page = file.path.read_text(encoding="utf-8")
     title = escape(explanation.title())
     return f'<iframe srcdoc="{escape(page)}" style="width:100%;height:46em;border:0" allow="autoplay" title="{title}"></iframe>'

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -9,7 +11,7 @@ import numpy as np
 
 from ..errors import AudioError
 from ..sound.audio import at_rate, read_audio
-from ..types import FloatArray
+from ..types import Clip, FloatArray
 from .explanation import Explanation
 
 
@@ -57,9 +59,17 @@ def original_recording(explanation: Explanation) -> Original:
             f"{clip.source}: is not a file that can be read again, so the recording is known at the model's "
             f"{clip.sample_rate} Hz only and not at its own {rate} Hz. Explain a file, or take the model's rate."
         )
-    recording = read_audio(clip.source)
-    resampled = at_rate(recording, clip.sample_rate, facts["resampling"])
-    expected = resampled.waveform[start : start + len(excerpt)]
-    if recording.sample_rate != rate or len(expected) != len(excerpt) or not np.allclose(expected, excerpt, atol=1e-4):
-        raise AudioError(f"{clip.source}: is not the recording that was explained; it has changed since. Explain it again.")
-    return Original(recording.waveform, rate, start, len(resampled.waveform))
+    for recording in _readings(clip.source):
+        resampled = at_rate(recording, clip.sample_rate, facts["resampling"])
+        expected = resampled.waveform[start : start + len(excerpt)]
+        if recording.sample_rate == rate and len(expected) == len(excerpt) and np.allclose(expected, excerpt, atol=1e-4):
+            return Original(recording.waveform, rate, start, resampled.samples)
+    raise AudioError(f"{clip.source}: is not the recording that was explained; it has changed since. Explain it again.")
+
+
+def _readings(source: str) -> Iterator[Clip]:
+    """A file as it may have been heard: mixed down, or one of its channels."""
+    yield read_audio(source)
+    together = read_audio(source, channels="all")
+    if together.channels > 1:
+        yield from (replace(together, waveform=waveform) for waveform in together.waveform)

@@ -1,4 +1,4 @@
-"""An explanation: what was heard, what the model made of it, and which part of it spoke for the explained class."""
+"""The fields of an explanation, and what follows from them alone."""
 
 from __future__ import annotations
 
@@ -10,12 +10,16 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from ..errors import ModelError
-from ..model.probability import predicted_outputs, probabilities
+from ..model.probability import PROBABLE, predicted_outputs, probabilities
 from ..output.words import percentages
 from ..registry.loading import registry
 from ..registry.options import format_spec
+from ..sound.channels import channel_names
 from ..types import Axis, Clip, FloatArray, Kind, Placed
 from .views import domain_name, make_domain
+
+MOST = 0.5
+"""Share of the logit from which on it is said that it lies in constants."""
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -23,7 +27,7 @@ if TYPE_CHECKING:
     from ..types import Representation
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Record:
     """The fields of an explanation and what follows from them alone; see `Explanation`."""
 
@@ -40,6 +44,11 @@ class Record:
     _representation: Any = field(default=None, repr=False)
 
     @property
+    def channels(self) -> tuple[str, ...]:
+        """Names of the channels of the recording, such as "left" and "right"; none where there is a single one."""
+        return channel_names(self.clip.channels)
+
+    @property
     def fingerprint(self) -> str:
         """A hash of the sound and the relevance, by which a renderer knows what it has rendered already."""
         content = (np.ascontiguousarray(array).tobytes() for array in (self.clip.waveform, self.relevance))
@@ -51,14 +60,32 @@ class Record:
         return int(np.argmax(self.logits))
 
     @property
-    def probabilities(self) -> FloatArray:
-        """Of each class, shape (classes,): a softmax of the logits, or a sigmoid each where the classes are labels."""
-        return probabilities(self.logits, self.kind)
+    def probabilities(self) -> FloatArray | None:
+        """Of each class, shape (classes,): a softmax of the logits, or a sigmoid each where the classes are labels.
+
+        None where the outputs have no probabilities: values, similarities, scores of frames.
+        """
+        return probabilities(self.logits, self.kind) if self.kind in PROBABLE else None
+
+    @property
+    def score(self) -> float:
+        """The target's logit or value."""
+        return float(self.logits[self.target])
+
+    @property
+    def explained_score(self) -> float:
+        """The number that is explained: the `score`, of a contrast less that of the other target."""
+        return self.score - float(self.provenance.get("contrast_score", 0.0))
 
     @property
     def predictions(self) -> tuple[str, ...]:
         """Names of what is predicted: the class with the highest logit, or all labels above 1/2, which may be none."""
-        return tuple(self.classes[index] for index in predicted_outputs(self.logits, self.kind))
+        return tuple(self.classes[index] for index in self._predicted_outputs)
+
+    @property
+    def _predicted_outputs(self) -> list[int]:
+        """Indices of what is predicted; one of labels that exclude each other."""
+        return [self.predicted] if self.provenance.get("exclusive") else predicted_outputs(self.logits, self.kind)
 
     @property
     def correct(self) -> bool | None:
@@ -67,13 +94,19 @@ class Record:
 
     @property
     def prediction(self) -> str:
-        """What is predicted, with its probability: "predicted 'siren' (95%)", or "'siren' not predicted (12%)"."""
-        chosen = predicted_outputs(self.logits, self.kind)
-        named = [f"{self.classes[index]!r} ({self.probabilities[index]:.0%})" for index in chosen or [self.predicted]]
+        """What is predicted, with its probability: "predicted 'siren' (95%)", or "'siren' not predicted (12%)".
+
+        Of what has no probability the number that is explained: "score 3.21", of a contrast the difference.
+        """
+        shares = self.probabilities
+        if shares is None:
+            return f"score {self.explained_score:.4g}"
+        chosen = self._predicted_outputs
+        named = [f"{self.classes[index]!r} ({shares[index]:.0%})" for index in chosen or [self.predicted]]
         if chosen:
             return f"predicted {', '.join(named[:3])}" + (f" and {len(named) - 3} more" if len(named) > 3 else "")
         if len(self.classes) == 1:
-            return f"{self.classes[0]!r} not predicted ({self.probabilities[0]:.0%})"
+            return f"{self.classes[0]!r} not predicted ({shares[0]:.0%})"
         return f"no label predicted, the highest {named[0]}"
 
     @property
@@ -89,8 +122,13 @@ class Record:
 
     @property
     def label(self) -> int | None:
-        """Index of the true class, if it is known."""
+        """Index of the true class, if it is known; of several that are true, the explained one if it is among them."""
         label = self.clip.labels.get(self.task)
+        if self.kind not in PROBABLE:
+            return None
+        if isinstance(label, tuple):
+            true = [self.classes.index(name) for name in label if name in self.classes]
+            return self.target if self.target in true else next(iter(true), None)
         return label if isinstance(label, int) else None
 
     @property
@@ -112,7 +150,7 @@ class Record:
             return self._representation  # type: ignore[no-any-return]
         created: Representation
         if view := self.provenance.get("view"):
-            created = make_domain(view["name"], view["options"], self.clip.sample_rate, len(self.clip.waveform))
+            created = make_domain(view["name"], view["options"], self.clip.sample_rate, self.clip.samples, self.clip.channels)
             object.__setattr__(self, "_representation", created)
             return created
         spec = self.provenance.get("representation")
@@ -136,7 +174,7 @@ class Record:
     @property
     def placed(self) -> Placed:
         """Where what is heard of the recording lies; all of the waveform where nothing else is known."""
-        placement = {"offset": 0, "start": 0, "samples": len(self.clip.waveform), **self.provenance.get("placement", {})}
+        placement = {"offset": 0, "start": 0, "samples": self.clip.samples, **self.provenance.get("placement", {})}
         return Placed(**placement)
 
     @property
@@ -241,11 +279,11 @@ class Record:
                 f"The explanations of {self.clip.source} and {other.clip.source} differ in their {differing[0]}; "
                 "a contrast needs two that differ in the explained class alone."
             )
-        if self.target == other.target:
+        if self.classes[self.target] == other.classes[other.target]:
             raise ModelError(
                 f"{self.clip.source}: {self.classes[self.target]!r} cannot be contrasted with itself; choose another class."
             )
-        provenance = {**self.provenance, "contrast": other.classes[other.target]}
+        provenance = {**self.provenance, "contrast": other.classes[other.target], "contrast_score": other.score}
         if "completeness" in provenance:
             provenance["completeness"] = _difference(provenance["completeness"], other.provenance["completeness"])
         return replace(self, relevance=self.relevance - other.relevance, provenance=provenance)
@@ -261,14 +299,33 @@ class Record:
         if self.contrast_class is not None:
             explained += f" rather than {self.contrast_class!r}"
         missed = f"; {self.shortfall}" if self.shortfall else ""
-        return f"{task}{explained} explained; {predicted}; {method}{missed}; {self.clip.name}"
+        channel = f"; {self.channel_alone}" if self.channel_alone else ""
+        constants = f"; {self.in_constants}" if self.in_constants else ""
+        return f"{task}{explained} explained; {predicted}; {method}{missed}{constants}{channel}; {self.clip.name}"
+
+    @property
+    def in_constants(self) -> str:
+        """What lies in constants where an explainer keeps books of them and it is most of the logit, in words; else ""."""
+        sums, options = self.provenance.get("completeness"), (self.provenance.get("explainer") or {}).get("options") or {}
+        logit = float(self.logits[self.target])
+        if not (sums and options.get("constants") and logit and self.contrast_class is None):
+            return ""
+        share = 1 - sums["expected"] / logit
+        return f"{share:.0%} of the logit lies in constants" if share > MOST else ""
+
+    @property
+    def channel_alone(self) -> str:
+        """Of one of several channels, which it is, as in "left channel, 73% of the relevance"; else ""."""
+        channel = self.provenance.get("channel")
+        return f"{channel['name']} channel, {channel['share']:.0%} of the relevance" if channel else ""
 
     @property
     def outcome(self) -> str:
-        """What was predicted, what is true and who speaks, as far as it is known."""
+        """What was predicted, what is true, who speaks or where it comes from, which channel it is: as far as it is known."""
         truth = "" if self.label is None else f", truth {self.classes[self.label]!r}"
-        speaker = f", speaker {self.clip.speaker}" if self.clip.speaker else ""
-        return f"{self.prediction}{truth}{speaker}"
+        group = f", {self.clip.group}" if self.clip.group else ""
+        channel = f", {self.channel_alone}" if self.channel_alone else ""
+        return f"{self.prediction}{truth}{group}{channel}"
 
     def with_relevance(self, relevance: ArrayLike) -> Self:
         """The same explanation with other relevance: an array, a tensor or nested lists of the features' shape, finite.
@@ -278,11 +335,13 @@ class Record:
         ModelError
             If it is none of these.
         """
-        given = relevance.detach().cpu() if hasattr(relevance, "detach") else relevance
+        values = relevance.detach().cpu() if hasattr(relevance, "detach") else relevance
         try:
-            array = np.asarray(given)
+            array = np.asarray(values)
         except (TypeError, ValueError):
-            raise ModelError(f"The relevance is no array; expected the shape of the features, {self.features.shape}.") from None
+            raise ModelError(
+                f"The relevance is not an array; expected the shape of the features, {self.features.shape}."
+            ) from None
         if array.shape != self.features.shape:
             raise ModelError(f"The relevance has shape {array.shape}; expected that of the features, {self.features.shape}.")
         if array.dtype.kind not in "fiub":
@@ -294,11 +353,11 @@ class Record:
 
 def _difference(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, Any]:
     """What the difference of two explanations sums to beside what it should; right where both are."""
-    found = {key: first[key] - second[key] for key in ("sum", "expected")}
-    miss = abs(found["sum"] - found["expected"])
+    sums = {key: first[key] - second[key] for key in ("sum", "expected")}
+    miss = abs(sums["sum"] - sums["expected"])
     return {
-        **found,
-        "miss": miss / abs(found["expected"]) if found["expected"] else 0.0,
+        **sums,
+        "miss": miss / abs(sums["expected"]) if sums["expected"] else 0.0,
         "holds": first["holds"] and second["holds"],
     }
 

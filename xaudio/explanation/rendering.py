@@ -10,6 +10,7 @@ from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from ..output.memory import naming_memory
 from ..output.runs import output_folder, write_text
@@ -17,6 +18,8 @@ from ..output.terminal import progress
 from ..registry.loading import registry
 from ..registry.options import parse_spec
 from ..sound.levels import renderer_for_listening
+from .channels import by_channel
+from .listing import listing_of
 from .record import Record
 from .saved import save as save_explanation
 
@@ -69,8 +72,9 @@ def render(explanations: Iterable[Record], renderers: Sequence[str | Callable[..
     OutputError
         If the folder cannot be written.
     """
-    found = list(explanations)
-    return [item.path for files in _write(found, renderers, folder, save=False) for item in files]
+    items, chosen = list(explanations), _created(renderers)
+    written = [item.path for files in _write(items, chosen, folder, save=False) for item in files]
+    return written + write_together(items, chosen, folder)
 
 
 def save_and_render(
@@ -95,12 +99,49 @@ def save_and_render(
     return _write(explanations, renderers, folder, save=True, for_page=for_page)
 
 
-def write_report(explanations: Sequence[Record], renderers: Sequence[Any], folder: Path) -> Path | None:
-    """Write ``report.html`` with all of several explanations, if a renderer among those asked for has a method ``page``."""
+def write_report(
+    explanations: Sequence[Record], renderers: Sequence[Any], written: Sequence[Sequence[Written]], folder: Path
+) -> list[Path]:
+    """Write ``index.csv`` of several explanations, and ``report.html`` if a renderer among those asked for has a method ``page``.
+
+    Parameters
+    ----------
+    explanations : sequence of Explanation
+    renderers : sequence
+        As they were asked for, created.
+    written : sequence of sequence of Written
+        The files of each explanation, in folders of this one.
+    folder : Path
+
+    Returns
+    -------
+    list of Path
+        None of a single explanation.
+    """
+    if len(explanations) < 2:
+        return []
+    folders = [files[0].path.parent.relative_to(folder).as_posix() for files in written]
+    index = folder / "index.csv"
+    listing_of(explanations, folders).to_csv(index)
+    reports: list[Path] = []
+    parts: list[Record] = []
+    addresses: list[str] = []
+    for explanation, files in zip(explanations, written, strict=True):
+        alone = by_channel([explanation])
+        pages = [quote(item.path.relative_to(folder).as_posix()) for item in files if item.path.suffix == ".html"]
+        parts += alone
+        addresses += [*pages, *[""] * len(alone)][: len(alone)]
     for renderer in renderers:
-        if hasattr(renderer, "page") and len(explanations) > 1:
-            return write_text(folder / "report.html", renderer.page(explanations))
-    return None
+        if hasattr(renderer, "page") and not reports:
+            reports.append(write_text(folder / "report.html", renderer.page(parts, addresses)))
+    return [*reports, index]
+
+
+def write_together(explanations: Sequence[Record], renderers: Sequence[Any], folder: Path, least: int = 2) -> list[Path]:
+    """Write what renderers have to say of several explanations at once, by a method ``together``, if there are so many."""
+    several = [renderer for renderer in renderers if hasattr(renderer, "together") and len(explanations) >= least]
+    parts = by_channel(explanations)
+    return [file.path for renderer in several for file in as_written(renderer.together(parts, folder))]
 
 
 @naming_memory("Render fewer or shorter recordings at once, or fewer renderers.")
@@ -112,16 +153,28 @@ def _write(
     save: bool,
     for_page: bool = False,
 ) -> list[list[Written]]:
-    create = renderer_for_listening if for_page else partial(registry().create, "renderer")
-    made = [create(*parse_spec(item)) if isinstance(item, str) else item for item in renderers]
-    written = []
+    chosen, written = _created(renderers, for_page), []
     with progress("Rendering", len(explanations), always=False) as advance:
         for explanation, name in zip(explanations, _folder_names(explanations), strict=True):
             target = output_folder(folder if len(explanations) == 1 else folder / name)
             files = [Written(save_explanation(explanation, target / "explanation.safetensors"))] if save else []
-            written.append(files + [item for renderer in made for item in as_written(renderer(explanation, target))])
+            written.append(files + [item for renderer in chosen for item in _written(renderer, explanation, target)])
             advance()
     return written
+
+
+def _written(renderer: Callable[..., Any], explanation: Record, folder: Path) -> list[Written]:
+    """What a renderer writes of an explanation; of one of several channels each into a folder, unless it shows them together."""
+    if not explanation.channels or getattr(renderer, "shows_channels", False):
+        return as_written(renderer(explanation, folder))
+    parts = zip(explanation.channels, by_channel([explanation]), strict=True)
+    return [item for name, part in parts for item in as_written(renderer(part, output_folder(folder / name)))]
+
+
+def _created(renderers: Sequence[str | Callable[..., Any]], for_page: bool = False) -> list[Callable[..., Any]]:
+    """Renderers of which some are named."""
+    create = renderer_for_listening if for_page else partial(registry().create, "renderer")
+    return [create(*parse_spec(item)) if isinstance(item, str) else item for item in renderers]
 
 
 def _folder_names(explanations: Sequence[Record]) -> list[str]:

@@ -4,19 +4,49 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 from ..errors import ModelError
-from ..output.pages import data_address
+from ..output.pages import Schema, data_address, read_results
 from ..output.runs import read_json, write_text
-from ..output.words import counted
+from ..output.words import counted, without_folders
 from ..registry.defaults import PAGE
 from ..registry.loading import registry
+from .channels import by_channel
 from .explanation import Explanation
+
+
+def report_writer(
+    schema: type[Schema],
+    package: str,
+    content: Callable[[Schema], Mapping[str, Any]] = lambda results: {},
+) -> Callable[[Path], Path]:
+    """What writes the ``report.html`` of a folder from what the folder holds, as `xaudio_reports` and benchmarks need it.
+
+    Parameters
+    ----------
+    schema : type
+        Of ``results.json``, as `read_results` takes it.
+    package : str
+        Name of the package whose ``report.html.j2`` is filled, as by `write_page`.
+    content : callable, optional
+        From the results to what the template shows besides them; it gets the results under the name ``results``.
+
+    Returns
+    -------
+    callable
+        From the folder to the page. It raises a `ModelError` where a file is missing, damaged or of another version.
+    """
+
+    def write_report(folder: Path) -> Path:
+        results = read_results(folder / "results.json", schema)
+        return write_page(folder, package, results=results, **content(results))
+
+    return write_report
 
 
 def write_page(
@@ -36,7 +66,7 @@ def write_page(
     Parameters
     ----------
     folder : Path
-        With ``run.json``, which the template gets as text under the name ``run``.
+        With ``run.json``, which the template gets as text under the name ``run``, without the folders of absolute paths.
     package : str
         Name of the package that holds the template.
     template : str
@@ -67,7 +97,7 @@ def write_page(
     )
     environment.globals["player"] = lambda: markupsafe.Markup(renderer().assets())  # noqa: S704 (style and script)
     page = environment.from_string(files(package).joinpath(template).read_text(encoding="utf-8"))
-    run = json.dumps(read_json(folder / "run.json"), indent=2)
+    run = json.dumps(without_folders(read_json(folder / "run.json")), indent=2)
     return write_text(folder / "report.html", page.render(**content, run=run))
 
 
@@ -78,7 +108,8 @@ def _explained(folders: Sequence[Path], renderer: Any, **options: Any) -> str:
     paths = [folder / "explanation.safetensors" for folder in folders]
     for path in paths:
         _refuse_missing(path)
-    return markupsafe.Markup(renderer.component([Explanation.load(path) for path in paths], **options))  # noqa: S704 (it escapes)
+    explanations = by_channel(Explanation.load(path) for path in paths)
+    return markupsafe.Markup(renderer.component(explanations, **options))  # noqa: S704 (it escapes)
 
 
 def _refuse_missing(path: Path) -> None:

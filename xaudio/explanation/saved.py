@@ -10,6 +10,7 @@ import numpy as np
 
 from ..errors import ModelError
 from ..output.runs import replaced
+from ..output.seals import check_seal, sealed
 from ..types import Axis, Clip, FloatArray
 from .record import Record
 
@@ -37,6 +38,8 @@ def save(explanation: Record, path: str | Path) -> Path:
             "speaker": clip.speaker,
             "source": clip.source,
             "notes": clip.notes,
+            "grouped_by": clip.grouped_by,
+            "channel": clip.channel,
         },
         "axes": [{"name": axis.name, "unit": axis.unit} for axis in explanation.axes],
         "classes": explanation.classes,
@@ -49,7 +52,7 @@ def save(explanation: Record, path: str | Path) -> Path:
     arrays = {name: np.asarray(tensor, order="C") for name, tensor in tensors.items()}
     content = save(arrays, metadata={"xaudio.explanation": json.dumps(metadata)})
     with replaced(path) as temporary:
-        temporary.write_bytes(content)
+        temporary.write_bytes(sealed(content))
     return path
 
 
@@ -64,6 +67,7 @@ def load(path: str | Path) -> dict[str, Any]:
     from safetensors import SafetensorError, safe_open
 
     try:
+        check_seal(Path(path))
         with safe_open(path, framework="numpy") as file:
             metadata = json.loads((file.metadata() or {})["xaudio.explanation"])
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)

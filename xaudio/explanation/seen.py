@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from ..errors import ModelError
 from ..types import FloatArray, Representation
 from .record import Record
-from .views import other_domain
+from .views import VIEWS, offered_views, other_domain, refuse_view
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -38,7 +38,7 @@ def seen_in(
     explanations : sequence of Explanation
     representation : Representation
         Of the relevance.
-    waveforms : Tensor, shape (batch, samples)
+    waveforms : Tensor, shape (batch, samples), or (batch, channels, samples) of several channels
     relevance : Tensor, shape (batch, channels, *axes)
         Of the explanations, on the device to compute on.
 
@@ -55,15 +55,16 @@ def seen_in(
     # In float64, where the device has it: relevance of samples from that of cells is large numbers that cancel.
     cells = relevance.detach() if relevance.device.type == "mps" else relevance.detach().double()
     in_time = representation.to_waveform_relevance(waveforms, cells)
-    found = domain.from_waveform_relevance(waveforms, in_time)
+    seen = domain.from_waveform_relevance(waveforms, in_time)
     facts = {
         "lost_share": _lost_share(domain, representation, waveforms, cells, in_time).tolist(),
-        "lost_sum": (cells.flatten(1).sum(1).to(found) - found.flatten(1).sum(1)).tolist(),
-        "magnitude": _ratio(_magnitude(found), _magnitude(cells).to(found)).tolist(),
+        "lost_sum": (cells.flatten(1).sum(1).to(seen) - seen.flatten(1).sum(1)).tolist(),
+        "magnitude": _ratio(_magnitude(seen), _magnitude(cells).to(seen)).tolist(),
     }
-    levels, arrays = domain(waveforms).cpu().numpy(), found.cpu().numpy()
+    offered = offered_views(representation)
+    levels, arrays = domain(waveforms).cpu().numpy(), seen.cpu().numpy()
     return [
-        _replaced(explanation, domain, levels[row], arrays[row], {name: values[row] for name, values in facts.items()})
+        _replaced(explanation, domain, levels[row], arrays[row], {name: values[row] for name, values in facts.items()}, offered)
         for row, explanation in enumerate(explanations)
     ]
 
@@ -72,14 +73,15 @@ def view_of(explanation: Seen, view: str, **options: Any) -> Seen:
     """An explanation in another domain; see `Explanation.view`."""
     import torch
 
-    representation = explanation.representation
+    representation, earlier = explanation.representation, explanation.provenance.get("view")
     domain = other_domain(view, representation, **options)
-    earlier = explanation.provenance.get("view")
+    if domain is not None and earlier:
+        refuse_view(domain.name, earlier.get("offered", VIEWS))
     if domain is None or (earlier and (earlier["name"], earlier["options"]) == (domain.name, domain.options)):
         return explanation
     if earlier and earlier["name"] != "time":
         raise ModelError(
-            f"This is the {earlier['name']} view of an explanation, which no longer tells the relevance of the samples: "
+            f"This is the {earlier['name']} view of an explanation, which no longer holds the relevance of the samples: "
             f"take the {domain.name} view of the explanation that it was made from."
         )
     waveforms = torch.from_numpy(explanation.clip.waveform)[None]
@@ -92,7 +94,7 @@ def _lost_share(domain: Domain, representation: Representation, waveforms: Tenso
     import torch
 
     lost = _share(in_time, waveforms == 0) if domain.name != "time" else torch.zeros(len(waveforms))
-    if cells.shape[2:] == waveforms.shape[1:]:  # the cells are the samples
+    if cells.shape[2:] == waveforms.shape[-1:]:  # the cells are the samples
         return lost
     with torch.no_grad():
         before = _share(cells, representation.amplitude(waveforms) == 0)
@@ -119,8 +121,12 @@ def _ratio(part: Tensor, whole: Tensor) -> Tensor:
     return torch.where(whole == 0, 0, part / torch.where(whole == 0, 1, whole))
 
 
-def _replaced(explanation: Seen, domain: Domain, levels: FloatArray, relevance: FloatArray, lost: dict[str, float]) -> Seen:
+def _replaced(
+    explanation: Seen, domain: Domain, levels: FloatArray, relevance: FloatArray, lost: dict[str, float], offered: Sequence[str]
+) -> Seen:
     facts: dict[str, Any] = {"name": domain.name, "options": domain.options, **lost}
+    if set(offered) != set(VIEWS):
+        facts["offered"] = list(offered)
     if "view" in explanation.provenance:
         facts["of"] = explanation.provenance["view"]
     notes = explanation.clip.notes

@@ -29,8 +29,8 @@ class Explanations(list[Explanation]):
     @overload
     def __getitem__(self, index: slice) -> Explanations: ...
     def __getitem__(self, index: SupportsIndex | slice) -> Explanation | Explanations:
-        found = super().__getitem__(index)
-        return Explanations(found) if isinstance(found, list) else found
+        chosen = super().__getitem__(index)
+        return Explanations(chosen) if isinstance(chosen, list) else chosen
 
     def __add__(self, other: list[Explanation]) -> Explanations:  # type: ignore[override]
         return Explanations([*self, *other])

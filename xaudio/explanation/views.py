@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import PluginError, unknown
 from ..registry.options import check_options, parse_spec
+from ..sound.channels import channels_in
 from ..types import Axis
 
 if TYPE_CHECKING:
@@ -70,18 +71,46 @@ def domain_name(axes: Sequence[Axis]) -> str:
     ----------
     axes : sequence of Axis
     """
-    found = sorted(axis.name for axis in axes)
+    together = sorted(axis.name for axis in axes)
     names = {("time",): "time", ("frequency",): "frequency", ("frequency", "time"): "time-frequency"}
-    return names.get(tuple(found), "")
+    return names.get(tuple(together), "")
 
 
-def make_domain(name: str, options: Mapping[str, Any], sample_rate: int, samples: int) -> Domain:
-    """The domain of a view, for waveforms of a rate in Hz and a number of samples."""
+def make_domain(name: str, options: Mapping[str, Any], sample_rate: int, samples: int, channels: int = 1) -> Domain:
+    """The domain of a view, for waveforms of a rate in Hz, a number of samples and of channels."""
     from ..sound import domains
+    from ..sound.channelwise import channelwise
 
     if name == "time-frequency":
-        return domains.TimeFrequency(sample_rate, samples, **VIEWS[name](**options))
-    return domains.Time(sample_rate, samples) if name == "time" else domains.Frequency(sample_rate, samples)
+        single: Domain = domains.TimeFrequency(sample_rate, samples, **VIEWS[name](**options))
+    else:
+        single = domains.Time(sample_rate, samples) if name == "time" else domains.Frequency(sample_rate, samples)
+    return channelwise(single, channels)
+
+
+def offered_views(representation: Representation) -> tuple[str, ...]:
+    """The views that relevance of a representation can be seen in: its attribute ``views``, if it has one, else all.
+
+    Parameters
+    ----------
+    representation : Representation
+    """
+    return tuple(getattr(representation, "views", VIEWS))
+
+
+def refuse_view(name: str, offered: Sequence[str]) -> None:
+    """Raise `PluginError` for a view that the model's representation does not offer.
+
+    Parameters
+    ----------
+    name : str
+    offered : sequence of str
+    """
+    if name not in offered:
+        raise PluginError(
+            f"There is no {name} view of this model's relevance: what the model reads tells "
+            f"{' and '.join(offered) or 'neither time nor frequency'} alone."
+        )
 
 
 def other_domain(view: str | None, representation: Representation, **options: Any) -> Domain | None:
@@ -100,11 +129,12 @@ def other_domain(view: str | None, representation: Representation, **options: An
     Raises
     ------
     PluginError
-        If there is no such view or option, or the windows do not cover the sound.
+        If there is no such view or option, the representation does not offer it, or the windows do not cover the sound.
     """
     if view is None:
         return None
-    name, given = parse_view(view, **options)
-    if name == domain_name(representation.axes) and not given:
+    name, own_options = parse_view(view, **options)
+    if name == domain_name(representation.axes) and not own_options:
         return None
-    return make_domain(name, given, representation.sample_rate, representation.samples)
+    refuse_view(name, offered_views(representation))
+    return make_domain(name, own_options, representation.sample_rate, representation.samples, channels_in(representation))

@@ -1,1 +1,1 @@
-"""Explanations measured: evaluation, truth, perturbation, statistics, comparison, timing."""
+"""Explanations measured: evaluation, truth, statistics, comparison, timing."""

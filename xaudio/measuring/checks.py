@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import DataError, ModelError
+from ..errors import DataError, ModelError, listing
+from ..model.probability import PROBABLE
 
 if TYPE_CHECKING:
     from ..explanation.explanation import Explanation
+    from ..model.model import Model
 
 
 def check_explanations(explanations: Sequence[Explanation]) -> None:
@@ -47,6 +49,32 @@ def check_explanations(explanations: Sequence[Explanation]) -> None:
                     f"The explanations are not of one {what}: {explanations[0].clip.source} has {first[what]}, "
                     f"{explanation.clip.source} has {value}; measure them apart."
                 )
+
+
+def check_outputs(metric: str, model: Model, explanation: Explanation, *, probable: bool = False) -> None:
+    """Refuse an explanation of what a metric cannot ask the model again.
+
+    Parameters
+    ----------
+    metric : str
+        For the message.
+    model : Model
+    explanation : Explanation
+    probable : bool
+        Whether the metric is of probabilities.
+
+    Raises
+    ------
+    ModelError
+        If what is explained is no output of the model itself, or has no probability.
+    """
+    if probable and model.kind not in PROBABLE:
+        raise ModelError(f"{metric}: is of probabilities, which outputs of the kind {model.kind!r} do not have: leave it out.")
+    if explanation.classes != model.classes:
+        raise ModelError(
+            f"{metric}: the explanation of {explanation.clip.source} by {explanation.explainer} is of {explanation.question!r}, "
+            f"which is no output of this model ({listing(model.classes)}), so it cannot be asked again. Explain one of these."
+        )
 
 
 def _origin(explanation: Explanation) -> dict[str, Any]:

@@ -7,6 +7,7 @@ import re
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,12 @@ import numpy as np
 
 from ..doctor.warning import warn_about
 from ..errors import DataError, ModelError, PluginError, XaudioError, XaudioWarning
-from ..explanation.explaining import explain_prepared, provenance_of
 from ..explanation.explanation import Explanation
+from ..explanation.prepared import explain_prepared, provenance_of
 from ..model.arguments import as_explainer
+from ..model.lengths import length_of
 from ..model.model import Model
+from ..model.statements import check_offers
 from ..output.memory import out_of_memory
 from ..output.runs import read_json, write_json
 from ..output.terminal import progress
@@ -82,6 +85,7 @@ class Work:
             with self._noting(spec, ""):
                 name, options = parse_spec(spec)
                 self._methods[spec] = as_explainer(name, dict(options))
+                check_offers(model, self._methods[spec][0], name)
                 warn_about(model, name, self._methods[spec][0])
         for metric in self.metrics:
             with self._noting("", metric):
@@ -103,21 +107,22 @@ class Work:
         """
         if (QUICKEST, "") in self.refused:
             raise PluginError(self.refused[QUICKEST, ""])
-        classes: list[int] = []
+        classes: dict[int, int] = {}
         with progress(title, len(self.indices)) as advance:
             for batch in self._batches():
-                classes += [item.predicted for item in self._explained(QUICKEST, batch)]
+                predicted = [item.predicted for item in self._explained(QUICKEST, batch)]
+                classes |= dict(zip(batch, predicted, strict=True))
                 advance(len(batch))
-        return np.array(classes, dtype=np.int64)
+        return np.array([classes[index] for index in self.indices.tolist()], dtype=np.int64)
 
-    def measure(self, right: Any, unlearned: str, title: str) -> None:
-        """Explain and measure; ``right`` says which predictions are (recordings,)."""
+    def measure(self, right: Any, unlearned: str, title: str, only: Sequence[str] = ()) -> None:
+        """Explain and measure, by some of the explainers or all; ``right`` says which predictions are (recordings,)."""
         self.refused |= {(spec, metric): unlearned for spec in self.explainers for metric in self._true() if unlearned}
-        steps = len(self.indices) * len(self.explainers) * (1 + len(self.metrics))
+        steps = len(self.indices) * len(only or self.explainers) * (1 + len(self.metrics))
         hits = dict(zip(self.indices.tolist(), right.tolist(), strict=True))
         with progress(title, steps) as advance:
             for batch in self._batches():
-                for spec in self.explainers:
+                for spec in only or self.explainers:
                     explanations: list[Explanation] = []
                     if (spec, "") not in self.refused:
                         explanations = self._attempt(spec, batch)
@@ -131,10 +136,22 @@ class Work:
                         advance(len(batch), f"{spec}, {metric}")
 
     def _batches(self) -> Iterator[list[int]]:
-        return (self.indices[start : start + BATCH].tolist() for start in range(0, len(self.indices), BATCH))
+        for group in self._alike:
+            yield from (group[start : start + BATCH] for start in range(0, len(group), BATCH))
+
+    @cached_property
+    def _alike(self) -> list[list[int]]:
+        """The recordings, where the model takes any length those of one length together."""
+        if length_of(self.model.representation).fixed is not None:
+            return [self.indices.tolist()]
+        groups: dict[tuple[int, int], list[int]] = {}
+        for index in self.indices.tolist():
+            clip = self.dataset[index]
+            groups.setdefault((clip.samples, clip.sample_rate), []).append(index)
+        return list(groups.values())
 
     def _true(self) -> list[str]:
-        return [metric for metric, made in self._objects.items() if getattr(made, "needs_truth", False)]
+        return [metric for metric, one in self._objects.items() if getattr(one, "needs_truth", False)]
 
     @contextlib.contextmanager
     def _noting(self, spec: str, metric: str) -> Iterator[None]:
@@ -151,12 +168,12 @@ class Work:
 
     def _attempt(self, spec: str, batch: list[int]) -> list[Explanation]:
         """Explanations of a batch, or none if the explainer refuses."""
-        kept, found = self._kept(spec, batch), []
+        kept, explanations = self._kept(spec, batch), []
         if kept is not None:
             return kept
         with self._noting(spec, ""):
-            found = self._explain(spec, batch)
-        return self._save(spec, batch, found)
+            explanations = self._explain(spec, batch)
+        return self._save(spec, batch, explanations)
 
     def _explained(self, spec: str, batch: list[int]) -> list[Explanation]:
         """Explanations of a batch; what the explainer raises is passed on."""
@@ -168,16 +185,16 @@ class Work:
             return [Explanation.load(explanation_path(self.folders[spec], index)) for index in batch]
         return None
 
-    def _save(self, spec: str, batch: list[int], found: list[Explanation]) -> list[Explanation]:
-        for index, item in zip(batch if found else [], found, strict=True):
+    def _save(self, spec: str, batch: list[int], explanations: list[Explanation]) -> list[Explanation]:
+        for index, item in zip(batch if explanations else [], explanations, strict=True):
             item.save(explanation_path(self.folders[spec], index))
-        return found
+        return explanations
 
     def _explain(self, spec: str, batch: list[int]) -> list[Explanation]:
         """Explain a batch and note how long it took, unless it is the first: that one warms up."""
         method, described = self._methods[spec]
-        model = self.model
         clips, placed = self._hear(batch)
+        model = self.model.for_samples(placed.samples)
         while True:
             seconds: list[float] = []
             clocked = timed(method, seconds.append, model.device)
@@ -220,14 +237,15 @@ class Work:
     def _measure(self, spec: str, metric: str, explanations: dict[int, Explanation]) -> None:
         """Measure what is not measured yet, and keep it."""
         scores = self._scores[spec, metric]
-        known = set.intersection(*map(set, scores.values())) if scores else set()
-        missing = [index for index in explanations if str(index) not in known]
+        complete = set.intersection(*map(set, scores.values())) if scores else set()
+        missing = [index for index in explanations if str(index) not in complete]
         if not missing:
             return
         values: dict[str, FloatArray] = {}
         with self._noting(spec, metric):
-            found = self._objects[metric](self.model, [explanations[index] for index in missing])
-            values = _checked(found, metric, spec, [explanations[index] for index in missing])
+            model = self.model.for_samples(explanations[missing[0]].clip.samples)
+            measured = self._objects[metric](model, [explanations[index] for index in missing])
+            values = _checked(measured, metric, spec, [explanations[index] for index in missing])
         for name, numbers in values.items():
             scores.setdefault(name, {}).update(zip(map(str, missing), numbers.tolist(), strict=True))
         if values:
@@ -246,11 +264,11 @@ class Work:
         """What each metric gives; one that was refused throughout stands under its own name."""
         all_columns = []
         for metric in self.metrics:
-            made = self._objects.get(metric)
-            better = dict(getattr(made, "better", {}))
-            given = [name for spec in self.explainers for name in self._scores[spec, metric]]
+            metric_object = self._objects.get(metric)
+            better = dict(getattr(metric_object, "better", {}))
+            names = [name for spec in self.explainers for name in self._scores[spec, metric]]
             definition = self._definition(metric)
-            for name in dict.fromkeys([*better, *given]) or [parse_spec(metric)[0]]:
+            for name in dict.fromkeys([*better, *names]) or [parse_spec(metric)[0]]:
                 all_columns.append(Column(metric, name, better.get(name, "none"), metric in self._true(), definition))
         return all_columns
 

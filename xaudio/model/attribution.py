@@ -3,22 +3,30 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from ..errors import PluginError
-from ..types import Explainer, Sound
-from .model import Model, evaluation_mode
+from ..types import Excerpt, Explainer, Sound
+from .model import Model
 from .modes import HALF
+from .probability import default_target
+from .running import evaluation_mode
+from .statements import check_offers
 from .sums import Completeness, completeness
 
 Attributed = tuple[Tensor, Tensor, Tensor, Tensor]
 
 
 def attribute(
-    model: Model, explainer: Explainer, waveforms: Tensor, target: Tensor | None = None
+    model: Model,
+    explainer: Explainer,
+    waveforms: Tensor,
+    target: Tensor | None = None,
+    excerpts: Sequence[Excerpt] = (),
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Relevance of a batch.
 
@@ -29,7 +37,9 @@ def attribute(
     waveforms : Tensor, shape (batch, samples)
         Placed, in [-1, 1], on the model's device.
     target : Tensor of int64, shape (batch,), optional
-        By default the predicted classes.
+        By default the predicted classes, the first of values.
+    excerpts : sequence of Excerpt
+        Which recordings they are, for explainers that ask; empty where nobody knows.
 
     Returns
     -------
@@ -44,6 +54,9 @@ def attribute(
     PluginError
         If what the explainer returns is not relevance: of another shape, or not finite.
     """
+    check_offers(model, explainer)
+    model = model.fitting(waveforms)
+    target = default_target(model.kind, len(waveforms), waveforms.device) if target is None else target
     with evaluation_mode(model.network):
         with torch.no_grad():
             features = model.features(waveforms)
@@ -53,7 +66,7 @@ def attribute(
             explainer,
             features,
             target,
-            Sound(waveforms, model.representation, model.features, model.kind),
+            Sound(waveforms, model.representation, model.features, model.kind, excerpts),
         )
     name = getattr(explainer, "__name__", type(explainer).__name__)
     if not isinstance(relevance, Tensor) or relevance.shape != features.shape:
@@ -88,7 +101,8 @@ def expected_sums(model: Model, explainer: Explainer, waveforms: Tensor, attribu
     if method is None:
         return None
     features, relevance, logits, target = attributed
-    sound = Sound(waveforms, model.representation, model.features)
+    model = model.fitting(waveforms)
+    sound = Sound(waveforms, model.representation, model.features, model.kind)
     with evaluation_mode(model.network), torch.no_grad():
         expected = method(model.network, features.clone(), target, logits, **sound_for(method, sound))
     return completeness(relevance, expected, logits)

@@ -24,7 +24,8 @@ class Examples:
     ----------
     waveforms : Tensor, shape (recordings, samples)
         See `Prepared`.
-    lengths, offsets, labels : Tensor of int64, shape (recordings,)
+    lengths, offsets : Tensor of int64, shape (recordings,)
+    labels : Tensor of int64, shape (recordings,), or (recordings, classes) of 0 and 1
     per_step : bool
         Draw the offsets again at each training step.
     """
@@ -63,8 +64,8 @@ def examples(placed: PlacedClips, labels: IntArray, indices: IntArray) -> Exampl
     ----------
     placed : PlacedClips
         All recordings.
-    labels : ndarray of int, shape (all recordings,)
-        Class indices.
+    labels : ndarray of int, shape (all recordings,), or (all recordings, classes)
+        Class indices, or 0 and 1 for each class.
     indices : ndarray of int, shape (recordings,)
         Which are taken.
     """

@@ -23,7 +23,7 @@ def initialise(network: nn.Module, seed: int, deviation: float) -> None:
     """
     layers = [module for module in network.modules() if isinstance(module, nn.Linear | nn.Conv1d | nn.Conv2d)]
     with torch.random.fork_rng(), torch.no_grad():
-        torch.manual_seed(seed)
+        torch.default_generator.manual_seed(seed)  # the CPU's alone
         for index, layer in enumerate(layers):
             fresh = nn.init.kaiming_normal_(torch.empty(layer.weight.shape), nonlinearity="relu")
             scale = 1 / deviation if index == 0 else 0.1 if index == len(layers) - 1 else 1.0

@@ -33,12 +33,12 @@ def find_layer(network: nn.Module, name: str | None = None) -> str:
         If there is no such layer, or none is given and the network has no convolution; the message lists all layers.
     """
     layers = layers_of(network)
-    convolutions = [known for known, module in layers.items() if isinstance(module, CONVOLUTIONS)]
+    convolutions = [layer for layer, module in layers.items() if isinstance(module, CONVOLUTIONS)]
     if name in layers:
         return str(name)
     if name is None and convolutions:
         return convolutions[-1]
-    listed = ", ".join(f"{known} ({type(module).__name__}, {channels_of(module)} channels)" for known, module in layers.items())
+    listed = ", ".join(f"{layer} ({type(module).__name__}, {channels_of(module)} channels)" for layer, module in layers.items())
     if not layers:
         raise ModelError(
             f"{type(network).__name__} has no convolution or linear layer as a module, so it has no channels to show."
@@ -60,5 +60,5 @@ def channels_of(layer: nn.Module) -> int:
     layer : nn.Module
         A linear layer or a convolution.
     """
-    found: Any = layer.out_features if isinstance(layer, nn.Linear) else layer.out_channels
-    return int(found)
+    channels: Any = layer.out_features if isinstance(layer, nn.Linear) else layer.out_channels
+    return int(channels)

@@ -3,93 +3,32 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from copy import copy as shallow_copy
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from ..errors import DataError, ModelError, PluginError, XaudioError
+from ..errors import AudioError, DataError, ModelError
 from ..output.digests import digest_bytes
-from ..output.memory import out_of_memory
-from ..output.tensors import read_tensors, write_tensors
-from ..registry.loading import registry
-from ..registry.options import parse_spec
-from ..sound.preparation import Prepared, prepare_clips, prepare_dataset
+from ..registry.options import format_spec
+from ..sound.channels import channels_in
+from ..sound.preparation import Prepared, prepare_dataset
 from ..sound.rules import PlacedClips, Rules
-from ..types import Clip, Dataset, Kind, Representation
-from .modes import HALF, evaluated, half_precision, plain_torch, weights_dtype, workable
+from ..types import Axis, Clip, Dataset, IntArray, Kind, Needs, Representation
+from .answers import Answer, Score
+from .folders import WEIGHTS, read_parts, write_model
+from .frames import frame_axis
+from .lengths import OneLength, at_length, length_of, prepared_by_length
+from .modes import HALF, half_precision, offered_by, plain_torch, weights_dtype, workable
 from .precision import float32_products
-from .probability import checked_kind, kind_of, probabilities
+from .probability import ASSUMED, checked_kind, kind_of, probabilities
 from .representations import checked_features, completed
-
-FORMAT = 1
-WEIGHTS = "model.safetensors"
-
-
-@contextmanager
-def evaluation_mode(network: nn.Module) -> Iterator[None]:
-    """Evaluation mode and full float32 for a while, whatever mode of torch is on; afterwards all is as it was.
-
-    Several threads may evaluate one network at once: it is put back when the last of them is done.
-
-    Parameters
-    ----------
-    network : nn.Module
-    """
-    with plain_torch(weights_dtype(network)), evaluated(network), float32_products():
-        yield
-
-
-def run_network(network: nn.Module, features: Tensor) -> Any:
-    """What a network makes of features.
-
-    Raises
-    ------
-    ModelError
-        If it does not take them. That memory ran out is not its fault and passes through.
-    """
-    try:
-        return network(features)
-    except Exception as error:  # a network is anyone's code
-        if isinstance(error, XaudioError) or out_of_memory(error):
-            raise
-        shape, reason = tuple(features.shape), _reason(error)
-        if isinstance(error, TypeError) and "argument" in reason:
-            advice = "It is called with the features alone: wrap it in a module that gives it the rest."
-        elif "dtype" in reason or "same type" in reason or "scalar type" in reason:
-            advice = "Its parts compute in different number formats: call model.float(), and let its forward convert nothing."
-        else:
-            advice = "Choose the representation it was made for."
-        raise ModelError(
-            f"The network does not take features of shape {shape} (batch, channels, *axes): {reason}. {advice}"
-        ) from error
-
-
-def _reason(error: Exception) -> str:
-    lines = str(error).strip().splitlines()
-    told = lines[0].rstrip(".") if lines else ""
-    return told if isinstance(error, RuntimeError | ValueError | TypeError) and told else f"{type(error).__name__} {told}".strip()
-
-
-def described(output: Any) -> str:
-    """What a network returned, in words: a shape, or what a tuple or mapping holds."""
-    if isinstance(output, Tensor):
-        return str(tuple(output.shape))
-    name = type(output).__name__
-    if isinstance(output, Mapping):
-        return f"a {name} of {', '.join(f'{key} {described(value)}' for key, value in output.items()) or 'nothing'}"
-    if isinstance(output, tuple | list):
-        return f"a {name} of {', '.join(map(described, output)) or 'nothing'}"
-    return name
-
-
-def unwrapped(output: Any) -> str:
-    """What to do about an output that is no tensor; nothing if it is one."""
-    return "" if isinstance(output, Tensor) else " Wrap the network in a module that returns the logits alone."
+from .running import described, evaluation_mode, run_network, unwrapped, valid_frames_of
+from .scored import AboveMean, Scored
 
 
 @dataclass(eq=False)
@@ -113,9 +52,13 @@ class Model:
     facts : mapping
         Where it comes from: data, fold, seed, the rules used to prepare the recordings, ``notes`` that every explanation
         repeats. JSON values only.
-    kind : {"classes", "labels"}
-        Whether one of the classes is true (their probabilities are a softmax), or each may be for itself (a sigmoid each,
-        as of audio taggers). A single output is always a label.
+    kind : str
+        What the outputs are, one of `xaudio.plugin.Kind`: one class is true (a softmax), labels may be true each for itself (a
+        sigmoid each, as of audio taggers; a single class is always a label), scores of "frames" or of the symbols of a "ctc"
+        in each frame, an "embedding", or "values".
+    answers : nn.Module or None
+        The network whose answer has frames, where ``network`` gives scores of it: features to (batch, frames, outputs). Of a
+        model of "frames" or "ctc" it is the network that was given.
 
     Raises
     ------
@@ -132,6 +75,7 @@ class Model:
     representation_spec: Mapping[str, Any] = field(default_factory=dict)
     facts: Mapping[str, Any] = field(default_factory=dict)
     kind: Kind = "classes"
+    answers: nn.Module | None = None
 
     def __post_init__(self) -> None:
         self.kind = kind_of(checked_kind(self.kind), len(self.classes))
@@ -140,6 +84,26 @@ class Model:
             note = f"computed in float32, while the model's weights are {str(half).removeprefix('torch.')}"
             self.facts = {**self.facts, "notes": [*self.facts.get("notes", ()), note]}
         self.network = workable(self.network)
+        if self.kind in ("frames", "ctc"):
+            self.answers = self.answers or self.network
+            self.network = Scored(self.answers, AboveMean(self.classes), self.kind, self.classes, None)
+
+    @property
+    def offers(self) -> frozenset[Needs]:
+        """What explainers may take of the model: its scores, their gradient, its layers; a network may say so itself."""
+        return offered_by(self.network)
+
+    @property
+    def channels(self) -> int:
+        """How many channels of a recording it reads."""
+        return channels_in(self.representation)
+
+    @property
+    def source(self) -> str:
+        """Where the model comes from, in words: how it was loaded, its run folder, or the type of its network."""
+        loader = self.facts.get("loader") or ({} if "run" in self.facts else self.model_spec.get("loader"))
+        spelt = format_spec(loader["name"], loader["options"]) if loader else self.facts.get("run")
+        return str(spelt or self.model_spec.get("name") or type(self.network).__name__)
 
     @property
     def rules(self) -> Rules:
@@ -169,10 +133,18 @@ class Model:
         Raises
         ------
         AudioError
-            If a clip is too long and the rules do not make it fit.
+            If a clip is too long and the rules do not make it fit, or the model takes any length and they differ in theirs.
         """
-        read, rules = self.representation, rules or self.rules
-        return self._placed(prepare_clips(clips, read.sample_rate, read.samples, rules.fit, rules.resampling), rules)
+        groups = self.hear_each(clips, rules)
+        if len(groups) > 1:
+            raise AudioError(f"{clips[0].source} and others differ in length: a model of any length takes equal ones together.")
+        return groups[0][1]
+
+    def hear_each(self, clips: Sequence[Clip], rules: Rules | None = None) -> list[tuple[IntArray, PlacedClips]]:
+        """The same, those of one length together, where the model takes any length: their indices, and the sounds."""
+        rules = rules or self.rules
+        groups = prepared_by_length(clips, self.representation, rules)
+        return [(indices, self._placed(prepared, rules)) for indices, prepared in groups]
 
     def hear_all(self, dataset: Dataset) -> PlacedClips:
         """All recordings of a data set as `hear` gives them, decoded once and then read from the disk; see `rules_in`."""
@@ -183,11 +155,35 @@ class Model:
         return PlacedClips(prepared, rules, prepared.offsets(rules.placement, rules.seed), self.device)
 
     def check_one_class(self, dataset: Dataset) -> None:
-        """Raise `DataError` if several classes of one recording may be true, where a data set has one for each."""
-        if self.kind == "labels":
+        """Raise `DataError` if several classes of one recording may be true, of the model or in a data set."""
+        self.check_kind(dataset)
+        if self.kind == "labels" and not self.facts.get("exclusive"):
+            raise DataError(f"Several labels of a recording of {dataset.title} may be true; this needs one class of each.")
+
+    def check_one_channel(self) -> None:
+        """Raise `DataError` if it reads several channels of a recording."""
+        if self.channels > 1:
+            raise DataError(
+                f"The model reads {self.channels} channels of a recording, and this takes models of one: sounds are changed, cut "
+                "and played here as mono recordings. Explanations and metrics of them take several channels."
+            )
+
+    def check_kind(self, dataset: Dataset) -> None:
+        """Raise `DataError` if the model gives one class where several labels of a recording may be true, or anything else."""
+        several = self.task in getattr(dataset, "several", ())
+        if self.kind not in ("classes", "labels"):
+            raise DataError(
+                f"The model gives {self.kind}, but this needs a class, or labels, of each recording of {dataset.title}."
+            )
+        if self.kind == "labels" and not several and not self.facts.get("exclusive"):
             raise DataError(
                 f"The model gives labels, several of which may be true, but the recordings of {dataset.title} have one class "
                 "each: accuracy would mean nothing."
+            )
+        if self.kind == "classes" and several:
+            raise DataError(
+                f"The model gives one class for each recording, but several labels of one of {dataset.title} may be true: "
+                "accuracy would mean nothing."
             )
 
     def probabilities(self, logits: Tensor) -> Tensor:
@@ -210,16 +206,97 @@ class Model:
     def digest(self) -> str:
         """A hash of what the model has learnt, so that kept numbers can name the model they came from."""
         mean = {} if self.mean is None else {"mean": self.mean}
-        named = {**self.network.state_dict(), **mean}.items()
-        return digest_bytes(part for name, tensor in named for part in (name.encode(), _bytes_of(tensor)))
+        named = {**(self.answers or self.network).state_dict(), **mean}.items()
+        file = [str(self.facts["content"]).encode()] if "content" in self.facts else []
+        return digest_bytes([*file, *(part for name, tensor in named for part in (name.encode(), _bytes_of(tensor)))])
 
     def features(self, waveforms: Tensor) -> Tensor:
-        """What the network reads of placed waveforms (batch, samples): the representation less the training mean."""
+        """What the network reads of placed waveforms (batch, samples): the representation less the training mean.
+
+        Where it reads several channels, these are (batch, channels, samples).
+        """
         with plain_torch():
-            features = checked_features(self.representation, waveforms)
+            features = checked_features(self.fitting(waveforms).representation, waveforms)
         features = features if self.mean is None else features - self.mean
         weight = next((weight for weight in self.network.parameters() if weight.is_floating_point()), features)
         return features.to(weight.dtype)
+
+    def at(self, samples: int) -> Model:
+        """The same model for recordings of so many samples at its rate: same network, its representation for that length.
+
+        Raises
+        ------
+        ModelError
+            If it does not take that length.
+        """
+        representation, spec = at_length(self.representation, self.representation_spec, samples)
+        return self if representation is self.representation else self._copy(representation, spec)
+
+    def only(self, samples: int) -> Model:
+        """The same model as one that takes no other length: shorter recordings lie within zeros, longer ones are fitted."""
+        model = self.at(samples)
+        return model._copy(OneLength(model.representation), model.representation_spec)  # type: ignore[arg-type]
+
+    def fitting(self, waveforms: Tensor) -> Model:
+        """The model for waveforms (batch, samples) of this length, if it takes other lengths than its own."""
+        return self.for_samples(waveforms.shape[-1])
+
+    def for_samples(self, samples: int) -> Model:
+        """The same for that length in samples."""
+        return self if length_of(self.representation).fixed is not None else self.at(samples)
+
+    def answer(self, features: Tensor) -> Answer:
+        """What the network says of features ``(batch, channels, *axes)``.
+
+        Raises
+        ------
+        ModelError
+            As `logits`.
+        """
+        network = self.answers or self.network
+        with plain_torch(weights_dtype(network)), float32_products():
+            scores = run_network(network, features)
+        if scores.ndim < 3:
+            return Answer(self.checked_logits(scores, len(features)), None, self.kind, None, self.classes)
+        return Answer(scores, self.frame_axis(features), self.kind, valid_frames_of(network, features), self.classes)
+
+    def frame_axis(self, features: Tensor) -> Axis:
+        """When the frames of the answer are, in seconds of the window, of example features ``(1, channels, *axes)``."""
+        read, network = self.representation, self.answers or self.network
+        with evaluation_mode(network):
+            return frame_axis(network, features[:1], read.axes, read.samples / read.sample_rate)
+
+    def embedding_of(self, text: str) -> Tensor | None:
+        """The embedding (dimensions,) of a text, for a model of sounds and texts; None of one that reads no text."""
+        del text
+        return None
+
+    def renamed(self, classes: tuple[str, ...] | None, kind: Kind | None) -> Model:
+        """The same model with other names of its outputs, or another kind of them; None leaves what it says itself."""
+        told = {"classes": classes, "kind": kind}
+        return replace(self, **{name: value for name, value in told.items() if value is not None})  # type: ignore[arg-type]
+
+    def asked(self, score: Score, frames: Axis | None = None) -> Model:
+        """The model whose outputs are a score of its answer, one for each of the score's names.
+
+        Parameters
+        ----------
+        score : Score
+        frames : Axis, optional
+            When the frames are, in seconds of the recording.
+        """
+        network = self.answers or self.network
+        copy = shallow_copy(self)
+        copy.network = Scored(network, score, self.kind, self.classes, frames)
+        copy.classes, copy.kind, copy.answers = score.names, "values", None
+        copy.facts = {**self.facts, "notes": [note for note in self.facts.get("notes", ()) if note != ASSUMED]}
+        return copy
+
+    def _copy(self, representation: Representation, spec: Mapping[str, Any]) -> Model:
+        """The same model with another representation."""
+        copy = shallow_copy(self)
+        copy.representation, copy.representation_spec = completed(representation), spec
+        return copy
 
     def logits(self, features: Tensor) -> Tensor:
         """Logits (batch, classes) of features.
@@ -253,83 +330,39 @@ class Model:
             raise ModelError("The network's output is NaN or infinite: its weights are damaged, or its training diverged.")
         return logits.float() if logits.dtype in HALF else logits
 
-    def save(self, folder: Path) -> Path:
+    def save(self, folder: Path, name: str = WEIGHTS) -> Path:
         """Write ``model.safetensors``, atomically: weights, mean, and all the rest as JSON metadata.
+
+        Parameters
+        ----------
+        folder : Path
+        name : str
+            Of the file.
 
         Raises
         ------
         ModelError
-            If the network or the representation did not come from a plugin.
+            If nothing says how the network or the representation is made again; see `save_model`.
         """
-        if not self.model_spec or not self.representation_spec:
-            raise ModelError("Only a model and a representation made by plugins can be saved; register yours as a plugin.")
-        tensors = {f"network.{name}": tensor for name, tensor in self.network.state_dict().items()}
-        if self.mean is not None:
-            tensors["mean"] = self.mean
-        metadata = {
-            "format": FORMAT,
-            "model": self.model_spec,
-            "representation": self.representation_spec,
-            "classes": self.classes,
-            "task": self.task,
-            "facts": self.facts,
-            "kind": self.kind,
-        }
-        return write_tensors(folder / WEIGHTS, tensors, "xaudio.model", metadata)
+        return write_model(self, folder / name)
 
     @classmethod
     @plain_torch()
-    def load(cls, folder: Path) -> Model:
+    def load(cls, folder: Path, name: str = WEIGHTS) -> Model:
         """Read a run folder that `save` wrote.
+
+        Parameters
+        ----------
+        folder : Path
+        name : str
+            Of the file.
 
         Raises
         ------
         ModelError
             If it is not a run folder, its weights are damaged, or they are of another format.
         """
-        path = folder / WEIGHTS
-        if not path.exists():
-            raise ModelError(f"{folder}: is not the run folder of a model: there is no {WEIGHTS} in it. Run xaudio train first.")
-        metadata, tensors = read_tensors(path, "xaudio.model", "Train again, or copy the file again.")
-        if not isinstance(metadata, dict) or metadata.get("format") != FORMAT:
-            kept_format = metadata.get("format") if isinstance(metadata, dict) else None
-            raise ModelError(f"{path}: has format {kept_format}; this version of xaudio reads format {FORMAT}.")
-        try:
-            return cls._decode(metadata, tensors, folder)
-        except PluginError as error:
-            raise ModelError(f"{path}: needs a plugin that is not there. {error}") from None
-        except ModelError as error:
-            raise ModelError(f"{path}: {error}") from None
-        except (KeyError, TypeError, AttributeError, ValueError) as error:
-            raise ModelError(f"{path}: its description is damaged ({type(error).__name__}: {error}). Copy it again.") from None
-
-    @classmethod
-    def _decode(cls, metadata: Mapping[str, Any], tensors: dict[str, Tensor], folder: Path) -> Model:
-        """The model that a file's metadata and tensors describe."""
-        mean = tensors.pop("mean", None)
-        model, representation = metadata["model"], metadata["representation"]
-        network = registry().create("model", model["name"], {**model["options"], "classes": len(metadata["classes"])})
-        try:
-            network.load_state_dict({name.removeprefix("network."): tensor for name, tensor in tensors.items()})
-        except RuntimeError as error:
-            raise ModelError(f"the weights do not fit the model {model['name']!r}: {' '.join(str(error).split())}") from None
-        reads = registry().create("representation", representation["name"], representation["options"])
-        cells = tuple(len(axis.centres) for axis in reads.axes)
-        if mean is not None and tuple(mean.shape[1:]) != cells:
-            raise ModelError(f"the training mean has shape {tuple(mean.shape)}; expected (channels, *{cells}).")
-        facts = {**metadata["facts"], "run": str(folder)}
-        Rules.read(facts, reads.placement)  # refused now rather than when it is first used
-        return cls(
-            network=network.eval(),
-            representation=reads,
-            classes=tuple(metadata["classes"]),
-            task=metadata["task"],
-            mean=mean,
-            model_spec=model,
-            representation_spec=representation,
-            facts=facts,
-            kind=metadata.get("kind", "classes"),
-        )
+        return cls(**read_parts(folder / name))
 
 
 def _bytes_of(tensor: Tensor) -> bytes:
@@ -337,73 +370,20 @@ def _bytes_of(tensor: Tensor) -> bytes:
     return content
 
 
-def weights_digest(folder: Path) -> str:
-    """A hash of the weights of a run folder, so that results can name the model they came from.
+def weights_digest(model: Model) -> str:
+    """A hash of a model, so that results can name the one they came from: of the file of its run folder, else of its weights.
 
     Parameters
     ----------
-    folder : Path
+    model : Model
 
     Returns
     -------
     str
         Hexadecimal.
     """
-    with (folder / WEIGHTS).open("rb") as file:
+    path = Path(model.facts["run"]) / WEIGHTS if "run" in model.facts else None
+    if path is None or not path.exists():
+        return model.digest()
+    with path.open("rb") as file:
         return hashlib.file_digest(file, "blake2b").hexdigest()[:32]
-
-
-@plain_torch()
-def new_model(
-    model: str,
-    classes: tuple[str, ...],
-    *,
-    task: str = "",
-    model_options: Mapping[str, Any] | None = None,
-    representation: str | None = None,
-    representation_options: Mapping[str, Any] | None = None,
-    seed: int = 0,
-    facts: Mapping[str, Any] | None = None,
-) -> Model:
-    """An untrained model from plugins, its weights drawn from the seed.
-
-    Parameters
-    ----------
-    model, representation : str
-        Plugin names; the model's own representation unless another is named.
-    classes : tuple of str
-    task : str
-    model_options, representation_options : mapping
-    seed : int
-    facts : mapping
-
-    Raises
-    ------
-    ModelError, PluginError
-        If a plugin is unknown, an option does not fit, or the two do not fit together.
-    """
-    options = dict(model_options or {})
-    if "classes" in options:
-        raise PluginError(f"The number of classes of {model!r} follows from the task; leave out the option 'classes'.")
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
-        network = registry().create("model", model, {**options, "classes": len(classes)})
-    chosen = representation or getattr(network, "representation", None)
-    if chosen is None:
-        raise ModelError(f"The model {model!r} does not say what it reads. Name a representation.")
-    chosen, reading_options = parse_spec(chosen)
-    reading_options = {**reading_options, **(representation_options or {})}
-    reads = registry().create("representation", chosen, reading_options)
-    untrained = Model(
-        network,
-        reads,
-        classes,
-        task,
-        model_spec={"name": model, "options": options},
-        representation_spec={"name": chosen, "options": reading_options},
-        facts=facts or {},
-    )
-    with torch.no_grad():
-        network.eval()
-        untrained.logits(untrained.features(torch.zeros(1, reads.samples)))
-    return untrained

@@ -17,8 +17,10 @@ from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from ..errors import ModelError
+from ..types import Needs
 
 Value = TypeVar("Value")
 
@@ -65,9 +67,9 @@ class Shared(Generic[Value]):
 
 
 class _Evaluated:
-    """How many evaluate a module at the moment, and whether it was in training mode before the first of them."""
+    """How many evaluate a module at the moment, and its mode before the first of them; frozen TorchScript has none."""
 
-    def __init__(self, training: bool) -> None:
+    def __init__(self, training: bool | None) -> None:
         self.training, self.count = training, 0
 
 
@@ -80,7 +82,7 @@ def evaluated(network: nn.Module) -> Iterator[None]:
     modules = list(network.modules())
     with _LOCK:
         for module in modules:
-            _EVALUATED.setdefault(module, _Evaluated(module.training)).count += 1
+            _EVALUATED.setdefault(module, _Evaluated(getattr(module, "training", None))).count += 1
         with suppress(NotImplementedError):  # an exported program has no modes
             network.eval()
     try:
@@ -91,14 +93,23 @@ def evaluated(network: nn.Module) -> Iterator[None]:
                 state = _EVALUATED[module]
                 state.count -= 1
                 if not state.count:
-                    module.training = state.training
+                    if state.training is not None:
+                        module.training = state.training
                     del _EVALUATED[module]
+
+
+class Watching(TorchDispatchMode):  # type: ignore[misc, no-untyped-call]
+    """Sees each operation below autograd; nothing is compiled in it, so that torch need not import its compiler for that."""
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        return False  # skipping means to import torch._dynamo first, which takes more than a second
 
 
 def in_training(module: nn.Module) -> bool:
     """Whether a module is in training mode, leaving aside that somebody evaluates it at the moment."""
     state = _EVALUATED.get(module)
-    return module.training if state is None else state.training
+    return bool(getattr(module, "training", False) if state is None else state.training)
 
 
 @contextmanager
@@ -147,8 +158,8 @@ def in_this_thread(hook: Callable[..., Any]) -> Callable[..., Any]:
     """
     thread = get_ident()
 
-    def only_here(*given: Any) -> Any:
-        return hook(*given) if get_ident() == thread else None
+    def only_here(*arguments: Any) -> Any:
+        return hook(*arguments) if get_ident() == thread else None
 
     return only_here
 
@@ -174,6 +185,8 @@ def workable(network: nn.Module) -> nn.Module:
         If it must be copied, and cannot be.
     """
     network = getattr(network, "_orig_mod", network)
+    if any(tensor.is_meta for tensor in _tensors(network)):
+        raise ModelError(f"{type(network).__name__} has no weights yet (they are on the device meta): load them first.")
     half = half_precision(network)
     if half is None and not any(tensor.is_inference() for tensor in _tensors(network)):
         return network
@@ -189,6 +202,15 @@ def workable(network: nn.Module) -> nn.Module:
             f"{type(network).__name__} cannot be explained as it is ({state}) nor copied ({reason}): call model.float(), or make "
             "it again outside of inference mode."
         ) from error
+
+
+def offered_by(network: nn.Module) -> frozenset[Needs]:
+    """What explainers may take of a network: what it says by an attribute ``offers``; of TorchScript not the layers."""
+    stated: frozenset[Needs] | None = getattr(network, "offers", None)
+    if stated is not None and not isinstance(network, torch.jit.ScriptModule):
+        return stated
+    hidden = any(isinstance(module, torch.jit.ScriptModule) for module in network.modules())
+    return frozenset({"scores", "gradient"} if hidden else {"scores", "gradient", "layers"})
 
 
 def _stop_compiling() -> Any:

@@ -10,14 +10,17 @@ from typing import Any, Literal
 
 import torch
 from torch import nn
-from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
 from ..errors import DeviceError
-from .modes import Shared
+from .loss import loss_of
+from .modes import Shared, Watching
 
 Precision = Literal["float32", "tf32", "bfloat16"]
 """float32, products of float32 numbers cut to 10 bits (CUDA only), and mixed precision with bfloat16 products."""
+
+SIZES = (512, 1024, 2048)
+"""Of the square matrices that a processor multiplies to show its peak."""
 
 SHORTEST = 1e-9
 """Seconds; a coarse clock may say that no time went by."""
@@ -106,7 +109,7 @@ def matrix_peak(device: torch.device, precision: Precision) -> float:
     kind = torch.bfloat16 if precision == "bfloat16" else torch.float32
     best = 0.0
     with float32_products(precision == "tf32"):
-        for size in (512, 1024, 2048, *((4096, 8192) if device.type == "cuda" else ())):
+        for size in (*SIZES, *((4096, 8192) if device.type == "cuda" else ())):
             matrix = torch.ones(size, size, dtype=kind, device=device)
             seconds = min(_seconds(matrix) for _ in range(6))
             best = max(best, 2 * size**3 / seconds)
@@ -125,11 +128,14 @@ def _seconds(matrix: torch.Tensor) -> float:
 def training_operations(network: nn.Module, features: torch.Tensor, labels: torch.Tensor) -> int:
     """Floating-point operations of a step's convolutions and matrix products, forwards and backwards, counted by torch.
 
-    The network's gradients are cleared; nothing else of it changes.
+    The network's gradients are cleared; nothing else of it changes, such as the means that a batch normalisation keeps.
     """
+    before = [(buffer, buffer.clone()) for buffer in network.buffers()]
     with torch.random.fork_rng():
-        total = count_operations(lambda: torch.autograd.backward(nn.functional.cross_entropy(network(features), labels)))
+        total = count_operations(lambda: torch.autograd.backward(loss_of(network(features), labels)))
     network.zero_grad(set_to_none=True)
+    for buffer, value in before:
+        buffer.copy_(value)
     return total
 
 
@@ -151,7 +157,7 @@ def count_operations(run: Callable[[], object]) -> int:
     return total
 
 
-class _Counter(TorchDispatchMode):  # type: ignore[misc, no-untyped-call]
+class _Counter(Watching):
     """Counts as torch's FlopCounterMode does, which itself hooks modules and so breaks zennit's hooks."""
 
     def __init__(self) -> None:

@@ -52,7 +52,7 @@ def _check(representation: Any) -> None:
     lacking += [] if callable(representation) else ["a call with waveforms"]
     if lacking:
         raise ModelError(
-            f"{kind} is no representation: it lacks {', '.join(lacking)}. Give a plugin's name, or an object with these."
+            f"{kind} is not a representation: it lacks {', '.join(lacking)}. Give a plugin's name, or an object with these."
         )
     axes, parts = representation.axes, ("name", "unit", "centres")
     proper = isinstance(axes, list | tuple) and all(hasattr(axis, part) for axis in axes for part in parts)
@@ -89,7 +89,7 @@ def checked_features(representation: Callable[[Tensor], Any], waveforms: Tensor)
         raise ModelError(f"The representation {name} fails on waveforms of shape {tuple(waveforms.shape)}: {reason}.") from error
     cells = tuple(len(axis.centres) for axis in representation.axes)  # type: ignore[attr-defined]
     if not isinstance(features, Tensor) or features.ndim < 2 or len(features) != len(waveforms) or features.shape[2:] != cells:
-        found = tuple(features.shape) if isinstance(features, Tensor) else type(features).__name__
+        shape = tuple(features.shape) if isinstance(features, Tensor) else type(features).__name__
         expected = f"({', '.join(map(str, (len(waveforms), 'channels', *cells)))})"
-        raise ModelError(f"The representation {name} gives features of shape {found}; its axes say {expected}.")
+        raise ModelError(f"The representation {name} gives features of shape {shape}; its axes say {expected}.")
     return features

@@ -29,8 +29,18 @@ class TrainingSettings(FixedRecord):
         Steps after which the learning rate is halved, again and again.
     schedule : {"halve", "cosine"}
         ``cosine`` falls to 0 at the last step instead of halving.
+    weight_decay : float
+        Share of the learning rate by which Adam shrinks the weights at each step (AdamW).
     clip_norm : float or None
         Largest L2 norm of the gradient.
+    shift : float
+        At each step a recording is moved in a circle by up to this share of its length (0 to 1).
+    speed : float
+        At each step a recording is played slower or faster by up to this share (0 to below 1).
+    masks : int
+        At each step so many ranges of each axis of the features, of up to a fifth of it, are hidden (SpecAugment).
+    mixup : float
+        At each step every recording is mixed with another, by a share from a Beta distribution of this parameter; 0 mixes none.
     subtract_mean : bool
         Subtract the training set's mean feature, element by element.
     initialisation : {"published", "he"}
@@ -42,6 +52,9 @@ class TrainingSettings(FixedRecord):
     compiled : bool
         Train through ``torch.compile``, on CUDA with captured graphs. It needs a C++ compiler on the CPU, and pays only
         in a long training.
+    length : {"trained", "any"}
+        Whether the trained model takes the length alone that it was trained at, with zeros around shorter recordings, or, where
+        its representation and its network do, any other, for which it may answer differently.
     seed : int
         Of weights, order, dropout and placement.
     """
@@ -54,11 +67,17 @@ class TrainingSettings(FixedRecord):
     warmup: NonNegativeInt = 0
     halve_every: PositiveInt | None = None
     schedule: Literal["halve", "cosine"] = "halve"
+    weight_decay: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
     clip_norm: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    shift: Annotated[float, Field(ge=0, le=1)] = 0.0
+    speed: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    masks: NonNegativeInt = 0
+    mixup: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
     subtract_mean: bool = False
     initialisation: Literal["published", "he"] = "published"
     precision: Precision | Literal["auto"] = "float32"
     compiled: bool = False
+    length: Literal["trained", "any"] = "trained"
     seed: NonNegativeInt = 0
 
     def rate_at(self, step: int) -> float:

@@ -17,9 +17,10 @@ from ..output.runs import write_rows
 from ..registry.options import parse_spec
 from ..sound.contents import digest_all, recording_digests
 from ..sound.datasets import open_dataset, options_used
+from ..sound.labels import labelled
 from ..types import Dataset, Fold, IntArray
 from .model import Model
-from .relabelling import in_classes_of
+from .relabelling import in_classes_of, with_note
 
 RECORDINGS = "recordings.csv"
 """What a training heard, in its run folder: the part, index and content of each recording of its fold."""
@@ -53,7 +54,9 @@ def split_of(dataset: Dataset, task: str, number: int) -> Split:
     fold = _without_copies(folds[number], digests)
     empty = [part for part, indices in fold._asdict().items() if not len(indices)]
     if empty:
-        raise DataError(f"Fold {number} of task {task!r} of {dataset.title} has no {empty[0]} recordings: some are missing.")
+        lost = len(getattr(folds[number], empty[0]))
+        why = f"all {lost} are copies of what is trained or validated on" if lost else "some are missing"
+        raise DataError(f"Fold {number} of task {task!r} of {dataset.title} has no {empty[0]} recordings: {why}.")
     return Split(fold, digests, len(folds[number].test) - len(fold.test))
 
 
@@ -79,6 +82,9 @@ def write_split(folder: Path, split: Split) -> Path:
 def held_out(model: Model, dataset: str | Dataset | None = None, data: Path | None = None) -> tuple[Dataset, IntArray]:
     """The data set that a model was trained on, or another one, and the recordings in it that it never heard.
 
+    Where nothing says what a model was trained on, that is not known: all labelled recordings are given, and an `XaudioWarning`
+    says so.
+
     Parameters
     ----------
     model : Model
@@ -102,12 +108,43 @@ def held_out(model: Model, dataset: str | Dataset | None = None, data: Path | No
     DataError
         If the data of the training have changed since, other data have no such task or other classes, or nothing is held out.
     ModelError
-        If the model does not say what it was trained on.
+        If its run folder does not say what it was trained on.
     """
     opened, split = opened_for(model, dataset, data)
     if split is not None:
         return opened, split.fold.test
+    if not says_training(model):
+        return with_note(opened, training_notes(model)[0]), _all_labelled(model, opened)
     return opened, _never_heard(model, opened)
+
+
+def says_training(model: Model) -> bool:
+    """Whether a model says, or should say, what it was trained on; False of one that others trained."""
+    return "run" in model.facts and "said" not in model.facts
+
+
+UNKNOWN = "what the model was trained on is unknown, all recordings are used"
+"""What results say where nothing is known to be held out."""
+
+
+def training_notes(model: Model) -> list[str]:
+    """What results must say of a model's training: nothing, or that it is unknown.
+
+    Parameters
+    ----------
+    model : Model
+    """
+    said = model.facts.get("said")
+    return [] if says_training(model) else [UNKNOWN + (f" (it is said to be {said})" if said else "")]
+
+
+def _all_labelled(model: Model, dataset: Dataset) -> IntArray:
+    """All recordings with a label, after a word that nobody knows which of them the model was trained on."""
+    indices = np.flatnonzero(labelled(dataset.labels(model.task)))
+    if not len(indices):
+        raise DataError(f"No recording of {dataset.title} has a label of task {model.task!r}; choose other data.")
+    warnings.warn(f"{model.source}: {training_notes(model)[0]} ({len(indices)} of {dataset.title}).", XaudioWarning, stacklevel=3)
+    return indices
 
 
 def opened_for(model: Model, dataset: str | Dataset | None, data: Path | None) -> tuple[Dataset, Split | None]:
@@ -119,12 +156,18 @@ def opened_for(model: Model, dataset: str | Dataset | None, data: Path | None) -
         As `held_out` does.
     """
     facts = model.facts
-    if not {"parts", "fold", "dataset", "run"} <= set(facts):
+    if not says_training(model):
+        if dataset is None and data is None:
+            raise ModelError(f"{model.source}: does not say what it was trained on: name the data (--dataset, --data).")
+        return in_classes_of(model, open_dataset(dataset, data, channels=model.channels)), None
+    if not {"parts", "dataset", "run"} <= set(facts):
         raise ModelError(
             f"{facts.get('run', 'The model')}: does not say which recordings it was trained on, so that none can be called held "
             "out. Train it again."
         )
     opened = in_classes_of(model, _open(model, dataset, data))
+    if "fold" not in facts:  # all of the data were used, or those of its recordings that are listed
+        return opened, None
     split = None
     with contextlib.suppress(DataError):  # other data may have other folds
         split = split_of(opened, model.task, facts["fold"])
@@ -143,10 +186,10 @@ def _open(model: Model, dataset: str | Dataset | None, data: Path | None) -> Dat
     if dataset is None:
         if kept is None:
             raise ModelError(f"{model.facts['run']}: does not say how its data set {name!r} was opened. Name the data set.")
-        return open_dataset(name, data, options=kept)
+        return open_dataset(name, data, options=kept, channels=model.channels)
     other, spelt = parse_spec(dataset)
     folder = (kept or {}).get("data") if other == name and "data" not in spelt else None
-    return open_dataset(dataset, Path(folder) if folder and data is None else data)
+    return open_dataset(dataset, Path(folder) if folder and data is None else data, channels=model.channels)
 
 
 def _difference(model: Model, opened: Dataset, split: Split | None) -> str:
@@ -213,17 +256,17 @@ def _never_heard(model: Model, dataset: Dataset) -> IntArray:
     used = used_recordings(model)
     copies = np.array([digest in used for digest in recording_digests(dataset)])
     speakers = np.array(dataset.speakers)
-    labelled = dataset.labels(model.task) >= 0
-    known = copies | np.isin(speakers, [speaker for speaker in set(speakers[copies]) if speaker])
-    found = np.flatnonzero(labelled & ~known)
-    if not labelled.any():
+    with_label = labelled(dataset.labels(model.task))
+    heard = copies | np.isin(speakers, [speaker for speaker in set(speakers[copies]) if speaker])
+    unheard = np.flatnonzero(with_label & ~heard)
+    if not with_label.any():
         raise DataError(f"No recording of {dataset.title} has a label of task {model.task!r}; choose other data.")
     words = (
-        f"{labelled.sum() - len(found)} of {labelled.sum()} recordings of {dataset.title} are left out: the model was trained or "
-        f"validated on {(labelled & copies).sum()} of them, the others are of the same speakers."
+        f"{with_label.sum() - len(unheard)} of {with_label.sum()} recordings of {dataset.title} are left out: the model was "
+        f"trained or validated on {(with_label & copies).sum()} of them, the others are of the same speakers."
     )
-    if not len(found):
+    if not len(unheard):
         raise DataError(f"{words} Nothing is left that it never heard; choose other data.")
-    if len(found) < labelled.sum():
+    if len(unheard) < with_label.sum():
         warnings.warn(words, XaudioWarning, stacklevel=3)
-    return found
+    return unheard

@@ -22,6 +22,27 @@ SAME_FOR_ALL = ("zero", "silence")
 """Baselines that do not depend on the recording."""
 
 
+class Law(NamedTuple):
+    """What an answer is made of: relevance of the features and of the constants, which must sum to it.
+
+    Parameters
+    ----------
+    answer : float
+        What is explained, of all recordings together.
+    relevance : float
+        Of the features.
+    constants : float
+        Of biases, positions, tokens and all else that is added on the way, and what the rules keep.
+    module : str
+        The module in which they part first where they miss the answer, "" where they do not.
+    """
+
+    answer: float
+    relevance: float
+    constants: float
+    module: str = ""
+
+
 class Completeness(NamedTuple):
     """What relevance sums to beside what it should sum to, each of shape (batch,) and in float64.
 

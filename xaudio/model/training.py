@@ -18,11 +18,15 @@ from ..output.tensors import read_tensors, write_tensors
 from ..output.terminal import progress
 from ..registry.options import convert
 from ..types import FloatArray, IntArray
+from .augmentation import at_other_speed, hidden, mixed, shifted
 from .examples import Examples
 from .initialisation import feature_statistics, initialise
-from .model import Model, evaluation_mode
+from .interrupts import WholeSteps
+from .loss import loss_of, losses_of
+from .model import Model
 from .precision import SHORTEST, Precision, float32_products, matrix_peak, resolve_precision, training_operations
 from .results import Speed
+from .running import evaluation_mode
 from .settings import TrainingSettings
 
 CHECKPOINT, RESULTS = "checkpoint.safetensors", "results.json"
@@ -81,19 +85,20 @@ def train(
         return None
     network.train()
     advance_one = _Step(model, data, settings, precision, optimiser)
-    operations, peak = advance_one.operations(), matrix_peak(model.device, precision)
+    operations = advance_one.operations()
 
     def save() -> None:
         _save_checkpoint(folder / CHECKPOINT, network, optimiser, step, full_identity)
 
     start = saved = time.monotonic()
     writing = 0.0
-    shown = progress(title, settings.steps, done=step)
+    shown, steps = progress(title, settings.steps, done=step), WholeSteps()
     try:
-        with torch.random.fork_rng(), float32_products(precision == "tf32"), shown as advance:
+        with torch.random.fork_rng(), float32_products(precision == "tf32"), shown as advance, steps:
             while step < settings.steps:
                 loss = advance_one(step)
                 step += 1
+                steps.between()
                 due = time.monotonic() - saved > CHECKPOINT_SECONDS
                 note = ""
                 if due or step % LOSS_EVERY == 0 or step == settings.steps:
@@ -105,7 +110,8 @@ def train(
                     saved = time.monotonic()
                     writing += saved - begun
     except KeyboardInterrupt:
-        save()
+        if not steps.broken:  # weights of which only some were updated would continue as another training
+            save()
         raise
     seconds = max(time.monotonic() - start - writing, SHORTEST)
     if not all(bool(torch.isfinite(weight).all()) for weight in network.parameters()):
@@ -114,7 +120,7 @@ def train(
             f"({settings.learning_rate}) or set clip_norm."
         )
     network.eval()
-    rate = (step - first) / seconds
+    rate, peak = (step - first) / seconds, matrix_peak(model.device, precision)
     return Speed(
         precision=precision,
         steps_per_second=round(rate, 4),
@@ -181,27 +187,44 @@ class _Step:
         """Features and labels of a step."""
         indices = torch.from_numpy(self.order.batch(step, self.settings.batch_size)).to(self.data.labels.device)
         with torch.no_grad():
-            return self.model.features(self.data.training_batch(indices)), self.data.labels[indices]
+            waveforms = at_other_speed(self.data.training_batch(indices), self.settings.speed)
+            waveforms = shifted(waveforms, self.settings.shift)
+            return hidden(self.model.features(waveforms), self.settings.masks), self.data.labels[indices]
 
     def __call__(self, step: int) -> Tensor:
         """Take the step; returns its loss."""
-        torch.manual_seed(_mix(self.settings.seed, step))
+        _seed(_mix(self.settings.seed, step), self.model.device)
         for group in self.optimiser.param_groups:
             group["lr"] = self.settings.rate_at(step)
         features, labels = self.batch(step)
         self.optimiser.zero_grad(set_to_none=True)
         with self.mixed:
-            loss = nn.functional.cross_entropy(self.network(features), labels)
+            loss = self.loss(features, labels)
         torch.autograd.backward(loss)
         if self.settings.clip_norm is not None:
             nn.utils.clip_grad_norm_(self.model.network.parameters(), self.settings.clip_norm)
         self.optimiser.step()
         return loss.detach()
 
+    def loss(self, features: Tensor, labels: Tensor) -> Tensor:
+        """Mean loss of a batch, of which each recording may be mixed with another."""
+        if not self.settings.mixup:
+            return loss_of(self.network(features), labels)
+        both, others, shares = mixed(features, self.settings.mixup)
+        logits = self.network(both)
+        return (shares * losses_of(logits, labels) + (1 - shares) * losses_of(logits, labels[others])).mean()
+
     def operations(self) -> int:
         """Floating-point operations of a step."""
         with self.mixed, torch.random.fork_rng():
             return training_operations(self.model.network, *self.batch(0))
+
+
+def _seed(seed: int, device: torch.device) -> None:
+    """Seed the generators that a step draws from; to seed devices that are not there imports torch's compiler."""
+    torch.default_generator.manual_seed(seed)
+    if device.type != "cpu":
+        torch.manual_seed(seed)
 
 
 def _mix(seed: int, step: int) -> int:
@@ -233,7 +256,7 @@ class _Order:
 
 def _optimiser(network: nn.Module, settings: TrainingSettings) -> torch.optim.Optimizer:
     if settings.optimiser == "adam":
-        return torch.optim.Adam(network.parameters(), settings.learning_rate, fused=True)
+        return torch.optim.AdamW(network.parameters(), settings.learning_rate, weight_decay=settings.weight_decay, fused=True)
     return torch.optim.SGD(network.parameters(), settings.learning_rate, momentum=settings.momentum, fused=True)
 
 

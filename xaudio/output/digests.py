@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from hashlib import blake2b
 
 
-def digest_bytes(parts: Iterable[bytes]) -> str:
+def digest_bytes(parts: Iterable[bytes | memoryview]) -> str:
     """The digest (BLAKE2b, 16 bytes) of bytes that follow one another.
 
     Parameters

@@ -127,5 +127,20 @@ def save_figure(
     clean_texts(figure)
     told = {key: value if value is None else printable(value) for key, value in (metadata or {}).items()}
     with replaced(path) as temporary:
-        figure.savefig(temporary, format=format, dpi=dpi, metadata=told)
+        if format == "png":
+            _draw_once(figure, temporary, dpi, told)
+        else:
+            figure.savefig(temporary, format=format, dpi=dpi, metadata=told)
     return path
+
+
+def _draw_once(figure: Figure, path: Path, dpi: float, metadata: Mapping[str, str | None]) -> None:
+    """The same bytes as ``figure.savefig`` writes, which draws everything once more, unseen, to lay it out."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+    before = figure.dpi
+    figure.dpi = dpi
+    try:
+        FigureCanvasAgg(figure).print_png(path, metadata=dict(metadata))  # type: ignore[no-untyped-call]
+    finally:
+        figure.dpi = before

@@ -12,7 +12,7 @@ from ..errors import ModelError
 from .runs import read_json
 
 PICTURES = {".png": "image/png", ".jpg": "image/jpeg", ".svg": "image/svg+xml"}
-SOUNDS = {".wav": "audio/wav", ".flac": "audio/flac", ".ogg": "audio/ogg"}
+SOUNDS = {".wav": "audio/wav", ".flac": "audio/flac", ".ogg": "audio/ogg", ".mp3": "audio/mpeg"}
 """Media types of the files that a page can hold, by suffix."""
 
 Schema = TypeVar("Schema", bound=BaseModel)

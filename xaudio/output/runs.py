@@ -13,6 +13,7 @@ import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -84,7 +85,13 @@ def cache_folder() -> Path:
     return Path(os.environ.get("XAUDIO_CACHE") or user_cache_path("xaudio"))
 
 
-CONTROLS = dict.fromkeys([*range(9), 11, 12, *range(14, 32), 127, *range(0xD800, 0xE000), 0xFFFE, 0xFFFF], "\ufffd")
+LONGEST_SHOWN = 120
+"""Characters of a value in a message."""
+
+UNPRINTABLE = "\N{REPLACEMENT CHARACTER}"
+"""What stands for what no text can hold."""
+
+CONTROLS = dict.fromkeys([*range(9), 11, 12, *range(14, 32), 127, *range(0xD800, 0xE000), 0xFFFE, 0xFFFF], UNPRINTABLE)
 """What HTML, SVG and XML cannot hold: control characters, halves of pairs (bytes of a name that is not UTF-8), no characters."""
 
 
@@ -186,12 +193,16 @@ def output_folder(path: Path) -> Path:
 def versions() -> dict[str, str]:
     """Versions of xaudio, Python and the packages that results depend on."""
     numbers = {"python": platform.python_version(), "platform": platform.platform()}
-    for package in PACKAGES:
-        try:
-            numbers[package] = version(package)
-        except PackageNotFoundError:
-            numbers[package] = "not installed"
-    return numbers
+    return numbers | {package: _version(package) for package in PACKAGES}
+
+
+@cache
+def _version(package: str) -> str:
+    """Read from its metadata once: each explanation says it, and to read eight of them takes longer than a small model."""
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "not installed"
 
 
 def command_line() -> str:
@@ -208,17 +219,36 @@ def differences(first: Any, second: Any, name: str = "") -> Iterator[tuple[str, 
         yield name or "value", first, second
 
 
-def refuse_other_identity(path: Path, found: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
+def refuse_other_identity(path: Path, kept: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
     """Raise `ModelError` naming the first thing in which a saved run differs from the wanted one."""
     wanted = json.loads(json.dumps(wanted))
-    difference = first_difference(found, wanted)
+    difference = first_difference(kept, wanted)
     if difference:
         raise ModelError(f"{path}: belongs to a run of other settings: {difference}. Use another --out, or delete that folder.")
 
 
-def first_difference(found: Any, wanted: Any) -> str:
-    """Where two JSON values differ first, as "name was found, now wanted"; "" if they are equal."""
-    return next((f"{name} was {one!r}, now {other!r}" for name, one, other in differences(found, wanted)), "")
+def first_difference(kept: Any, wanted: Any) -> str:
+    """Where two JSON values differ first, as "name was kept, now wanted" in a line that stays short; "" if they are equal."""
+    return next((_in_words(*difference) for difference in differences(kept, wanted)), "")
+
+
+def _in_words(name: str, kept: Any, wanted: Any) -> str:
+    """A difference; of lists that are too long to be shown the first entries that differ, and how many there are."""
+    shown = _shown(kept), _shown(wanted)
+    if isinstance(kept, list) and isinstance(wanted, list) and max(map(len, shown)) > LONGEST_SHOWN:
+        pairs = enumerate(zip(kept, wanted, strict=False))
+        place = next((number for number, (one, other) in pairs if one != other), min(len(kept), len(wanted)))
+        one, other = ((entries[place:] or [None])[0] for entries in (kept, wanted))
+        return f"{_in_words(f'{name}[{place}]', one, other)} ({len(kept)} entries, now {len(wanted)})"
+    was, now = (text if len(text) <= LONGEST_SHOWN else text[:LONGEST_SHOWN] + "…" for text in shown)
+    return f"{name} was {was}, now {now}"
+
+
+def _shown(value: Any) -> str:
+    """A JSON value as Python writes it, without what no text can hold."""
+    if isinstance(value, list):
+        return f"[{', '.join(map(_shown, value))}]"
+    return repr(printable(value) if isinstance(value, str) else value)
 
 
 def refuse_other_settings(folder: Path, settings: Mapping[str, Any]) -> None:
@@ -233,8 +263,8 @@ def refuse_other_settings(folder: Path, settings: Mapping[str, Any]) -> None:
     """
     path = folder / "run.json"
     if path.exists() and any(other != path and not other.name.startswith(LEFTOVER) for other in folder.iterdir()):
-        found = read_json(path)
-        refuse_other_identity(path, (found.get("settings") or {}) if isinstance(found, dict) else {}, settings)
+        kept = read_json(path)
+        refuse_other_identity(path, (kept.get("settings") or {}) if isinstance(kept, dict) else {}, settings)
 
 
 def files_of_earlier_run(folder: Path, settings: Mapping[str, Any]) -> list[Path]:

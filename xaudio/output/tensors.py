@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import ModelError
 from .runs import replaced
+from .seals import check_seal, sealed
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -36,7 +37,7 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], kind: str, metadata
     # Serialised in memory: written to a path, safetensors leaves a temporary file of its own when it is killed.
     content = save({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, {kind: json.dumps(metadata)})
     with replaced(path) as temporary:
-        temporary.write_bytes(content)
+        temporary.write_bytes(sealed(content))
     return path
 
 
@@ -59,6 +60,7 @@ def read_tensors(path: Path, kind: str, advice: str) -> tuple[dict[str, Any], di
     from safetensors import SafetensorError, safe_open
 
     try:
+        check_seal(path)
         with safe_open(path, framework="pt") as file:
             metadata: dict[str, Any] = json.loads((file.metadata() or {})[kind])
             return metadata, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a mapping)

@@ -13,7 +13,8 @@ PLAIN_INTERVAL = 15.0
 """Seconds between two plain lines."""
 
 Advance = Callable[..., None]
-Tell = Callable[[str], None]
+Tell = Callable[[str, float], None]
+"""Says in words how far work is, and as a share of all of it, 0 to 1."""
 Piece = TypeVar("Piece")
 
 plain = False
@@ -24,6 +25,11 @@ in_command = False
 
 _tell: ContextVar[Tell | None] = ContextVar("_tell", default=None)
 """Says something beside the progress that is shown."""
+
+
+def say(text: str) -> None:
+    """Tell the user something that is no result."""
+    print(text, file=sys.stderr, flush=True)
 
 
 @contextmanager
@@ -59,6 +65,22 @@ def progress(title: str, total: int, done: int = 0, *, always: bool = True) -> I
                 _tell.reset(token)
 
 
+@contextmanager
+def reported_to(tell: Tell) -> Iterator[None]:
+    """Report the progress of all that is done within, in this thread, to a function instead of the terminal.
+
+    Parameters
+    ----------
+    tell : callable
+        Gets words and a share from 0 to 1, after each piece of work. What it raises ends the work.
+    """
+    token = _tell.set(tell)
+    try:
+        yield
+    finally:
+        _tell.reset(token)
+
+
 def in_sight(passes: Sequence[Piece]) -> Iterator[Piece]:
     """The passes of a slow piece of work, one by one; the progress that is shown, if one is, says how far they are.
 
@@ -81,7 +103,7 @@ def passes_of(total: int) -> Callable[[int], None]:
         tell = _tell.get()
         if tell and 0 < done < total:
             left = (total - done) * (time.monotonic() - start) / done
-            tell(f"pass {done}/{total}, {left:.0f} s left of it")
+            tell(f"pass {done}/{total}, {left:.0f} s left of it", done / total)
 
     return reached
 
@@ -92,7 +114,7 @@ def _beside(tell: Tell, title: str, total: int, done: int) -> Advance:
     def advance(count: int = 1, note: str = "") -> None:
         nonlocal position
         position += count
-        tell(f"{title}: {position}/{total} {note}".rstrip())
+        tell(f"{title}: {position}/{total} {note}".rstrip(), position / total)
 
     return advance
 
@@ -119,7 +141,7 @@ def _bar(title: str, total: int, done: int) -> Iterator[tuple[Advance, Tell]]:
             speed = bar.tasks[0].speed
             bar.update(task, advance=count, note=note, rate=f"{speed:.3g}/s" if speed else "")
 
-        yield advance, lambda note: bar.update(task, note=note)
+        yield advance, lambda note, share: bar.update(task, note=note)
 
 
 @contextmanager
@@ -134,7 +156,7 @@ def _lines(title: str, total: int, done: int) -> Iterator[tuple[Advance, Tell]]:
         if now - last >= PLAIN_INTERVAL or (position >= total and now - start >= PLAIN_INTERVAL):
             show(now, note)
 
-    def tell(note: str) -> None:
+    def tell(note: str, share: float) -> None:
         now = time.monotonic()
         if now - last >= PLAIN_INTERVAL:
             show(now, note)

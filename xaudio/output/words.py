@@ -2,9 +2,32 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
+from pathlib import PurePosixPath, PureWindowsPath
+from typing import Any
 
-import numpy as np
+FOLDERS = re.compile(r"""(?:^|(?<=file://)|(?<=[\s=:,;'"(\[+]))(?:[A-Za-z]:[\\/]|\\\\|/)(?:[^/\\\s,;'"]+[/\\])*(?=[^/\\\s])""")
+"""The folders of an absolute path within a text, as in "python:at=/home/me/model.py:build"."""
+
+
+def without_folders(content: Any) -> Any:
+    """JSON values that can be passed on: of every absolute path in them only the last part is left.
+
+    Parameters
+    ----------
+    content : object
+    """
+    if isinstance(content, dict):
+        return {key: without_folders(value) for key, value in content.items()}
+    if isinstance(content, list | tuple):
+        return [without_folders(value) for value in content]
+    if not isinstance(content, str):
+        return content
+    for path in (PurePosixPath(content), PureWindowsPath(content)):
+        if path.is_absolute():
+            return path.name
+    return FOLDERS.sub("", content)
 
 
 def percentages(shares: Sequence[float]) -> list[int]:
@@ -18,6 +41,8 @@ def percentages(shares: Sequence[float]) -> list[int]:
     whole = float(sum(shares))
     if not whole:
         return [0] * len(shares)
+    import numpy as np  # not above: the command line starts without it
+
     exact = 100 * np.asarray(shares, dtype=np.float64) / whole
     down = np.floor(exact).astype(int)
     largest = np.argsort(down - exact, kind="stable")

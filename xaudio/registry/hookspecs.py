@@ -46,6 +46,23 @@ def xaudio_models() -> Factories:  # type: ignore[empty-body]
 
 
 @hookspec
+def xaudio_loaders() -> Factories:  # type: ignore[empty-body]
+    """Factories of `xaudio.Model`: own models from where they are, as in ``--model NAME:path=FILE``.
+
+    A factory raises a `xaudio.ModelError` of one line for a file that is missing, broken or something else.
+    """
+
+
+@hookspec(firstresult=True)
+def xaudio_adapt(model: Any, feature_extractor: Any) -> Any:
+    """A `xaudio.Model` of an object that is no run folder, such as one of another library; None for what is not known.
+
+    It is asked about every module and every other object, in the order of the plugins' names, so it must be quick and import
+    nothing for an object that is not its own. ``feature_extractor`` is what the user gave to `xaudio.explain` by this name.
+    """
+
+
+@hookspec
 def xaudio_explainers() -> Factories:  # type: ignore[empty-body]
     """Factories of `xaudio.types.Explainer`."""
 
@@ -71,12 +88,18 @@ def xaudio_benchmarks() -> Factories:  # type: ignore[empty-body]
 
 
 @hookspec
+def xaudio_engines() -> Factories:  # type: ignore[empty-body]
+    """Factories of `xaudio.plugin.Engine`: where the workers of many recordings run, as in ``--engine NAME:workers=4``."""
+
+
+@hookspec
 def xaudio_commands() -> Commands:  # type: ignore[empty-body]
     """Commands of ``xaudio``, by name: functions that typer reads, or ``typer.Typer`` groups.
 
     It is called when the command line needs to know, so it may import typer, but nothing heavy. The options that the commands
-    share are in `xaudio.plugin`: ``DeviceOption``, ``SeedOption``, ``JsonOption``, ``DataOption`` and ``OutOption``;
-    ``when_stopped`` says what a command leaves when it is stopped.
+    share are in `xaudio.plugin`, such as ``DeviceOption``, ``SeedOption``, ``JsonOption``, ``DataOption`` and ``OutOption``;
+    ``when_stopped`` says what a command leaves when it is stopped. Lines below a heading Examples in a docstring are shown
+    as they are at the end of the help.
     """
 
 
@@ -85,4 +108,12 @@ def xaudio_reports() -> Reports:  # type: ignore[empty-body]
     """What writes the report of a result folder again, by what its ``results.json`` says under "result".
 
     A function takes the folder and returns the path of the report; ``xaudio report`` calls it.
+    """
+
+
+@hookspec
+def xaudio_servers() -> Factories:  # type: ignore[empty-body]
+    """What serves pages about a model to this computer's browser, as `xaudio.explore` does.
+
+    A function takes a model as `xaudio.explain` does, and options; it returns at once, and what it returns has an ``address``.
     """

@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import Distribution, EntryPoint, entry_points
 from typing import Any
 
 import pluggy
@@ -21,9 +21,12 @@ SPEC = "_xaudio_spec"
 """Attribute in which a representation or a data set keeps the name and the options it was made of, so that what is saved can make
 it again; a data set all options, defaults and all."""
 
-KINDS = ("dataset", "representation", "model", "explainer", "separator", "renderer", "metric", "benchmark")
-FEATURES = ("command", "report")
+KINDS = ("dataset", "representation", "model", "loader", "explainer", "separator", "renderer", "metric", "benchmark", "engine")
+FEATURES = ("command", "report", "server")
 """What a plugin offers beside factories; it is asked for when it is first needed, since commands import typer."""
+
+ADAPT = "adapt"
+"""The one hook that is called with an object, and offers nothing by name."""
 
 
 @dataclass(frozen=True)
@@ -58,20 +61,22 @@ class Registry:
         self.plugins: list[Plugin] = []
         self._offers: dict[tuple[str, str], list[tuple[Plugin, Callable[..., Any]]]] = {}
         self._unasked: dict[str, list[tuple[Plugin, Callable[[], Any]]]] = {kind: [] for kind in FEATURES}
-        found = entry_points(group=hookspecs.PROJECT) if sources is None else sources
-        for source in sorted(found, key=lambda entry: entry.name):
-            self._load(source)
+        self._adapters: list[Callable[..., Any]] = []
+        entries = entry_points(group=hookspecs.PROJECT) if sources is None else sources
+        origin = cache(_origin)  # of 50 plugins of one distribution it is read once
+        for source in sorted(entries, key=lambda entry: entry.name):
+            self._load(source, Plugin(source.name, source.value, *origin(source.dist)))
 
-    def _load(self, source: EntryPoint) -> None:
-        distribution, version = (source.dist.name, source.dist.version) if source.dist else ("?", "?")
-        plugin = Plugin(source.name, source.value, distribution, version)
+    def _load(self, source: EntryPoint, plugin: Plugin) -> None:
         try:
             hooks = _hooks_of(source.load(), source.name)
+            adapter = hooks.pop(ADAPT, None)
             offers = {kind: _offered(kind, hook) for kind, hook in hooks.items() if kind not in FEATURES}
         except (Exception, SystemExit) as error:  # a plugin may fail in any way; the others must go on
             self.plugins.append(replace(plugin, error=_reason(error)))
             return
         self.plugins.append(plugin)
+        self._adapters += [adapter] if adapter else []
         for kind, factories in offers.items():
             self._add(plugin, kind, factories)
         for kind in hooks.keys() & FEATURES:
@@ -83,7 +88,7 @@ class Registry:
             self._offers.setdefault((kind, name), []).append((plugin, offer))
 
     def _ask(self, kind: str) -> None:
-        """Ask the plugins for their commands or reports, once."""
+        """Ask the plugins for their commands, reports or servers, once."""
         for plugin, hook in self._unasked.pop(kind, ()):
             try:
                 self._add(plugin, kind, _offered(kind, hook))
@@ -100,7 +105,7 @@ class Registry:
         return f"The {kind} {name!r} is offered by {owners}: uninstall one of them."
 
     def names(self, kind: str) -> list[str]:
-        """Names of all plugins of a kind, or of the commands or reports that plugins bring."""
+        """Names of all plugins of a kind, or of the commands, reports or servers that plugins bring."""
         self._ask(kind)
         return sorted(name for offered, name in self._offers if offered == kind)
 
@@ -137,6 +142,11 @@ class Registry:
         self.factory(kind, name)
         return self._offers[kind, self.spelt(kind, name)][0][0]
 
+    def adapted(self, model: Any, feature_extractor: Any = None) -> Any:
+        """What the first plugin that knows an object makes of it; None if none does. See the hook ``xaudio_adapt``."""
+        answers = (adapter(model=model, feature_extractor=feature_extractor) for adapter in self._adapters)
+        return next((answer for answer in answers if answer is not None), None)
+
     def create(self, kind: str, name: str, options: Mapping[str, Any] | None = None) -> Any:
         """Make a plugin's object, with its options checked and converted.
 
@@ -153,6 +163,12 @@ class Registry:
             with contextlib.suppress(AttributeError):  # of an object that takes none
                 object.__setattr__(made, SPEC, {"name": self.spelt(kind, name), "options": jsonable(options)})
         return made
+
+
+def _origin(distribution: Distribution | None) -> tuple[str, str]:
+    """Name and version, which are read from a file."""
+    metadata = distribution.metadata if distribution else {"Name": "?", "Version": "?"}
+    return metadata["Name"], metadata["Version"]
 
 
 def _defaults(factory: Callable[..., Any]) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 from ..errors import PluginError, unknown
 
 if typing.TYPE_CHECKING:
-    from pydantic import ValidationError
+    from pydantic import TypeAdapter, ValidationError
 
 REQUIRED = inspect.Parameter.empty
 Item = TypeVar("Item")
@@ -147,6 +147,12 @@ def summary_of(factory: Callable[..., Any]) -> str:
     return (inspect.getdoc(factory) or "").split("\n", 1)[0]
 
 
+def examples_of(factory: Callable[..., Any]) -> str:
+    """The lines below the heading ``Examples`` of a factory's docstring, such as commands; nothing where there is none."""
+    section = re.search(r"^Examples\n-+\n(.*?)(?=^\w[^\n]*\n-+\n|\Z)", inspect.getdoc(factory) or "", re.M | re.S)
+    return section.group(1).strip() if section else ""
+
+
 def check_options(label: str, factory: Callable[..., Any], given: Mapping[str, Any]) -> dict[str, Any]:
     """Options converted to the types that the factory declares.
 
@@ -192,12 +198,11 @@ def convert(label: str, annotation: Any, value: Any) -> Any:
     PluginError
         If the value does not fit, naming what was expected.
     """
-    from pydantic import ConfigDict, TypeAdapter, ValidationError
-    from pydantic.errors import PydanticUserError
+    from pydantic import ValidationError
 
     if annotation is Any:
         return value
-    given, parts = value, list(_members(annotation))
+    original, parts = value, list(_members(annotation))
     if isinstance(value, str) and value.lower() == "none" and type(None) in parts:
         return None
     for choice in choices_of(annotation):
@@ -205,16 +210,34 @@ def convert(label: str, annotation: Any, value: Any) -> Any:
             return choice
     unbounded = not any(map(_limits, parts))
     try:
-        try:
-            adapter = TypeAdapter(annotation, config=ConfigDict(arbitrary_types_allowed=True, allow_inf_nan=unbounded))
-        except PydanticUserError:  # a type that brings a pydantic configuration of its own
-            adapter = TypeAdapter(annotation)
         if isinstance(value, str) and any(typing.get_origin(part) is tuple for part in parts):
-            value = tuple(part.strip() for part in value.replace("+", ",").split(",") if part.strip())
-        return adapter.validate_python(value)
+            value = tuple(part.strip() for part in value.split("," if "," in value else "+") if part.strip())
+        return _adapter(annotation, unbounded).validate_python(value)
     except ValidationError as error:
         finite = ", finite" if error.errors()[0]["type"] == "finite_number" else ""
-        raise PluginError(f"{given!r} does not fit {label}: expected {_type_name(annotation)}{finite}.") from None
+        raise PluginError(f"{original!r} does not fit {label}: expected {_type_name(annotation)}{finite}.") from None
+
+
+def _adapter(annotation: Any, unbounded: bool) -> TypeAdapter[Any]:
+    """What makes a value fit a type; made once for a type, unless what is said beside it has no hash."""
+    try:
+        hash(annotation)
+    except TypeError:
+        return _made_adapter(annotation, unbounded)
+    return _kept_adapter(annotation, unbounded)
+
+
+def _made_adapter(annotation: Any, unbounded: bool) -> TypeAdapter[Any]:
+    from pydantic import ConfigDict, TypeAdapter
+    from pydantic.errors import PydanticUserError
+
+    try:
+        return TypeAdapter(annotation, config=ConfigDict(arbitrary_types_allowed=True, allow_inf_nan=unbounded))
+    except PydanticUserError:  # a type that brings a pydantic configuration of its own
+        return TypeAdapter(annotation)
+
+
+_kept_adapter = cache(_made_adapter)
 
 
 def choices_of(annotation: Any) -> list[Any]:
@@ -286,7 +309,7 @@ def split_specs(text: str) -> tuple[str, ...]:
     """
     specs: list[str] = []
     for part in filter(None, (part.strip() for part in text.split(","))):
-        if "=" in part and ":" not in part and specs and ":" in specs[-1]:
+        if "=" in part.partition(":")[0] and specs and ":" in specs[-1]:
             specs[-1] += f",{part}"
         else:
             specs.append(part)

@@ -1,11 +1,11 @@
-"""Read, check, resample, fit and write recordings."""
+"""Read, check, resample and write recordings."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +14,7 @@ from ..errors import AudioError, OutputError
 from ..output.runs import replaced
 from ..output.words import counted
 from ..registry.plain import whole
-from ..types import Clip, Fit, FloatArray, Resampling
+from ..types import Clip, FloatArray, Resampling
 from .decoding import RATES, check_rate, decode_file
 
 LARGEST = 2.0**32
@@ -23,26 +23,27 @@ LARGEST = 2.0**32
 VORBIS_RATE = 200_000
 """Highest sample rate in Hz of an OGG file; libsndfile crashes beyond it."""
 
+WRITTEN = 1 << 20
+"""Samples of each channel that are encoded at once."""
+
+LISTENED = 10.0
+"""Seconds of a recording that are looked at for sound that a model cannot hear."""
+
 FORMATS = (".wav", ".flac", ".ogg")
 FULL_SCALE_INT16 = 32768.0
-TOLERANCE, TOLERANCE_SHARE = 0.010, 0.01
-"""Seconds, and share of the length that is taken, by which a recording may be too long: its end is left out, with a note."""
-
-EQUALLY_LOUD = 1e-3
-"""Share of its energy by which a window may be below the loudest and still counts as loud, so that rounding moves none."""
-
-SILENCE_DB = -40.0
-"""Frames this far below the loudest frame are silence to `trim_silence`."""
 
 
-def read_audio(path: str | Path, **labels: Any) -> Clip:
+def read_audio(path: str | Path | bytes | BinaryIO, *, channels: str | int | None = None, **labels: Any) -> Clip:
     """Read a recording.
 
     Parameters
     ----------
-    path : path
+    path : path, bytes or binary file
         WAV (also RF64), FLAC, OGG (Vorbis, Opus, FLAC), MP3, AIFF, AU, CAF, W64 or NIST, or a pipe; integer or float, any
-        number of channels (mixed down to one, which is noted).
+        number of channels (mixed down to one, which is noted). Bytes are those of such a file; one that is open is read from
+        where it stands, and need not be one that can be sought.
+    channels : {"mean", "left", "right", "all"} or int, optional
+        Of several channels: all mixed down (by default), the first, the second, all as they are, or that of an index.
     **labels
         Other fields of the clip, such as ``labels`` and ``speaker``.
 
@@ -56,8 +57,54 @@ def read_audio(path: str | Path, **labels: Any) -> Clip:
     AudioError
         If the file is missing, empty, truncated, not audio, or holds samples that are not numbers.
     """
-    samples, rate, notes = decode_file(Path(path))
-    return make_clip(samples.T, rate, source=str(path), notes=(*notes, *labels.pop("notes", ())), **labels)
+    source = labels.pop("source", None) or (str(path) if isinstance(path, str | Path) else _name_of(path))
+    file = BytesIO(path) if isinstance(path, bytes | bytearray | memoryview) else path
+    samples, rate, notes = decode_file(Path(source), None if isinstance(file, str | Path) else file)
+    noted = (*notes, *labels.pop("notes", ()))
+    return make_clip(samples.T, rate, source=source, channels=channels, notes=noted, **labels)
+
+
+def _name_of(content: Any) -> str:
+    """How messages name what is given as bytes or as an open file."""
+    name = getattr(content, "name", None)
+    return (
+        name if isinstance(name, str) and name else "bytes" if isinstance(content, bytes | bytearray | memoryview) else "stream"
+    )
+
+
+def chosen_channels(
+    array: NDArray[Any], channels: str | int | None, source: str
+) -> tuple[NDArray[Any], int | None, tuple[str, ...]]:
+    """The chosen channels of an array (channels, samples), which one of several it is, and a note on what became of these.
+
+    Parameters
+    ----------
+    array : ndarray, shape (channels, samples)
+    channels : {"mean", "left", "right", "all"} or int, optional
+    source : str
+
+    Returns
+    -------
+    (ndarray, int or None, tuple of str)
+        One channel is (samples,); all, and those that are to be mixed down, are (channels, samples).
+
+    Raises
+    ------
+    AudioError
+        If there is no such channel.
+    """
+    count = len(array)
+    if count == 1 and channels in (None, "mean", "all"):
+        return array[0], None, ()
+    if channels == "all":
+        return array, None, ()
+    if channels is None or channels == "mean":
+        return array, None, (f"mixed down from {counted(count, 'channel')}",) if count > 1 else ()
+    index = {"left": 0, "right": 1}.get(str(channels), whole(int(channels) if str(channels).isdecimal() else channels))
+    if index is None or not 0 <= index < count:
+        told = f"there is no channel {channels!r} (mean, left, right, all, or from 0)"
+        raise AudioError(f"{source}: has {counted(count, 'channel')}; {told}.")
+    return (array[index], index, (f"channel {index} of {count} taken",)) if count > 1 else (array[0], None, ())
 
 
 def as_rate(rate: Any, where: str) -> int:
@@ -68,15 +115,15 @@ def as_rate(rate: Any, where: str) -> int:
     AudioError
         If it is not a whole number, or one that no recording has.
     """
-    given = rate.strip() if isinstance(rate, str) else rate
-    number = whole(int(given) if isinstance(given, str) and given.isdecimal() else given)
+    value = rate.strip() if isinstance(rate, str) else rate
+    number = whole(int(value) if isinstance(value, str) and value.isdecimal() else value)
     if number is None:
         raise AudioError(f"{where}: the sample rate is {rate!r}; expected a whole number of Hz, {RATES[0]} to {RATES[1]}.")
     check_rate(number, where)
     return number
 
 
-def make_clip(samples: Any, sample_rate: int, *, source: str = "array", **fields: Any) -> Clip:
+def make_clip(samples: Any, sample_rate: int, *, source: str = "array", channels: str | int | None = None, **fields: Any) -> Clip:
     """A clip from an array or tensor.
 
     Parameters
@@ -87,6 +134,8 @@ def make_clip(samples: Any, sample_rate: int, *, source: str = "array", **fields
         In Hz.
     source : str
         How messages and results name it.
+    channels : {"mean", "left", "right", "all"} or int, optional
+        Of several channels: all mixed down (by default), the first, the second, all as they are, or that of an index.
     **fields
         Other fields of the clip.
 
@@ -98,30 +147,33 @@ def make_clip(samples: Any, sample_rate: int, *, source: str = "array", **fields
     sample_rate = as_rate(sample_rate, source)
     array = _array_of(samples, source)
     notes: tuple[str, ...] = tuple(fields.pop("notes", ()))
+    taken = None
     if array.ndim == 2:
-        channels, length = array.shape
-        if channels > length and length:
+        count, length = array.shape
+        if count > length and length:
             raise AudioError(f"{source}: has shape {array.shape}; expected (channels, samples). Transpose it.")
-        if channels > 1:
-            notes += (f"mixed down from {counted(channels, 'channel')}",)
+        array, taken, chosen = chosen_channels(array, channels, source)
+        notes += chosen
     elif array.ndim != 1:
         raise AudioError(f"{source}: has shape {array.shape}; expected (samples,) or (channels, samples).")
     scaled = _scaled(array, source)
-    mono = scaled if scaled.ndim == 1 else scaled.mean(0, dtype=np.float64) if len(scaled) else scaled.reshape(-1)
-    if mono.size < 2:
-        raise AudioError(f"{source}: has {mono.size} sample{'s' * (mono.size != 1)}; expected at least two.")
-    bad = np.flatnonzero(~np.isfinite(mono))
+    if scaled.ndim == 2 and channels != "all":
+        scaled = scaled.mean(0, dtype=np.float64) if len(scaled) else scaled.reshape(-1)
+    length = scaled.shape[-1]
+    if length < 2:
+        raise AudioError(f"{source}: has {length} sample{'s' * (length != 1)}; expected at least two.")
+    bad = np.flatnonzero(~np.isfinite(scaled))
     if bad.size:
         raise AudioError(
-            f"{source}: {bad.size} of {mono.size} samples are NaN or infinite, the first is sample {bad[0]}. "
+            f"{source}: {bad.size} of {scaled.size} samples are NaN or infinite, the first is sample {bad[0] % length}. "
             "Repair the recording."
         )
     with np.errstate(over="ignore"):  # is reported below
-        waveform = np.ascontiguousarray(mono, dtype=np.float32)
+        waveform = np.ascontiguousarray(scaled, dtype=np.float32)
     if max(waveform.max(), -waveform.min()) > LARGEST:
         raise AudioError(f"{source}: has samples too large for a sound; expected values in [-1, 1].")
     notes = tuple(dict.fromkeys((*notes, *_beyond_full_scale(array))))  # a clip may be checked more than once
-    return Clip(waveform, sample_rate, source=source, notes=notes, **fields)
+    return Clip(waveform, sample_rate, source=source, notes=notes, **{"channel": taken, **fields})
 
 
 def _array_of(samples: Any, source: str) -> NDArray[Any]:
@@ -166,11 +218,11 @@ def _beyond_full_scale(array: NDArray[Any]) -> tuple[str, ...]:
 
 
 def resample(waveform: FloatArray, rate: int, target: int, method: Resampling) -> FloatArray:
-    """A waveform (samples,) at another rate, float32, of ceil(samples * target / rate) samples, as in the paper's code.
+    """A waveform at another rate, float32, of ceil(samples * target / rate) samples, as in the paper's code.
 
     Parameters
     ----------
-    waveform : ndarray, shape (samples,)
+    waveform : ndarray, shape (samples,) or (channels, samples)
     rate, target : int
         In Hz.
     method : {"fft", "soxr"}
@@ -179,11 +231,11 @@ def resample(waveform: FloatArray, rate: int, target: int, method: Resampling) -
     """
     if rate == target:
         return waveform
+    if waveform.ndim == 2:
+        return np.stack([resample(channel, rate, target, method) for channel in waveform])
     length = -(-len(waveform) * target // rate)
     if method == "fft":
-        from scipy.signal import resample as fft_resample
-
-        return np.asarray(fft_resample(waveform.astype(np.float64), length), dtype=np.float32)
+        return _resampled_by_spectrum(waveform.astype(np.float64), length).astype(np.float32)
     import soxr
 
     # soxr rounds the length; what follows the end is silence for it anyway, so silence there changes nothing else.
@@ -191,86 +243,30 @@ def resample(waveform: FloatArray, rate: int, target: int, method: Resampling) -
     return np.asarray(soxr.resample(np.concatenate([waveform, silence]), rate, target, quality="HQ")[:length], dtype=np.float32)
 
 
-def fit_length(clip: Clip, samples: int, rule: Fit) -> tuple[FloatArray, int, str]:
-    """A waveform of at most ``samples`` samples, where in the clip it starts, and what was done ("" if it was short enough).
+def _resampled_by_spectrum(waveform: FloatArray, length: int) -> FloatArray:
+    """As scipy.signal.resample does it, to the bit, without its import, which takes longer than to explain a recording."""
+    kept = min(length, len(waveform))
+    spectrum = np.fft.rfft(waveform)[: kept // 2 + 1]
+    if kept % 2 == 0 and length != len(waveform):
+        spectrum[kept // 2] *= 2 if length < len(waveform) else 0.5  # this frequency is its own mirror image
+    return np.asarray(np.fft.irfft(spectrum / (len(waveform) / length), n=length))
+
+
+def power_above(clip: Clip, rate: int) -> float:
+    """Share of a clip's power, 0 to 1, that a model of a lower sample rate in Hz cannot hear; 0 of silence.
 
     Parameters
     ----------
     clip : Clip
-        Already at the wanted rate.
-    samples : int
-        The longest that is taken.
-    rule : {"error", "trim", "loudest"}
-        See `xaudio.types.Fit`.
-
-    Raises
-    ------
-    AudioError
-        If it is too long and the rule does not make it fit.
+        Its first `LISTENED` seconds are looked at.
+    rate : int
     """
-    waveform, rate = clip.waveform, clip.sample_rate
-    if len(waveform) <= samples:
-        return waveform, 0, ""
-    if rule == "error":
-        return _end_left_out(clip, (0, len(waveform)), samples, rule)
-    seconds = f"{clip.duration:.3f} s"
-    if rule == "trim":
-        start, stop = speech_bounds(waveform, rate)
-        if stop - start > samples:
-            return _end_left_out(clip, (start, stop), samples, rule)
-        return waveform[start:stop], start, f"trimmed from {seconds} to {(stop - start) / rate:.3f} s"
-    energy = np.concatenate([[0.0], np.cumsum(_without_offset(waveform) ** 2)])
-    start = _loudest(energy, samples, rate)
-    note = f"loudest {samples / rate:.3f} s of {seconds} kept, from {start / rate:.3f} s"
-    return waveform[start : start + samples], start, note
-
-
-def _loudest(energy: FloatArray, samples: int, rate: int) -> int:
-    """Where the loudest window starts, by the energy (samples + 1,) up to each sample; see `xaudio.types.Fit`."""
-    last = len(energy) - 1 - samples
-    step = max(1, min(rate, samples) // 100)
-    starts = np.append(np.arange(0, last, step), last)
-    held = energy[starts + samples] - energy[starts]
-    return int(starts[np.flatnonzero(held >= (1 - EQUALLY_LOUD) * held.max())[0]])
-
-
-def _end_left_out(clip: Clip, bounds: tuple[int, int], samples: int, rule: Fit) -> tuple[FloatArray, int, str]:
-    """The part of a clip that is a few samples too long, less these; or an error that says how long it is."""
-    (start, stop), rate = bounds, clip.sample_rate
-    over = stop - start - samples
-    if over <= min(TOLERANCE * rate, TOLERANCE_SHARE * samples):
-        left_out = (
-            f"{over} sample{'s' * (over > 1)} ({1000 * over / rate:.2f} ms) at the end {'were' if over > 1 else 'was'} left out"
-        )
-        return clip.waveform[start : start + samples], start, left_out
-    decimals = next(n for n in (3, 4, 5, 6, 9) if f"{(stop - start) / rate:.{n}f}" != f"{samples / rate:.{n}f}")
-    within, advice = {
-        "error": ("", "choose a rule: fit 'trim' removes silence at both ends, 'loudest' keeps the window with most energy."),
-        "trim": (" without the silence at both ends", "choose fit 'loudest'."),
-    }[rule]
-    raise AudioError(
-        f"{clip.source}: is {(stop - start) / rate:.{decimals}f} s long{within}, longer than the "
-        f"{samples / rate:.{decimals}f} s the model takes. Cut it, or {advice}"
-    )
-
-
-def speech_bounds(waveform: FloatArray, rate: int) -> tuple[int, int]:
-    """Start and stop sample of what is louder than `SILENCE_DB` below the loudest 10 ms frame."""
-    frame = max(1, rate // 100)
-    starts = np.arange(0, len(waveform), frame)  # the last frame may be shorter
-    energy = np.add.reduceat(_without_offset(waveform) ** 2, starts) / np.diff(starts, append=len(waveform))
-    loud = np.flatnonzero(energy > energy.max(initial=0.0) * 10 ** (SILENCE_DB / 10))
-    if not loud.size:
-        return 0, len(waveform)
-    return int(loud[0]) * frame, min(len(waveform), (int(loud[-1]) + 1) * frame)
-
-
-def _without_offset(waveform: FloatArray) -> FloatArray:
-    """The waveform less its median, float64: a constant offset is no sound, but can hold more power than the speech.
-
-    The median and not the mean, so that digital silence stays silent beside speech whose own mean is not 0.
-    """
-    return waveform.astype(np.float64) - float(np.median(waveform))
+    if clip.sample_rate <= rate:
+        return 0.0
+    sound = np.atleast_2d(clip.waveform)[:, : round(LISTENED * clip.sample_rate)].astype(np.float64)
+    power = (np.abs(np.fft.rfft(sound)[:, 1:]) ** 2).sum(0)  # without the constant, which is no sound
+    above = np.arange(1, len(power) + 1) * clip.sample_rate / sound.shape[-1] > rate / 2
+    return float(power[above].sum() / (power.sum() or 1))
 
 
 def at_rate(clip: Clip, rate: int, method: Resampling) -> Clip:
@@ -284,13 +280,14 @@ def at_rate(clip: Clip, rate: int, method: Resampling) -> Clip:
     if clip.sample_rate == rate:
         return clip
     waveform = resample(clip.waveform, clip.sample_rate, rate, method)
-    if waveform.size < 2:
+    if waveform.shape[-1] < 2:
         raise AudioError(
-            f"{clip.source}: has {len(clip.waveform)} samples at {clip.sample_rate} Hz and {waveform.size} at {rate} Hz; "
+            f"{clip.source}: has {clip.samples} samples at {clip.sample_rate} Hz and {waveform.shape[-1]} at {rate} Hz; "
             "expected at least two."
         )
     note = f"resampled from {clip.sample_rate} to {rate} Hz ({method})"
-    return replace(clip, waveform=waveform, sample_rate=rate, notes=(*clip.notes, note))
+    span = clip.span and (clip.span[0] * rate // clip.sample_rate, -(-clip.span[1] * rate // clip.sample_rate))
+    return replace(clip, waveform=waveform, sample_rate=rate, notes=(*clip.notes, note), span=span)
 
 
 def write_audio(path: str | Path, waveform: FloatArray, sample_rate: int) -> Path:
@@ -312,8 +309,8 @@ def write_audio(path: str | Path, waveform: FloatArray, sample_rate: int) -> Pat
     import soundfile
 
     path = Path(path)
-    data = np.asarray(waveform, dtype=np.float64).T  # soundfile takes the channels last
-    peak = float(np.abs(data).max(initial=0.0))
+    data = np.asarray(waveform).T  # soundfile takes the channels last
+    peak = max(float(data.max(initial=0.0)), -float(data.min(initial=0.0)))
     if not peak <= 1.0:
         raise OutputError(f"{path}: not written, the waveform's peak is {peak:.3g} and would clip; scale it to at most 1.")
     kind = {".wav": "WAV", ".flac": "FLAC", ".ogg": "OGG"}.get(path.suffix.lower())
@@ -322,13 +319,15 @@ def write_audio(path: str | Path, waveform: FloatArray, sample_rate: int) -> Pat
     highest = VORBIS_RATE if kind == "OGG" else RATES[1]
     if not RATES[0] <= sample_rate <= highest:
         raise OutputError(f"{path}: cannot be written at {sample_rate} Hz; expected {RATES[0]} to {highest} Hz.")
-    # Scaled by 32767 and rounded here, so that 1.0 does not wrap and reading back is exact.
-    data = np.round(data * 32767).astype(np.int16)
     encoded = BytesIO()  # not the file itself: libsndfile does not say when the disk is full
+    channels, subtype = (1 if data.ndim == 1 else data.shape[1]), "VORBIS" if kind == "OGG" else "PCM_16"
     try:
-        soundfile.write(encoded, data, sample_rate, format=kind, subtype="VORBIS" if kind == "OGG" else "PCM_16")
+        with soundfile.SoundFile(encoded, "w", sample_rate, channels, subtype, format=kind) as file:
+            for start in range(0, len(data), WRITTEN):
+                # Scaled by 32767 and rounded here, so that 1.0 does not wrap and reading back is exact.
+                file.write(np.round(data[start : start + WRITTEN].astype(np.float64) * 32767).astype(np.int16))
     except soundfile.LibsndfileError as error:
         raise OutputError(f"{path}: cannot be written as {kind} at {sample_rate} Hz ({error.error_string})") from None
     with replaced(path) as temporary:
-        temporary.write_bytes(encoded.getvalue())
+        temporary.write_bytes(encoded.getbuffer())
     return path

@@ -30,24 +30,24 @@ def baseline_waveforms(name: Baseline, sound: Sound, *, seed: int = 0) -> Tensor
 
     Returns
     -------
-    Tensor, shape (batch, samples)
+    Tensor, shaped like the waveforms
     """
     waveforms = sound.waveforms
     if name == "silence":
         return torch.zeros_like(waveforms)
-    noise = torch.randn(waveforms.shape[1], generator=seeded_generator(seed), dtype=torch.float32).to(waveforms)
+    noise = torch.randn(waveforms.shape[-1], generator=seeded_generator(seed), dtype=torch.float32).to(waveforms)
     if name == "noise_floor":
-        return noise * noise_floor(waveforms, round(FRAME * sound.representation.sample_rate))[:, None]
+        return noise * noise_floor(waveforms, round(FRAME * sound.representation.sample_rate))[..., None]
     phases = torch.fft.rfft(noise)
     spectra = torch.fft.rfft(waveforms).abs() * phases / phases.abs()
-    return torch.as_tensor(torch.fft.irfft(spectra, n=waveforms.shape[1]))
+    return torch.as_tensor(torch.fft.irfft(spectra, n=waveforms.shape[-1]))
 
 
 def noise_floor(waveforms: Tensor, frame: int) -> Tensor:
-    """Root mean square (batch,) of the frame that a tenth of a recording's frames do not exceed; 0 for silence."""
-    frame = min(frame, waveforms.shape[1])
-    levels = waveforms.unfold(1, frame, frame).square().mean(2).sqrt()
-    quiet = levels.masked_fill(levels == 0, torch.nan).nanquantile(QUIET, dim=1)
+    """Root mean square, (batch,) or (batch, channels), of the frame that a tenth of the frames do not exceed; 0 for silence."""
+    frame = min(frame, waveforms.shape[-1])
+    levels = waveforms.unfold(-1, frame, frame).square().mean(-1).sqrt()
+    quiet = levels.masked_fill(levels == 0, torch.nan).nanquantile(QUIET, dim=-1)
     return quiet.nan_to_num(0.0)
 
 

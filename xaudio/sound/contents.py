@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
 
-from ..errors import ModelError
+from ..errors import AudioError, ModelError
 from ..output.digests import digest_bytes, digest_text
 from ..output.runs import cache_folder, read_json, write_json
 from ..output.terminal import progress
@@ -32,8 +33,9 @@ def recording_digests(dataset: Dataset) -> list[str]:
     """A digest of each recording of a data set by its content; two recordings have the same only if they are the same sound.
 
     A file is read as it lies there, before the data set's plugin does anything with it, so that it has one digest in all data
-    sets, under any name and in any lossless format. A data set that makes its sounds may have a method ``contents`` that says
-    for each recording, in a text, what is heard in it. Others are read once, and their digests kept in the cache.
+    sets, under any name and in any lossless format; a format that libsndfile does not know is read by the plugin. A data set
+    that makes its sounds may have a method ``contents`` that says for each recording, in a text, what is heard in it. Others are
+    read once, and their digests kept in the cache.
 
     Parameters
     ----------
@@ -67,14 +69,17 @@ def _as_it_lies_there(dataset: Dataset, index: int) -> Clip:
     """A recording before the data set's plugin does anything with it, if it is a file of its own."""
     recordings = getattr(dataset, "recordings", None)
     source = recordings[index].source if recordings is not None else ""
-    return read_audio(source) if source and Path(source).is_file() else dataset[index]
+    if source and Path(source).is_file():
+        with contextlib.suppress(AudioError):  # a format that the plugin alone reads, or a fault that it tells
+            return read_audio(source)
+    return dataset[index]
 
 
 def _read(path: Path, count: int) -> list[str] | None:
     """Digests in the cache, or None if they are not there or damaged."""
     try:
-        found = read_json(path)
+        digests = read_json(path)
     except ModelError:
         return None
-    whole = isinstance(found, list) and len(found) == count and all(isinstance(digest, str) for digest in found)
-    return found if whole else None
+    whole = isinstance(digests, list) and len(digests) == count and all(isinstance(digest, str) for digest in digests)
+    return digests if whole else None

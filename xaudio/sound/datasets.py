@@ -3,26 +3,25 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from ..errors import DataError, PluginError, unknown
-from ..output.digests import digest_bytes
-from ..output.terminal import progress
+from ..output.terminal import say
+from ..output.words import counted
+from ..registry.defaults import DATASET, DATASET_OF_A_FOLDER
 from ..registry.loading import SPEC, registry
 from ..registry.options import options_of, parse_spec
 from ..registry.plain import missing, plain
 from ..types import Clip, Dataset, Fit, Fold, IntArray, Resampling
 from .audio import read_audio
+from .fingerprints import files_fingerprint
 from .labels import class_names, label_index
-
-if TYPE_CHECKING:
-    pass
 
 
 @dataclass(frozen=True)
@@ -69,18 +68,7 @@ def fingerprint_files(recordings: Sequence[Recording]) -> str:
     DataError
         If a file cannot be read.
     """
-    return digest_bytes(_names_and_contents(recordings))
-
-
-def _names_and_contents(recordings: Sequence[Recording]) -> Iterator[bytes]:
-    with progress("Reading files for their fingerprint", len(recordings), always=False) as advance:
-        for recording in recordings:
-            try:
-                yield os.fsencode(Path(recording.source).name) + b"\0"
-                yield Path(recording.source).read_bytes()
-            except OSError as error:
-                raise DataError(f"{recording.source}: cannot be read ({error.strerror}). Is the data set complete?") from None
-            advance()
+    return files_fingerprint([recording.source for recording in recordings])
 
 
 @dataclass(frozen=True)
@@ -155,6 +143,11 @@ class SpeakerDataset:
 
     def __getitem__(self, index: int) -> Clip:
         return self.read(self.recordings[index])
+
+    @property
+    def files(self) -> list[str]:
+        """The file of each recording."""
+        return [recording.source for recording in self.recordings]
 
     @cached_property
     def speakers(self) -> list[str]:
@@ -256,36 +249,110 @@ def speaker_folds(groups: Mapping[str, Sequence[str]], count: int, *, seed: int,
 
 
 def open_dataset(
-    spec: str, data: Path | None = None, seed: int | None = None, *, options: Mapping[str, Any] | None = None
+    spec: Any,
+    data: Path | None = None,
+    seed: int | None = None,
+    *,
+    options: Mapping[str, Any] | None = None,
+    channels: int = 1,
 ) -> Dataset:
-    """A data set by name, with options as in ``synthetic:speakers=40``.
+    """A data set by name, with options as in ``synthetic:speakers=40``; of its folder alone; or of another library's object.
 
     Parameters
     ----------
-    spec : str
+    spec : str, None or object
+        A name, or the folder. None is the data set whose layout the folder has: a message says which. An object is a data set
+        already, or one of another library that a plugin takes (``datasets.Dataset``, soundata, mirdata).
     data : Path or None
         Its folder, if it reads files.
     seed : int or None
         Its seed, if it has one and the spec does not give it.
     options : mapping, optional
         More options, as `options_used` gives them.
+    channels : int
+        That a model reads: of several, all of a recording are kept, if the data set can and the spec says nothing else.
 
     Raises
     ------
+    DataError
+        If no plugin takes the object, or neither a name nor a folder is given.
     PluginError
         If there is no such data set, or it reads no files and a folder was given.
     """
-    name, spelt = parse_spec(spec)
-    known = options_of(registry().factory("dataset", name))
+    if spec is not None and not isinstance(spec, str):
+        return _adapted(spec, options or {})
+    if isinstance(spec, str) and data is None and spec not in registry().names("dataset") and Path(spec).exists():
+        spec, data = None, Path(spec)
+    if spec is None and data is None:
+        raise DataError(f"Neither a data set nor a folder is named: give --dataset NAME (such as {DATASET}), or --data FOLDER.")
+    name, spelt = parse_spec(dataset_in(data) if spec is None and data is not None else str(spec))
+    accepted = options_of(registry().factory("dataset", name))
     given: dict[str, Any] = {**spelt, **(options or {})}
     if data is not None:
         given["data"] = data
-    if "data" in given and "data" not in known:
+    if "data" in given and "data" not in accepted:
         raise PluginError(f"The data set {name!r} reads no files: leave out --data, or choose another --dataset.")
-    if seed is not None and "seed" in known:
+    if seed is not None and "seed" in accepted:
         given.setdefault("seed", seed)
+    if channels > 1 and "channels" in accepted:
+        given.setdefault("channels", "all")
     dataset: Dataset = registry().create("dataset", name, given)
     return dataset
+
+
+def dataset_in(data: Path) -> str:
+    """The name of the data set in a folder: the one whose layout it has, else the one that takes any folder.
+
+    Raises
+    ------
+    DataError
+        If it has the layout of several.
+    """
+    names = registry().names("dataset")
+    recognisers = {name: getattr(registry().offered("dataset", name), "recognises", None) for name in names}
+    fitting = [name for name, recognises in recognisers.items() if recognises is not None and recognises(data)]
+    if len(fitting) > 1:
+        raise DataError(f"{data}: could be {' or '.join(fitting)}. Say which with --dataset.")
+    name = fitting[0] if fitting else DATASET_OF_A_FOLDER
+    say(f"{data}: is read as the data set {name!r}.")
+    return name
+
+
+def task_of(dataset: Dataset, task: str | None) -> str:
+    """A task of a data set: the one that is named, or the only one.
+
+    Raises
+    ------
+    DataError
+        If there is no such task, or none is named and there are none or several.
+    """
+    names = list(dataset.tasks)
+    if task is None and len(names) == 1:
+        return names[0]
+    if task is None:
+        what = f"several tasks: say which ({', '.join(names)})" if names else "no labels to learn from"
+        raise DataError(f"{dataset.title} has {what}. {'' if names else ' '.join(dataset.notes)}".strip())
+    if task not in names:
+        raise DataError(f"In the data set {dataset.name!r}: {unknown('task', task, names)}")
+    return task
+
+
+def of_groups(dataset: Dataset, count: int) -> str:
+    """The groups of some recordings, as in " of 12 speakers"; nothing where each recording stands for itself."""
+    group = getattr(dataset, "grouped_by", "speaker")
+    return "" if group == "recording" else f" of {counted(count, group)}"
+
+
+def _adapted(data: object, options: Mapping[str, Any]) -> Dataset:
+    """A data set as it is, or one that a plugin makes of an object."""
+    if isinstance(data, Dataset):
+        return data
+    for name in registry().names("dataset"):
+        adapt = getattr(registry().offered("dataset", name), "adapt", None)
+        made: Dataset | None = None if adapt is None else adapt(data, options)
+        if made is not None:
+            return made
+    raise DataError(f"The data set is a {type(data).__name__}; expected a name, a folder, a xaudio data set or one of datasets.")
 
 
 def options_used(dataset: Dataset) -> dict[str, Any] | None:

@@ -56,24 +56,57 @@ PIPE_SECONDS = 10.0
 PIPE_BYTES = 4 << 30
 
 
-def decode_file(path: Path) -> tuple[FloatArray, int, tuple[str, ...]]:
+def decode_file(path: Path, content: BinaryIO | None = None) -> tuple[FloatArray, int, tuple[str, ...]]:
     """The samples (samples, channels) of a file, its rate in Hz, and what is to be noted.
+
+    Parameters
+    ----------
+    path : Path
+        The file, or the name of the content.
+    content : binary file, optional
+        What is read instead.
 
     Raises
     ------
     AudioError
         If it is missing, not audio, not whole, or changes while it is read.
     """
+    with _reading(path, content) as (parts, notes):
+        samples, rate = _decoded(parts, path)
+    return samples, rate, notes
+
+
+def decode_blocks(path: Path, notes: list[str]) -> Iterator[tuple[FloatArray, int]]:
+    """The samples of a file in blocks (samples, channels), each with the rate in Hz; what is to be noted goes into ``notes``.
+
+    Raises
+    ------
+    AudioError
+        As `decode_file`; that a file is not whole shows at its end.
+    """
+    with _reading(path) as (parts, noted):
+        notes += noted
+        first: tuple[int, int] | None = None
+        for number, part in enumerate(parts):
+            for samples, rate in _blocks(part, path):
+                kind = rate, samples.shape[1]
+                first = first or kind
+                _refuse_change(first, kind, number)
+                yield samples, rate
+
+
+@contextmanager
+def _reading(path: Path, content: BinaryIO | None = None) -> Iterator[tuple[Sequence[BinaryIO], tuple[str, ...]]]:
+    """The streams of a file and what is to be noted; what goes wrong while they are read is said in one line."""
     try:
-        with _opened(path) as file:
+        with _opened(path) if content is None else _copied(content, path) as file:
             before = os.fstat(file.fileno())
             head = file.read(16)
             file.seek(0)
             if not head:
                 raise AudioError(f"{path}: the file is empty. Copy or download it again.")
             _refuse_other_kinds(path, head)
-            parts, notes = streams(file, before.st_size)
-            samples, rate = _decoded(parts, path)
+            yield streams(file, before.st_size)
             after = os.fstat(file.fileno())
     except (IncompleteError, AudioError) as error:
         raise AudioError(f"{path}: {error}" if isinstance(error, IncompleteError) else str(error)) from None
@@ -83,7 +116,6 @@ def decode_file(path: Path) -> tuple[FloatArray, int, tuple[str, ...]]:
         raise AudioError(f"{path}: cannot be read ({getattr(error, 'strerror', None) or error}).") from None
     if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
         raise AudioError(f"{path}: changed while it was read. Wait until it is complete, and try again.")
-    return samples, rate, notes
 
 
 def check_rate(rate: int, where: str) -> None:
@@ -96,7 +128,7 @@ def check_rate(rate: int, where: str) -> None:
 def _opened(path: Path) -> Iterator[BinaryIO]:
     """A file that can be sought: the file itself, or a copy of what a pipe holds."""
     if not path.exists():
-        raise AudioError(f"{path}: there is no such file. Check the path.")
+        raise AudioError(f"{path}: there is no such file. Check the path.") from FileNotFoundError(path)
     mode = path.stat().st_mode
     if stat.S_ISDIR(mode):
         raise AudioError(f"{path}: is a folder; expected a recording ({READABLE}).")
@@ -104,12 +136,26 @@ def _opened(path: Path) -> Iterator[BinaryIO]:
         with path.open("rb") as file:
             yield file
     elif stat.S_ISFIFO(mode):
-        with tempfile.TemporaryFile() as copy:
+        with tempfile.TemporaryFile(buffering=0) as copy:  # libsndfile moves in it behind a buffer
             _copy_pipe(path, copy)
             copy.seek(0)
             yield copy
     else:
         raise AudioError(f"{path}: is a device, not a recording; expected a file or a pipe.")
+
+
+@contextmanager
+def _copied(content: BinaryIO, path: Path) -> Iterator[BinaryIO]:
+    """A copy of what an open file, or anything that reads bytes, still holds."""
+    with tempfile.TemporaryFile(buffering=0) as copy:  # libsndfile moves in it behind a buffer
+        while part := content.read(1 << 20):
+            if not isinstance(part, bytes):
+                raise AudioError(f"{path}: gives {type(part).__name__}, not bytes; open the file in binary mode ('rb').")
+            copy.write(part)
+            if copy.tell() > PIPE_BYTES:
+                raise AudioError(f"{path}: holds more than {PIPE_BYTES >> 30} GiB. Write it into a file first.")
+        copy.seek(0)
+        yield copy
 
 
 def _copy_pipe(path: Path, copy: BinaryIO) -> None:
@@ -141,18 +187,30 @@ def _decoded(parts: Sequence[BinaryIO], path: Path) -> tuple[FloatArray, int]:
     """The samples (samples, channels) of all parts and their rate."""
     decoded = [_decode(part, path) for part in parts]
     shapes = [(rate, samples.shape[1]) for samples, rate in decoded]
-    if len(set(shapes)) > 1:
-        number = next(index for index, shape in enumerate(shapes) if shape != shapes[0])
-        (rate, channels), (other_rate, other_channels) = shapes[0], shapes[number]
+    for number, shape in enumerate(shapes):
+        _refuse_change(shapes[0], shape, number)
+    return (decoded[0][0] if len(decoded) == 1 else np.concatenate([samples for samples, _ in decoded])), shapes[0][0]
+
+
+def _refuse_change(first: tuple[int, int], kind: tuple[int, int], number: int) -> None:
+    """Refuse a stream of another rate or number of channels than the first one."""
+    if kind != first:
+        (rate, channels), (other_rate, other_channels) = first, kind
         raise IncompleteError(
             f"holds recordings of different kinds one after the other: the first has {rate} Hz and {channels} "
             f"channel{'s' * (channels > 1)}, number {number + 1} {other_rate} Hz and {other_channels}. Split the file."
         )
-    return (decoded[0][0] if len(decoded) == 1 else np.concatenate([samples for samples, _ in decoded])), shapes[0][0]
 
 
 def _decode(part: BinaryIO, path: Path) -> tuple[FloatArray, int]:
     """All samples (samples, channels) of a stream and their rate."""
+    blocks = list(_blocks(part, path))
+    samples = [block for block, _ in blocks]
+    return (np.concatenate(samples) if len(samples) > 1 else samples[0]), blocks[0][1]
+
+
+def _blocks(part: BinaryIO, path: Path) -> Iterator[tuple[FloatArray, int]]:
+    """The samples (samples, channels) of a stream block by block, with their rate; at least one block, which may be empty."""
     import soundfile
 
     class Sequential(soundfile.SoundFile):  # type: ignore[misc]
@@ -161,7 +219,7 @@ def _decode(part: BinaryIO, path: Path) -> tuple[FloatArray, int]:
         def seekable(self) -> bool:
             return False
 
-    blocks, count, expected = [], 0, 0
+    count, expected = 0, 0
     try:
         with Sequential(_handle(part), closefd=False) as file:
             check_rate(file.samplerate, str(path))
@@ -174,17 +232,17 @@ def _decode(part: BinaryIO, path: Path) -> tuple[FloatArray, int]:
                 block = file.read(min(BLOCK, expected - count), dtype="float32", always_2d=True)
                 if not len(block):
                     break
-                blocks.append(block)
+                yield block, file.samplerate
                 count += len(block)
-            empty = np.zeros((0, file.channels), np.float32)
-            rate, promised = file.samplerate, _promised(file, part)
+            if not count:
+                yield np.zeros((0, file.channels), np.float32), file.samplerate
+            promised = _promised(file, part)
     except soundfile.LibsndfileError as error:
         if expected:
             raise IncompleteError(f"is truncated or damaged ({_reason(error)}). Copy or download it again.") from None
         raise IncompleteError(f"cannot be read as audio ({_reason(error)}). Expected {READABLE}.") from None
     if count < promised:
         raise IncompleteError(TRUNCATED)
-    return (np.concatenate(blocks) if len(blocks) > 1 else blocks[0] if blocks else empty), rate
 
 
 def _handle(part: BinaryIO) -> Any:

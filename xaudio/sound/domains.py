@@ -20,6 +20,8 @@ from torch.nn import functional
 
 from ..errors import PluginError
 from ..types import Axis, Placement
+from .channelwise import Channelwise
+from .window import spectral_window
 
 FLOOR_DB = -80.0
 """Lowest level that is shown, relative to the loudest cell."""
@@ -78,7 +80,24 @@ def level(amplitude: Tensor) -> Tensor:
     return share.clamp_(min=10 ** (FLOOR_DB / 20)).log10_().mul_(20)  # in place: there may be many cells
 
 
-class Time:
+class Samples:
+    """What a representation whose cells are the samples, (batch, 1, samples), says of them."""
+
+    def amplitude(self, waveforms: Tensor) -> Tensor:
+        """|x|, (batch, 1, samples), in full scales."""
+        return waveforms.abs()[:, None]
+
+    def masked_waveform(self, waveforms: Tensor, mask: Tensor) -> Tensor:
+        """Each sample times its mask (batch, 1, samples), as waveforms (batch, samples)."""
+        return waveforms * mask[:, 0]
+
+    def to_waveform_relevance(self, waveforms: Tensor, relevance: Tensor) -> Tensor:
+        """Relevance (batch, 1, samples) without its channel."""
+        del waveforms
+        return relevance[:, 0]
+
+
+class Time(Samples):
     """The samples themselves.
 
     Parameters
@@ -101,19 +120,6 @@ class Time:
     def __call__(self, waveforms: Tensor) -> Tensor:
         """Amplitude (batch, 1, samples), signed."""
         return waveforms[:, None]
-
-    def amplitude(self, waveforms: Tensor) -> Tensor:
-        """|x|, (batch, 1, samples)."""
-        return waveforms.abs()[:, None]
-
-    def masked_waveform(self, waveforms: Tensor, mask: Tensor) -> Tensor:
-        """Each sample times its mask (batch, 1, samples), as waveforms (batch, samples)."""
-        return waveforms * mask[:, 0]
-
-    def to_waveform_relevance(self, waveforms: Tensor, relevance: Tensor) -> Tensor:
-        """Relevance (batch, 1, samples) without its channel."""
-        del waveforms
-        return relevance[:, 0]
 
     def from_waveform_relevance(self, waveforms: Tensor, relevance: Tensor) -> Tensor:
         """Relevance (batch, samples) with a channel, in float64."""
@@ -209,7 +215,7 @@ class TimeFrequency:
         self.sample_rate, self.samples = sample_rate, samples
         self.length, self.hop = length, hop
         self.options: dict[str, Any] = {"window": window, "length": length, "hop": hop}
-        self.window = _window(window, length)
+        self.window = torch.from_numpy(spectral_window(window, length))
         self.frames = 1 + -(-(samples + 2 * (length // 2) - length) // hop)
         frequencies = np.arange(length // 2 + 1) * (sample_rate / length)
         times = np.arange(self.frames) * (hop / sample_rate)
@@ -237,11 +243,11 @@ class TimeFrequency:
         A mask of ones gives the sound itself. Of masked cells that no sound has, it is the sound whose transform is nearest
         in the least-squares sense (Griffin and Lim 1984, equation 6).
         """
-        sound, gains = exact(waveforms), exact(mask)[:, 0].transpose(1, 2)
+        sound, gains = exact(waveforms), mask[:, 0].transpose(1, 2)
         window, frames = self.window.to(sound), self._framed(sound)
 
         def masked(part: slice) -> Tensor:
-            kept: Tensor = torch.fft.irfft(torch.fft.rfft(frames[:, part] * window) * gains[:, part], n=self.length)
+            kept: Tensor = torch.fft.irfft(torch.fft.rfft(frames[:, part] * window) * exact(gains[:, part]), n=self.length)
             return kept * window
 
         return like(self._overlap_add(sound, masked) / self._overlapped(self.window**2).to(sound), waveforms)
@@ -319,26 +325,10 @@ class TimeFrequency:
         return (self.frames - 1) * self.hop + self.length
 
 
-Domain = Time | Frequency | TimeFrequency
+Domain = Time | Frequency | TimeFrequency | Channelwise
 
 
 def _per_spectrum(spectra: Tensor, relevance: Tensor) -> Tensor:
     """R / V, complex, and 0 where V is exactly 0."""
     silent = spectra == 0
     return torch.where(silent, 0, relevance / torch.where(silent, 1, spectra))
-
-
-def _window(spec: str, length: int) -> Tensor:
-    """A periodic window (length,) in float64, by a name such as "hann", or with parameters as in "kaiser+8.6"."""
-    from scipy.signal import get_window
-
-    name, *parameters = spec.split("+")
-    try:
-        window = get_window((name, *map(float, parameters)) if parameters else name, length)
-    except (ValueError, TypeError, KeyError) as error:
-        reason = " ".join(str(error).split())
-        raise PluginError(
-            f"There is no window {spec!r} of {length} samples ({reason}): expected one of scipy.signal.get_window, such as "
-            f"hann, hamming, blackman or boxcar, or with its parameters as in kaiser+8.6."
-        ) from None
-    return torch.from_numpy(np.array(window, dtype=np.float64))

@@ -6,8 +6,12 @@ from collections import Counter
 from collections.abc import Hashable, Iterable, Mapping, Sequence, Set
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from ..errors import DataError, ModelError, listing, unknown
 from ..registry.plain import missing, plain, whole
+from ..types import IntArray
 
 
 def class_names(classes: Any) -> tuple[str, ...]:
@@ -63,6 +67,16 @@ def _by_index(names: Mapping[Any, Any]) -> list[Any] | None:
     """The names in the order of their keys, if these are 0, 1, ..., as numbers or digits."""
     keys = {whole(int(key) if isinstance(key, str) and key.isdecimal() else key): name for key, name in names.items()}
     return [keys[index] for index in range(len(names))] if set(keys) == set(range(len(names))) else None
+
+
+def labelled(labels: IntArray) -> NDArray[np.bool_]:
+    """Which recordings have a label, (recordings,): of class indices, or of 0 and 1 for each class; -1 is unknown.
+
+    Parameters
+    ----------
+    labels : ndarray of int, shape (recordings,) or (recordings, classes)
+    """
+    return np.asarray(labels >= 0 if labels.ndim == 1 else (labels >= 0).all(1))
 
 
 def label_index(label: Any, names: Sequence[str], where: str) -> int | None:

@@ -17,21 +17,16 @@ import numpy as np
 from ..registry.loading import registry
 from ..registry.options import choices_of, options_of
 from ..types import FloatArray
+from .loudness import BLOCK_S, GATE, integrated_loudness
 
 REFERENCE = -23.0
 """In LUFS: the programme loudness of EBU R 128, which leaves 23 dB for peaks, so that speech and what is left of it fit."""
-
-GATE = -70.0
-"""In LUFS: ITU-R BS.1770 hears nothing below. What lies there is raised no further than what lies just above."""
 
 MOST_GAIN_DB = 30.0
 """By which a part is raised, to be as loud as the recording that it is a part of, at most; more would raise noise."""
 
 PEAK = 0.95
 """Highest magnitude of a sample."""
-
-BLOCK_S = 0.4
-"""Seconds of a block of ITU-R BS.1770, the shortest sound whose loudness it defines."""
 
 LOWEST_RATE = 4000
 """In Hz; below, the shelf of the K-weighting does not fit under half the sample rate."""
@@ -46,7 +41,7 @@ def ratio(decibels: float) -> float:
 
 
 def loudness(waveform: FloatArray, rate: int) -> float:
-    """Integrated loudness of a mono sound in LUFS (ITU-R BS.1770-4, by pyloudnorm); -inf if it has none.
+    """Integrated loudness of a mono sound in LUFS (ITU-R BS.1770-4); -inf if it has none.
 
     The standard averages over blocks of 400 ms and leaves out those below -70 LUFS. A shorter sound is measured with
     silence behind it up to 400 ms, so that it is one block: two sounds of one length compare as their weighted energies do.
@@ -57,8 +52,6 @@ def loudness(waveform: FloatArray, rate: int) -> float:
     rate : int
         In Hz.
     """
-    import pyloudnorm
-
     sound = np.asarray(waveform, dtype=np.float64)
     if rate < LOWEST_RATE:
         import soxr
@@ -69,7 +62,7 @@ def loudness(waveform: FloatArray, rate: int) -> float:
         sound = np.pad(sound, (0, missing))
     if not sound.any():
         return -math.inf
-    return float(pyloudnorm.Meter(rate).integrated_loudness(sound))
+    return integrated_loudness(sound, rate)
 
 
 def matching_gain(sound: FloatArray, recording: FloatArray, rate: int) -> float:
@@ -164,8 +157,8 @@ def renderer_for_listening(name: str, options: Mapping[str, Any], **defaults: An
     PluginError
         As `xaudio.create`.
     """
-    known = options_of(registry().factory("renderer", name))
-    wanted = {key: value for key, value in defaults.items() if key in known}
-    if "level" in known and "reference" in choices_of(known["level"].annotation):
+    accepted = options_of(registry().factory("renderer", name))
+    wanted = {key: value for key, value in defaults.items() if key in accepted}
+    if "level" in accepted and "reference" in choices_of(accepted["level"].annotation):
         wanted["level"] = "reference"
     return registry().create("renderer", name, {**wanted, **options})

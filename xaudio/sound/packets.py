@@ -68,7 +68,7 @@ def _links(content: bytes) -> list[Link]:
         _add(links[-1], page[:end], page[body:end])
         position += end
     if b"OggS" in content[position:]:
-        raise IncompleteError(f"is damaged: what follows byte {position} is no Ogg page. Copy or download it again.")
+        raise IncompleteError(f"is damaged: what follows byte {position} is not an Ogg page. Copy or download it again.")
     return links
 
 
@@ -203,10 +203,10 @@ def _tag(size: int) -> bytes:
 
 def _refuse_frames_behind(content: bytes, position: int) -> None:
     """What follows the last frame may be anything, but not more frames."""
-    found = _next_frame(content, position)
-    if found is not None:
+    following = _next_frame(content, position)
+    if following is not None:
         raise IncompleteError(
-            f"is damaged: {found - position} bytes from byte {position} on are no MP3. Copy or download it again."
+            f"is damaged: {following - position} bytes from byte {position} on are not MP3. Copy or download it again."
         )
 
 

@@ -18,7 +18,9 @@ from ..output.digests import digest_text
 from ..output.runs import cache_folder
 from ..output.terminal import progress
 from ..types import Clip, Dataset, Fit, FloatArray, IntArray, Placement, Representation, Resampling
-from .audio import at_rate, fit_length
+from .audio import at_rate
+from .channels import channels_in, with_channels
+from .fitting import fit_length
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -44,7 +46,7 @@ class Prepared:
 
     Parameters
     ----------
-    waveforms : ndarray, shape (recordings, samples)
+    waveforms : ndarray, shape (recordings, samples), or (recordings, channels, samples) of several channels
         float32; each starts at sample 0 and is followed by zeros.
     lengths : ndarray, shape (recordings,)
         Samples of each before the zeros.
@@ -65,6 +67,11 @@ class Prepared:
     def __len__(self) -> int:
         return len(self.lengths)
 
+    def only(self, rows: IntArray) -> Prepared:
+        """Some of the recordings."""
+        notes = [self.notes[row] for row in rows]
+        return Prepared(self.waveforms[rows], self.lengths[rows], self.starts[rows], self.keys[rows], notes)
+
     def offsets(self, placement: Placement, seed: int) -> IntArray:
         """Where each recording starts, for the placement that does not change from step to step.
 
@@ -73,7 +80,7 @@ class Prepared:
         """
         if seed < 0:
             raise DataError(f"The seed is {seed}; expected 0 or more.")
-        free = self.waveforms.shape[1] - self.lengths
+        free = self.waveforms.shape[-1] - self.lengths
         if placement == "start":
             return np.zeros_like(free)
         if placement == "centre":
@@ -83,22 +90,24 @@ class Prepared:
 
 
 def prepare_clip(
-    clip: Clip, rate: int, samples: int, fit: Fit, resampling: Resampling
+    clip: Clip, rate: int, samples: int, fit: Fit, resampling: Resampling, channels: int = 1
 ) -> tuple[FloatArray, int, tuple[str, ...]]:
     """A clip's waveform at a rate and at most ``samples`` long, how many samples were cut off before it, and all notes.
 
     Raises
     ------
     AudioError
-        If it is too long and the rule does not make it fit.
+        If it is too long and the rule does not make it fit, or it has other channels than the model reads.
     """
-    clip = at_rate(clip, rate, resampling)
+    clip = at_rate(with_channels(clip, channels), rate, resampling)
     waveform, start, note = fit_length(clip, samples, fit)
     silence = "" if waveform.any() else SILENT
     return waveform, start, (*clip.notes, *filter(None, (note, silence)))
 
 
-def prepare_clips(clips: Sequence[Clip], rate: int, samples: int, fit: Fit, resampling: Resampling) -> Prepared:
+def prepare_clips(
+    clips: Sequence[Clip], rate: int, samples: int, fit: Fit, resampling: Resampling, channels: int = 1
+) -> Prepared:
     """Prepare clips in memory; see `prepare_dataset` for whole data sets.
 
     Parameters
@@ -111,16 +120,22 @@ def prepare_clips(clips: Sequence[Clip], rate: int, samples: int, fit: Fit, resa
     fit : {"error", "trim", "loudest"}
         What to do with a clip that is too long.
     resampling : {"soxr", "fft"}
+    channels : int
+        That the model reads.
     """
-    waveforms = np.zeros((len(clips), samples), dtype=np.float32)
+    waveforms = np.zeros((len(clips), *_shape(channels, samples)), dtype=np.float32)
     lengths, starts, keys = np.zeros((3, len(clips)), np.int64)
     notes = []
     for index, clip in enumerate(clips):
-        waveform, starts[index], remarks = prepare_clip(clip, rate, samples, fit, resampling)
-        waveforms[index, : len(waveform)] = waveform
-        lengths[index], keys[index] = len(waveform), sound_key(waveform)
+        waveform, starts[index], remarks = prepare_clip(clip, rate, samples, fit, resampling, channels)
+        lengths[index], keys[index] = waveform.shape[-1], sound_key(waveform)
+        waveforms[index, ..., : lengths[index]] = waveform
         notes.append(list(remarks))
     return Prepared(waveforms, lengths, starts, keys, notes)
+
+
+def _shape(channels: int, samples: int) -> tuple[int, ...]:
+    return (samples,) if channels == 1 else (channels, samples)
 
 
 def sound_key(waveform: FloatArray) -> int:
@@ -134,9 +149,10 @@ def sound_key(waveform: FloatArray) -> int:
 
     Parameters
     ----------
-    waveform : ndarray, shape (samples,)
-        Full scale is [-1, 1].
+    waveform : ndarray, shape (samples,) or (channels, samples)
+        Full scale is [-1, 1]. Channels count as if one followed the other.
     """
+    waveform = waveform.reshape(-1)
     if not len(waveform):
         return 0
     sound = waveform.astype(np.float64) - float(waveform.mean(dtype=np.float64))
@@ -161,7 +177,7 @@ def prepare_dataset(
     ----------
     dataset : Dataset
     representation : Representation
-        Gives the rate and the length.
+        Gives the rate, the length and the number of channels.
     fit, resampling : optional
         Instead of the data set's own rules.
 
@@ -172,11 +188,12 @@ def prepare_dataset(
     OutputError
         If the cache cannot be written.
     """
-    rate, samples = representation.sample_rate, representation.samples
+    rate, samples, channels = representation.sample_rate, representation.samples, channels_in(representation)
     fit, resampling = fit or dataset.fit, resampling or dataset.resampling
-    key = json.dumps([CACHE_VERSION, dataset.fingerprint(), rate, samples, fit, resampling])
+    shape = (len(dataset), *_shape(channels, samples))
+    key = json.dumps([CACHE_VERSION, dataset.fingerprint(), rate, *shape[1:], fit, resampling])
     folder = cache_folder() / "prepared" / digest_text(key)
-    cached = _load(folder, len(dataset), samples)
+    cached = _load(folder, shape)
     if cached is not None:
         return cached
     try:
@@ -185,33 +202,33 @@ def prepare_dataset(
     except OSError as error:
         raise OutputError(f"{folder.parent}: the cache cannot be written ({error.strerror}). Set XAUDIO_CACHE.") from None
     try:
-        _build(building, dataset, rate, samples, fit, resampling)
-        _publish(building, folder, len(dataset), samples)
+        _build(building, dataset, rate, shape, fit, resampling)
+        _publish(building, folder, shape)
     except OSError as error:
         raise OutputError(
             f"{folder.parent}: the cache cannot be written ({error.strerror}). Free space, or set XAUDIO_CACHE."
         ) from None
     finally:
         shutil.rmtree(building, ignore_errors=True)
-    loaded = _load(folder, len(dataset), samples)
+    loaded = _load(folder, shape)
     if loaded is None:
         raise OutputError(f"{folder}: the cache was damaged while it was written. Delete it and run the command again.")
     return loaded
 
 
-def _build(folder: Path, dataset: Dataset, rate: int, samples: int, fit: Fit, resampling: Resampling) -> None:
-    shape = (len(dataset), samples)
+def _build(folder: Path, dataset: Dataset, rate: int, shape: tuple[int, ...], fit: Fit, resampling: Resampling) -> None:
+    channels, samples = shape[1] if len(shape) == 3 else 1, shape[-1]
     lengths, starts, keys = np.zeros((3, shape[0]), np.int64)
     notes = []
     # Written row by row and not through a memory map, where a full disk would kill the process.
     with (folder / "waveforms.npy").open("wb") as file, progress(f"Preparing {dataset.title}", shape[0]) as advance:
         np.lib.format.write_array_header_1_0(file, {"descr": "<f4", "fortran_order": False, "shape": shape})
         for index in range(shape[0]):
-            waveform, starts[index], remarks = prepare_clip(dataset[index], rate, samples, fit, resampling)
-            row = np.zeros(samples, dtype="<f4")
-            row[: len(waveform)] = waveform
+            waveform, starts[index], remarks = prepare_clip(dataset[index], rate, samples, fit, resampling, channels)
+            lengths[index], keys[index] = waveform.shape[-1], sound_key(waveform)
+            row = np.zeros(shape[1:], dtype="<f4")
+            row[..., : lengths[index]] = waveform
             file.write(row.tobytes())
-            lengths[index], keys[index] = len(waveform), sound_key(waveform)
             notes.append(list(remarks))
             advance()
     np.save(folder / "lengths.npy", lengths)
@@ -220,17 +237,17 @@ def _build(folder: Path, dataset: Dataset, rate: int, samples: int, fit: Fit, re
     (folder / "notes.json").write_text(json.dumps(notes))
 
 
-def _publish(building: Path, folder: Path, recordings: int, samples: int) -> None:
+def _publish(building: Path, folder: Path, shape: tuple[int, ...]) -> None:
     """Give a finished cache its name; another process that was faster wins, since the content is the same."""
     try:
         building.rename(folder)
     except OSError:
-        if _load(folder, recordings, samples) is None:  # a damaged one is in the way
+        if _load(folder, shape) is None:  # a damaged one is in the way
             shutil.rmtree(folder, ignore_errors=True)
             building.rename(folder)
 
 
-def _load(folder: Path, recordings: int, samples: int) -> Prepared | None:
+def _load(folder: Path, shape: tuple[int, ...]) -> Prepared | None:
     """The cache of a folder, or None if it is not there or is damaged (it is then built again)."""
     try:
         waveforms = np.load(folder / "waveforms.npy", mmap_mode="r")
@@ -238,7 +255,7 @@ def _load(folder: Path, recordings: int, samples: int) -> Prepared | None:
         notes = json.loads((folder / "notes.json").read_text())
     except (OSError, ValueError, EOFError):
         return None
-    if waveforms.shape != (recordings, samples) or {len(lengths), len(starts), len(keys), len(notes)} != {recordings}:
+    if waveforms.shape != shape or {len(lengths), len(starts), len(keys), len(notes)} != {shape[0]}:
         return None
     return Prepared(waveforms, lengths, starts, keys, notes)
 
@@ -248,16 +265,19 @@ def place(waveforms: Tensor, lengths: Tensor, offsets: Tensor) -> Tensor:
 
     Parameters
     ----------
-    waveforms : Tensor, shape (batch, samples)
+    waveforms : Tensor, shape (batch, samples) or (batch, channels, samples)
         Each starts at sample 0 and is followed by zeros.
     lengths, offsets : Tensor of int64, shape (batch,)
 
     Returns
     -------
-    Tensor, shape (batch, samples)
+    Tensor, shaped like the waveforms
     """
     import torch
 
-    position = torch.arange(waveforms.shape[1], device=waveforms.device) - offsets[:, None]
+    samples = waveforms.shape[-1]
+    position = torch.arange(samples, device=waveforms.device) - offsets[:, None]
     inside = (position >= 0) & (position < lengths[:, None])
-    return waveforms.gather(1, position.clamp(0, waveforms.shape[1] - 1)) * inside
+    if waveforms.ndim == 3:
+        position, inside = position[:, None].expand_as(waveforms), inside[:, None]
+    return waveforms.gather(-1, position.clamp(0, samples - 1)) * inside

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -90,12 +90,21 @@ class PlacedClips:
     def __len__(self) -> int:
         return len(self.offsets)
 
+    @property
+    def samples(self) -> int:
+        """Length of the waveforms."""
+        return int(self.prepared.waveforms.shape[-1])
+
     def batch(self, chosen: slice | IntArray) -> Tensor:
-        """The waveforms of some recordings on the model's device, in their places, (batch, samples)."""
+        """Waveforms of some recordings on the model's device, in their places, (batch, samples) or (batch, channels, samples)."""
         import torch
 
         waveforms, lengths = np.array(self.prepared.waveforms[chosen]), self.prepared.lengths[chosen]
         return place(*(torch.from_numpy(part).to(self.device) for part in (waveforms, lengths, self.offsets[chosen])))
+
+    def only(self, rows: IntArray) -> PlacedClips:
+        """Some of the recordings."""
+        return replace(self, prepared=self.prepared.only(rows), offsets=self.offsets[rows])
 
     def position(self, index: int) -> Placed:
         """Where a recording lies."""

@@ -12,7 +12,7 @@ from typing import Any
 from ..errors import PluginError, unknown
 from ..output.terminal import progress
 from ..registry.loading import registry
-from . import benchmarks, datasets, explainers, metrics, models, renderers, representations, separators
+from . import benchmarks, datasets, engines, explainers, loaders, metrics, models, renderers, representations, separators
 from .suite import Case, Check, CheckFunction, ContractError, Result
 
 __all__ = ["Check", "ContractError", "Result", "check", "checks_of"]
@@ -21,11 +21,13 @@ _KINDS: dict[str, tuple[type[Case], tuple[CheckFunction, ...]]] = {
     "dataset": (datasets.DatasetCase, datasets.CHECKS),
     "representation": (representations.RepresentationCase, representations.CHECKS),
     "model": (models.ModelCase, models.CHECKS),
+    "loader": (loaders.LoaderCase, loaders.CHECKS),
     "explainer": (explainers.ExplainerCase, explainers.CHECKS),
     "separator": (separators.SeparatorCase, separators.CHECKS),
     "renderer": (renderers.RendererCase, renderers.CHECKS),
     "metric": (metrics.MetricCase, metrics.CHECKS),
     "benchmark": (benchmarks.BenchmarkCase, benchmarks.CHECKS),
+    "engine": (engines.EngineCase, engines.CHECKS),
 }
 
 

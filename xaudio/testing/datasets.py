@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import cached_property
@@ -18,6 +19,7 @@ from ..errors import DataError, XaudioError
 from ..output.digests import digest_bytes
 from ..registry.options import options_of
 from ..sound.datasets import SpeakerDataset
+from ..sound.labels import label_index, labelled
 from ..types import Clip, Fit, Fold, IntArray, Resampling
 from .separators import left_in_process
 from .state import Left, watching
@@ -90,17 +92,18 @@ def _no_clip(clips: Mapping[int, Any]) -> str:
 
 
 def it_has_recordings_tasks_and_a_title(case: DatasetCase) -> str:
-    made = case.plugin
-    if len(made) < 1:
+    dataset = case.plugin
+    if len(dataset) < 1:
         return "it has no recordings"
     for name in ("name", "title"):
-        if not isinstance(getattr(made, name, None), str) or not getattr(made, name):
-            return f"{name} is {getattr(made, name, None)!r}; expected text"
-    for task, classes in made.tasks.items():
+        if not isinstance(getattr(dataset, name, None), str) or not getattr(dataset, name):
+            return f"{name} is {getattr(dataset, name, None)!r}; expected text"
+    for task, classes in dataset.tasks.items():
         names = list(classes) if isinstance(classes, list | tuple) else []
-        if len(names) < 2 or len(set(names)) < len(names) or not all(isinstance(name, str) for name in names):
+        fewest = 1 if task in getattr(dataset, "several", ()) else 2
+        if len(names) < fewest or len(set(names)) < len(names) or not all(isinstance(name, str) for name in names):
             return f"the classes of task {task!r} are {classes!r}; expected two or more names, each once"
-    return "" if made.tasks else "it has no tasks"
+    return "" if dataset.tasks else "it has no tasks"
 
 
 def it_says_how_recordings_are_fitted_and_resampled(case: DatasetCase) -> str:
@@ -173,11 +176,15 @@ def labels_are_class_indices_and_every_class_has_recordings(case: DatasetCase) -
         labels = case.plugin.labels(task)
         if not isinstance(labels, np.ndarray):
             return f"labels of task {task!r} are a {type(labels).__name__}; expected an array"
-        if labels.shape != (len(case.plugin),) or labels.dtype.kind not in "iu":
-            return f"labels of task {task!r} are {labels.dtype} {labels.shape}; expected whole numbers ({len(case.plugin)},)"
-        if labels.min() < -1 or labels.max() >= len(classes):
-            return f"labels of task {task!r} go from {labels.min()} to {labels.max()}; expected -1 to {len(classes) - 1}"
-        empty = [name for index, name in enumerate(classes) if not (labels == index).any()]
+        several = labels.ndim == 2
+        shape = (len(case.plugin), len(classes)) if several else (len(case.plugin),)
+        if labels.shape != shape or labels.dtype.kind not in "iu":
+            return f"labels of task {task!r} are {labels.dtype} {labels.shape}; expected whole numbers {shape}"
+        largest = 1 if several else len(classes) - 1
+        if labels.min() < -1 or labels.max() > largest:
+            return f"labels of task {task!r} go from {labels.min()} to {labels.max()}; expected -1 to {largest}"
+        true = labels == 1 if several else labels[:, None] == np.arange(len(classes))
+        empty = [name for index, name in enumerate(classes) if not true[:, index].any()]
         if empty:
             return f"no recording of task {task!r} has the class {', '.join(map(str, empty[:3]))}"
     return ""
@@ -189,9 +196,22 @@ def labels_of_clips_are_those_of_the_data_set(case: DatasetCase) -> str:
         labels = case.plugin.labels(task)
         for index, clip in case.clips.items():
             label = clip.labels.get(task)
-            if (-1 if label is None else label) != labels[index]:
+            if not _same_label(label, labels[index], case.plugin.tasks[task]):
                 return f"recording {index} has label {label} in task {task!r}; labels({task!r}) says {labels[index]}"
     return ""
+
+
+def _same_label(label: Any, expected: Any, classes: Sequence[str]) -> bool:
+    """Whether the label of a clip (an index or a name, or names of several) is that of the data set."""
+    if np.ndim(expected) == 0:
+        try:
+            index = label_index(label, classes, "The label")
+        except DataError:
+            return False
+        return bool((-1 if index is None else index) == expected)
+    if label is None:
+        return bool((expected == -1).all())
+    return set(label) == {classes[index] for index in np.flatnonzero(expected == 1).tolist()}
 
 
 def folds_are_whole_and_disjoint(case: DatasetCase) -> str:
@@ -216,7 +236,7 @@ def _no_fold(parts: list[IntArray], labels: IntArray) -> str:
         return f"names recordings that are not there: {every.min()} to {every.max()} of {len(labels)}"
     if len(np.unique(every)) < len(every):
         return "has a recording in two parts, or twice"
-    return "has recordings without a label" if (labels[every] < 0).any() else ""
+    return "" if labelled(labels[every]).all() else "has recordings without a label"
 
 
 def folds_share_no_speaker(case: DatasetCase) -> str:
@@ -271,11 +291,11 @@ def _others(case: DatasetCase) -> Iterator[tuple[str, Any]]:
     for name, option in options.items():
         for value in _other_values(option.annotation, case.options.get(name, option.default)):
             yield from _opened(f"with {name}={value}", case, {name: value})
-    source = Path(next(iter(case.clips.values())).source).resolve()
+    source, *others = (Path(clip.source).resolve() for clip in case.clips.values())
     for name, option in options.items():
         value = case.options.get(name, option.default)
         if isinstance(value, str | Path) and source.is_file() and source.is_relative_to(Path(value).resolve()):
-            with _with_another_file(Path(value).resolve(), source) as folder:
+            with _with_another_file(Path(value).resolve(), source, others) as folder:
                 yield from _opened("with a file changed", case, {name: folder})
 
 
@@ -298,8 +318,8 @@ def _opened(how: str, case: DatasetCase, options: Mapping[str, Any]) -> list[tup
 
 
 @contextmanager
-def _with_another_file(folder: Path, source: Path) -> Iterator[Path]:
-    """A folder of links to all files of another, but for one, which is half as loud."""
+def _with_another_file(folder: Path, source: Path, others: Sequence[Path]) -> Iterator[Path]:
+    """A folder of links to all files of another, but for one: half as loud or, in a format of the plugin's own, another one."""
     import soundfile
 
     with TemporaryDirectory() as outer:
@@ -311,8 +331,11 @@ def _with_another_file(folder: Path, source: Path) -> Iterator[Path]:
                 (there / name).symlink_to(Path(root) / name)
         changed = copy / source.relative_to(folder)
         changed.unlink()
-        waveform, rate = soundfile.read(source)
-        soundfile.write(changed, waveform / 2, rate)
+        try:
+            waveform, rate = soundfile.read(source)
+            soundfile.write(changed, waveform / 2, rate)
+        except (soundfile.LibsndfileError, TypeError, ValueError):  # no format that libsndfile knows
+            shutil.copyfile(next((other for other in others if other.is_file() and other != source), source), changed)
         yield copy
 
 

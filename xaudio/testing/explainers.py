@@ -10,11 +10,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..doctor.findings import statement_of
 from ..errors import XaudioError
 from ..model.attribution import sound_for
+from ..model.conditional import ConditionalExplainer
 from ..model.model import Model
-from ..types import ConditionalExplainer, Sound
+from ..model.statements import statement_of
+from ..types import Sound
 from .state import Left, watching
 from .suite import Case, CheckFunction, Unasked, close, need, refusal, unlike
 from .toys import noise, sounds, toy_model, toy_model_2d, unlike_number
@@ -39,17 +40,17 @@ class ExplainerCase(Case):
         """Relevance of a batch, and what happened on the way."""
         with torch.no_grad():
             features = model.features(waveforms)
-        given = [features.clone(), target.clone(), waveforms.clone()]
-        kept = [tensor.clone() for tensor in given]
-        sound = Sound(given[2], model.representation, model.features)
+        inputs = [features.clone(), target.clone(), waveforms.clone()]
+        kept = [tensor.clone() for tensor in inputs]
+        sound = Sound(inputs[2], model.representation, model.features)
         answer = Answer()
         with torch.enable_grad(), watching(model.network) as answer.left:
             try:
-                answer.relevance = method(model.network, given[0], given[1], **sound_for(method, sound))
+                answer.relevance = method(model.network, inputs[0], inputs[1], **sound_for(method, sound))
             except XaudioError as error:
                 answer.refusal = error
         names = ("the features", "the targets", "the waveforms")
-        pairs = zip(names, given, kept, strict=True)
+        pairs = zip(names, inputs, kept, strict=True)
         answer.touched = ", ".join(name for name, now, then in pairs if not torch.equal(now.detach(), then))
         return answer
 

@@ -147,13 +147,14 @@ def it_gives_logits_batch_by_classes(case: ModelCase) -> str:
 def it_gives_as_many_classes_as_are_asked_for(case: ModelCase) -> str:
     for number in case.numbers:
         network = case.plugin if number == case.numbers[0] else case.network(number)
-        given = case.logits.shape[1] if network is case.plugin else case.answer(case.features[:1], network).shape[1]
+        outputs = case.logits.shape[1] if network is case.plugin else case.answer(case.features[:1], network).shape[1]
         expected = said_classes(network) if number is None else number
-        if given != expected and number is None:
+        if outputs != expected and number is None:
             return "it takes no option classes; with a fixed number it says so by an attribute classes"
-        if given != expected:
+        if outputs != expected:
             return (
-                f"{number} were asked for, it gives {given}; one with a fixed number refuses others, or has an attribute classes"
+                f"{number} were asked for, it gives {outputs}; one with a fixed number refuses others, or has an attribute "
+                "classes"
             )
     return ""
 
@@ -164,8 +165,8 @@ def logits_are_finite(case: ModelCase) -> str:
 
 def logits_are_not_squashed(case: ModelCase) -> str:
     networks = [case.network(case.numbers[0], seed) for seed in range(3)]
-    found = [case.answer(case.features * scale, network).double() for network in networks for scale in SCALES]
-    return _squashed(torch.cat(found))
+    logits = [case.answer(case.features * scale, network).double() for network in networks for scale in SCALES]
+    return _squashed(torch.cat(logits))
 
 
 def _squashed(values: Tensor) -> str:

@@ -92,7 +92,7 @@ def _resolved(returned: Any) -> Any:
 
 
 def it_renders_or_refuses_in_one_line(case: RendererCase) -> str:
-    return next((found for item in case.tried if item.refusal and (found := refusal(item.refusal))), "")
+    return next((problem for item in case.tried if item.refusal and (problem := refusal(item.refusal))), "")
 
 
 def it_returns_the_files_that_it_wrote(case: RendererCase) -> str:

@@ -44,10 +44,10 @@ class RepresentationCase(Case):
             features = self.plugin(waveforms)
         return features, left, not torch.equal(waveforms, sounds(self.plugin.samples))
 
-    def ask(self, made: Any) -> Tensor:
+    def ask(self, representation: Any) -> Tensor:
         """Features of the sounds."""
         with torch.no_grad(), stirred():
-            features: Tensor = made(sounds(self.plugin.samples))
+            features: Tensor = representation(sounds(self.plugin.samples))
         return features
 
     @property
@@ -67,10 +67,10 @@ class RepresentationCase(Case):
     def axis(self, unit: str) -> tuple[int, Axis]:
         """Position and axis of time ("s") or frequency ("Hz")."""
         need(self, axes_increase_and_have_names_and_units, features_are_shaped_as_the_axes_say)
-        found = [(place, axis) for place, axis in enumerate(self.plugin.axes) if axis.unit == unit]
-        if not found or len(found[0][1].centres) < CELLS:
+        candidates = [(place, axis) for place, axis in enumerate(self.plugin.axes) if axis.unit == unit]
+        if not candidates or len(candidates[0][1].centres) < CELLS:
             raise Unasked(f"it has no axis in {unit} of {CELLS} cells or more")
-        return found[0]
+        return candidates[0]
 
     def masked(self, waveforms: Tensor, mask: Tensor) -> Tensor:
         """The sound that a mask leaves, if there is a way back."""
@@ -137,14 +137,14 @@ def _decibels(part: Tensor, whole: Tensor) -> float:
 
 
 def it_has_a_rate_a_length_a_unit_and_a_placement(case: RepresentationCase) -> str:
-    made = case.plugin
+    representation = case.plugin
     for name in ("sample_rate", "samples"):
-        value = getattr(made, name, None)
+        value = getattr(representation, name, None)
         if not isinstance(value, int) or isinstance(value, bool) or value < 1:
             return f"{name} is {value!r}; expected a whole number above 0"
-    if not isinstance(getattr(made, "unit", None), str) or not made.unit:
-        return f"unit is {getattr(made, 'unit', None)!r}; expected the unit of the features, such as 'dB'"
-    placement = getattr(made, "placement", None)
+    if not isinstance(getattr(representation, "unit", None), str) or not representation.unit:
+        return f"unit is {getattr(representation, 'unit', None)!r}; expected the unit of the features, such as 'dB'"
+    placement = getattr(representation, "placement", None)
     return "" if placement in get_args(Placement) else f"placement is {placement!r}; expected {', '.join(get_args(Placement))}"
 
 
@@ -336,9 +336,9 @@ def relevance_of_samples_sums_to_that_of_the_cells(case: RepresentationCase) -> 
 
 
 def the_way_back_refuses_in_one_line(case: RepresentationCase) -> str:
-    for method, given in (("masked_waveform", case.ones()), ("to_waveform_relevance", case.ones())):
+    for method, cells in (("masked_waveform", case.ones()), ("to_waveform_relevance", case.ones())):
         try:
-            getattr(case.plugin, method)(noise(1, case.plugin.samples), given)
+            getattr(case.plugin, method)(noise(1, case.plugin.samples), cells)
         except XaudioError as error:
             return refusal(error)
     return ""

@@ -101,14 +101,14 @@ def _attributes(module: nn.Module) -> Iterator[tuple[str, Any]]:
 def _hooks(modules: dict[str, nn.Module], parameters: dict[str, nn.Parameter]) -> dict[str, Any]:
     """Hooks of all sorts by where they are."""
     owners: dict[str, Any] = {**modules, **parameters}
-    found = {}
+    hooks = {}
     for name, owner in owners.items():
         sorts = [sort for sort in dir(owner) if sort.endswith(("_hooks", "_hooks_"))] if isinstance(owner, nn.Module) else []
         for sort in [*sorts] or ["_backward_hooks", "_post_accumulate_grad_hooks"]:
             held = getattr(owner, sort, None)
             if isinstance(held, dict) and held:
-                found[f"{sort.strip('_').replace('_', ' ')} of {name}"] = [Same(hook) for hook in held.values()]
-    return found
+                hooks[f"{sort.strip('_').replace('_', ' ')} of {name}"] = [Same(hook) for hook in held.values()]
+    return hooks
 
 
 def _global_hooks() -> dict[str, Any]:
@@ -124,14 +124,14 @@ def _bits(tensor: Tensor) -> list[Any]:
 
 def _generators() -> dict[str, Any]:
     numbers: Any = np.random.get_state(legacy=True)  # noqa: NPY002 (the global one is what is watched)
-    found: dict[str, Any] = {
+    states: dict[str, Any] = {
         "torch's global generator": torch.get_rng_state().numpy().tobytes(),
         "numpy's global generator": [np.asarray(numbers[1]).tobytes(), *numbers[2:]],
         "random's global generator": random.getstate(),
     }
     if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
-        found["the GPU's global generator"] = [state.numpy().tobytes() for state in torch.cuda.get_rng_state_all()]
-    return found
+        states["the GPU's global generator"] = [state.numpy().tobytes() for state in torch.cuda.get_rng_state_all()]
+    return states
 
 
 def _settings() -> dict[str, Any]:
@@ -156,8 +156,13 @@ def _of_matplotlib() -> State:
     pyplot = sys.modules.get("matplotlib.pyplot")
     if pyplot is None:
         return {"figures": {}, "style": {}}
-    kept = {key: repr(value) for key, value in pyplot.rcParams.items()}
+    kept = {key: repr(value) for key, value in _style(pyplot).items()}
     return {"figures": {f"figure {number}": True for number in pyplot.get_fignums()}, "style": kept}
+
+
+def _style(pyplot: Any) -> dict[str, Any]:
+    """What matplotlib is set to, as it holds it: to ask for all that, and to set it, takes longer than a small check."""
+    return dict(dict.items(pyplot.rcParams))
 
 
 @contextmanager
@@ -172,7 +177,7 @@ def restored() -> Iterator[None]:
         os.getcwd(),
     )
     pyplot = sys.modules.get("matplotlib.pyplot")
-    figures, style = (pyplot.get_fignums(), dict(pyplot.rcParams)) if pyplot else ([], {})
+    figures, style = (pyplot.get_fignums(), _style(pyplot)) if pyplot else ([], {})
     precision, deterministic = torch.get_float32_matmul_precision(), torch.are_deterministic_algorithms_enabled()
     try:
         yield
@@ -189,7 +194,8 @@ def restored() -> Iterator[None]:
         np.seterr(**errors)
         os.chdir(folder)
         if pyplot:
-            pyplot.rcParams.update(style)
+            now = _style(pyplot)
+            pyplot.rcParams.update({key: value for key, value in style.items() if now.get(key) is not value})
             for number in set(pyplot.get_fignums()) - set(figures):
                 pyplot.close(number)
 
@@ -202,7 +208,9 @@ def stirred() -> Iterator[None]:
     """As `restored`, and the global generators start elsewhere each time, so that what draws from them shows."""
     with restored():
         seed = next(_STIRRED)
-        torch.manual_seed(seed)
+        torch.default_generator.manual_seed(seed)
+        if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
+            torch.cuda.manual_seed_all(seed)
         np.random.seed(seed)  # noqa: NPY002
         random.seed(seed)
         yield

@@ -43,7 +43,7 @@ def analyze(data: StudyData, rules: ExclusionRules | None = None, *, draws: int 
     DataError
         If there are no answers or too few participants, or the data contradict themselves.
     """
-    given, rules = rules, rules or ExclusionRules()
+    stated, rules = rules, rules or ExclusionRules()
     _check(data)
     kept = apply_rules(data, rules)
     if not data.answers:
@@ -82,7 +82,7 @@ def analyze(data: StudyData, rules: ExclusionRules | None = None, *, draws: int 
         ratings=ratings,
         preferences=preferences,
         without_exclusions=plain_cells(everybody) if everybody else [],
-        notes=_notes(kept.data, table, cells, redrawn, given is not None),
+        notes=_notes(kept.data, table, cells, redrawn, stated is not None),
     )
 
 

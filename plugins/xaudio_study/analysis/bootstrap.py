@@ -96,7 +96,7 @@ def drawn_means(table: Table, condition: int, values: Floats, weights: Weights) 
     sums, counts = (
         np.array([np.bincount(cells, weight * factor, 2) for weight in drawn]) for factor in (chosen, np.ones_like(chosen))
     )
-    sums, counts = (np.column_stack([found, found.sum(1)]) for found in (sums, counts))
+    sums, counts = (np.column_stack([with_total, with_total.sum(1)]) for with_total in (sums, counts))
     return np.where(counts > 0, sums / np.where(counts > 0, counts, 1), np.nan)
 
 
@@ -110,13 +110,13 @@ def bounds(value: float, drawn: Floats, level: float = LEVEL) -> tuple[float, fl
     """
     from scipy.special import ndtr, ndtri
 
-    known = _known(drawn)
-    if known is None:
+    finite = _known(drawn)
+    if finite is None:
         return None
-    below = (np.count_nonzero(known < value) + np.count_nonzero(known == value) / 2) / len(known)
-    shift = ndtri(np.clip(below, 0.5 / len(known), 1 - 0.5 / len(known)))
+    below = (np.count_nonzero(finite < value) + np.count_nonzero(finite == value) / 2) / len(finite)
+    shift = ndtri(np.clip(below, 0.5 / len(finite), 1 - 0.5 / len(finite)))
     reach = ndtri(tails(level)[1])
-    low, high = np.quantile(known, ndtr([2 * shift - reach, 2 * shift + reach]))
+    low, high = np.quantile(finite, ndtr([2 * shift - reach, 2 * shift + reach]))
     return float(low), float(high)
 
 
@@ -132,17 +132,17 @@ def centred(value: float, drawn: Floats, level: float = LEVEL) -> tuple[float, f
     (float, float) or None
         As `bounds`.
     """
-    known = _known(drawn)
-    if known is None:
+    finite = _known(drawn)
+    if finite is None:
         return None
-    low, middle, high = np.quantile(known, [tails(level)[0], 0.5, tails(level)[1]])
+    low, middle, high = np.quantile(finite, [tails(level)[0], 0.5, tails(level)[1]])
     return float(max(-1.0, value + low - middle)), float(min(1.0, value + high - middle))
 
 
 def _known(drawn: Floats) -> Floats | None:
     """The draws in which the value is defined, None if these are too few."""
-    known = drawn[np.isfinite(drawn)]
-    return known if len(known) and len(known) >= DEFINED * len(drawn) else None
+    finite = drawn[np.isfinite(drawn)]
+    return finite if len(finite) and len(finite) >= DEFINED * len(drawn) else None
 
 
 def _counts(rng: np.random.Generator, count: int, draws: int, least: int) -> Floats:

@@ -31,14 +31,14 @@ class Drawn:
 
     def __init__(self, table: Table, weights: Weights | None) -> None:
         logarithms, classes = np.log(np.maximum(table.milliseconds, 1)), len(table.classes)
-        found = []
+        drawn = []
         for number in range(len(table.conditions)):  # one at a time: all tables of all draws would take gigabytes
             counts, times = np.empty((0, len(GROUPS), classes, classes)), np.empty((0, len(GROUPS)))
             if weights is not None:
                 counts, times = drawn_tables(table, number, weights), drawn_means(table, number, logarithms, weights)
             of_classes = measures.informedness(counts), measures.markedness(counts)
-            found.append((measures.accuracy(counts), times, *of_classes, *measures.pooled(counts)))
-        self.accuracy, self.log_times, self.informedness, self.markedness, *pooled = map(np.array, zip(*found, strict=True))
+            drawn.append((measures.accuracy(counts), times, *of_classes, *measures.pooled(counts)))
+        self.accuracy, self.log_times, self.informedness, self.markedness, *pooled = map(np.array, zip(*drawn, strict=True))
         self.pooled = measures.Pooled(*pooled)
 
 
@@ -89,14 +89,14 @@ def _cell(table: Table, drawn: Drawn, number: int, place: int, rows: Indices) ->
 def _measure(table: Table, counts: Floats, drawn: Drawn, number: int, place: int, name: str) -> Measure:
     of_classes, pooled = getattr(measures, name)(counts), measures.pooled(counts)._asdict()
     interval = centred if name == "markedness" else bounds
-    found = {
+    estimates = {
         kind: optional_estimate(
             float(pooled[f"{name}_{kind}"]), getattr(drawn.pooled, f"{name}_{kind}")[number, :, place], interval
         )
         for kind in ("macro", "weighted")
     }
     left_out = [name for name, value in zip(table.classes, of_classes, strict=True) if not np.isfinite(value)]
-    return Measure(macro=found["macro"], weighted=found["weighted"], left_out=left_out)
+    return Measure(macro=estimates["macro"], weighted=estimates["weighted"], left_out=left_out)
 
 
 def _classes(table: Table, counts: Floats, drawn: Drawn, which: tuple[int, int], rows: Indices) -> list[ClassMeasures]:
@@ -142,10 +142,10 @@ Interval = Callable[[float, Floats], tuple[float, float] | None]
 
 def estimate(value: float, draws: Floats, interval: Interval = bounds) -> Estimate:
     """A value with the interval of its draws (draws,), if there is one."""
-    found = interval(value, draws)
-    if found is None:
+    limits = interval(value, draws)
+    if limits is None:
         return Estimate(value=value)
-    return Estimate(value=value, low=found[0], high=found[1])
+    return Estimate(value=value, low=limits[0], high=limits[1])
 
 
 def optional_estimate(value: float, draws: Floats, interval: Interval = bounds) -> Estimate | None:

@@ -6,11 +6,11 @@ from itertools import combinations, permutations
 
 import numpy as np
 
-from xaudio.plugin import CONTROLS, progress
+from xaudio.plugin import CONTROLS, holm, progress
 
 from . import measures
 from .cells import Drawn, optional_estimate
-from .mixed import Fit, holm, paired_fit, unpaired_fit
+from .mixed import Fit, paired_fit, unpaired_fit
 from .results import Contrast, Estimate, Group, Test
 from .table import GROUPS, Condition, Floats, Table
 
@@ -88,14 +88,14 @@ def _answered(table: Table, condition: int, group: Group) -> bool:
 def tested(table: Table, first: int, second: int, group: Group) -> tuple[Fit, dict[str, int]] | str:
     """The fit and what it rests on, or why there is none."""
     difference = differences(table, first, second, group)
-    known = np.isfinite(difference)
-    if known.any():
-        people, sounds = int(known.any(1).sum()), int(known.any(0).sum())
+    answered = np.isfinite(difference)
+    if answered.any():
+        people, sounds = int(answered.any(1).sum()), int(answered.any(0).sum())
         if reason := _too_few(people, sounds):
             return reason
-        if np.ptp(difference[known]) == 0:
-            return f"the difference is {difference[known][0]:g} for every participant and recording: there is no variance"
-        return _unless_saturated(paired_fit(difference), int(known.sum()), people, sounds)
+        if np.ptp(difference[answered]) == 0:
+            return f"the difference is {difference[answered][0]:g} for every participant and recording: there is no variance"
+        return _unless_saturated(paired_fit(difference), int(answered.sum()), people, sounds)
     rows = np.flatnonzero(np.isin(table.condition, (first, second)) & table.group(group))
     people, sounds = len(np.unique(table.participant[rows])), len(np.unique(table.recording[rows]))
     if reason := _too_few(people, sounds):

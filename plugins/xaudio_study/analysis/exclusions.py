@@ -56,18 +56,18 @@ def apply_rules(data: StudyData, rules: ExclusionRules | None) -> Kept:
     """
     items = {item.item: item for item in data.items}
     present = [person for person in data.participants if not person.withdrawn]
-    given: dict[str, list[Answer]] = {person.participant: [] for person in present}
+    of_person: dict[str, list[Answer]] = {person.participant: [] for person in present}
     for answer in data.answers:
-        if answer.participant in given:
-            given[answer.participant].append(answer)
+        if answer.participant in of_person:
+            of_person[answer.participant].append(answer)
     counts = [ExclusionCount(rule="withdrew", participants=len(data.participants) - len(present))]
     out: set[str] = set()
     for rule, wrong in _tests(rules, items).items():
-        found = [person.participant for person in present if wrong(person, given[person.participant])]
-        counts.append(ExclusionCount(rule=rule, participants=len(found)))
-        out.update(found)
+        excluded = [person.participant for person in present if wrong(person, of_person[person.participant])]
+        counts.append(ExclusionCount(rule=rule, participants=len(excluded)))
+        out.update(excluded)
     people = tuple(person for person in present if person.participant not in out)
-    answers = tuple(answer for person in people for answer in given[person.participant])
+    answers = tuple(answer for person in people for answer in of_person[person.participant])
     return Kept(data.model_copy(update={"participants": people, "answers": answers}), counts)
 
 
@@ -76,22 +76,22 @@ def _tests(rules: ExclusionRules | None, items: dict[str, Item]) -> dict[str, Ca
     catches = {name: item.catch for name, item in items.items() if item.catch is not None}
     tests: dict[str, Callable[[Participant, list[Answer]], bool]] = {}
     if rules is None or not rules.finished:
-        tests["answered nothing"] = lambda _, found: not found
+        tests["answered nothing"] = lambda _, answers: not answers
     if rules is None:
         return tests
     if rules.finished:
         tests["did not finish"] = lambda person, _: person.finished is None
     if rules.failed_catch < len(catches):
-        tests[f"failed more than {rules.failed_catch} of {len(catches)} catch trials"] = lambda _, found: (
-            sum(catches.get(answer.item, answer.value) != answer.value for answer in found) > rules.failed_catch
+        tests[f"failed more than {rules.failed_catch} of {len(catches)} catch trials"] = lambda _, answers: (
+            sum(catches.get(answer.item, answer.value) != answer.value for answer in answers) > rules.failed_catch
         )
     if rules.headphones > 0:
         tests[f"less than {rules.headphones:.0%} right in the headphone check"] = lambda person, _: (
             person.headphones is not None and person.headphones < rules.headphones
         )
     if rules.fastest_ms > 0:
-        tests[f"median response faster than {rules.fastest_ms:g} ms"] = lambda _, found: (
-            _median_ms([answer for answer in found if answer.item not in catches]) < rules.fastest_ms
+        tests[f"median response faster than {rules.fastest_ms:g} ms"] = lambda _, answers: (
+            _median_ms([answer for answer in answers if answer.item not in catches]) < rules.fastest_ms
         )
     return tests
 

@@ -173,9 +173,9 @@ def _marginals(table: Floats) -> tuple[Floats, Floats, Floats, Floats]:
 
 
 def _weighted(values: Floats, weights: Floats) -> Floats:
-    known = np.isfinite(values)
-    used = np.where(known, weights, 0)
-    return _ratio((np.where(known, values, 0) * used).sum(-1), used.sum(-1))
+    finite = np.isfinite(values)
+    used = np.where(finite, weights, 0)
+    return _ratio((np.where(finite, values, 0) * used).sum(-1), used.sum(-1))
 
 
 def _ratio(part: Floats, whole: Floats) -> Floats:

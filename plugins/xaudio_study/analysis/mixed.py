@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -108,9 +108,9 @@ def balanced_fit(difference: Floats) -> Fit:
             variance = pooled / degrees
         else:
             own.append(name)
-    found = {name: (squares[name] / freedom[name] - variance) / sizes[name] if name in own else 0.0 for name in sizes}
-    error = np.sqrt(found["participant"] / people + found["recording"] / sounds + variance / difference.size)
-    variances = {**found, "residual": variance}
+    components = {name: (squares[name] / freedom[name] - variance) / sizes[name] if name in own else 0.0 for name in sizes}
+    error = np.sqrt(components["participant"] / people + components["recording"] / sounds + variance / difference.size)
+    variances = {**components, "residual": variance}
     df = _satterthwaite(variances, difference.size, people, sounds)
     return Fit(PAIRED, float(difference.mean()), float(error), df, variances)
 
@@ -138,15 +138,6 @@ def unpaired_fit(right: Floats, first: Indices, participant: Indices, recording:
     return fit._replace(model=UNPAIRED, df=float(max(1, min(people.max(), sounds.max()) - 1)))
 
 
-def holm(chances: Sequence[float]) -> list[float]:
-    """Probabilities corrected for their number (Holm 1979)."""
-    order = np.argsort(chances)
-    steps = np.asarray(chances)[order] * (len(chances) - np.arange(len(chances)))
-    corrected = np.empty(len(chances))
-    corrected[order] = np.minimum(np.maximum.accumulate(steps), 1)
-    return [float(value) for value in corrected]
-
-
 def _reml(values: Floats, design: Floats, factors: Mapping[str, Indices]) -> Fit:
     """The last fixed effect by restricted maximum likelihood, with the residual's variance and the fixed effects profiled out.
 
@@ -160,7 +151,7 @@ def _reml(values: Floats, design: Floats, factors: Mapping[str, Indices]) -> Fit
     sizes = [each.shape[1] for each in indicators]
     random, fixed = np.concatenate(indicators, 1), np.column_stack([design, values])
     within, across, whole = random.T @ random, random.T @ fixed, fixed.T @ fixed
-    freedom, known = len(values) - design.shape[1], slice(design.shape[1])
+    freedom, effects = len(values) - design.shape[1], slice(design.shape[1])
 
     def solved(shares: Floats) -> tuple[Floats, Floats, Floats, float]:
         """Triangle of the random effects' part; information about the fixed effects, these, and the residual's squares."""
@@ -168,8 +159,8 @@ def _reml(values: Floats, design: Floats, factors: Mapping[str, Indices]) -> Fit
         triangle: Floats = np.linalg.cholesky(np.eye(len(roots)) + roots[:, None] * within * roots)
         explained = np.linalg.solve(triangle, roots[:, None] * across)
         left = whole - explained.T @ explained
-        found = np.asarray(np.linalg.solve(left[known, known], left[known, -1]), np.float64)
-        return triangle, left[known, known], found, float(left[-1, -1] - left[known, -1] @ found)
+        coefficients = np.asarray(np.linalg.solve(left[effects, effects], left[effects, -1]), np.float64)
+        return triangle, left[effects, effects], coefficients, float(left[-1, -1] - left[effects, -1] @ coefficients)
 
     def deviance(shares: Floats) -> float:
         triangle, information, _, squares = solved(shares)
@@ -179,11 +170,11 @@ def _reml(values: Floats, design: Floats, factors: Mapping[str, Indices]) -> Fit
     bounds = [(0, LARGEST)] * len(factors)
     searches = [minimize(deviance, np.full(len(factors), start), method="L-BFGS-B", bounds=bounds) for start in STARTS]
     shares = min(searches, key=lambda search: float(search.fun)).x
-    _, information, found, squares = solved(shares)
+    _, information, coefficients, squares = solved(shares)
     residual = squares / freedom
     variances = {name: float(share / (1 - share) * residual) for name, share in zip(factors, shares, strict=True)}
     error = float(np.sqrt(residual * np.linalg.inv(information)[-1, -1]))
-    return Fit("", float(found[-1]), error, 1.0, variances | {"residual": residual})
+    return Fit("", float(coefficients[-1]), error, 1.0, variances | {"residual": residual})
 
 
 def _sums_of_squares(table: Floats) -> tuple[dict[str, float], dict[str, int]]:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
 from xaudio.plugin import (
     Clip,
     DataError,
+    Dataset,
     Explanation,
     Model,
     ModelError,
+    XaudioWarning,
     explain,
     held_out,
+    in_one_window,
     load_model,
     output_folder,
     parse_spec,
@@ -40,7 +44,7 @@ from .template import to_toml
 
 
 def build_study(
-    run: Path,
+    run: Path | str,
     out: Path,
     settings: StudySettings,
     *,
@@ -53,7 +57,7 @@ def build_study(
     Parameters
     ----------
     run : Path
-        Run folder of the model.
+        Run folder of the model, or a loader with its options.
     out : Path
     settings : StudySettings
     dataset : str, optional
@@ -68,13 +72,17 @@ def build_study(
         If the model or the data cannot be used, there are too few recordings, or the folder holds another study.
     """
     model = load_model(run, device)
-    found, test = held_out(model, dataset, data)
-    model.check_one_class(found)
+    data_set, test = held_out(model, dataset, data)
+    model.check_one_class(data_set)
+    model.check_one_channel()
+    model, noted = in_one_window(model, data_set, test)
+    for note in noted:
+        warnings.warn(note, XaudioWarning, stacklevel=2)
     identity = {
         "study": settings.model_dump(mode="json"),
-        "weights": weights_digest(run),
-        "data": found.title,
-        "fingerprint": found.fingerprint(),
+        "weights": weights_digest(model),
+        "data": data_set.title,
+        "fingerprint": data_set.fingerprint(),
     }
     refuse_other_settings(output_folder(out), identity)
     if (out / PUBLIC).exists():
@@ -82,16 +90,16 @@ def build_study(
     remove_leftovers(out)
     _check_plugins(settings)
     origin = f"{identity['weights']} on the test recordings of {identity['fingerprint']}"
-    probabilities = kept_predictions(model, found, test, out / "probabilities.csv", origin)
-    choice = choose(probabilities, found.labels(model.task)[test], settings.recordings, settings.seed, found.title)
-    digests = recording_digests(found)
+    probabilities = kept_predictions(model, data_set, test, out / "probabilities.csv", origin)
+    choice = choose(probabilities, data_set.labels(model.task)[test], settings.recordings, settings.seed, data_set.title)
+    digests = recording_digests(data_set)
     contents = sorted(digests[int(test[index])] for index in choice.indices)
     # Until here other settings may still be tried.
     write_run(out, settings=identity, device=str(model.device), contents=contents)
-    clips = [found[int(test[index])] for index in choice.indices]
+    clips = [data_set[int(test[index])] for index in choice.indices]
     explanations: dict[str, list[Explanation]] = {}
     for spec in settings.explanations.explainers:
-        explanations[spec] = explain_clips(model, clips, spec, settings.seed, settings.explanations.view, device)
+        explanations[spec] = explain_clips(model, data_set, clips, spec, settings.seed, settings.explanations.view, device)
         for explanation, index in zip(explanations[spec], choice.predicted, strict=True):
             if explanation.predicted != index:
                 source = explanation.clip.source
@@ -106,15 +114,20 @@ def _check_plugins(settings: StudySettings) -> None:
             registry().create(kind, *parse_spec(spec))
 
 
-def explain_clips(model: Model, clips: Sequence[Clip], explainer: str, seed: int, view: str, device: str) -> list[Explanation]:
-    """Explanations as a study shows them: recordings placed as in the training, the seed for what an explainer draws."""
+def explain_clips(
+    model: Model, dataset: Dataset, clips: Sequence[Clip], explainer: str, seed: int, view: str, device: str
+) -> list[Explanation]:
+    """Explanations as a study shows them: recordings prepared as for predictions, the seed for what an explainer draws."""
+    rules = model.rules_in(dataset)
     return explain(
         model,
         list(clips),
         explainer=seeded(explainer, seed),
         device=device,
         view=view or None,
-        placement=model.rules.placement,
+        fit=rules.fit,
+        resampling=rules.resampling,
+        placement=rules.placement,
     )
 
 
@@ -201,13 +214,13 @@ def _check_labels(settings: StudySettings, classes: tuple[str, ...]) -> None:
 
 def unjudged(key: Key, classes: tuple[str, ...]) -> list[str]:
     """Per kind of recording a line on the classes that were never predicted, of which nobody can tell how well they are known."""
-    found = []
+    lines = []
     for right, kind in ((False, "wrongly"), (True, "correctly")):
         predicted = {item.predicted for item in key.items if item.catch is None and item.right == right}
         missing = [name for name in classes if name not in predicted]
         if predicted and missing:
-            found.append(f"no {kind} predicted recording is predicted as {', '.join(missing)}: no informedness of these there.")
-    return found
+            lines.append(f"no {kind} predicted recording is predicted as {', '.join(missing)}: no informedness of these there.")
+    return lines
 
 
 def _texts(language: str, settings: StudySettings, items: int) -> dict[str, str]:

@@ -105,14 +105,14 @@ def choose(probabilities: FloatArray, labels: IntArray, wanted: Recordings, seed
     return Choice(chosen, predicted[chosen])
 
 
-def _too_few_wrong(where: str, total: int, found: int, wanted: Recordings, certainty: FloatArray) -> str:
-    count = f"The model predicted {found} of {total} recordings of {where} wrongly; the study asks for {wanted.wrong}."
-    if len(certainty) < wanted.wrong - found:
-        return f"{count} Set recordings.wrong = {found}, or take other data."
+def _too_few_wrong(where: str, total: int, wrong: int, wanted: Recordings, certainty: FloatArray) -> str:
+    count = f"The model predicted {wrong} of {total} recordings of {where} wrongly; the study asks for {wanted.wrong}."
+    if len(certainty) < wanted.wrong - wrong:
+        return f"{count} Set recordings.wrong = {wrong}, or take other data."
     return (
         f"{count} The next best are the {len(certainty)} correctly predicted ones of which it was least certain (its certainty "
         f"there was {certainty.min():.0%} to {certainty.max():.0%}): take them with --fill (recordings.fill = true). Or set "
-        f"recordings.wrong = {found}, or take the model of another fold."
+        f"recordings.wrong = {wrong}, or take the model of another fold."
     )
 
 

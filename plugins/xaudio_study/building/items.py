@@ -31,10 +31,10 @@ def trial_of(item: Item, question: Question, media: tuple[Medium, ...], settings
     """What a participant sees of an item."""
     hints, texts = {}, {}
     for language in settings.languages:
-        found = all_texts(language, settings.texts)
+        words = all_texts(language, settings.texts)
         medium = "sound" if item.mode.startswith("audible") else "picture"
         mode = item.mode.replace("-", "_") if settings.tell_mode else medium
-        hints[language] = found[f"hint_{medium}s" if question.kind == "preference" else f"hint_{mode}"]
+        hints[language] = words[f"hint_{medium}s" if question.kind == "preference" else f"hint_{mode}"]
         prediction = settings.labels.get(language, {}).get(item.predicted, item.predicted)
         texts[language] = question.text[language].replace("{prediction}", prediction)
     answers = ("1", "2") if question.kind == "preference" else question.answers

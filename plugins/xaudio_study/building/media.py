@@ -94,8 +94,8 @@ class Media:
                     item=item,
                     question="",
                     media=(self._made(f"headphones/{number}", sound),),
-                    text={language: found["headphones_question"] for language, found in texts.items()},
-                    hint={language: found["headphones_hint"] for language, found in texts.items()},
+                    text={language: words["headphones_question"] for language, words in texts.items()},
+                    hint={language: words["headphones_hint"] for language, words in texts.items()},
                     answers=("1", "2", "3"),
                 )
             )

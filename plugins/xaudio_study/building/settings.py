@@ -149,7 +149,7 @@ class StudySettings(FixedRecord):
             raise ValueError("recordings.right and recordings.wrong are both 0; a study needs recordings")
         asked = [question for question in self.questions if "{prediction}" in "".join(question.text.values())]
         if asked and any(question.kind == "choice" for question in self.questions):
-            raise ValueError(f"the question {asked[0].name!r} tells the prediction, which another question asks for")
+            raise ValueError(f"the question {asked[0].name!r} reveals the prediction, which another question asks for")
         for language in self.languages:
             self._check_language(language)
         for question in self.questions:
@@ -160,11 +160,11 @@ class StudySettings(FixedRecord):
         return self
 
     def _check_language(self, language: str) -> None:
-        given = self.texts.get(language, {})
-        wrong = next((key for key in given if key not in KEYS), None)
+        texts = self.texts.get(language, {})
+        wrong = next((key for key in texts if key not in KEYS), None)
         if wrong is not None:
             raise ValueError(f"texts.{language}: {unknown('text', wrong, KEYS)}")
-        missing = [] if language in BUILT_IN else [key for key in KEYS if key not in given]
+        missing = [] if language in BUILT_IN else [key for key in KEYS if key not in texts]
         if missing:
             raise ValueError(f"the language {language!r} is not built in; texts.{language} lacks {', '.join(missing)}")
         if language not in self.title:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from importlib.resources import files
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -19,15 +18,14 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from xaudio.plugin import XaudioError
+from xaudio_web import Allowance, Gate, RefusedError, answering_errors, read_json, static_files
 
 from ..building.settings import Serving
 from . import visits
 from .database import StorageBusyError, StorageFullError
-from .limits import Allowance, Gate, read_body
 from .links import Links
-from .visits import RefusedError, Visits
+from .visits import Visits
 
-TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 MEDIA_TYPES = {".wav": "audio/wav", ".png": "image/png"}
 REFUSED_PER_MINUTE = 600
 """Requests without a valid link, from all addresses together; those with one are not held up by them."""
@@ -56,13 +54,9 @@ class Server:
         self.each = Allowance(serving.requests_per_second, 10 * serving.requests_per_second)
         self.enrolments = Allowance(serving.enrolments_per_minute / 60, serving.enrolments_per_minute)
         self.strangers = Allowance(REFUSED_PER_MINUTE / 60, REFUSED_PER_MINUTE)
-        known = self.visits.public.model_dump(mode="json", exclude={"items", "headphones", "questions"})
-        self.study = known | {"open": serving.open_enrolment, "items": len(self.visits.public.items)}
-        self.static = {
-            path.name: Response(path.read_bytes(), media_type=TYPES[Path(path.name).suffix])
-            for path in files(__package__).joinpath("static").iterdir()
-            if Path(path.name).suffix in TYPES
-        }
+        public = self.visits.public.model_dump(mode="json", exclude={"items", "headphones", "questions"})
+        self.study = public | {"open": serving.open_enrolment, "items": len(self.visits.public.items)}
+        self.static = static_files(__package__)
 
     def app(self) -> Starlette:
         """Routes, and what errors become."""
@@ -91,7 +85,7 @@ class Server:
 
         app = Starlette(
             routes=routes,
-            exception_handlers={RefusedError: _refused, HTTPException: _no_route, XaudioError: _failed},
+            exception_handlers={**answering_errors(), XaudioError: _failed},
             lifespan=lifespan,
         )
         app.router.redirect_slashes = False  # a redirection would name the host that the request names
@@ -102,16 +96,16 @@ class Server:
 
     async def _mangled(self, request: Request) -> Response:
         """A personal link whose # became %23, as some mail programs make it: back to what was meant."""
-        found = request.path_params["link"]
-        if not found.startswith("#"):
+        address = request.path_params["link"]
+        if not address.startswith("#"):
             raise HTTPException(404)
-        return RedirectResponse(f"./{found}", 303)
+        return RedirectResponse(f"./{address}", 303)
 
     async def _static(self, request: Request) -> Response:
-        found = self.static.get(request.path_params["name"])
-        if found is None:
+        response = self.static.get(request.path_params["name"])
+        if response is None:
             raise RefusedError(404, "unknown", "There is no such file.")
-        return found
+        return response
 
     async def _study(self, request: Request) -> Response:
         return JSONResponse(self.study)
@@ -124,7 +118,7 @@ class Server:
         return Response(await run_in_threadpool(path.read_bytes), media_type=MEDIA_TYPES[path.suffix])
 
     async def _enrol(self, request: Request) -> Response:
-        if await read_body(request) != b"{}":
+        if await read_json(request) != b"{}":
             raise RefusedError(422, "invalid", "Send an empty JSON object.")
         self.enrolments.take()
         return JSONResponse({"token": self.links.token(await run_in_threadpool(self.visits.enrol))})
@@ -136,12 +130,12 @@ class Server:
 
         async def step(request: Request) -> Response:
             participant = self._participant(request)
-            content = await read_body(request)
+            content = await read_json(request)
             try:
                 sent = schema.model_validate_json(content)
             except ValidationError as error:
                 status = 400 if error.errors()[0]["type"] == "json_invalid" else 422
-                raise RefusedError(status, "invalid", "This is not what was asked for.") from None
+                raise RefusedError(status, "invalid", "The request does not have the expected form.") from None
             return JSONResponse(await run_in_threadpool(act, participant, sent))
 
         return step
@@ -155,17 +149,6 @@ class Server:
             raise RefusedError(401, "link", "This link is not valid.")
         self.each.take(participant)
         return participant
-
-
-async def _refused(request: Request, error: Exception) -> Response:
-    assert isinstance(error, RefusedError)  # noqa: S101 (what Starlette's types leave open)
-    headers = {"WWW-Authenticate": "Bearer"} if error.status == 401 else {"Retry-After": "2"} if error.status == 429 else {}
-    return JSONResponse({"error": error.code, "message": error.message}, error.status, headers)
-
-
-async def _no_route(request: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)  # noqa: S101
-    return JSONResponse({"error": "unknown", "message": error.detail}, error.status_code, error.headers)
 
 
 async def _failed(request: Request, error: Exception) -> Response:

@@ -109,8 +109,8 @@ class Database:
 
     def _claim(self, digest: str) -> None:
         with _clear(self.path):
-            known = {name for (name,) in self._connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-            if "answers" not in known:
+            tables = {name for (name,) in self._connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+            if "answers" not in tables:
                 self._connection.executescript(f"BEGIN IMMEDIATE; {SCHEMA} COMMIT;")
             kept_digest = self._connection.execute("SELECT digest FROM study").fetchone()
         if kept_digest is None:

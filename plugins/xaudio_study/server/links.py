@@ -59,19 +59,19 @@ class Links:
 
     def token(self, participant: str) -> str:
         """The token of a participant."""
-        found = self._serializer.dumps(participant)
-        return found.decode() if isinstance(found, bytes) else found
+        signed = self._serializer.dumps(participant)
+        return signed.decode() if isinstance(signed, bytes) else signed
 
     def participant(self, token: str) -> str | None:
         """Whose token it is, or None if it was not made with this study's secret."""
         if len(token) > LONGEST or not token.isascii():
             return None
         try:
-            found = self._serializer.loads(token)
+            content = self._serializer.loads(token)
         except self._bad:
             return None
         # Only the very text that was handed out, so that no second spelling of a token is one.
-        return found if isinstance(found, str) and self.token(found) == token else None
+        return content if isinstance(content, str) and self.token(content) == token else None
 
 
 def link(base: str, token: str) -> str:

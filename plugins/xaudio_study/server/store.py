@@ -113,9 +113,9 @@ def export_study(folder: Path, out: Path) -> list[Path]:
     """
     data = read_study(folder)
     items = {item.item: item for item in data.items}
-    known = [name for name in Item.model_fields if name != "item"]
+    columns = [name for name in Item.model_fields if name != "item"]
     choices = {question.name for question in data.questions if question.kind == "choice"}
-    rows = [_row(answer, items[answer.item], known, choices) for answer in data.answers]
+    rows = [_row(answer, items[answer.item], columns, choices) for answer in data.answers]
     fields = sorted({name for person in data.participants for name in person.form})
     people = [name for name in Participant.model_fields if name != "form"]
     rows_of_people = [
@@ -124,14 +124,14 @@ def export_study(folder: Path, out: Path) -> list[Path]:
     ]
     return [
         write_json(out / EXPORT, data.model_dump(mode="json")),
-        write_rows(out / "answers.csv", [*Answer.model_fields, *known, "matches"], rows),
+        write_rows(out / "answers.csv", [*Answer.model_fields, *columns, "matches"], rows),
         write_rows(out / "participants.csv", [*people, *fields], rows_of_people),
     ]
 
 
-def _row(answer: Answer, item: Item, known: list[str], choices: set[str]) -> list[Any]:
+def _row(answer: Answer, item: Item, fields: list[str], choices: set[str]) -> list[Any]:
     matches = answer.value == item.predicted if item.question in choices and item.catch is None else ""
-    return [*(getattr(answer, name) for name in Answer.model_fields), *(getattr(item, name) for name in known), matches]
+    return [*(getattr(answer, name) for name in Answer.model_fields), *(getattr(item, name) for name in fields), matches]
 
 
 def status(folder: Path) -> dict[str, Any]:

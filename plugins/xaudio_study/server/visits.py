@@ -11,6 +11,7 @@ from typing import Any, Literal
 from pydantic import ConfigDict, Field
 
 from xaudio.plugin import DataError
+from xaudio_web import RefusedError
 
 from ..building.order import headphone_order, order_of, swapped
 from ..building.settings import Serving
@@ -68,14 +69,6 @@ class Withdrawal(Request):
     """Everything is to be deleted."""
 
     delete: Literal[True]
-
-
-class RefusedError(Exception):
-    """A request that changes nothing: the HTTP status, a code for the page, and one line."""
-
-    def __init__(self, status: int, code: str, message: str) -> None:
-        super().__init__(message)
-        self.status, self.code, self.message = status, code, message
 
 
 class Visits:
@@ -150,18 +143,18 @@ class Visits:
             person = self._person(run, participant, present=True)
             if person["enrolled"] is not None:
                 return _again(person["language"] == request.language, {"enrolled": person["enrolled"]})
-            found = {"enrolled": now()}
+            enrolment = {"enrolled": now()}
             run(
                 "UPDATE participants SET enrolled = ?, language = ?,"
                 " number = (SELECT COALESCE(MAX(number) + 1, 0) FROM participants) WHERE participant = ?",
-                *(found["enrolled"], request.language, participant),
+                *(enrolment["enrolled"], request.language, participant),
             )
-        return found
+        return enrolment
 
     def form(self, participant: str, request: Form) -> dict[str, Any]:
         """Store what was chosen in the form."""
-        known = {field.name: [answer.value for answer in field.answers] for field in self.public.form}
-        if set(request.answers) != set(known) or any(value not in known[name] for name, value in request.answers.items()):
+        choices = {field.name: [answer.value for answer in field.answers] for field in self.public.form}
+        if set(request.answers) != set(choices) or any(value not in choices[name] for name, value in request.answers.items()):
             raise RefusedError(422, "invalid", "Each question of the form needs one of its answers.")
         with self.database.transaction() as run:
             person = self._person(run, participant, present=True)
@@ -191,9 +184,9 @@ class Visits:
         with self.database.transaction() as run:
             person = self._person(run, participant, present=True)
             query = f"SELECT position, answered, sent FROM {table} WHERE participant = ? AND item = ?"  # noqa: S608 (no input)
-            found = run(query, participant, request.item).fetchone()
-            if found is not None:
-                return _again(found["sent"] == sent, _acknowledged(request.item, found["position"], found["answered"]))
+            stored = run(query, participant, request.item).fetchone()
+            if stored is not None:
+                return _again(stored["sent"] == sent, _acknowledged(request.item, stored["position"], stored["answered"]))
             position = self._expect(run, person, stage, request.item)
             self._check_plausible(trial, person, request)
             answered = now()
@@ -249,8 +242,8 @@ class Visits:
 
     def _expect(self, run: Any, person: Any, stage: Stage, item: str = "") -> int:
         """Raise unless a participant is at this stage, and at this item of it; how many trials are done."""
-        found, done, trial = self._stage(run, person)
-        if found != stage or (item and (trial is None or trial.item != item or person["shown"] != item)):
+        at, done, trial = self._stage(run, person)
+        if at != stage or (item and (trial is None or trial.item != item or person["shown"] != item)):
             raise RefusedError(409, "order", "It is not the turn of this step.")
         return done
 

@@ -21,6 +21,7 @@ from xaudio.plugin import (
     as_written,
     evaluation_mode,
     held_out,
+    in_one_window,
     load_model,
     parse_spec,
     progress,
@@ -63,14 +64,14 @@ def recognised(listener: Model, clips: Sequence[Clip], seed: int = 0) -> Indices
         Class indices.
     """
     placed = listener.hear(clips, replace(listener.rules, fit="loudest"))
-    found = []
+    predicted = []
     with torch.no_grad(), evaluation_mode(listener.network):
         for start in range(0, len(clips), BATCH):
             waveforms = placed.batch(slice(start, start + BATCH))
-            found.append(listener.logits(listener.features(waveforms)).argmax(1).cpu().numpy())
+            predicted.append(listener.logits(listener.features(waveforms)).argmax(1).cpu().numpy())
     guesses = np.random.default_rng(seed).integers(len(listener.classes), size=len(clips))
     silent = ~np.abs(placed.prepared.waveforms).any(1)
-    return np.where(silent, guesses, np.concatenate(found)).astype(np.int64)
+    return np.where(silent, guesses, np.concatenate(predicted)).astype(np.int64)
 
 
 class Explained(NamedTuple):
@@ -111,16 +112,16 @@ def load_listeners(folders: Sequence[Path], explained: Explained, classes: Seque
     ModelError
         If one is the explained model, has other classes, or was trained on speakers whose recordings are explained.
     """
-    found: dict[str, Model] = {}
+    models: dict[str, Model] = {}
     for number, folder in enumerate(folders):
         listener = load_model(folder, device)
         if tuple(listener.classes) != tuple(classes):
             raise ModelError(
-                f"{folder}: tells the classes {', '.join(listener.classes)}; the study asks for {', '.join(classes)}."
+                f"{folder}: knows the classes {', '.join(listener.classes)}; the study asks for {', '.join(classes)}."
             )
         _check_independent(folder, listener, explained)
-        found[f"listener-{number + 1}"] = listener
-    return found
+        models[f"listener-{number + 1}"] = listener
+    return models
 
 
 def describe(listeners: Mapping[str, Model], folders: Sequence[Path]) -> str:
@@ -128,8 +129,8 @@ def describe(listeners: Mapping[str, Model], folders: Sequence[Path]) -> str:
     parts = []
     for (name, listener), folder in zip(listeners.items(), folders, strict=True):
         accuracy = read_json(folder / "results.json").get("accuracy") if (folder / "results.json").exists() else None
-        known = "accuracy not known" if accuracy is None else f"accuracy {accuracy:.1%} on plain recordings of its test"
-        parts.append(f"{name}: {listener.model_spec.get('name', '?')}, seed {listener.facts.get('seed', '?')}, {known}")
+        quality = "accuracy not known" if accuracy is None else f"accuracy {accuracy:.1%} on plain recordings of its test"
+        parts.append(f"{name}: {listener.model_spec.get('name', '?')}, seed {listener.facts.get('seed', '?')}, {quality}")
     count = "1 recogniser" if len(listeners) == 1 else f"{len(listeners)} recognisers"
     return f"{count} trained on plain recordings only, as proxy listener{'s' * (len(listeners) > 1)} ({'; '.join(parts)})."
 
@@ -189,8 +190,8 @@ def listen_to_study(folder: Path, listeners: Sequence[Path], device: str = "auto
 
     media = {name: paths[0] for name, paths in media_of(folder).items() if paths}
     design = read_study(folder)
-    found = load_listeners(listeners, _explained_in(folder, design), design.classes, device)
-    return listen(design, media, found, describe(found, listeners))
+    loaded = load_listeners(listeners, _explained_in(folder, design), design.classes, device)
+    return listen(design, media, loaded, describe(loaded, listeners))
 
 
 def _explained_in(folder: Path, design: StudyData) -> Explained:
@@ -244,21 +245,23 @@ def listen_to_model(
     drawn = {name: registry().create("renderer", *parse_spec(name)) for name in renderers}  # before anything takes time
     plain = registry().create("renderer", "audible", {"parts": ("original",)})
     held, test = held_out(model, dataset, data)
+    model.check_one_channel()
+    model = in_one_window(model, held, test)[0]
     speakers = frozenset(held.speakers[index] for index in test)
     digests = recording_digests(held)
-    explained = Explained(weights_digest(run), held.title, speakers, frozenset(digests[index] for index in test))
-    found = load_listeners(listeners, explained, model.classes, device)
+    explained = Explained(weights_digest(model), held.title, speakers, frozenset(digests[index] for index in test))
+    loaded = load_listeners(listeners, explained, model.classes, device)
     wanted = Recordings(right=recordings, wrong=recordings, fill=False, balance="predicted")
     with TemporaryDirectory(prefix="xaudio-") as temporary:
         folder = Path(temporary)
-        known = predictions(model, held, test)
-        choice = choose(known, held.labels(model.task)[test], wanted, seed, held.title)
+        probabilities = predictions(model, held, test)
+        choice = choose(probabilities, held.labels(model.task)[test], wanted, seed, held.title)
         clips = [held[int(test[index])] for index in choice.indices]
         items: list[Item] = []
         media: dict[str, Path] = {}
         with progress("Explaining and rendering", len(explainers) * len(clips)) as advance:
             for number, explainer in enumerate(explainers):
-                for place, explanation in enumerate(explain_clips(model, clips, explainer, seed, view or "", device)):
+                for place, explanation in enumerate(explain_clips(model, held, clips, explainer, seed, view or "", device)):
                     methods = {f"{explainer} {name}": renderer for name, renderer in drawn.items()}
                     for label, renderer in ({"": plain} if number == 0 else {}).items() | methods.items():
                         item = _item(explanation, label, place)
@@ -276,7 +279,7 @@ def listen_to_model(
             participants=(),
             answers=(),
         )
-        return listen(design, media, found, describe(found, listeners))
+        return listen(design, media, loaded, describe(loaded, listeners))
 
 
 def _item(explanation: Explanation, label: str, place: int) -> Item:
@@ -307,12 +310,12 @@ def _sound(written: Sequence[Written], part: str, label: str) -> Path:
 
 def _check_independent(folder: Path, listener: Model, explained: Explained) -> None:
     """Refuse the explained model itself, and a recogniser that was trained on the speakers that are explained."""
-    if weights_digest(folder) == explained.weights:
+    if weights_digest(listener) == explained.weights:
         raise ModelError(f"{folder}: is the explained model itself; expected a recogniser that was trained apart from it.")
-    known = explained.speakers - set(listener.facts.get("test_speakers", ()))
-    if known and (explained.data or listener.facts.get("data")) == listener.facts.get("data"):
+    heard = explained.speakers - set(listener.facts.get("test_speakers", ()))
+    if heard and (explained.data or listener.facts.get("data")) == listener.facts.get("data"):
         raise ModelError(
-            f"{folder}: was trained on speakers whose recordings are explained ({', '.join(sorted(known))}). "
+            f"{folder}: was trained on speakers whose recordings are explained ({', '.join(sorted(heard))}). "
             "Train it with the --fold of the explained model, which tests on them."
         )
     heard_before = len(explained.contents & used_recordings(listener)) if explained.contents else 0

@@ -221,9 +221,9 @@ def _design(classes: Sequence[str], recordings: int, group: str, compare: tuple[
 def _split(condition: str) -> tuple[Mode, str | None]:
     """Mode and explainer of a condition's name."""
     mode, _, explainer = condition.partition(":")
-    for known in MODES:
-        if mode == known:
-            return known, explainer or None
+    for one in MODES:
+        if mode == one:
+            return one, explainer or None
     raise DataError(unknown("mode", mode, MODES))
 
 

@@ -167,10 +167,10 @@ def check_behaviour(design: StudyData, behaviour: Behaviour) -> None:
     """Raise `DataError` if the behaviour names a condition or class that the study does not have."""
     compared = [item for item in design.items if item.against is not None]
     pairs = {f"{item.mode}, {name}" for item in compared for name in (item.explainer, item.against)}
-    known = {*named_conditions(design).values(), *pairs}
+    conditions = {*named_conditions(design).values(), *pairs}
     for name in (*behaviour.knows, *behaviour.hears):
-        if name not in known:
-            raise DataError(unknown("condition", name, known))
+        if name not in conditions:
+            raise DataError(unknown("condition", name, conditions))
     check_bias(design.classes, behaviour)
 
 

@@ -114,6 +114,7 @@ def test_the_default_layer_is_the_last_convolution_and_it_says_so(concepts, spec
 
 def test_it_goes_on_after_an_interruption(run_command, run_folder, tmp_path):
     arguments = ["concepts", "--model", run_folder, "--dataset", DATA, "--out", tmp_path / "out", "--top", 1, "--references", 1]
+    arguments += ["--draws", 2]
     process = subprocess.Popen([sys.executable, "-c", PROGRAM, *map(str, arguments)], stderr=subprocess.PIPE, text=True)
     parts, whole = tmp_path / "out" / "scan", "[!.]*.safetensors"  # what begins with a dot is still being written
     deadline = time.monotonic() + 120

@@ -324,6 +324,39 @@ def test_switching_off_is_what_zeroed_weights_do():
     assert not model[4]._forward_hooks
 
 
+class Frames(nn.Module):
+    """A transformer over frames of 6 samples: linear layers whose channels are last."""
+
+    def __init__(self):
+        super().__init__()
+        self.enter = nn.Linear(6, 8)
+        self.layer = nn.TransformerEncoderLayer(8, 2, 12, batch_first=True, activation="gelu")
+        self.out = nn.Linear(8, 3)
+
+    def forward(self, features):
+        return self.out(self.layer(self.enter(features.squeeze(1).unflatten(1, (-1, 6)))).mean(1))
+
+
+def test_channels_of_a_layer_over_frames_are_its_last_axis():
+    torch.manual_seed(0)
+    frames = Frames().eval()
+    loaded = Model(frames, Samples(24), ("a", "b", "c"))
+    waveforms, layer = torch.randn(3, 24), "layer.linear1"
+    rows = measured(loaded, lrp(composite="epsilon"), layer, waveforms, torch.tensor([0, 1, 2]))
+    outputs = []
+    handle = frames.layer.linear1.register_forward_hook(lambda module, inputs, output: outputs.append(output.detach()))
+    frames(waveforms[:, None])
+    handle.remove()
+    torch.testing.assert_close(rows[:, 24:36].float(), outputs[0].amax(1))
+    torch.testing.assert_close(rows[:, 36:48].long(), outputs[0].argmax(1))
+    assert receptive_fields(loaded, layer).positions == (4,)
+    kept = torch.ones(12)
+    kept[[2, 7]] = 0
+    switched = logits_with_channels(loaded, waveforms, layer, kept)
+    frames.layer.linear1.weight.data[[2, 7]], frames.layer.linear1.bias.data[[2, 7]] = 0, 0
+    torch.testing.assert_close(switched, frames(waveforms[:, None]).detach())
+
+
 def test_measured_are_sums_maxima_and_where_they_are():
     model, features, target = case(2)
     loaded = Model(model, Samples(9, 9), ("a", "b", "c"))
@@ -505,7 +538,7 @@ class Plain:
             (own,) = torch.autograd.grad(seen[0], features, gradient * weights, retain_graph=True)
             return (own * features).detach()
 
-        return xaudio.types.LayerRelevance(relevance, through)
+        return xaudio.plugin.LayerRelevance(relevance, through)
 
 
 def test_an_explainer_of_someone_else_can_offer_it():

@@ -201,6 +201,7 @@ def test_the_exact_test_is_that_of_welchs_t(seed, first, second):
 NORMAL, SKEWED = (lambda rng, shape: rng.normal(size=shape)), (lambda rng, shape: rng.exponential(size=shape) - 1)
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize("spread", [1, 3, 1 / 3])
 @pytest.mark.parametrize(("first", "second"), [(12, 48), (24, 24)])
 @pytest.mark.parametrize("draw", [NORMAL, SKEWED], ids=["normal", "skewed"])
@@ -497,6 +498,7 @@ def test_wrong_use_is_named():
 
 # The command
 
+COUNTED = ("recordings", "speakers", "accuracy")
 SPEECH = ("--dataset", "synthetic:speakers=8,repetitions=1", "--part", "all", "--recordings", "24")
 
 
@@ -523,6 +525,10 @@ def test_the_command_writes_numbers_picture_and_page(folder):
     assert len(rows) == 64
     assert float(rows[3]["male - female: difference"]) == result["contrasts"][0]["difference"][3]
     assert float(rows[5]["frequency_from"]) == pytest.approx(5 * 62.5)
+    (row,) = GroupRelevance.model_validate(result).table()
+    assert [row[name] for name in ("group", "against", "cells")] == ["male", "female", 64]
+    assert (row["different"], row["smallest_p"]) == tuple(result["contrasts"][0][name] for name in ("marked", "smallest_p"))
+    assert [row[name] for name in COUNTED] == [result["groups"][0][name] for name in COUNTED]
     page = (folder / "report.html").read_text()
     assert page.count("data:image/png;base64,") == 1
     assert "speakers were exchanged between the groups" in page
@@ -587,6 +593,19 @@ def test_the_same_command_goes_on_and_gives_the_same(folder, run_folder, monkeyp
     after = json.loads((folder / "results.json").read_text())
     for name in ("difference", "p", "p_corrected"):  # explained in another batch, it differs by rounding
         np.testing.assert_allclose(after["contrasts"][0][name], before["contrasts"][0][name], atol=1e-5)
+
+
+def test_workers_give_the_same_groups(folder, run_folder, tmp_path, monkeypatch):
+    monkeypatch.setattr("xaudio_local._local.CONTEXT", "fork")
+    settings = ("--model", run_folder, *SPEECH, "--by", "sex", "--device", "cpu", "--permutations", "99")
+    done = command("groups", *settings, "--workers", "2", "--out", tmp_path)
+    assert done.exit_code == 0, done.output
+    files = [sorted((place / "explanations").glob("*.safetensors")) for place in (folder, tmp_path)]
+    assert [path.name for path in files[0]] == [path.name for path in files[1]]
+    for one, other in zip(*files, strict=True):
+        np.testing.assert_allclose(xaudio.Explanation.load(one).relevance, xaudio.Explanation.load(other).relevance, atol=1e-5)
+    part = command("groups", *settings, "--shard", "1/2", "--out", tmp_path / "part")
+    assert "24 of 24 recordings are the part of other workers" in str(part.exception)  # one batch is one shard, the first
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,8 @@
 """Probes against slow versions, and against models of which it is known what they read."""
 
 import csv
+import io
+import itertools
 import json
 
 import numpy as np
@@ -15,6 +17,7 @@ import xaudio_probe
 from xaudio import DataError, Model, ModelError, PluginError
 from xaudio.plugin import Recording, SpeakerDataset
 from xaudio.sound.domains import Frequency, Time
+from xaudio_faithfulness import scaled_frequencies
 from xaudio_probe import probing, rows as rows_module, summary
 from xaudio_probe.changes import parse_changes
 from xaudio_probe.moves import Level, Scale, Values, root_mean_squares
@@ -365,7 +368,7 @@ def test_levels_are_scaled_before_the_mean_is_subtracted_with_each_class_its_fac
     assert plan.versions == ["after", "random 1", "random 2", "random 3", "swapped", "unscaled"]
 
     def expected(factors):
-        levels = xaudio.plugin.scaled_frequencies(model.representation(sound), factors)
+        levels = scaled_frequencies(model.representation(sound), factors)
         return model.network(levels - model.mean)
 
     own, other = torch.tensor([1.5, 0.66]), torch.tensor([0.66, 1.5])
@@ -530,6 +533,8 @@ def test_removing_what_gradients_point_at_silences_a_model_of_one_band_and_contr
 
 
 def test_removing_the_band_a_model_reads_destroys_it_and_other_bands_do_not(reader, tmp_path):
+    from statsmodels.stats.multitest import multipletests
+
     data = data_of(with_a_tone_at_500_hz)
     changes = "band:low=400,high=600,band:low=1100+high=1300"
     results = xaudio_probe.probe(reader, data, np.arange(40), changes, folder=tmp_path / "out", seed=3)
@@ -547,7 +552,21 @@ def test_removing_the_band_a_model_reads_destroys_it_and_other_bands_do_not(read
     assert hit  # some random bands take the tone away, and this is seen
     assert {draw.accuracy for draw in hit} == {0.5}
     assert (other.after, other.controls[0].verdict) == (1.0, "less" if other.controls[0].difference.low > 0 else "not more")
-    # What is written says the same.
+    # The table and what is written say the same.
+    table = results.table()
+    assert len(table) == sum(1 + len(change.controls) for change in results.changes)
+    columns = ("compared_with", "accuracy", "accuracy_compared", "difference", "low", "high", "p", "verdict")
+    assert [tuple(row[name] for name in columns) for row in table][:2] == [
+        ("nothing changed", 0.5, 1.0, own.cost.mean, own.cost.low, own.cost.high, own.cost.p, None),
+        (control.words, 0.5, control.accuracy, -0.5, -0.5, -0.5, control.difference.p, "more"),
+    ]
+    for against_nothing in (True, False):
+        family = [row for row in table if (row["compared_with"] == "nothing changed") == against_nothing]
+        chances = [row["p"] for row in family]
+        assert [row["p_holm"] for row in family] == pytest.approx(multipletests(chances, method="holm")[1])
+    assert next(csv.DictReader(io.StringIO(table.to_csv())))["p_holm"]
+    assert "p_holm" in table.to_markdown()
+    assert "p" in table.to_latex()
     assert ProbeResults.model_validate_json((tmp_path / "out" / "results.json").read_text()) == results
     with (tmp_path / "out" / own.rows).open() as file:
         rows = list(csv.DictReader(file))
@@ -747,6 +766,27 @@ def test_the_bootstrap_over_speakers_is_that_of_a_direct_computation():
     assert found.mean == pytest.approx(values.mean())
 
 
+def test_a_difference_is_as_probable_as_that_of_the_sums_of_speakers():
+    groups = np.repeat(np.arange(10), 4)
+    nothing, much = np.tile([1.0, -1, 0, 0], 10), np.ones(40)
+    assert interval_over_groups(nothing, groups).p == 1
+    assert interval_over_groups(much, groups).p == pytest.approx(2 / 2**10)
+    noise = np.random.default_rng(0).normal(0.3, 1, 40)
+    sums = np.bincount(groups, noise)
+    signs = np.array(list(itertools.product([1, -1], repeat=10)))
+    exact = (np.abs(signs @ sums) >= abs(sums.sum()) - 1e-12).mean()
+    assert exact <= interval_over_groups(noise, groups).p < exact + 0.1
+
+
+def test_older_results_have_a_table_without_probabilities(reader):
+    results = xaudio_probe.probe(reader, data_of(with_a_tone_at_500_hz), np.arange(40), "band:low=400,high=600", draws=2)
+    told = results.model_dump()
+    del told["changes"][0]["controls"][0]["difference"]["p"]
+    whole, *controls = ProbeResults.model_validate(told).table()
+    assert [row["p_holm"] for row in controls] == [None] * len(controls)
+    assert whole["p_holm"] == whole["p"] == results.changes[0].cost.p
+
+
 def test_intervals_over_speakers_are_wider_where_their_recordings_go_together():
     values = np.repeat(np.random.default_rng(0).normal(size=12), 20)
     over_speakers = interval_over_groups(values, np.repeat(np.arange(12), 20))
@@ -837,7 +877,7 @@ def test_test_sets_that_do_not_do_get_one_line(reader):
     with pytest.raises(PluginError, match="needs 1 draw or more"):
         xaudio_probe.probe(reader, data, np.arange(40), "band:low=100,high=200", draws=0)
     other = Model(reader.network, reader.representation, ("yes", "maybe"), task="tone")
-    with pytest.raises(DataError, match="tells yes, maybe apart .* the classes of that task in Made are no, yes"):
+    with pytest.raises(DataError, match="tells yes, maybe apart, but the classes of task 'tone' in Made are no, yes"):
         xaudio_probe.probe(other, data, np.arange(40), "band:low=100,high=200")
     with pytest.raises(DataError, match="Unknown task of Made 'sex'"):
         xaudio_probe.probe(Model(reader.network, reader.representation, ("a", "b"), "sex"), data, np.arange(40), "level:gain=1")

@@ -12,6 +12,7 @@ from scipy import stats
 
 from xaudio.errors import DataError
 from xaudio.output.runs import write_run
+from xaudio.plugin import holm
 from xaudio_study.analysis import measures
 from xaudio_study.analysis.analysis import analyze, rules_of
 from xaudio_study.analysis.bootstrap import (
@@ -26,7 +27,7 @@ from xaudio_study.analysis.bootstrap import (
 )
 from xaudio_study.analysis.contrasts import differences
 from xaudio_study.analysis.exclusions import ExclusionRules, apply_rules
-from xaudio_study.analysis.mixed import balanced_fit, holm, paired_fit, unpaired_fit
+from xaudio_study.analysis.mixed import balanced_fit, paired_fit, unpaired_fit
 from xaudio_study.analysis.report import figure_of, ranking, write_results
 from xaudio_study.analysis.results import StudyResults
 from xaudio_study.analysis.table import choice_table

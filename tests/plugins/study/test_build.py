@@ -220,7 +220,7 @@ def test_the_template_explains_every_setting_and_reads_back(tmp_path):
         ({"questions": [{"name": "a", "text": {"en": "?"}}]}, "no text in 'de'"),
         (
             {"questions": [{"name": "a"}, {"name": "b", "kind": "rating", "text": {"en": "{prediction}?", "de": "?"}}]},
-            "tells the prediction",
+            "reveals the prediction",
         ),
         ({"form": [{"name": "age", "text": {"en": "Age?"}, "answers": [{"value": "1"}, {"value": "2"}]}]}, "'age' of the form"),
     ],
@@ -298,10 +298,10 @@ def test_files_tell_nothing_of_their_content(make_study, tmp_path):
 
 
 def test_the_same_secret_gives_the_same_files_and_another_gives_other_names(make_study, tmp_path):
-    first = make_study(tmp_path / "first")
+    first = make_study(tmp_path / "first", anew=True)
     (tmp_path / "second").mkdir()
     (tmp_path / "second" / "secret.key").write_bytes((first / "secret.key").read_bytes())
-    second, third = make_study(tmp_path / "second"), make_study(tmp_path / "third")
+    second, third = (make_study(tmp_path / name, anew=True) for name in ("second", "third"))
     for name in ("study.json", "key.json", "study.toml"):
         assert (first / name).read_bytes() == (second / name).read_bytes()
     for path in (first / "media").iterdir():
@@ -312,6 +312,7 @@ def test_the_same_secret_gives_the_same_files_and_another_gives_other_names(make
 def test_preferences_and_ratings(make_study, tmp_path):
     folder = make_study(
         tmp_path / "study",
+        right=1,
         explanations={"explainers": ["lrp", "gradient", "smoothgrad"]},
         questions=[
             {"name": "better", "kind": "preference", "modes": ["audible-explanation"]},
@@ -327,8 +328,8 @@ def test_preferences_and_ratings(make_study, tmp_path):
     )
     key, public = read_key(folder), read_public(folder)
     pairs = Counter((item.explainer, item.against) for item in key.items if item.question == "better")
-    assert pairs == {("lrp", "gradient"): 5, ("lrp", "smoothgrad"): 5, ("gradient", "smoothgrad"): 5}
-    assert sum(item.question == "fits" for item in key.items) == 5 * 4
+    assert pairs == {("lrp", "gradient"): 3, ("lrp", "smoothgrad"): 3, ("gradient", "smoothgrad"): 3}
+    assert sum(item.question == "fits" for item in key.items) == 3 * 4
     trials = {trial.item: trial for trial in public.items}
     for item in key.items:
         trial = trials[item.item]
@@ -440,13 +441,15 @@ def test_the_seed_is_that_of_an_explainer_that_draws(run_folder, tmp_path, monke
 
 def test_labels_of_unknown_classes_are_refused(make_study, tmp_path):
     with pytest.raises(DataError, match=r"labels.de: .*'eins'"):
-        make_study(tmp_path / "study", labels={"de": {"eins": "eins"}})
+        make_study(tmp_path / "study", labels={"de": {"eins": "eins"}}, anew=True)
     assert not (tmp_path / "study" / "media").exists()
 
 
 def test_classes_that_are_never_predicted_are_named(make_study, tmp_path):
-    folder = make_study(tmp_path / "study", right=3, wrong=1)
+    heard = [{"name": "class", "modes": ["audible-signal"]}]
+    folder = make_study(tmp_path / "study", right=3, wrong=1, questions=heard)
     wrong, right = unjudged(read_key(folder), ("zero", "one", "two", "three"))
     assert wrong.startswith("no wrongly predicted recording is predicted as zero, two, three:")
     assert right.startswith("no correctly predicted recording is predicted as three:")
-    assert unjudged(read_key(make_study(tmp_path / "other", right=3, wrong=3)), ("zero", "one", "two")) == []
+    folder = make_study(tmp_path / "other", right=3, wrong=3, questions=heard)
+    assert unjudged(read_key(folder), ("zero", "one", "two")) == []

@@ -11,10 +11,11 @@ from starlette.testclient import TestClient
 from xaudio_study.building.settings import Serving
 from xaudio_study.plan import read_public
 from xaudio_study.server.app import Server
-from xaudio_study.server.limits import Gate
 from xaudio_study.server.store import read_study
+from xaudio_web import Gate
 
 FORM = {"gender": "diverse", "experience": "zero", "hearing": "very good"}
+pytestmark = pytest.mark.sweep
 MANY = settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
@@ -73,7 +74,9 @@ class Halfway:
 
 @pytest.fixture(scope="module")
 def halfway(make_study, tmp_path_factory):
-    return Halfway(make_study(tmp_path_factory.mktemp("forged") / "study", checks={"level": False}))
+    attacked = Halfway(make_study(tmp_path_factory.mktemp("forged") / "study", checks={"level": False}))
+    with attacked.client:  # one thread of the server for all requests
+        yield attacked
 
 
 values = st.recursive(

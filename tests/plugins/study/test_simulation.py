@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from sweeps import sweep
 from typer.testing import CliRunner
 
 import xaudio
@@ -51,7 +52,7 @@ DESIGN = plain_design(CLASSES, 20, 20, [(mode, None) for mode in MODES])
 
 
 @pytest.mark.parametrize("bias", [{}, {"5": 6.0, "9": 0.0}], ids=["even", "biased"])
-@pytest.mark.parametrize("knows", [0.0, 0.35, 0.8, 1.0])
+@pytest.mark.parametrize("knows", sweep([0.0, 0.35, 0.8, 1.0], quick=[0.35]))
 def test_informedness_is_the_probability_of_knowing_whatever_the_bias(knows, bias):
     behaviour = Behaviour(knows={"audible-explanation": knows}, bias=bias)
     counts = counts_of(simulate(DESIGN, behaviour, 150, seed=1), "audible-explanation")
@@ -94,6 +95,7 @@ def test_participants_of_no_skill_are_at_chance():
         assert cell.informedness.macro.low < 0 < cell.informedness.macro.high
 
 
+@pytest.mark.sweep
 def test_intervals_cover_what_is_true():
     """In 40 studies at 95 %, four misses or more have a probability of 0.14 even if nothing were conservative; seven 0.003."""
     behaviour = Behaviour(knows={"audible-explanation": 0.4}, bias={"5": 4})
@@ -108,6 +110,7 @@ def test_intervals_cover_what_is_true():
     assert (missed < 7).all()
 
 
+@pytest.mark.sweep
 def test_intervals_of_markedness_cover_with_one_recording_of_each_class():
     """As in the paper: draws lack classes. In 60 studies at 95 %, eight misses or more have a probability of 0.01."""
     design, knows = plain_design(CLASSES, 0, 10, TWO[:1]), {"audible-explanation": 0.4}
@@ -193,6 +196,7 @@ def test_spread_moves_probabilities_and_leaves_certainty():
 # Power
 
 
+@pytest.mark.sweep
 def test_power_grows_with_the_study_and_false_alarms_keep_the_level():
     behaviour = Behaviour(knows={"audible-explanation": 0.5, "visual-explanation": 0.3}, person_spread=0.5, item_spread=0.5)
     found = power(
@@ -264,6 +268,7 @@ def test_power_with_drop_outs_is_that_of_the_analysis(finished, pair):
     assert fit.test()[1] == pytest.approx(contrast.test.p, rel=1e-3)
 
 
+@pytest.mark.sweep
 def test_who_drops_out_or_clicks_at_random_costs_as_much_power_as_staying_away():
     def found(people, rules=None, compare=PAIR, **more):
         knows = dict(zip(compare, (0.5, 0.25), strict=True))
@@ -501,7 +506,7 @@ def test_a_study_is_answered_where_there_is_something_to_hear(spectrogram_run_fo
 
 def test_a_recogniser_must_be_independent_of_the_model(run_folder, spectrogram_run_folder, tmp_path):
     model = xaudio.load_model(run_folder, "cpu")
-    explained = Explained(weights_digest(run_folder), model.facts["data"], frozenset(model.facts["test_speakers"]))
+    explained = Explained(weights_digest(model), model.facts["data"], frozenset(model.facts["test_speakers"]))
     assert list(load_listeners([spectrogram_run_folder], explained, model.classes, "cpu")) == ["listener-1"]
     with pytest.raises(ModelError, match="is the explained model itself"):
         load_listeners([run_folder], explained, model.classes, "cpu")

@@ -15,7 +15,8 @@ from xaudio_study.plan import read_key
 from xaudio_study.records import StudyData
 from xaudio_study.server.database import Database, StorageBusyError, StorageFullError
 from xaudio_study.server.store import export_study, open_database, read_study, status
-from xaudio_study.server.visits import Answered, Consent, Form, RefusedError, Visits, Withdrawal
+from xaudio_study.server.visits import Answered, Consent, Form, Visits, Withdrawal
+from xaudio_web import RefusedError
 
 FORM = {"gender": "diverse", "experience": "zero", "hearing": "very good"}
 

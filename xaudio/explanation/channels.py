@@ -1,0 +1,72 @@
+"""Explanations of recordings of several channels, channel by channel: what shows and hears one shows and hears each of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import TypeVar
+
+import numpy as np
+
+from ..errors import ModelError, unknown
+from ..registry.plain import whole
+from .record import Record
+
+Recorded = TypeVar("Recorded", bound=Record)
+
+
+def channel_of(explanation: Recorded, channel: str | int) -> Recorded:
+    """The explanation of one channel alone; see `Explanation.channel`."""
+    names = explanation.channels
+    index = names.index(channel) if isinstance(channel, str) and channel in names else whole(channel)
+    if index is None or not 0 <= index < len(names):
+        if not names:
+            raise ModelError(f"{explanation.clip.source}: the explanation is of a single channel, so that none can be chosen.")
+        raise ModelError(unknown("channel", str(channel), names))
+    single = getattr(explanation.representation, "single", None)
+    if single is None:
+        kind = type(explanation.representation).__name__
+        raise ModelError(f"The representation {kind} reads all channels at once: none can be seen or heard alone.")
+    spec = dict(explanation.provenance.get("representation") or {})
+    options = {name: value for name, value in spec.get("options", {}).items() if name != "channels"}
+    one = slice(index, index + 1)
+    return replace(
+        explanation,
+        clip=replace(explanation.clip, waveform=explanation.clip.waveform[index], channel=index),
+        features=explanation.features[one],
+        relevance=explanation.relevance[one],
+        provenance={
+            **explanation.provenance,
+            **({"representation": {**spec, "options": options}} if spec else {}),
+            "channel": {"name": names[index], "share": _share(explanation, index)},
+        },
+        _representation=single,
+    )
+
+
+def _share(explanation: Record, index: int) -> float:
+    sizes = np.abs(explanation.relevance.astype(np.float64))
+    return float(sizes[index].sum() / sizes.sum()) if sizes.any() else 0.0
+
+
+def by_channel(explanations: Iterable[Recorded]) -> list[Recorded]:
+    """Explanations of single channels: each of a recording with several, in order; others as they are.
+
+    Parameters
+    ----------
+    explanations : iterable of Explanation
+
+    Returns
+    -------
+    list of Explanation
+
+    Raises
+    ------
+    ModelError
+        If a representation reads all channels at once.
+    """
+    return [
+        part
+        for explanation in explanations
+        for part in ([channel_of(explanation, name) for name in explanation.channels] or [explanation])
+    ]

@@ -201,6 +201,21 @@ def test_a_folder_of_another_command_is_refused(error_of, run_command, run_folde
     assert sorted(out.iterdir()) == held
 
 
+def test_a_command_that_refuses_its_data_leaves_no_folder(error_of, run_folder, tmp_path):
+    (tmp_path / "no-sound.wav").write_text("no sound")
+    out = tmp_path / "new" / "out"
+    for command, reason in {
+        ("explain", "no-sound.wav"): "cannot be read as audio",
+        ("explain", "no-sound.wav", "--window", "1"): "cannot be read as audio",
+        ("evaluate", "--dataset", "synthetic:speakers=8,repetitions=1", "--recordings", "2"): "expected 8 or more",
+        ("bench", "explainers", "--models", run_folder, "--data", tmp_path): "reads no files",
+    }.items():
+        model = [] if command[0] == "bench" else ["--model", run_folder]
+        words = [tmp_path / word if word == "no-sound.wav" else word for word in command]
+        assert reason in error_of(*words, *model, "--out", out)
+        assert [path.name for path in tmp_path.iterdir()] == ["no-sound.wav"], command
+
+
 def test_several_renderers_with_several_options(run_command, run_folder, recording, tmp_path):
     options = ["--render", "audible:peak=0.5,loudness=match,visual:dpi=40", "--explainer", "gradient"]
     run_command("explain", recording, "--model", run_folder, "--out", tmp_path / "out", *options)

@@ -20,6 +20,7 @@ from xaudio.output.runs import (
     output_folder,
     read_json,
     replaced,
+    results_in,
     versions,
     write_json,
     write_run,
@@ -132,6 +133,41 @@ def test_an_output_folder_is_made_and_checked(tmp_path: Path) -> None:
     for path in (tmp_path / "file", tmp_path / "file" / "inner", Path("/proc/1/xaudio")):
         with pytest.raises(OutputError, match=r"cannot be written \(.+\)\. Choose another --out\."):
             output_folder(path)
+
+
+def refused_in(folder: Path, write: Any, error: type[BaseException] = OutputError) -> None:
+    with pytest.raises(error, match="stop"), results_in(folder) as made:
+        write(made)
+        raise error("stop")
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, OutputError])
+def test_a_command_that_is_refused_leaves_no_folder_of_its_own(tmp_path: Path, error: type[BaseException]) -> None:
+    """Neither one that is empty, nor one with nothing but what was to be done; those around it that were made for it go too."""
+
+    def begin(made: Path) -> None:
+        write_run(made, settings={})
+        (made / "model0" / "work").mkdir(parents=True)
+
+    for write in (lambda made: None, begin):
+        refused_in(tmp_path / "a" / "b", write, error)
+        assert names(tmp_path) == []
+
+
+def test_a_command_that_is_refused_keeps_what_was_there_and_what_it_did(tmp_path: Path) -> None:
+    (tmp_path / "there").mkdir()
+    refused_in(tmp_path / "there", lambda made: None)
+    refused_in(tmp_path / "around" / "new", lambda made: write_text(tmp_path / "around" / "of-others", ""))
+    refused_in(tmp_path / "done", lambda made: (write_run(made, settings={}), write_text(made / "model0" / "scores.csv", "1")))
+    assert sorted(path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*")) == [
+        "around",
+        "around/of-others",
+        "done",
+        "done/model0",
+        "done/model0/scores.csv",
+        "done/run.json",
+        "there",
+    ]
 
 
 def test_versions_are_those_of_this_environment() -> None:

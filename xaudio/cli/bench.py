@@ -96,14 +96,15 @@ def _command(name: str, factory: Callable[..., Any]) -> Callable[..., None]:
 
     @when_stopped()
     def run(out: Path, **given: Any) -> None:
-        from ..output.runs import output_folder
+        from ..output.runs import results_in
 
         prepare_command()
         config = given.pop("config")
         options = {} if config is None else read_config(name, config, factory)
         options |= {key: value for key, value in given.items() if value is not None}
         benchmark = registry().create("benchmark", name, options)
-        benchmark(output_folder(out))
+        with results_in(out) as folder:
+            benchmark(folder)
 
     default_out = Path("xaudio-runs") / name
     parameters = [inspect.Parameter("out", inspect.Parameter.KEYWORD_ONLY, default=default_out, annotation=OutOption)]

@@ -77,7 +77,7 @@ def evaluate(
     xaudio evaluate --model runs/digits --out evaluation
     xaudio evaluate --model runs/digits --explainers lrp,gradient --recordings 100 --out evaluation
     """
-    from ..output.runs import output_folder, read_json
+    from ..output.runs import read_json, results_in
 
     prepare_command()
     options: dict[str, Any] = {
@@ -94,7 +94,8 @@ def evaluate(
         **{name: value for name, value in (("workers", workers), ("engine", engine)) if value is not None},
     }
     benchmark = registry().create("benchmark", EVALUATION, options)
-    with contextlib.redirect_stdout(sys.stderr) if as_json else contextlib.nullcontext():
-        benchmark(output_folder(out))
+    quiet = contextlib.redirect_stdout(sys.stderr) if as_json else contextlib.nullcontext()
+    with quiet, results_in(out) as folder:
+        benchmark(folder)
     if as_json:
         print_json(read_json(out / "results.json"))

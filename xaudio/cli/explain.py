@@ -12,7 +12,7 @@ import typer
 
 from ..errors import DataError, OutputError
 from ..registry.defaults import DATASET_WITH_OPTIONS, EXPLAINER, EXPLAINER_WITH_OPTIONS, RENDERERS
-from ..types import Fit, Resampling
+from ..types import Clip, Fit, Resampling
 from .common import (
     MODEL_HELP,
     ChannelsOption,
@@ -29,6 +29,9 @@ from .sharing import EngineOption, ShardOption, WorkersOption, shared_by
 from .stopping import when_stopped
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from ..model.model import Model
     from ..shards.gathering import Sharing
 
 
@@ -146,26 +149,10 @@ def explain(
     xaudio explain seven.wav --model demo --out why
     xaudio explain seven.wav --model runs/digits --explainer lrp --explainer gradient --contrast 1 --out why
     """
-    from ..explanation.explaining import explain as explain_audio, load_model
-    from ..explanation.rendering import save_and_render, write_report, write_together
-    from ..explanation.summary import summary_of
-    from ..explanation.table import Explanations
     from ..explanation.views import parse_view
-    from ..model.arguments import clip_for
     from ..model.devices import resolve_device
-    from ..model.relabelling import labels_of
-    from ..output.runs import (
-        files_of_earlier_run,
-        output_folder,
-        refuse_other_settings,
-        remove_files,
-        remove_leftovers,
-        write_run,
-    )
-    from ..output.terminal import progress
-    from ..registry.loading import registry
-    from ..registry.options import parse_spec, split_specs
-    from ..sound.datasets import open_dataset
+    from ..output.runs import results_in
+    from ..registry.options import split_specs
 
     prepare_command()
     resolve_device(device)
@@ -226,38 +213,45 @@ def explain(
     if window is not None:
         choices = {"choose": choose, "weights": weights, "batch_size": batch_size}
         sharing = shared_by(workers, engine, shard, {} if manifest is None else os.environ)
-        explain_by_windows(settings | {"window": window, "hop": hop}, choices, device, out, as_json, sharing)
+        with results_in(out):
+            explain_by_windows(settings | {"window": window, "hop": hop}, choices, device, out, as_json, sharing)
         return
-    refuse_other_settings(output_folder(out), settings)
+    with results_in(out):
+        explain_whole(settings, batch_size, device, out, as_json)
+
+
+def explain_whole(settings: dict[str, Any], batch_size: int, device: str, out: Path, as_json: bool) -> None:
+    """The command for recordings that are explained whole, by this process.
+
+    Parameters
+    ----------
+    settings : dict
+        All on which the results depend.
+    batch_size : int
+    device : str
+    out : Path
+    as_json : bool
+    """
+    from ..explanation.explaining import explain as explain_audio, load_model
+    from ..explanation.rendering import save_and_render, write_report, write_together
+    from ..explanation.summary import summary_of
+    from ..explanation.table import Explanations
+    from ..output.runs import files_of_earlier_run, refuse_other_settings, remove_files, remove_leftovers, write_run
+    from ..registry.loading import registry
+    from ..registry.options import parse_spec, split_specs
+
+    refuse_other_settings(out, settings)
     earlier = files_of_earlier_run(out, settings)
-    renderers = [registry().create("renderer", *parse_spec(spec)) for spec in split_specs(render)]  # before anything takes time
-    loaded = load_model(model, device)
-    clips = []
-    with progress("Reading recordings", len(files)) as advance:
-        for path in files:
-            clips.append(clip_for(loaded, path, channels=channels))
-            advance()
-    if labelled:
-        labels = labels_of(loaded, open_dataset(dataset, data), files)
-        clips = [replace(clip, labels={loaded.task: label}) for clip, label in zip(clips, labels, strict=True)]
+    specs = split_specs(settings["render"])
+    renderers = [registry().create("renderer", *parse_spec(spec)) for spec in specs]  # before anything takes time
+    loaded = load_model(settings["model"], device)
+    clips = _clips(loaded, settings)
+    passed_on = ("threshold", "fit", "resampling", "seed", "contrast", "channels")
+    asked: dict[str, Any] = {name: settings.get(name) for name in passed_on}
+    asked |= {"view": settings["view"] or None, "device": device, "batch_size": batch_size}
     explanations = Explanations()
-    targets: list[str | None] = list(target) if target else [None]
-    for spec, wanted in product(explainer or [EXPLAINER], targets):
-        explanations += explain_audio(
-            loaded,
-            clips,
-            explainer=spec,
-            target=wanted,
-            threshold=threshold,
-            device=device,
-            fit=fit,
-            resampling=resampling,
-            seed=seed,
-            batch_size=batch_size,
-            view=view or None,
-            contrast=contrast,
-            channels=channels,
-        )
+    for spec, wanted in product(settings["explainers"], settings["target"] or [None]):
+        explanations += explain_audio(loaded, clips, explainer=spec, target=wanted, **asked)
     remove_leftovers(out)
     remove_files(earlier, out)
     write_run(out, settings=settings, unfinished=True)  # so that the same command may go on if it is interrupted
@@ -286,6 +280,25 @@ def explain(
         print(f"{'Report' if path.suffix == '.html' else 'Table'}: {path}")
 
 
+def _clips(model: Model, settings: Mapping[str, Any]) -> list[Clip]:
+    """The recordings, with what a data set says is true of them."""
+    from ..model.arguments import clip_for
+    from ..model.relabelling import labels_of
+    from ..output.terminal import progress
+    from ..sound.datasets import open_dataset
+
+    files, clips = [Path(name) for name in settings["files"]], []
+    with progress("Reading recordings", len(files)) as advance:
+        for path in files:
+            clips.append(clip_for(model, path, channels=settings.get("channels")))
+            advance()
+    if "dataset" not in settings:
+        return clips
+    data = settings["data"]
+    labels = labels_of(model, open_dataset(settings["dataset"], None if data is None else Path(data)), files)
+    return [replace(clip, labels={model.task: label}) for clip, label in zip(clips, labels, strict=True)]
+
+
 def _needed(model: str | None) -> str:
     if model is None:
         raise typer.BadParameter("A model is needed.", param_hint="--model")
@@ -309,7 +322,7 @@ def explain_by_windows(
     sharing : Sharing
         Who does the work, recording by recording.
     """
-    from ..output.runs import files_of_earlier_run, output_folder, refuse_other_settings, remove_leftovers, write_run
+    from ..output.runs import files_of_earlier_run, refuse_other_settings, remove_leftovers, write_run
     from ..registry.options import split_specs
     from ..shards.gathering import Sharing
     from .windows import Asked, WindowedRows, explain_recordings, facts_of, only_one, share_recordings
@@ -327,7 +340,7 @@ def explain_by_windows(
     options["out"] = str(out.absolute())
     job = WindowedRows(**options)
     settings |= {"weights_digest": job.digest, "stamps": [_stamp(path) for path in files]}
-    refuse_other_settings(output_folder(out), settings)
+    refuse_other_settings(out, settings)
     files_of_earlier_run(out, settings)
     remove_leftovers(out)
     write_run(out, settings=settings, unfinished=True)  # so that the same command goes on if it is interrupted

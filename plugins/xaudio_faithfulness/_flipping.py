@@ -95,8 +95,8 @@ def _curves(model: Model, block: Block, parts: Parts, fractions: Sequence[float]
     if parts.segment > 1:
         scores, removable = _pooled(scores, segments), _pooled(removable.to(scores), segments) > 0
 
-    def curves(chosen: Tensor, ties: Tensor) -> Tensor:
-        """Of the chosen recordings (n,), with equal scores in a given order."""
+    def curves(chosen: Tensor, ties: Tensor, only: Tensor | None = None) -> Tensor:
+        """Of the chosen recordings (n,), with equal scores in a given order, everywhere or only at some fractions."""
 
         def without(recordings: Tensor, removed: Tensor) -> Tensor:
             return block.mixed(chosen[recordings], ~_spread(removed, segments) if parts.segment > 1 else ~removed)
@@ -111,6 +111,7 @@ def _curves(model: Model, block: Block, parts: Parts, fractions: Sequence[float]
             share=share,
             batch_size=parts.at_once(scores.device),
             ties=ties,
+            only=only,
         )
         logits = logits.cpu().double()
         target = block.target[chosen].cpu()[:, None, None, None].expand(*logits.shape[:3], 1)
@@ -119,8 +120,11 @@ def _curves(model: Model, block: Block, parts: Parts, fractions: Sequence[float]
     drawn = torch.randperm(scores[0].numel(), generator=torch.Generator().manual_seed(parts.seed)).to(scores.device)
     every = torch.arange(len(scores), device=scores.device)
     means = curves(every, drawn)
-    if len(undecided := every[tied(scores, removable, fractions, orders, share)]):
-        means[undecided.cpu()] = (means[undecided.cpu()] + curves(undecided, drawn.flip(0))) / 2
+    cut = tied(scores, removable, fractions, orders, share)
+    if len(undecided := every[cut.any((1, 2))]):
+        other = curves(undecided, drawn.flip(0), cut[undecided])
+        where = cut.cpu()
+        means[where] = (means[where] + other[where[undecided.cpu()]]) / 2
     return means
 
 

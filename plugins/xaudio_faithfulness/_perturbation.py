@@ -40,7 +40,7 @@ def ranks(scores: Tensor, features: Tensor, ties: Tensor | None = None) -> Tenso
 
 
 def tied(scores: Tensor, removable: Tensor, fractions: Sequence[float], orders: Sequence[Order], share: Share) -> Tensor:
-    """Which recordings, bool (batch,), have a fraction that takes some of several equal scores: which ones they do not tell.
+    """Which fractions, bool (batch, orders, fractions), take some of several equal scores, so that these do not tell which.
 
     Parameters
     ----------
@@ -54,7 +54,8 @@ def tied(scores: Tensor, removable: Tensor, fractions: Sequence[float], orders: 
     ends = torch.cat([taken if order == "descending" else most - taken for order in orders], dim=1)
     last = ordered.gather(1, (ends - 1).clamp(min=0))
     following = ordered.gather(1, ends.clamp(max=ordered.shape[1] - 1))
-    return ((last == following) & (ends > 0) & (ends < most)).any(1)
+    cut = (last == following) & (ends > 0) & (ends < most)
+    return cut.view(len(scores), len(orders), len(fractions))
 
 
 def _taken(removable: Tensor, fractions: Sequence[float], share: Share) -> tuple[Tensor, Tensor]:
@@ -86,6 +87,7 @@ def logits_without(
     share: Share = "nonzero",
     batch_size: int = 200,
     ties: Tensor | None = None,
+    only: Tensor | None = None,
 ) -> Tensor:
     """Logits after a fraction of each recording's cells was taken away, in order of their scores.
 
@@ -112,6 +114,8 @@ def logits_without(
         Inputs classified at once.
     ties : Tensor of int64, shape (cells,), optional
         The cells in the order in which equal scores count as descending; by default that of their positions.
+    only : Tensor of bool, shape (batch, orders, fractions), optional
+        Where logits are wanted, by default everywhere; elsewhere they are NaN, and nothing is classified.
 
     Returns
     -------
@@ -132,8 +136,8 @@ def logits_without(
     recording = torch.arange(len(scores), device=scores.device)[:, None, None].expand_as(taken)
     ascending = torch.tensor([order == "ascending" for order in orders], device=scores.device)[:, None].expand_as(taken)
     apart = (ascending & (taken > 0) & (taken < most[:, None])).long()  # elsewhere the order makes no difference
-    every = torch.stack([recording, apart, taken], dim=-1).flatten(0, 2)
-    jobs, positions = torch.unique(every, dim=0, return_inverse=True)
+    wanted = torch.ones_like(ascending) if only is None else only
+    jobs, positions = torch.unique(torch.stack([recording, apart, taken], dim=-1)[wanted], dim=0, return_inverse=True)
 
     def classified(jobs: Tensor) -> Tensor:
         recording, ascending, taken = jobs.unbind(1)
@@ -145,7 +149,11 @@ def logits_without(
 
     with evaluation_mode(model.network):
         logits = in_batches(classified, jobs, size=batch_size)
-    return logits[positions].view(*taken.shape, -1)
+    if only is None:
+        return logits[positions].view(*taken.shape, -1)
+    everywhere = logits.new_full((*taken.shape, logits.shape[-1]), torch.nan)
+    everywhere[only] = logits[positions]
+    return everywhere
 
 
 def flipped_logits(

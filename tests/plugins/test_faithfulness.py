@@ -13,7 +13,7 @@ import xaudio
 import xaudio.plugin
 from xaudio import Clip, Model, ModelError, PluginError, create
 from xaudio.types import Sound
-from xaudio_faithfulness import _parts
+from xaudio_faithfulness import _flipping, _parts
 
 SAMPLES, RATE = 240, 8000
 CURVES = ("pixel_flipping", "deletion_auc", "insertion_auc")
@@ -229,6 +229,27 @@ def test_a_map_that_says_nothing_is_worth_nothing_in_any_order(waves, options):
         assert values["aopc_difference"] == pytest.approx(0, abs=1e-12)
         assert abs(values["aopc_morf"]) > 1e-6  # something is taken away
         assert values["insertion_auc"] == pytest.approx(values["deletion_auc"], abs=1e-12)
+
+
+def test_equal_scores_are_asked_a_second_time_only_where_a_fraction_cuts_them(waves, monkeypatch):
+    """Where none is cut the numbers are the same bits as without a second look; where some are, those of the slow loop."""
+    (explanation,) = explained(waves, 1, padded=0)
+    relevance = np.arange(SAMPLES, dtype=np.float32).reshape(explanation.relevance.shape)
+    relevance[0, :80] = 0
+    item = explanation.with_relevance(relevance)
+    fractions, rows = [0, 0.25, 0.5, 0.75, 1], []
+    parts = _parts.Parts("pixel_flipping", "features", "zero", "signed", 1, 0, None)
+    handle = waves.network.register_forward_hook(lambda module, inputs, output: rows.append(len(output)))
+    try:
+        found = _flipping.probabilities(waves, [item], parts, fractions, ["descending", "ascending"], "all")[0]
+    finally:
+        handle.remove()
+    assert rows == [8, 2]  # 60 of the 80 equal cells are in 3/4 from the highest, and in 1/4 from the lowest
+    slow = [slow_curve(waves, item, fractions, ascending, "all") for ascending in (False, True)]
+    np.testing.assert_allclose(found, slow, rtol=0, atol=1e-6)
+    monkeypatch.setattr(_flipping, "tied", lambda scores, *rest: torch.zeros(1, 2, 5, dtype=torch.bool))
+    once = _flipping.probabilities(waves, [item], parts, fractions, ["descending", "ascending"], "all")[0]
+    assert (found != once).tolist() == [[False, False, False, True, False], [False, True, False, False, False]]
 
 
 def test_turning_the_relevance_round_turns_the_difference_round_also_with_ties(waves):

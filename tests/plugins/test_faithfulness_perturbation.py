@@ -93,7 +93,8 @@ def test_tied_are_those_of_which_another_order_of_equal_scores_takes_other_cells
         [set(cells_in_order[:count] if order == "descending" else cells_in_order[most - count : most]) for count in taken]
         for cells_in_order in (ranks(scores, features, drawn)[0].argsort().tolist() for drawn in (ties, ties.flip(0)))
     )
-    assert tied(scores, features, fractions, [order], share).tolist() == [one != other]
+    differ = [cells != others for cells, others in zip(one, other, strict=True)]
+    assert tied(scores, features, fractions, [order], share).tolist() == [[differ]]
 
 
 def test_counts_round_to_the_nearest():
@@ -194,6 +195,25 @@ def test_nothing_is_classified_twice_and_batches_are_full(model):
     assert {len(batch) for batch in seen[:-1]} == {7}
     jobs = torch.cat(seen)
     assert len(jobs) == len(jobs.unique(dim=0)) == 4 * (3 + 3 + 2) + 2  # the first recording: as it is, and without both
+
+
+def test_only_what_is_wanted_is_classified(model):
+    features, seen = torch.randn(3, 1, 40), []
+
+    def without(recordings, removed):
+        seen.append(len(recordings))
+        return features[recordings] * ~removed
+
+    only = torch.zeros(3, 2, 4, dtype=torch.bool)
+    only[0, 0, 1] = only[2, 1, 3] = only[2, 0, 0] = True
+    both = ["descending", "ascending"]
+    fractions = [0, 0.25, 0.5, 0.75]
+    every = logits_without(model, features, features, fractions, without, orders=both)
+    seen.clear()
+    some = logits_without(model, features, features, fractions, without, orders=both, only=only)
+    assert sum(seen) == 3
+    assert torch.allclose(some[only], every[only], atol=1e-6)
+    assert some[~only].isnan().all()
 
 
 def test_equal_scores_go_by_position_in_both_orders(model):

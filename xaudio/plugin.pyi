@@ -161,6 +161,7 @@ from .registry.bounds import (
     Percentile as Percentile,
     Positive as Positive,
     PositiveShare as PositiveShare,
+    ProductPrecision as ProductPrecision,
     Seed as Seed,
     Share as Share,
 )

@@ -6,7 +6,7 @@ All are of the class that was explained, by default the predicted one. Metrics o
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Literal
 
-from xaudio.plugin import Count, Percentile, PositiveShare, Seed, Share, attach, hookimpl
+from xaudio.plugin import Count, Percentile, PositiveShare, ProductPrecision, Seed, Share, attach, hookimpl
 
 if TYPE_CHECKING:
     from ._perturbation import (
@@ -25,7 +25,6 @@ Imputation = Literal["zero", "silence", "noise_floor", "mean_spectrum", "band_st
 Order = Literal["signed", "absolute"]
 Among = Literal["nonzero", "all"]
 Normalisation = Literal["maximum", "percentile", "top"]
-Precision = Literal["float32", "bfloat16"]
 
 RANKED = """
 share : {"nonzero", "all"}
@@ -63,12 +62,6 @@ batch_size : int or None
     Changed recordings that are classified at once; by default 32 on a CPU, where more cost more each, and 256 elsewhere.
 """
 
-LOWER = """
-precision : {"float32", "bfloat16"}
-    Number format of the products of the network that classifies what is left. bfloat16 is faster where the device has units for
-    it; probabilities then have two to three digits.
-"""
-
 
 def _described(factory: Callable[..., Any], name: str, definition: str, *parameters: str) -> Callable[..., Any]:
     """The factory with a name and a docstring, so that what several have in common is written once."""
@@ -89,7 +82,7 @@ def _pixel_flipping(
     imputation: Imputation = "zero",
     seed: Seed = 0,
     batch_size: Count | None = None,
-    precision: Precision = "float32",
+    precision: ProductPrecision = "float32",
 ) -> Any:
     from ._flipping import PixelFlipping
     from ._parts import Parts
@@ -111,7 +104,6 @@ good), and "aopc_difference" is the first less the second: 0 for an order that s
     "fractions : tuple of float or None\n    Instead of steps; 0 is always among them.",
     RANKED,
     REMOVED,
-    LOWER,
 )
 
 
@@ -126,7 +118,7 @@ def _area(name: str, definition: str, *, inserts: bool) -> Callable[..., Any]:
         imputation: Imputation = "zero",
         seed: Seed = 0,
         batch_size: Count | None = None,
-        precision: Precision = "float32",
+        precision: ProductPrecision = "float32",
     ) -> Any:
         from ._flipping import Area
         from ._parts import Parts
@@ -134,7 +126,7 @@ def _area(name: str, definition: str, *, inserts: bool) -> Callable[..., Any]:
         return Area(Parts(name, domain, imputation, order, segment, seed, batch_size, precision), inserts, share, steps)
 
     steps = "steps : int\n    The fractions are 0, 1 / steps, 2 / steps, ..., 1."
-    return _described(factory, name, definition, steps, RANKED, REMOVED, LOWER)
+    return _described(factory, name, definition, steps, RANKED, REMOVED)
 
 
 deletion_auc = _area(

@@ -1,36 +1,26 @@
 """Explainers that run the model backward: the gradient, and what is made of gradients."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from typing_extensions import Doc
-
-from xaudio.plugin import Amount, AtOnce, Baseline, Count, Explainer, hookimpl
-
-Precision = Annotated[
-    Literal["float32", "bfloat16"],
-    Doc(
-        "Number format of the network's products. bfloat16 is faster where the device has units for it (processors with AMX, "
-        "CUDA since Ampere); relevance then has two to three digits. Logits and predictions stay those of float32."
-    ),
-]
+from xaudio.plugin import Amount, AtOnce, Baseline, Count, Explainer, ProductPrecision, hookimpl
 
 
-def gradient(*, internal_batch_size: AtOnce = 64, precision: Precision = "float32") -> Explainer:
+def gradient(*, internal_batch_size: AtOnce = 64, precision: ProductPrecision = "float32") -> Explainer:
     """Gradient of the target's logit, with its sign."""
     from ._gradients import Gradient
 
     return Gradient(False, internal_batch_size, precision)
 
 
-def saliency(*, internal_batch_size: AtOnce = 64, precision: Precision = "float32") -> Explainer:
+def saliency(*, internal_batch_size: AtOnce = 64, precision: ProductPrecision = "float32") -> Explainer:
     """Absolute gradient of the target's logit: how much each feature would move it."""
     from ._gradients import Gradient
 
     return Gradient(True, internal_batch_size, precision)
 
 
-def input_x_gradient(*, internal_batch_size: AtOnce = 64, precision: Precision = "float32") -> Explainer:
+def input_x_gradient(*, internal_batch_size: AtOnce = 64, precision: ProductPrecision = "float32") -> Explainer:
     """Gradient of the target's logit times the features."""
     from ._gradients import InputTimesGradient
 
@@ -44,7 +34,7 @@ def integrated_gradients(
     spacing: Literal["uniform", "geometric"] = "uniform",
     seed: int = 0,
     internal_batch_size: AtOnce = 64,
-    precision: Precision = "float32",
+    precision: ProductPrecision = "float32",
 ) -> Explainer:
     """Integrated gradients from a baseline; they sum to the difference of the target's logits there and here.
 
@@ -74,7 +64,7 @@ def gradient_shap(
     samples: Count = 50,
     seed: int = 0,
     internal_batch_size: AtOnce = 64,
-    precision: Precision = "float32",
+    precision: ProductPrecision = "float32",
 ) -> Explainer:
     """Expected gradients (GradientSHAP): integrated gradients at random places, from a new baseline at each.
 
@@ -102,7 +92,7 @@ def smooth_grad(
     statistic: Literal["mean", "mean_square", "variance"] = "mean",
     seed: int = 0,
     internal_batch_size: AtOnce = 64,
-    precision: Precision = "float32",
+    precision: ProductPrecision = "float32",
 ) -> Explainer:
     """Mean gradient among copies of the features with noise (SmoothGrad); exact silence gets relevance, too.
 

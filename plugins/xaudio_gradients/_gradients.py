@@ -8,7 +8,7 @@ all recordings, on the CPU, so that a result depends neither on the batch nor on
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,15 +17,13 @@ from torch import Tensor, nn
 from xaudio.plugin import (
     Baseline,
     ModelError,
+    ProductPrecision,
     Sound,
     baseline_features,
     difference_from_baseline,
     in_sight,
     seeded_generator,
 )
-
-Precision = Literal["float32", "bfloat16"]
-"""Number format of a network's products."""
 
 FORWARD = "use an explainer that runs forward only, such as feature_ablation"
 
@@ -94,13 +92,13 @@ def backward(model: nn.Module, score: Tensor, values: Tensor) -> Tensor | None:
         raise ModelError(f"{type(model).__name__} cannot be run backward ({reason}): {FORWARD}.") from error
 
 
-def products_in(precision: Precision, inputs: Tensor) -> AbstractContextManager[Any]:
+def products_in(precision: ProductPrecision, inputs: Tensor) -> AbstractContextManager[Any]:
     """The number format of a network's products, for a while; float32 leaves all as it is."""
     return torch.autocast(inputs.device.type, torch.bfloat16) if precision == "bfloat16" else nullcontext()
 
 
 def gradients(
-    model: nn.Module, inputs: Tensor, target: Tensor | None, at_once: int | None, precision: Precision
+    model: nn.Module, inputs: Tensor, target: Tensor | None, at_once: int | None, precision: ProductPrecision
 ) -> tuple[Tensor, Tensor]:
     """The same, computed for at most so many at once; logits, and the class with the largest, are never of lower precision."""
     chunks = []
@@ -116,7 +114,7 @@ def gradients(
     return torch.cat([gradient for gradient, _ in chunks]), torch.cat([logits for _, logits in chunks])
 
 
-def gradients_at(model: nn.Module, points: Tensor, target: Tensor, precision: Precision) -> Tensor:
+def gradients_at(model: nn.Module, points: Tensor, target: Tensor, precision: ProductPrecision) -> Tensor:
     """The same for several points of each recording (batch, points, channels, *axes), all at once."""
     mode = products_in(precision, points)
     gradient = differentiate(model, points.flatten(0, 1), target.repeat_interleave(points.shape[1]), mode)[0]
@@ -139,7 +137,7 @@ class Gradient:
 
     absolute: bool
     internal_batch_size: int | None
-    precision: Precision = "float32"
+    precision: ProductPrecision = "float32"
 
     needs = "gradient"
 
@@ -158,7 +156,7 @@ class InputTimesGradient:
     """Features times the gradient of the target's logit; see `xaudio_gradients.input_x_gradient`."""
 
     internal_batch_size: int | None
-    precision: Precision = "float32"
+    precision: ProductPrecision = "float32"
 
     needs = "gradient"
     promises = frozenset({"nothing-on-zeros"})
@@ -199,7 +197,7 @@ class IntegratedGradients:
     seed: int
     internal_batch_size: int | None
     spacing: str = "uniform"
-    precision: Precision = "float32"
+    precision: ProductPrecision = "float32"
 
     needs = "gradient"
 
@@ -246,7 +244,7 @@ class GradientShap:
     samples: int
     seed: int
     internal_batch_size: int | None
-    precision: Precision = "float32"
+    precision: ProductPrecision = "float32"
 
     needs = "gradient"
 
@@ -298,7 +296,7 @@ class SmoothGrad:
     statistic: str
     seed: int
     internal_batch_size: int | None
-    precision: Precision = "float32"
+    precision: ProductPrecision = "float32"
 
     needs = "gradient"
 

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 from annotated_types import Ge
 
-from xaudio.plugin import Amount, AtOnce, Explainer, Positive, hookimpl
+from xaudio.plugin import Amount, AtOnce, Explainer, Positive, ProductPrecision, hookimpl
 
 
 def lrp(
@@ -33,7 +33,7 @@ def lrp(
     channels: tuple[Annotated[int, Ge(0)], ...] | None = None,
     strict: bool = True,
     constants: bool = False,
-    precision: Literal["float32", "bfloat16"] = "float32",
+    precision: ProductPrecision = "float32",
 ) -> Explainer:
     """Layer-wise relevance propagation from the target's logit.
 
@@ -76,9 +76,6 @@ def lrp(
     constants : bool
         Compute what lies in biases, positions, tokens and other constants as well, for each recording, and say whether the
         relevance is the rest of what is explained. It takes about as long again.
-    precision : {"float32", "bfloat16"}
-        Number format of the products. "bfloat16" is faster where the device has units for it (processors with AMX, CUDA since
-        Ampere) and keeps two to three decimal digits: the order of most cells, not the sum. Logits stay float32.
     """
     from ._lrp import LayerwiseRelevance, RelevanceWithConstants, check_rules
 

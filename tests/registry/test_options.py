@@ -7,7 +7,7 @@ from hypothesis import given, strategies as st
 from pydantic import Field, PositiveInt, conint
 
 from xaudio.errors import PluginError
-from xaudio.plugin import AtOnce, Share
+from xaudio.plugin import AtOnce, ProductPrecision, Share
 from xaudio.registry.loading import KINDS, registry
 from xaudio.registry.options import REQUIRED, check_options, convert, format_spec, options_of, parse_spec, split_specs, summary_of
 
@@ -256,3 +256,18 @@ def test_counts_of_a_benchmark_are_refused_below_1(option: str) -> None:
         PluginError, match=f"^'0' does not fit option '{option}' of benchmark 'concepts': expected int, 1 or more"
     ):
         registry().create("benchmark", "concepts", {option: "0"})
+
+
+def test_every_plugin_says_the_precision_of_products_with_the_type_of_the_core():
+    """One list of formats and one text, wherever an explainer or a metric has the option."""
+    found = {}
+    for kind in ("explainer", "metric"):
+        for name in registry().names(kind):
+            options = options_of(registry().factory(kind, name))
+            found |= {name: options["precision"]} if "precision" in options else {}
+    assert {"lrp", "gradient", "pixel_flipping", "deletion_auc"} <= set(found)
+    assert {option.annotation for option in found.values()} == {ProductPrecision}
+    (text,) = {option.description for option in found.values()}
+    assert text.startswith("Number format of the network's products.")
+    with pytest.raises(PluginError, match=r"expected float32 \| bfloat16"):
+        registry().create("explainer", "lrp", {"precision": "float16"})

@@ -1,6 +1,6 @@
 """Types of options that many plugins have: each carries its bounds and, where it is always the same, its description."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from annotated_types import Ge, Gt, Le
 from typing_extensions import Doc
@@ -23,3 +23,12 @@ AtOnce = Annotated[
     int | None, Ge(1), Doc("How many inputs the model computes at once, to bound the memory; none computes all at once.")
 ]
 """How much of the work an explainer does at once."""
+ProductPrecision = Annotated[
+    Literal["float32", "bfloat16"],
+    Doc(
+        "Number format of the network's products. bfloat16 is faster where the device has units for it (processors with AMX, "
+        "CUDA since Ampere); what follows then has two to three digits: the order of most cells, not their sum. The prediction "
+        "stays that of float32."
+    ),
+]
+"""Number format of a network's products."""

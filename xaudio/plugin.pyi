@@ -153,7 +153,7 @@ from .output.runs import (
 from .output.table import Table as Table
 from .output.tensors import read_tensors as read_tensors, write_tensors as write_tensors
 from .output.terminal import in_sight as in_sight, progress as progress, reported_to as reported_to
-from .output.words import counted as counted, without_folders as without_folders
+from .output.words import counted as counted, counted_of as counted_of, without_folders as without_folders
 from .registry.bounds import (
     Amount as Amount,
     AtOnce as AtOnce,

@@ -16,6 +16,7 @@ from xaudio.plugin import (
     Recording,
     SpeakerDataset,
     cache_folder,
+    counted,
     read_json,
     speaker_folds,
     write_json,
@@ -76,14 +77,14 @@ def load(data: Path | None, seed: int) -> SpeakerDataset:
     if not notes and (unknown := [speaker for speaker in speakers if speaker not in sexes]):
         notes.append(f"The metadata give no sex for the speakers {_listed(unknown)}.")
     if set(range(1, SPEAKERS + 1)) != set(speakers):
-        notes.append(f"{len(speakers)} speakers; the corpus has {SPEAKERS}.")
+        notes.append(f"{counted(len(speakers), 'speaker')}; the corpus has {SPEAKERS}.")
     elif len(recordings) != SPEAKERS * PER_SPEAKER:
-        notes.append(f"{len(recordings)} recordings; the corpus has {SPEAKERS * PER_SPEAKER}.")
+        notes.append(f"{counted(len(recordings), 'recording')}; the corpus has {SPEAKERS * PER_SPEAKER}.")
     digit, digit_notes = digit_folds(speakers, sexes, seed)
     sex, sex_notes = sex_folds(speakers, sexes, seed)
     return AudioMNIST(
         name="audiomnist",
-        title="AudioMNIST" + ("" if len(speakers) == SPEAKERS else f" ({len(speakers)} speakers)"),
+        title="AudioMNIST" + ("" if len(speakers) == SPEAKERS else f" ({counted(len(speakers), 'speaker')})"),
         tasks={"digit": tuple("0123456789"), "sex": SEXES},
         recordings=[
             Recording(str(path), name(speaker), {"digit": digit_, "sex": sexes.get(speaker)})
@@ -254,7 +255,9 @@ def digit_folds(speakers: Collection[int], sexes: Mapping[int, int], seed: int) 
         return _named(DIGIT_FOLDS), []
     count = min(len(DIGIT_FOLDS), len(speakers))
     if count < 3:
-        return [], [f"Digit task: {len(speakers)} speakers are too few for folds; at least three are needed."]
+        return [], [
+            f"Digit task: {counted(len(speakers), 'speaker is', 'speakers are')} too few for folds; at least three are needed."
+        ]
     folds = speaker_folds(_by_sex(speakers, sexes), count, seed=seed)
     return folds, [
         f"Digit task: {count} folds drawn with seed {seed}, not the paper's, since not exactly its speakers are there."
@@ -275,7 +278,8 @@ def sex_folds(speakers: Collection[int], sexes: Mapping[int, int], seed: int) ->
     smallest = min(len(groups.get(sex, ())) for sex in SEXES)
     count = min(len(SEX_FOLDS), smallest)
     if count < 3:
-        return [], [f"Sex task: no folds, since {smallest} speakers of one sex are known; at least three of each are needed."]
+        known = counted(smallest, "speaker of one sex is", "speakers of one sex are")
+        return [], [f"Sex task: no folds, since {known} known; at least three of each are needed."]
     folds = speaker_folds(groups, count, seed=seed, balanced=True)
     used = f"{smallest} female and {smallest} male speakers"
     return folds, [

@@ -44,7 +44,7 @@ def annotated(listing: Listing, choice: Choice) -> Found | None:
     items = []
     for name, (_, events) in told.items():
         if events is None:
-            listing.left_out.add("recordings without annotations", name)
+            listing.left_out.add("recording without annotations", "recordings without annotations", name)
         else:
             items += _items(Item(listing.files[name], name), events, choice)
     return _found(f"recordings with annotations ({', '.join(kinds)})", items, choice)
@@ -106,14 +106,14 @@ def _birdsong(listing: Listing, choice: Choice) -> Found:
     for name, events in notes.items():
         file = listing.files.get(f"Wave/{name}")
         if file is None:
-            listing.left_out.add("files of Annotation.xml that are not there", name)
+            listing.left_out.add("file of Annotation.xml that is not there", "files of Annotation.xml that are not there", name)
             continue
         rate = _rate(file)
         seconds = [Event(event.label, event.start / rate, event.stop / rate) for event in events]
         items += _items(Item(file, f"Wave/{name}"), seconds, choice)
     for name in listing.audio:
         if PurePosixPath(name).name not in notes:
-            listing.left_out.add("recordings without annotations", name)
+            listing.left_out.add("recording without annotations", "recordings without annotations", name)
     return _found("BirdsongRecognition (Annotation.xml)", items, choice)
 
 

@@ -72,7 +72,7 @@ def _of_archive(archive: str, listing: Listing, choice: Choice) -> Iterator[Item
         samples[key] = item, row
     for key, (item, row) in samples.items():
         if item is None:
-            listing.left_out.add("samples without a recording", key)
+            listing.left_out.add("sample without a recording", "samples without a recording", key)
         else:
             yield _labelled(item, row, choice)
 
@@ -85,7 +85,11 @@ def _members(archive: str, listing: Listing) -> Iterator[tuple[str, str, str, Me
                 path = PurePosixPath(info.name)
                 if not info.isfile() or path.name.startswith("."):
                     if not info.isdir() and not path.name.startswith("."):
-                        listing.left_out.add("members that are not files (links, devices)", info.name)
+                        listing.left_out.add(
+                            "member that is not a file (a link or device)",
+                            "members that are not files (links, devices)",
+                            info.name,
+                        )
                     continue
                 key, _, ending = path.name.partition(".")
                 key, ending = str(path.parent / key), ending.lower()

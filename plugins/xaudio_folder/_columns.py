@@ -192,10 +192,10 @@ def items_of(
         try:
             file = listing.find(cell, base) if cell else ""
         except DataError as error:
-            listing.left_out.add(f"rows whose path {error}", cell)
+            listing.left_out.add(f"row whose path {error}", f"rows whose path {error}", cell)
             continue
         if not file:
-            listing.left_out.add("rows of files that are not there", cell or "(no path)")
+            listing.left_out.add("row of a file that is not there", "rows of files that are not there", cell or "(no path)")
             continue
         item = Item(
             file,
@@ -240,7 +240,9 @@ def _timed(
     channel = _number(row.get(column(names, ("channel",)) or "channel", ""))
     if start is not None and (start < 0 or (stop is not None and stop <= start)):
         listing.left_out.add(
-            "rows whose end is not after their start", f"{item.name} {start:g}-{stop if stop is None else f'{stop:g}'}"
+            "row whose end is not after its start",
+            "rows whose end is not after their start",
+            f"{item.name} {start:g}-{stop if stop is None else f'{stop:g}'}",
         )
         return replace(item, name="")
     cut = replace(item, start=start, stop=stop, channel=None if channel is None else int(channel))
@@ -337,12 +339,12 @@ def _once(items: list[Item], choice: Choice, listing: Listing, multi: set[str]) 
         first = conflicts[0]
         told = "; ".join(dict.fromkeys(", ".join(map(str, row.labels.values())) for row in first))
         raise DataError(
-            f"{counted(len(conflicts), 'recording')} of the table {'has' if len(conflicts) == 1 else 'have'} rows with different "
+            f"{counted(len(conflicts), 'recording of the table has', 'recordings of the table have')} rows with different "
             f"labels, such as {first[0].name} ({told}). If all are true, say several=yes; else correct the table."
         )
     for group in repeated:
         if _agree(group):
-            listing.left_out.add("rows that repeat another one", group[0].name)
+            listing.left_out.add("row that repeats another one", "rows that repeat another one", group[0].name)
     return [_joined(group, multi) for group in rows.values()]
 
 

@@ -37,10 +37,10 @@ def folds_of(items: Sequence[Item], labels: IntArray, groups: Sequence[str], see
     if len(names) > 2:
         sets = [labelled[parts == name] for name in names]
         out = (parts == "").sum()
-        more = f" {out} recordings are in none of them." if out else ""
+        more = f" {counted(out, 'recording is', 'recordings are')} in none of them." if out else ""
         return _around(sets), f"{len(names)} folds of the data ({', '.join(names[:12])}).{more}"
     if names:
-        return [], f"The data have {len(names)} folds ({', '.join(names)}); at least three are needed."
+        return [], f"The data have {counted(len(names), 'fold')} ({', '.join(names)}); at least three are needed."
     return _drawn(labelled, labels, np.array(groups), seed)
 
 
@@ -61,7 +61,7 @@ def _fixed(labelled: IntArray, parts: np.ndarray, labels: IntArray, groups: np.n
         f"{len(indices)} {name}" for name, indices in sets.items() if len(indices)
     )
     rest = len(labelled) - sum(map(len, sets.values()))
-    said += f"; {rest} recordings are in none of them" if rest else ""
+    said += f"; {counted(rest, 'recording is', 'recordings are')} in none of them" if rest else ""
     if not len(sets["test"]) and len(sets["validation"]):
         sets["test"], sets["validation"] = sets["validation"], sets["test"]
         said += "; the data have no test, so their validation part is the test"
@@ -82,7 +82,10 @@ def _fixed(labelled: IntArray, parts: np.ndarray, labels: IntArray, groups: np.n
 def _drawn(labelled: IntArray, labels: IntArray, groups: np.ndarray, seed: int) -> tuple[list[Fold], str]:  # type: ignore[type-arg]
     count = min(FOLDS, len(set(groups[labelled].tolist())))
     if count < 3:
-        return [], f"{count} groups with labels are too few for folds; at least three are needed."
+        return (
+            [],
+            f"{counted(count, 'group with labels is', 'groups with labels are')} too few for folds; at least three are needed.",
+        )
     sets = _dealt(labelled, labels, groups, count, seed)
     return _around(sets), f"{count} folds drawn with seed {seed}."
 

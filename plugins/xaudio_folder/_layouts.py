@@ -80,12 +80,14 @@ def _speech_commands(listing: Listing, choice: Choice) -> Found | None:
     for name in listing.audio:
         word = PurePosixPath(name).parts[0]
         if word == "_background_noise_" or "/" not in name:
-            listing.left_out.add("recordings of background noise, which have no word", name)
+            listing.left_out.add(
+                "recording of background noise, which has no word", "recordings of background noise, which have no word", name
+            )
             continue
         speaker = PurePosixPath(name).name.split("_nohash_")[0]
         items.append(Item(listing.files[name], name, {"word": word}, speaker, parts.pop(name, "train")))
     for name in parts:
-        listing.left_out.add("files of the lists that are not there", name)
+        listing.left_out.add("file of the lists that is not there", "files of the lists that are not there", name)
     return Found("Speech Commands (validation_list.txt, testing_list.txt)", items, set(), "speaker")
 
 
@@ -100,7 +102,9 @@ def _tables(listing: Listing, choice: Choice) -> Found | None:
         raise DataError(f"{listing.root}: has several tables of recordings ({', '.join(chosen)}). Name one: --data FOLDER/TABLE.")
     for name in names:
         if name not in chosen:
-            listing.left_out.add("tables of recordings beside the one that is read", name)
+            listing.left_out.add(
+                "table of recordings beside the one that is read", "tables of recordings beside the one that is read", name
+            )
     what = "tables" if len(chosen) > 1 else "a table"
     return _of_tables(chosen, listing, choice, f"{what} ({', '.join(chosen[:6])}{', ...' * (len(chosen) > 6)})")
 
@@ -214,7 +218,9 @@ def _class_folders(listing: Listing, choice: Choice) -> Found | None:
     for name in listing.audio:
         steps = PurePosixPath(name).parts
         if len(steps) < level + outer + 2:
-            listing.left_out.add("recordings outside the folders of the classes", name)
+            listing.left_out.add(
+                "recording outside the folders of the classes", "recordings outside the folders of the classes", name
+            )
             continue
         group, part = (steps[level] if outer else ""), part_of(steps[0]) if parts else ""
         items.append(Item(listing.files[name], name, {"label": steps[level + outer]}, group, part))
@@ -294,10 +300,12 @@ def _useless(listing: Listing, name: str) -> None:
     try:
         rows = _read(listing, name).rows
     except DataError:
-        listing.left_out.add("tables that cannot be read", name)
+        listing.left_out.add("table that cannot be read", "tables that cannot be read", name)
         return
     named = [cell for row in rows for cell in map(str, row.values()) if suffix(cell) in AUDIO]
     if not rows:
-        listing.left_out.add("tables without rows", name)
+        listing.left_out.add("table without rows", "tables without rows", name)
     elif named and not any(_there(listing, cell, _folder_of(name)) for cell in named):
-        listing.left_out.add("tables that name no recording that is there", f"{name} ({named[0]})")
+        listing.left_out.add(
+            "table that names no recording that is there", "tables that name no recording that is there", f"{name} ({named[0]})"
+        )

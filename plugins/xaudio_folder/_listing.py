@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from xaudio.plugin import DataError
+from xaudio.plugin import DataError, counted
 
 
 def _endings(text: str) -> frozenset[str]:
@@ -23,6 +23,8 @@ AUDIO = _endings("wav wave bwf flac ogg oga opus mp3 aif aiff aifc au snd caf w6
 """Endings of what xaudio reads."""
 OTHER_AUDIO = _endings("m4a mp4 aac wma webm mkv mka mov avi amr wv ape dsf 3gp m4b")
 """Endings of recordings that must be converted first."""
+UNREAD, CONVERT = (("file", "it"), ("files", "them")), "ffmpeg -i FILE FILE.wav"
+"""How one and several of these are called, and what converts them."""
 NAMED = 10
 """Missing files that are named."""
 PLACEHOLDERS = re.compile(r"^(\$\{?data_folder\}?|\$\{?data_root\}?|\{data_root\}|\{data_folder\}|\$root)/?")
@@ -38,24 +40,24 @@ def plain_name(text: str) -> str:
 
 @dataclass
 class LeftOut:
-    """What of a data set is not used, by reason, with the first few of each."""
+    """What of a data set is not used, by reason (of one thing and of several), with the first few of each."""
 
-    reasons: dict[str, list[str]] = field(default_factory=dict)
+    reasons: dict[tuple[str, str], list[str]] = field(default_factory=dict)
 
-    def add(self, reason: str, what: str) -> None:
+    def add(self, one: str, several: str, what: str) -> None:
         """Leave something out."""
-        self.reasons.setdefault(reason, []).append(what)
+        self.reasons.setdefault((one, several), []).append(what)
 
     def __bool__(self) -> bool:
         return bool(self.reasons)
 
     def notes(self, named: int = 3) -> list[str]:
         """One line for each reason."""
-        return [self._line(reason, what, NAMED if "not there" in reason else named) for reason, what in self.reasons.items()]
+        return [self._line(reason, what, NAMED if "not there" in reason[0] else named) for reason, what in self.reasons.items()]
 
-    def _line(self, reason: str, what: list[str], named: int) -> str:
+    def _line(self, reason: tuple[str, str], what: list[str], named: int) -> str:
         more = f"the first {named}" if len(what) > named else "they are" if len(what) > 1 else "it is"
-        return f"Left out: {len(what)} {reason}; {more}: {', '.join(what[:named])}."
+        return f"Left out: {counted(len(what), *reason)}; {more}: {', '.join(what[:named])}."
 
 
 @dataclass
@@ -180,12 +182,15 @@ def list_folder(root: Path) -> Listing:
     left_out, files = LeftOut(), {}
     for entry, name in _entries(root, left_out):
         if reason := _unusable(entry, root):
-            left_out.add(reason, name)
+            left_out.add(*reason, name)
         else:
             files[name] = entry.path
     for name in sorted(files):
         if suffix(name) in OTHER_AUDIO:
-            left_out.add(f"{suffix(name)} files, which xaudio does not read (convert them: ffmpeg -i FILE FILE.wav)", name)
+            one, several = (
+                f"{suffix(name)} {kind}, which xaudio does not read (convert {them}: {CONVERT})" for kind, them in UNREAD
+            )
+            left_out.add(one, several, name)
     return Listing(root, files, left_out)
 
 
@@ -199,7 +204,7 @@ def _entries(root: Path, left_out: LeftOut) -> Iterator[tuple[os.DirEntry[str], 
         except OSError as error:
             if not prefix:
                 raise DataError(f"{root}: cannot be read ({error.strerror}). Check its permissions.") from None
-            left_out.add("folders that cannot be read", prefix)
+            left_out.add("folder that cannot be read", "folders that cannot be read", prefix)
             continue
         for entry in entries:
             if entry.name.startswith(".") or entry.name == "__MACOSX":
@@ -212,23 +217,23 @@ def _entries(root: Path, left_out: LeftOut) -> Iterator[tuple[os.DirEntry[str], 
 
 def _hidden(entry: os.DirEntry[str], name: str, left_out: LeftOut) -> None:
     if suffix(entry.name) in AUDIO | OTHER_AUDIO or entry.name == "__MACOSX":
-        left_out.add("hidden files", name)
+        left_out.add("hidden file", "hidden files", name)
 
 
-def _unusable(entry: os.DirEntry[str], root: Path) -> str:
-    """Why an entry is no file of the data set, "" if it is one."""
+def _unusable(entry: os.DirEntry[str], root: Path) -> tuple[str, str] | None:
+    """Why an entry is no file of the data set, said of one and of several; None if it is one."""
     if entry.is_symlink():
         try:
             target = Path(entry.path).resolve(strict=True)
         except (OSError, RuntimeError):
-            return "links that lead nowhere"
+            return "link that leads nowhere", "links that lead nowhere"
         if not target.is_relative_to(root):
-            return "links that lead out of the folder"
+            return "link that leads out of the folder", "links that lead out of the folder"
         if target.is_dir():
-            return "links to folders"
+            return "link to a folder", "links to folders"
     if not entry.is_file():
-        return "entries that are not files (pipes, sockets, devices)"
-    return ""
+        return "entry that is not a file (a pipe, socket or device)", "entries that are not files (pipes, sockets, devices)"
+    return None
 
 
 def kinds_of(listing: Listing) -> str:

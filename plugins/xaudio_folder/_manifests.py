@@ -63,7 +63,9 @@ def _utterances(
             recording, start, stop = line.split()[:3]
             told[key] = (files[recording], float(start), float(stop) if float(stop) > 0 else None)
         except (KeyError, ValueError):
-            listing.left_out.add("segments without a recording, a start and an end", key)
+            listing.left_out.add(
+                "segment without a recording, a start and an end", "segments without a recording, a start and an end", key
+            )
     return told
 
 
@@ -71,10 +73,10 @@ def _path(name: str, key: str, listing: Listing) -> str:
     try:
         file = listing.find(name)
     except DataError as error:
-        listing.left_out.add(f"entries of wav.scp whose path {error}", key)
+        listing.left_out.add(f"entry of wav.scp whose path {error}", f"entries of wav.scp whose path {error}", key)
         return ""
     if not file:
-        listing.left_out.add("files of wav.scp that are not there", name)
+        listing.left_out.add("file of wav.scp that is not there", "files of wav.scp that are not there", name)
     return file
 
 
@@ -120,16 +122,20 @@ def _lhotse_item(recording: Any, supervision: Mapping[str, Any], start: Any, dur
     files = [source.get("source", "") for source in sources if source.get("type") == "file"]
     if not files:
         listing.left_out.add(
-            "cuts whose recording is not a file (a command, an address or memory)", str(supervision.get("id", "?"))
+            "cut whose recording is not a file (a command, an address or memory)",
+            "cuts whose recording is not a file (a command, an address or memory)",
+            str(supervision.get("id", "?")),
         )
         return []
     try:
         file = listing.find(str(files[0]))
     except DataError as error:
-        listing.left_out.add(f"recordings whose path {error}", str(files[0]))
+        listing.left_out.add(f"recording whose path {error}", f"recordings whose path {error}", str(files[0]))
         return []
     if not file:
-        listing.left_out.add("files of the manifests that are not there", str(files[0]))
+        listing.left_out.add(
+            "file of the manifests that is not there", "files of the manifests that are not there", str(files[0])
+        )
         return []
     custom = supervision.get("custom") or {}
     label = next((str(value) for value in (custom.get("label"), supervision.get("label"), custom.get("class")) if value), "")

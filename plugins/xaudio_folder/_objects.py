@@ -139,7 +139,9 @@ def _of_clips(clips: Mapping[str, Any], listing: Listing, choice: Choice) -> Fou
     for key, clip in clips.items():
         path = next((str(value) for name in AUDIO_PATHS if (value := getattr(clip, name, None))), "")
         if not path or not Path(path).is_file():
-            listing.left_out.add("clips whose recording is not there", f"{key} ({path or 'no audio_path'})")
+            listing.left_out.add(
+                "clip whose recording is not there", "clips whose recording is not there", f"{key} ({path or 'no audio_path'})"
+            )
             continue
         events = _events(getattr(clip, "events", None))
         labels = _clip_labels(clip, events, choice)

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from xaudio.plugin import DataError
+from xaudio.plugin import DataError, counted
 
 LARGEST = 1 << 30
 """Bytes of a table that is read."""
@@ -83,7 +83,8 @@ def _csv(text: str, path: Path, notes: tuple[str, ...]) -> Table:
     header = _distinct(rows[0])
     fitting = [row for row in rows[1:] if len(row) <= len(header) or not any(row[len(header) :])]
     if len(fitting) < len(rows) - 1:
-        notes += (f"Left out: {len(rows) - 1 - len(fitting)} rows of {path.name} with more cells than its header has.",)
+        left = counted(len(rows) - 1 - len(fitting), "row")
+        notes += (f"Left out: {left} of {path.name} with more cells than its header has.",)
     filled = [dict(zip(header, [*row, *[""] * (len(header) - len(row))], strict=False)) for row in fitting]
     return Table(filled, header, notes)
 

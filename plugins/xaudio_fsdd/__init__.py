@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from xaudio.plugin import DataError, hookimpl
+from xaudio.plugin import DataError, counted, hookimpl
 
 PATTERN = "{digit}_{speaker}_{index}.wav, such as 7_jackson_32.wav"
 NAME = re.compile(r"([0-9])_([^\W\d_]+)_[0-9]+\.wav", re.IGNORECASE)
@@ -39,7 +39,8 @@ def fsdd(*, data: Path | None = None) -> Any:
         raise DataError(f"{folder}: holds no recordings; expected {PATTERN}. Check the path.")
     recordings = [Recording(str(path), speaker, {"digit": digit}) for path in files for digit, speaker in [parse_name(path)]]
     others = sorted(path.name for path in folder.iterdir() if path.suffix.lower() in (".flac", ".ogg", ".mp3"))
-    left_out = [f"{len(others)} files are not WAV and are left out, such as {others[0]}."] if others else []
+    said = counted(len(others), "file is not WAV and is", "files are not WAV and are")
+    left_out = [f"{said} left out, such as {others[0]}."] if others else []
     speakers = sorted({recording.speaker for recording in recordings})
     return SpeakerDataset(
         name="fsdd",
@@ -49,7 +50,7 @@ def fsdd(*, data: Path | None = None) -> Any:
         test_speakers={"digit": [[speaker] for speaker in speakers]},
         fit="loudest",
         notes=(
-            f"{len(speakers)} folds, each tested on one speaker: too few speakers for the five folds of AudioMNIST.",
+            f"{counted(len(speakers), 'fold')}, each tested on one speaker: too few speakers for the five folds of AudioMNIST.",
             *left_out,
         ),
     )

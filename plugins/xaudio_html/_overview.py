@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from xaudio.plugin import Explanation, LongExplanation, create
+from xaudio.plugin import Explanation, LongExplanation, counted, create
 
 WIDTH, LEFT = 1200, 44
 """Columns of the strip, and of the names of its rows before it."""
@@ -161,11 +161,12 @@ def long_facts(long: LongExplanation, left: int) -> str:
     """
     window, hop = (samples / long.sample_rate for samples in (long.window, long.hop))
     told = (
-        f"{clock(long.duration)} at {long.sample_rate} Hz; {len(long.scores)} windows of {window:g} s, one every {hop:g} s; "
-        f"{len(long.explanations)} explained."
+        f"{clock(long.duration)} at {long.sample_rate} Hz; {counted(len(long.scores), 'window')} of {window:g} s, "
+        f"one every {hop:g} s; {len(long.explanations)} explained."
     )
     if left:
-        told += f" {left} of them have no player here, since the page would be too large; they lie in the folder windows."
+        words = ("has no player here", "it lies") if left == 1 else ("have no player here", "they lie")
+        told += f" {left} of them {words[0]}, since the page would be too large; {words[1]} in the folder windows."
     return told
 
 

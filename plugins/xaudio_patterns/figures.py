@@ -35,7 +35,8 @@ def figure_of_groups(result: GroupRelevance) -> Figure:
     draw = _draw_lines if len(result.axes) == 1 else _draw_maps
     figure = draw(result, shown)
     left_out = len(result.contrasts) - len(shown)
-    more = f"; {left_out} groups with less difference are not shown" if left_out else ""
+    others = counted(left_out, "group with less difference is", "groups with less difference are")
+    more = f"; {others} not shown" if left_out else ""
     unit = {"none": "relevance", "positive": "share of positive relevance"}.get(result.normalise, "share of relevance")
     figure.suptitle(
         f"task {result.task}, by {result.by}: mean {unit}, {result.view} view, {result.explainer}\n"

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from xaudio.plugin import Count, DataError, Explanation, FloatArray, IntArray, Seed, convert, counted, unknown
+from xaudio.plugin import Count, DataError, Explanation, FloatArray, IntArray, Seed, convert, counted, counted_of, unknown
 
 from .cells import Cells, relevance_cells
 from .options import Align, Level, Normalise, Permute
@@ -158,7 +158,8 @@ def _records(
     explanations: Sequence[Explanation], by: str | Sequence[str | None], classes: Mapping[str, Sequence[str]]
 ) -> list[_Record]:
     if not isinstance(by, str) and len(by) != len(explanations):
-        raise DataError(f"{len(by)} groups are given for {len(explanations)} explanations; give one for each.")
+        given = counted(len(by), "group is", "groups are")
+        raise DataError(f"{given} given for {counted(len(explanations), 'explanation')}; give one for each.")
     records, tasks = [], set[str]()
     for index, item in enumerate(explanations):
         group = _group_of(item, by, classes) if isinstance(by, str) else _named_group(by[index])
@@ -214,7 +215,8 @@ def _groups(records: Sequence[_Record], unit: str) -> tuple[list[str], list[int]
         if record.group:
             members[record.group].append(index)
     lone = sum(not record.group for record in records)
-    notes = [f"{lone} of {len(records)} recordings belong to no group and are left out."] if lone else []
+    out = counted_of(lone, len(records), "recording", "belongs to no group and is", "belong to no group and are")
+    notes = [f"{out} left out."] if lone else []
     names, kept = [], []
     for group, indices in sorted(members.items()):
         size = len({records[index].speaker for index in indices} if unit == "speakers" else indices)
@@ -253,7 +255,8 @@ def _notes(cells: Cells, units: _Units, tested: Tested, level: float) -> list[st
         speakers = int(units.blocks.max()) + 1
         mixed = sum(times > 1 for times in np.bincount([block for block, _ in pairs]))
         if mixed < speakers:
-            notes.append(f"Of {speakers} speakers, {mixed} have recordings in several groups: the test compares within these.")
+            said = counted_of(mixed, speakers, "speaker", "has", "have")
+            notes.append(f"{said} recordings in several groups: the test compares within these.")
     if not tested.correlation.any():
         notes.append("No cell varies between what is exchanged, so nothing can be tested.")
     # Groups of one size may change places without any change of the largest difference.

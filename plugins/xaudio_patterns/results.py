@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 from pydantic import Field
 
-from xaudio.plugin import ResultPart, Table, write_rows
+from xaudio.plugin import ResultPart, Table, counted, write_rows
 
 from .cells import CellAxis, Grid
 from .options import Align, Normalise
@@ -76,7 +76,7 @@ class GroupRelevance(ResultPart):
         return Table(columns, tuple(rows), f"Relevance of {self.task or 'classes'} by {self.by}; {self.explainer}, {self.view}.")
 
     def __repr__(self) -> str:
-        return f"<GroupRelevance: {len(self.groups)} groups by {self.by}, {self.explainer}, {self.view}>"
+        return f"<GroupRelevance: {counted(len(self.groups), 'group')} by {self.by}, {self.explainer}, {self.view}>"
 
 
 def _counts(group: Group | None) -> tuple[int | None, int | None, float | None]:

@@ -23,6 +23,7 @@ from xaudio.plugin import (
     Model,
     ModelError,
     PluginError,
+    counted_of,
     evaluation_mode,
     examples,
     guessing,
@@ -129,7 +130,8 @@ def probe(
     notes = [*check_groups(groups, over), *dataset.notes, *windowed[0][1]]
     given_count = sum(len(wanted) for wanted in sets)
     if len(together) < given_count:
-        notes.append(f"{given_count - len(together)} of {given_count} recordings have no label and are left out")
+        words = ("has no label and is left out", "have no label and are left out")
+        notes.append(counted_of(given_count - len(together), given_count, "recording", *words))
     tested = [_tested(model, dataset, kept, draws, seed) for model, kept in zip(models, chosen, strict=True)]
     # All that can be wrong is said before anything takes time.
     plans = [[item.change.plan(part.held) for part in tested] for item in named]

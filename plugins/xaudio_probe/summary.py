@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from xaudio.plugin import DRAWS, LEVEL, DataError, FloatArray, IntArray, difference_tests, tails
+from xaudio.plugin import DRAWS, LEVEL, DataError, FloatArray, IntArray, counted, difference_tests, tails
 
 from .results import ChangeResult, ClassResult, ControlResult, Difference, Draw
 from .test_set import Control, Plan, draw_names
@@ -84,10 +84,11 @@ def check_groups(groups: Any, over: Literal["speakers", "recordings"]) -> list[s
         instead = (
             "" if over == "recordings" else " Give another data set, or draw recordings with over=recordings (--over recordings)."
         )
-        what = over if count != 1 else over.removesuffix("s")
-        raise DataError(f"{count} {what} in the test set: too few for an interval, which needs {LEAST[over]} or more.{instead}")
+        what = counted(count, over.removesuffix("s"))
+        raise DataError(f"{what} in the test set: too few for an interval, which needs {LEAST[over]} or more.{instead}")
     if over == "speakers" and count < FEW:
-        return [f"the test set has {count} speakers only, so that the intervals over speakers are rough and rather too narrow"]
+        few = counted(count, "speaker")
+        return [f"the test set has {few} only, so that the intervals over speakers are rough and rather too narrow"]
     return []
 
 

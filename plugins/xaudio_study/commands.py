@@ -14,6 +14,7 @@ from xaudio.plugin import (
     DataOption,
     DeviceOption,
     JsonOption,
+    counted,
     in_channels,
     names_of,
     no_other_results,
@@ -96,7 +97,7 @@ def build(
         print(f"note: {line}")
     if not settings.contact:
         print("xaudio: warning: the consent names nobody who answers questions; set contact in the settings.", file=sys.stderr)
-    print(f"Study: {out}, {len(study.items)} items per participant. Look at it with: xaudio study serve {out} --open")
+    print(f"Study: {out}, {counted(len(study.items), 'item')} per participant. Look at it with: xaudio study serve {out} --open")
 
 
 @app.command("invite")
@@ -168,7 +169,7 @@ def status(study: StudyArgument, as_json: JsonOption = False) -> None:
         return
     print(
         f"{counts['title']}: {counts['invited']} invited or enrolled, {counts['begun']} begun, {counts['finished']} finished, "
-        f"{counts['withdrawn']} withdrawn, {counts['answers']} answers"
+        f"{counts['withdrawn']} withdrawn, {counted(counts['answers'], 'answer')}"
     )
     rows = [
         [row["participant"], _state(row), f"{row['answers']} of {counts['items']}", (row["enrolled"] or "-")[:16]]
@@ -228,7 +229,7 @@ def withdraw(
             file=sys.stderr,
         )
     database.close()
-    print(f"Participant {code}: {deleted} answers deleted. Delete them from your exports and copies as well.")
+    print(f"Participant {code}: {counted(deleted, 'answer')} deleted. Delete them from your exports and copies as well.")
 
 
 def _state(row: dict[str, object]) -> str:

@@ -8,7 +8,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from xaudio.plugin import Clip, Recording, SpeakerDataset, digest_text, speaker_folds
+from xaudio.plugin import Clip, Recording, SpeakerDataset, counted, digest_text, speaker_folds
 
 from .articulation import VOICED, articulate
 from .evidence import sex_boxes
@@ -85,7 +85,7 @@ def make_dataset(speakers: int, repetitions: int, sample_rate: int, seed: int, d
     reader = Reader(seed, sample_rate, difficulty)
     return SpeakerDataset(
         name="synthetic",
-        title=f"synthetic speech ({speakers} speakers, seed {seed})",
+        title=f"synthetic speech ({counted(speakers, 'speaker')}, seed {seed})",
         tasks=TASKS,
         recordings=recordings,
         test_speakers={

@@ -20,6 +20,7 @@ from xaudio.plugin import (
     PluginError,
     by_channel,
     clean_texts,
+    counted,
     own_style,
     save_figure,
 )
@@ -130,7 +131,7 @@ class Visual:
             return self.draw_line(axes[0], explanation, limit)
         raise OutputError(
             f"The renderer 'visual' draws features of two axes into one panel and of one axis into one or three; "
-            f"got {len(explanation.axes)} axes and {len(axes)} panels."
+            f"got {counted(len(explanation.axes), 'axis', 'axes')} and {counted(len(axes), 'panel')}."
         )
 
     def draw_spectrogram(self, axes: Axes, explanation: Explanation, limit: float | None = None) -> dict[str, Any]:

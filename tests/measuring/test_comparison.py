@@ -64,12 +64,45 @@ def test_other_recordings_are_not_paired(tmp_path):
 def test_settings_that_differ_are_listed(tmp_path):
     one = results(tmp_path / "a", 0.8, {"seed": 0, "training": {"audionet digit": {"steps": 5}}})
     other = results(tmp_path / "b", 0.8, {"seed": 1, "training": {"audionet digit": {"steps": 5, "momentum": 0.5}}})
-    assert compare(one, other)[0] == ["seed: 0, 1", "training.audionet digit.momentum: None, 0.5"]
-    shown = CliRunner().invoke(app, ["bench", "compare", str(one), str(other)]).stdout
-    assert "setting seed: 0, 1" in shown
+    assert compare(one, other)[0] == [("seed", 0, 1), ("training.audionet digit.momentum", None, 0.5)]
+    shown = printed(one, other)
+    assert "2 settings differ" in shown
+    assert ["seed", "0", "1"] in [line.split() for line in shown.splitlines()]
+    assert "of 1 accuracy differs beyond noise" in shown
     assert "audionet-digit-fold0" in shown
-    record = json.loads(CliRunner().invoke(app, ["bench", "compare", str(one), str(other), "--json"]).stdout)
+    record = json.loads(printed(one, other, "--json"))
+    assert record["settings"] == ["seed: 0, 1", "training.audionet digit.momentum: None, 0.5"]
     assert record["differences"][0]["beyond_noise"] in (True, False)
+    assert "0 settings differ" in printed(one, one)
+
+
+def printed(*words):
+    return CliRunner().invoke(app, ["bench", "compare", *map(str, words)]).stdout
+
+
+def test_what_differs_is_told_in_a_short_table_and_the_rest_counted(tmp_path):
+    """Of a long list the first entry that differs, of many settings the first, of many trainings those beyond noise."""
+    files = [f"recording{number}.wav" for number in range(2500)]
+    settings = {"data": {"files": files}, "steps": {f"task{number}": 5 for number in range(20)}, "name": "x" * 500}
+    one = results(tmp_path / "a", 0.8, settings)
+    changed = {"data": {"files": [*files[:7], "[new].wav", *files[8:], "more.wav"]}, "name": "y" * 500}
+    other = results(tmp_path / "b", 0.8, changed | {"steps": dict.fromkeys(settings["steps"], 6)})
+    for number in range(1, 20):
+        for folder, seed in ((one, 0), (other, number == 3)):
+            again = results(tmp_path / f"{folder.name}{number}", 0.95 if seed else 0.8, name=f"audionet-digit-fold{number}")
+            (again / "models" / f"audionet-digit-fold{number}").rename(folder / "models" / f"audionet-digit-fold{number}")
+    lines = printed(one, other).splitlines()
+    assert len(lines) < 35
+    assert max(map(len, lines)) <= 160
+    text = "\n".join(lines)
+    assert "22 settings differ" in text
+    assert "data.files[7]" in text
+    assert "'[new].wav' (of 2501)" in text
+    assert "and 10 more, which --json lists" in text
+    assert "1 of 20 accuracies differs beyond noise" in text
+    assert [line.split()[0] for line in lines if line.strip().startswith("audionet")] == ["audionet-digit-fold3"]
+    assert "and 19 more, which --json lists" in text
+    assert len(json.loads(printed(one, other, "--json"))["settings"]) == 22
 
 
 def test_folders_without_results_or_without_common_trainings_are_named(tmp_path):

@@ -278,7 +278,7 @@ def test_the_real_recordings_are_as_published_and_damage_is_named(real_data, tmp
     assert audiomnist(data=folder).check().damaged == (name,)
     assert "48 of them as published" in audiomnist(data=folder).check().said
     done = run_command("data", "info", "--data", folder, status=1)
-    assert f"1 of 49 recordings are not as they were published: {name}." in done.stderr
+    assert f"1 of 49 recordings is not as it was published: {name}." in done.stderr
 
 
 def test_the_checksums_are_of_all_recordings(real_data):

@@ -373,7 +373,7 @@ def test_web_dataset_is_read_from_its_tar(tmp_path: Path) -> None:
         assert len(dataset) == 6
         assert dataset.tasks == {"label": ("a", "b")}
         assert np.array_equal(dataset[2].waveform, xaudio.read_audio(tmp_path / "in" / FILES[2]).waveform)
-        assert noted(dataset, "links")
+        assert noted(dataset, "1 member that is not a file (a link or device)")
         assert inspect(dataset, 1.0)["problems"] == []
     before = opened(shard).fingerprint()
     assert opened(shard.parent).fingerprint() == before
@@ -431,8 +431,8 @@ def test_tables_that_say_nothing_of_the_recordings_are_named(tmp_path: Path) -> 
     write(tmp_path / "lost.csv", "file,label\nx.wav,yes\ny.wav,no\n")
     write(tmp_path / "other.csv", "day,rain\nmonday,3\n")
     dataset = opened(tmp_path)
-    assert noted(dataset, "tables without rows", "empty.csv")
-    assert noted(dataset, "tables that name no recording that is there", "lost.csv (x.wav)")
+    assert noted(dataset, "Left out: 1 table without rows; it is: empty.csv.")
+    assert noted(dataset, "Left out: 1 table that names no recording that is there; it is: lost.csv (x.wav).")
     assert not noted(dataset, "other.csv")
     with pytest.raises(xaudio.DataError, match=r"names no recording that is there\. empty\.csv has no rows\.$"):
         opened(tmp_path / "empty.csv")
@@ -467,7 +467,7 @@ def test_rows_with_a_start_are_excerpts_unless_they_are_called_events(tmp_path: 
     dataset = opened(tmp_path)
     assert len(dataset) == 3
     assert dataset.speakers[:2] == ["a.wav", "a.wav"]
-    assert noted(dataset, "end is not after their start")
+    assert noted(dataset, "1 row whose end is not after its start")
     assert len(opened(tmp_path, rows="events")) == 2
 
 
@@ -538,7 +538,13 @@ def test_hostile_folders_are_read_without_leaving_them(tmp_path: Path) -> None:
     assert "dog/inner.wav" in names
     assert len(names) == 19
     assert all(str(outside) not in item.path for item in dataset.items)
-    for word in ("lead out of the folder", "lead nowhere", "links to folders", "pipes", "hidden"):
+    for word in (
+        "lead out of the folder",
+        "1 link that leads nowhere",
+        "1 link to a folder",
+        "1 entry that is not a file (a pipe",
+        "hidden",
+    ):
         assert noted(dataset, "Left out", word), word
 
 

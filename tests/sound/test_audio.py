@@ -211,7 +211,7 @@ def test_samples_that_are_not_numbers_are_refused(tmp_path: Path, value: float, 
     samples = sound(100)[:, 0]
     samples[first] = value
     soundfile.write(tmp_path / "bad.wav", samples, RATE, subtype="FLOAT")
-    assert f"1 of 100 samples are NaN or infinite, the first is sample {first}" in refused(tmp_path / "bad.wav")
+    assert f"1 of 100 samples is NaN or infinite, the first is sample {first}" in refused(tmp_path / "bad.wav")
 
 
 def test_a_double_too_large_for_a_float_is_refused(tmp_path: Path) -> None:

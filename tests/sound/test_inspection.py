@@ -116,7 +116,7 @@ def test_data_of_which_nothing_can_be_read(tmp_path: Path) -> None:
     found = inspect(SpeakerDataset("gone", "Gone", {"digit": ("null",)}, recordings, {"digit": [["a"]]}), 1.0)
     assert found["hours"] == 0
     assert len(found["problems"]) == 1
-    assert "has 1 folds; expected at least three" in found["tasks"]["digit"]["problem"]
+    assert "has 1 fold; expected at least three" in found["tasks"]["digit"]["problem"]
     assert found["tasks"]["digit"]["folds"] == []
     assert "  " + found["tasks"]["digit"]["problem"] in describe(found).splitlines()
     json.dumps(found, allow_nan=False)

@@ -930,6 +930,24 @@ class speaker_missing:
         self.speakers = [*self.speakers, "nobody"]
 
 
+FILES = "files_are_those_of_the_recordings"
+
+
+@wrong_dataset(FILES, "23 files are named for 24 recordings")
+class file_missing:
+    files = [""] * 23
+
+
+@wrong_dataset(FILES, "recording 3 is 'no-such-file.wav', which is not there")
+class file_that_is_not_there:
+    files = ["", "", "", "no-such-file.wav", *[""] * 20]
+
+
+@wrong_dataset(FILES, "recording 5 is None")
+class file_that_is_no_text:
+    files = [*[""] * 5, None, *[""] * 18]
+
+
 @wrong_dataset("decoding_leaves_the_process_as_it_was", "numpy's")
 class sets_the_seed_of_numpy:
     def __getitem__(self, index):

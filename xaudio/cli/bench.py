@@ -6,17 +6,24 @@ import inspect
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 from typer.main import get_command
 
 from ..errors import PluginError, unknown
+from ..output.words import counted, counted_of
 from ..registry.loading import registry
 from ..registry.options import REQUIRED, examples_of, options_of, summary_of
-from .common import EXAMPLES, JsonOption, OutOption, names_of, prepare_command, print_json, print_table, with_examples
+from .common import EXAMPLES, JsonOption, OutOption, names_of, prepare_command, print_json, print_rich_table, with_examples
 from .stopping import when_stopped
+
+if TYPE_CHECKING:
+    from ..measuring.comparison import Difference
+
+MOST_ROWS, LONGEST_CELL = 12, 40
+"""Of the tables of a comparison: rows, and characters of a value."""
 
 COMPLETED = {
     "dataset": "dataset",
@@ -73,22 +80,35 @@ def compare_results(
     settings, differences = compare(first, second)
     if as_json:
         rows = [asdict(item) | {"beyond_noise": item.beyond_noise} for item in differences]
-        print_json({"settings": settings, "differences": rows})
+        print_json({"settings": [str(setting) for setting in settings], "differences": rows})
         return
-    for line in settings:
-        print(f"setting {line}")
-    table = [
-        [
-            item.name,
-            f"{item.first:.2%}",
-            f"{item.second:.2%}",
-            f"{100 * item.low:+.1f} to {100 * item.high:+.1f}",
-            "yes" if item.beyond_noise else "no",
-            "the same" if item.paired else "others",
-        ]
-        for item in differences
+    folders = [str(first), str(second)]
+    shown = [setting.in_short(LONGEST_CELL) for setting in settings[:MOST_ROWS]]
+    print_rich_table(f"{counted(len(settings), 'setting differs', 'settings differ')}", ["setting", *folders], shown)
+    _print_rest(len(settings) - len(shown))
+    listed = differences if len(differences) <= MOST_ROWS else [item for item in differences if item.beyond_noise][:MOST_ROWS]
+    beyond = sum(item.beyond_noise for item in differences)
+    title = f"{counted_of(beyond, len(differences), 'accuracy', 'differs', 'differ', things='accuracies')} beyond noise"
+    header = ["training", *folders, "difference (95 %, points)", "beyond noise", "recordings"]
+    print_rich_table(title, header, [_difference_row(item) for item in listed])
+    _print_rest(len(differences) - len(listed))
+
+
+def _difference_row(item: Difference) -> list[str]:
+    return [
+        item.name,
+        f"{item.first:.2%}",
+        f"{item.second:.2%}",
+        f"{100 * item.low:+.1f} to {100 * item.high:+.1f}",
+        "yes" if item.beyond_noise else "no",
+        "the same" if item.paired else "others",
     ]
-    print_table(["training", str(first), str(second), "difference (95 %, points)", "beyond noise", "recordings"], table)
+
+
+def _print_rest(count: int) -> None:
+    """Say how many rows of a table are not shown."""
+    if count:
+        print(f"and {count} more, which --json lists")
 
 
 def _command(name: str, factory: Callable[..., Any]) -> Callable[..., None]:

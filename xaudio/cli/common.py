@@ -17,6 +17,9 @@ from ..output.runs import refuse_other_command
 from ..registry.defaults import DATASET_WITH_OPTIONS, LOADER_WITH_OPTIONS
 from ..registry.loading import registry
 
+WIDE = 160
+"""Characters of a line that no terminal limits."""
+
 EXAMPLES = "\nExamples\n--------\n"
 """Heading in the docstring of a command; the lines below it are shown as they are."""
 
@@ -156,6 +159,32 @@ def print_table(header: list[str], rows: list[list[str]]) -> None:
     widths = [max(len(str(cell)) for cell in column) for column in zip(header, *rows, strict=True)]
     for row in [header, *rows]:
         print("  ".join(str(cell).ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+def print_rich_table(title: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Print a table as wide as the terminal, or wide enough for a file; of no rows only the title.
+
+    Parameters
+    ----------
+    title : str
+    header : sequence of str
+    rows : sequence of sequence of str
+    """
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    console = Console(markup=False, highlight=False, width=None if sys.stdout.isatty() else WIDE)
+    console.print(title)
+    if not rows:
+        return
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for name in header:
+        table.add_column(Text(name), overflow="fold")
+    for row in rows:
+        table.add_row(*map(Text, row))
+    console.print(table)
 
 
 def print_end(notes: Sequence[str], title: str, page: Path) -> None:

@@ -11,6 +11,7 @@ import typer
 
 from ..errors import DataError, OutputError
 from ..output.terminal import say
+from ..output.words import counted_of
 from .common import print_json
 
 if TYPE_CHECKING:
@@ -124,4 +125,6 @@ def _tell(gathered: Any, out: Path, as_json: bool) -> None:
             typer.secho(f"  failed: {failure.get('source', failure['id'])}: {failure['error']}", fg=typer.colors.YELLOW)
         print(f"Results: {out / 'results.jsonl'}" + (f", errors: {out / 'errors.jsonl'}" if gathered.failed else ""))
     if gathered.missing:
-        raise OutputError(f"{out}: {gathered.missing} of {gathered.rows} rows are missing. Give the same command again.")
+        raise OutputError(
+            f"{out}: {counted_of(gathered.missing, gathered.rows, 'row', 'is', 'are')} missing. Give the same command again."
+        )

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from ..errors import DataError
+from ..output.words import counted, counted_of
 from ..registry.defaults import DATASET, DATASET_WITH_OPTIONS
 from ..registry.loading import registry
 from ..types import Fit
@@ -73,7 +74,8 @@ def info(
     else:
         print(describe(inspection))
     if problems := inspection["problems"]:
-        raise DataError(f"{len(problems)} of {inspection['recordings']} recordings cannot be used; the first: {problems[0]}")
+        of_all = counted(inspection["recordings"], "recording")
+        raise DataError(f"{len(problems)} of {of_all} cannot be used; the first: {problems[0]}")
     if damaged := inspection.get("damaged"):
-        count = f"{len(damaged)} of {inspection['recordings']} recordings"
-        raise DataError(f"{count} are not as they were published: {', '.join(damaged[:10])}.")
+        found = counted_of(len(damaged), inspection["recordings"], "recording", "is not as it was", "are not as they were")
+        raise DataError(f"{found} published: {', '.join(damaged[:10])}.")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from ..errors import DataError, OutputError
+from ..output.words import counted
 from ..registry.defaults import DATASET_WITH_OPTIONS, EXPLAINER, EXPLAINER_WITH_OPTIONS, RENDERERS
 from ..types import Clip, Fit, Resampling
 from .common import (
@@ -355,7 +356,7 @@ def explain_by_windows(
         return
     for one, told in zip(done, facts, strict=True):
         seconds = [told[name] / told["sample_rate"] for name in ("window", "hop")]
-        print(f"{one.long.source}: {told['windows']} windows of {seconds[0]:g} s, one every {seconds[1]:g} s")
+        print(f"{one.long.source}: {counted(told['windows'], 'window')} of {seconds[0]:g} s, one every {seconds[1]:g} s")
         for note in one.long.notes:
             typer.secho(f"  note: {note}", dim=True)
         print(f"  scores: {one.folder / 'windows.csv'}")

@@ -11,6 +11,7 @@ from typing import Any
 
 from ..errors import ModelError, PluginError, listing
 from ..output.pages import SOUNDS, data_address
+from ..output.words import counted
 from ..registry.defaults import PAGE, SOUND
 from ..registry.loading import registry
 from ..sound.levels import renderer_for_listening
@@ -46,7 +47,7 @@ class Player:
         return SOUNDS[self.suffix]
 
     def __repr__(self) -> str:
-        content = f"silent, {self.reason}" if self.reason else f"{len(self.content)} bytes, {self.kind}"
+        content = f"silent, {self.reason}" if self.reason else f"{counted(len(self.content), 'byte')}, {self.kind}"
         return f"<{self.label}: {content}>"
 
     def _repr_html_(self) -> str:

@@ -5,16 +5,36 @@ from __future__ import annotations
 import csv
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..errors import ModelError
-from ..output.runs import differences, read_json
+from ..output.runs import differences, first_entry, read_json, shown
 from ..types import FloatArray
 
 REPEATS = 2_000
 LEVEL = 0.95
+
+
+class Setting(NamedTuple):
+    """A setting in which two folders differ: its name and both values, None where there is none."""
+
+    name: str
+    first: Any
+    second: Any
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.first!r}, {self.second!r}"
+
+    def in_short(self, longest: int) -> tuple[str, str, str]:
+        """Name and both values in so many characters each; of a long list the first entry that differs, and of how many."""
+        if (inner := first_entry(*self, longest)) is None:
+            return self.name, shown(self.first, longest), shown(self.second, longest)
+        name, *values = Setting(*inner).in_short(longest)
+        lengths = (len(self.first), len(self.second))
+        first, second = (f"{value} (of {length})" for value, length in zip(values, lengths, strict=True))
+        return name, first, second
 
 
 @dataclass(frozen=True)
@@ -46,7 +66,7 @@ class Difference:
         return not self.low <= 0 <= self.high
 
 
-def compare(first: Path, second: Path, seed: int = 0) -> tuple[list[str], list[Difference]]:
+def compare(first: Path, second: Path, seed: int = 0) -> tuple[list[Setting], list[Difference]]:
     """Compare two result folders.
 
     Parameters
@@ -58,8 +78,8 @@ def compare(first: Path, second: Path, seed: int = 0) -> tuple[list[str], list[D
 
     Returns
     -------
-    settings : list of str
-        One line per setting that differs.
+    settings : list of Setting
+        Those that differ.
     differences : list of Difference
         Of the trainings that both have.
 
@@ -75,7 +95,7 @@ def compare(first: Path, second: Path, seed: int = 0) -> tuple[list[str], list[D
         names = [", ".join(parts) for parts in runs]
         raise ModelError(f"{first} and {second} have no training in common: {names[0]} against {names[1]}.")
     rng = np.random.default_rng(seed)
-    differing = [f"{name}: {one!r}, {other!r}" for name, one, other in differences(*settings)]
+    differing = [Setting(*difference) for difference in differences(*settings)]
     return differing, [_difference(name, runs[0][name], runs[1][name], rng) for name in common]
 
 

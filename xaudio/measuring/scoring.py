@@ -24,6 +24,7 @@ from ..model.statements import check_offers
 from ..output.memory import out_of_memory
 from ..output.runs import read_json, write_json
 from ..output.terminal import progress
+from ..output.words import counted
 from ..registry.defaults import QUICKEST
 from ..registry.loading import registry
 from ..registry.options import parse_spec, summary_of
@@ -297,8 +298,8 @@ def _checked(scores: Any, metric: str, spec: str, explanations: Sequence[Explana
     for name, numbers in values.items():
         if numbers.shape != (len(explanations),):
             raise PluginError(
-                f"The metric {metric!r} returned {name!r} of shape {numbers.shape} for {len(explanations)} explanations "
-                f"by {spec}; expected one value for each."
+                f"The metric {metric!r} returned {name!r} of shape {numbers.shape} for "
+                f"{counted(len(explanations), 'explanation')} by {spec}; expected one value for each."
             )
         bad = np.flatnonzero(~np.isfinite(numbers))
         if bad.size:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import DataError
+from ..output.words import counted
 
 LEVEL = 0.95
 DRAWS = 2000
@@ -89,7 +90,8 @@ def bootstrap_interval(values: ArrayLike, *, level: float = LEVEL, draws: int = 
     if values.ndim != 1 or not np.isfinite(values).all():
         raise DataError(f"An interval needs finite values, one per recording; got shape {values.shape} or a value that is not.")
     if len(values) < FEWEST_FOR_INTERVAL:
-        raise DataError(f"{len(values)} recordings are too few for an interval; expected {FEWEST_FOR_INTERVAL} or more.")
+        few = counted(len(values), "recording is", "recordings are")
+        raise DataError(f"{few} too few for an interval; expected {FEWEST_FOR_INTERVAL} or more.")
     if (different := len(values) - int(np.unique(values, return_counts=True)[1].max())) < DIFFERENT:
         raise DataError(
             f"{len(values) - different} of {len(values)} values are the same: too few differ for an interval; expected "

@@ -12,6 +12,7 @@ import numpy as np
 
 from ..errors import DataError
 from ..output.table import Table, in_words
+from ..output.words import counted
 from ..types import FloatArray, IntArray
 from .metric import Better
 from .scoring import Column
@@ -243,4 +244,4 @@ def _printed(cell: Measured) -> str | None:
 
 def _caption(evaluation: Tables) -> str:
     right = (evaluation.labels == evaluation.predicted).mean()
-    return f"Explainers on {len(evaluation.indices)} recordings, of which {right:.0%} are correctly predicted."
+    return f"Explainers on {counted(len(evaluation.indices), 'recording')}, of which {right:.0%} are correctly predicted."

@@ -14,6 +14,8 @@ from typing import Any, cast
 import numpy as np
 
 from ..errors import DataError, XaudioWarning, listing, unknown
+from ..output.words import counted_of
+from ..sound.datasets import files_of
 from ..sound.labels import labelled
 from ..types import Clip, Dataset, IntArray
 from .model import Model
@@ -74,7 +76,7 @@ def labels_of(model: Model, dataset: Dataset, paths: Sequence[Path]) -> list[int
     ----------
     model : Model
     dataset : Dataset
-        One with an attribute ``files``: the path of each recording, or "".
+        One that names its ``files``; see `xaudio.types.Dataset`.
     paths : sequence of Path
 
     Returns
@@ -88,8 +90,8 @@ def labels_of(model: Model, dataset: Dataset, paths: Sequence[Path]) -> list[int
     DataError
         As `in_classes_of`, and if the recordings are no files, or none of the paths is among them.
     """
-    files = getattr(dataset, "files", None)
-    if files is None or getattr(dataset, "synthetic", False):
+    files = files_of(dataset)
+    if not any(files):
         raise DataError(f"{dataset.title}: its recordings are no files, so that it says nothing of those that are explained.")
     places: dict[str, list[int]] = {}
     for index, file in enumerate(files):
@@ -161,12 +163,16 @@ def _word(name: str) -> str:
     return re.sub(r"[\s_-]+", " ", name).strip().casefold()
 
 
+LEFT_OUT = (("is left out", "its class is"), ("are left out", "their classes are"))
+"""Of one recording, and of several."""
+
+
 def _warn(dataset: Dataset, task: str, missing: Sequence[str]) -> None:
     labels, classes = dataset.labels(task), list(dataset.tasks[task])
     left = int(np.isin(labels, [classes.index(name) for name in missing]).sum())
+    words = [f"of {dataset.title} {out}: {of} not among those of the model" for out, of in LEFT_OUT]
     warnings.warn(
-        f"{left} of {int((labels >= 0).sum())} recordings of {dataset.title} are of classes that the model does not know "
-        f"({listing(missing, 8)}); they are left out.",
+        f"{counted_of(left, int((labels >= 0).sum()), 'recording', *words)} ({listing(missing, 8)}).",
         XaudioWarning,
         stacklevel=3,
     )

@@ -14,6 +14,7 @@ import numpy as np
 
 from ..errors import DataError, ModelError, XaudioWarning
 from ..output.runs import write_rows
+from ..output.words import counted_of
 from ..registry.options import parse_spec
 from ..sound.contents import digest_all, recording_digests
 from ..sound.datasets import open_dataset, options_used
@@ -261,9 +262,11 @@ def _never_heard(model: Model, dataset: Dataset) -> IntArray:
     unheard = np.flatnonzero(with_label & ~heard)
     if not with_label.any():
         raise DataError(f"No recording of {dataset.title} has a label of task {model.task!r}; choose other data.")
+    left = int(with_label.sum()) - len(unheard)
+    said = (f"of {dataset.title} is", f"of {dataset.title} are")
     words = (
-        f"{with_label.sum() - len(unheard)} of {with_label.sum()} recordings of {dataset.title} are left out: the model was "
-        f"trained or validated on {(with_label & copies).sum()} of them, the others are of the same speakers."
+        f"{counted_of(left, int(with_label.sum()), 'recording', *said)} left out: the model was trained or "
+        f"validated on {(with_label & copies).sum()} of them, the others are of the same speakers."
     )
     if not len(unheard):
         raise DataError(f"{words} Nothing is left that it never heard; choose other data.")

@@ -20,6 +20,7 @@ from typing import Any
 
 from ..errors import ModelError, OutputError
 from ..registry.loading import registry
+from .words import counted
 
 PACKAGES = ("xaudio", "torch", "numpy", "scipy", "soundfile", "soxr", "zennit", "captum")
 
@@ -267,14 +268,41 @@ def first_difference(kept: Any, wanted: Any) -> str:
 
 def _in_words(name: str, kept: Any, wanted: Any) -> str:
     """A difference; of lists that are too long to be shown the first entries that differ, and how many there are."""
-    shown = _shown(kept), _shown(wanted)
-    if isinstance(kept, list) and isinstance(wanted, list) and max(map(len, shown)) > LONGEST_SHOWN:
-        pairs = enumerate(zip(kept, wanted, strict=False))
-        place = next((number for number, (one, other) in pairs if one != other), min(len(kept), len(wanted)))
-        one, other = ((entries[place:] or [None])[0] for entries in (kept, wanted))
-        return f"{_in_words(f'{name}[{place}]', one, other)} ({len(kept)} entries, now {len(wanted)})"
-    was, now = (text if len(text) <= LONGEST_SHOWN else text[:LONGEST_SHOWN] + "…" for text in shown)
-    return f"{name} was {was}, now {now}"
+    if (inner := first_entry(name, kept, wanted, LONGEST_SHOWN)) is not None:
+        return f"{_in_words(*inner)} ({counted(len(kept), 'entry', 'entries')}, now {len(wanted)})"
+    return f"{name} was {shown(kept, LONGEST_SHOWN)}, now {shown(wanted, LONGEST_SHOWN)}"
+
+
+def first_entry(name: str, kept: Any, wanted: Any, longest: int) -> tuple[str, Any, Any] | None:
+    """Name and both values of the first entry in which two lists differ, if they are too long to be shown; else None.
+
+    Parameters
+    ----------
+    name : str
+    kept, wanted : object
+        JSON values.
+    longest : int
+        Characters.
+    """
+    if not (isinstance(kept, list) and isinstance(wanted, list) and max(len(_shown(kept)), len(_shown(wanted))) > longest):
+        return None
+    pairs = enumerate(zip(kept, wanted, strict=False))
+    place = next((number for number, (one, other) in pairs if one != other), min(len(kept), len(wanted)))
+    one, other = ((entries[place:] or [None])[0] for entries in (kept, wanted))
+    return f"{name}[{place}]", one, other
+
+
+def shown(value: Any, longest: int) -> str:
+    """A JSON value as Python writes it, cut where it is too long.
+
+    Parameters
+    ----------
+    value : object
+    longest : int
+        Characters.
+    """
+    text = _shown(value)
+    return text if len(text) <= longest else text[:longest] + "…"
 
 
 def _shown(value: Any) -> str:

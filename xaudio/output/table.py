@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from .runs import printable, write_text
+from .words import counted
 
 FORMULA = ("=", "+", "-", "@")
 """Letters with which a text begins that a spreadsheet would compute."""
@@ -125,7 +126,7 @@ class Table:
         )
 
     def __repr__(self) -> str:
-        return f"<Table of {len(self.rows)} rows: {', '.join(self.columns)}>"
+        return f"<Table of {counted(len(self.rows), 'row')}: {', '.join(self.columns)}>"
 
     def _repr_html_(self) -> str:
         head = "".join(f'<th scope="col">{escape(name)}</th>' for name in self.columns)

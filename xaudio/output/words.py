@@ -61,3 +61,18 @@ def counted(count: int, thing: str, things: str = "") -> str:
         The plural; by default with an s.
     """
     return f"{count} {thing if count == 1 else things or thing + 's'}"
+
+
+def counted_of(count: int, total: int, thing: str, one: str, several: str, *, things: str = "") -> str:
+    """Some of all things with what is said of them, such as "1 of 40 recordings has no label".
+
+    Parameters
+    ----------
+    count, total : int
+    thing : str
+    one, several : str
+        What is said of one, or of none of one; and of several.
+    things : str
+        The plural; by default with an s.
+    """
+    return f"{count} of {counted(total, thing, things)} {one if 1 in (count, total) else several}"

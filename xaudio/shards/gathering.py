@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, Protocol
 from ..errors import DataError
 from ..output.runs import replaced, write_json
 from ..output.terminal import progress
-from ..output.words import counted
+from ..output.words import counted, counted_of
 from .plan import Plan
 from .records import Outcome, outcomes_of
 from .working import Assignment, Counts, Job, assignment, is_done
@@ -114,7 +114,7 @@ def carry_out(
     with progress(title, len(chosen), len(chosen) - len(left)) as advance:
         passing = []
         for counts in workers(assignment(plan, make, options, left, threads)) if left else ():
-            advance(1, f"shards of {plan.rows} rows")
+            advance(1, f"shards of {counted(plan.rows, 'row')}")
             passing += [counts.shard] if counts.passing else []
         for _ in workers(assignment(plan, make, options, passing, threads)) if passing else ():
             pass
@@ -133,7 +133,8 @@ def require_all(plan: Plan) -> None:
         raise DataError(f"{counted(len(failed), 'recording')} could not be explained: {failed[0].error}")
     if len(outcomes) < plan.rows:
         raise DataError(
-            f"{plan.rows - len(outcomes)} of {plan.rows} recordings are the part of other workers. Give the command again."
+            f"{counted_of(plan.rows - len(outcomes), plan.rows, 'recording', 'is', 'are')} the part of other workers. "
+            "Give the command again."
         )
 
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ..errors import AudioError, OutputError
 from ..output.runs import replaced
-from ..output.words import counted
+from ..output.words import counted, counted_of
 from ..registry.plain import whole
 from ..types import Clip, FloatArray, Resampling
 from .decoding import RATES, check_rate, decode_file
@@ -165,8 +165,8 @@ def make_clip(samples: Any, sample_rate: int, *, source: str = "array", channels
     bad = np.flatnonzero(~np.isfinite(scaled))
     if bad.size:
         raise AudioError(
-            f"{source}: {bad.size} of {scaled.size} samples are NaN or infinite, the first is sample {bad[0] % length}. "
-            "Repair the recording."
+            f"{source}: {counted_of(bad.size, scaled.size, 'sample', 'is', 'are')} NaN or infinite, the first is sample "
+            f"{bad[0] % length}. Repair the recording."
         )
     with np.errstate(over="ignore"):  # is reported below
         waveform = np.ascontiguousarray(scaled, dtype=np.float32)

@@ -55,6 +55,16 @@ class Recording:
             raise DataError(f"{self.source}: its labels are {self.labels!r}; expected a mapping from tasks to classes.")
 
 
+def files_of(dataset: Dataset) -> list[str]:
+    """The file of each recording as the data set names it (`xaudio.types.Dataset`); "" of one without.
+
+    Parameters
+    ----------
+    dataset : Dataset
+    """
+    return list(getattr(dataset, "files", ())) or [""] * len(dataset)
+
+
 def read_recording(recording: Recording) -> Clip:
     """Decode the file of a recording."""
     return read_audio(recording.source, labels=recording.labels, speaker=recording.speaker)
@@ -146,8 +156,8 @@ class SpeakerDataset:
 
     @property
     def files(self) -> list[str]:
-        """The file of each recording."""
-        return [recording.source for recording in self.recordings]
+        """The file of each recording; "" where its source is no file, such as the name of a sound that is made."""
+        return [recording.source if os.path.isfile(recording.source) else "" for recording in self.recordings]
 
     @cached_property
     def speakers(self) -> list[str]:
@@ -185,7 +195,9 @@ class SpeakerDataset:
         groups = self.test_speakers[task]
         if len(groups) < 3:
             why = " ".join(self.notes)
-            raise DataError(f"The task {task!r} of {self.name!r} has {len(groups)} folds; expected at least three. {why}".strip())
+            raise DataError(
+                f"The task {task!r} of {self.name!r} has {counted(len(groups), 'fold')}; expected at least three. {why}".strip()
+            )
         speakers = np.array(self.speakers)
         parts = [np.flatnonzero(labelled & np.isin(speakers, [str(name) for name in group])) for group in groups]
         folds = []
@@ -236,7 +248,7 @@ def speaker_folds(groups: Mapping[str, Sequence[str]], count: int, *, seed: int,
     dealt = 0
     for group, speakers in sorted(groups.items()):
         if balanced and len(speakers) < count:
-            raise DataError(f"{len(speakers)} speakers of group {group!r} cannot be divided into {count} folds.")
+            raise DataError(f"{counted(len(speakers), 'speaker')} of group {group!r} cannot be divided into {count} folds.")
         order = rng.permutation(sorted(speakers))
         for speaker in order[:smallest] if balanced else order:
             folds[dealt % count].append(str(speaker))
@@ -244,7 +256,7 @@ def speaker_folds(groups: Mapping[str, Sequence[str]], count: int, *, seed: int,
         if balanced:
             dealt = 0
     if any(not fold for fold in folds):
-        raise DataError(f"{dealt} speakers cannot be divided into {count} folds.")
+        raise DataError(f"{counted(dealt, 'speaker')} cannot be divided into {count} folds.")
     return folds
 
 

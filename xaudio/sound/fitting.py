@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..errors import AudioError
+from ..output.words import counted
 from ..types import Clip, Fit, FloatArray
 
 TOLERANCE, TOLERANCE_SHARE = 0.010, 0.01
@@ -65,9 +66,7 @@ def _end_left_out(clip: Clip, bounds: tuple[int, int], samples: int, rule: Fit) 
     (start, stop), rate = bounds, clip.sample_rate
     over = stop - start - samples
     if over <= min(TOLERANCE * rate, TOLERANCE_SHARE * samples):
-        left_out = (
-            f"{over} sample{'s' * (over > 1)} ({1000 * over / rate:.2f} ms) at the end {'were' if over > 1 else 'was'} left out"
-        )
+        left_out = f"{counted(over, 'sample')} ({1000 * over / rate:.2f} ms) at the end {'was' if over == 1 else 'were'} left out"
         return clip.waveform[..., start : start + samples], start, left_out
     decimals = next(n for n in (3, 4, 5, 6, 9) if f"{(stop - start) / rate:.{n}f}" != f"{samples / rate:.{n}f}")
     within, advice = {

@@ -13,6 +13,7 @@ from ..errors import AudioError, DataError
 from ..output.terminal import progress
 from ..output.words import counted
 from ..types import Clip, Dataset, Fit
+from .datasets import files_of
 from .decoding import check_rate
 from .fitting import fit_length
 from .labels import labelled
@@ -56,7 +57,7 @@ def inspect(dataset: Dataset, seconds: float, fit: Fit | None = None, *, decode:
     """
     rule = fit or dataset.fit
     header: Callable[[int], tuple[float, int]] | None = getattr(dataset, "header", None)
-    files = getattr(dataset, "files", None) or [""] * len(dataset)
+    files = files_of(dataset)
     seen = _Seen(rule, seconds)
     with progress(f"Reading {dataset.title}", len(dataset)) as advance:
         for index in range(len(dataset)):
@@ -187,7 +188,11 @@ def _task_lines(task: str, facts: dict[str, Any], inspection: dict[str, Any]) ->
     """The classes of a task and its folds."""
     classes = ", ".join(f"{name} {count}" for name, count in list(facts["classes"].items())[:MOST_CLASSES])
     classes += f" and {len(facts['classes']) - MOST_CLASSES} more" if len(facts["classes"]) > MOST_CLASSES else ""
-    several = f"; several may be true, {facts['without_any']} recordings have none" if facts.get("several") else ""
+    several = (
+        f"; several may be true, {counted(facts['without_any'], 'recording has', 'recordings have')} none"
+        if facts.get("several")
+        else ""
+    )
     lines = [f"task {task}: {classes}{several}" + (f"; {facts['unlabelled']} without a label" if facts["unlabelled"] else "")]
     if facts["problem"]:
         lines.append(f"  {facts['problem']}")

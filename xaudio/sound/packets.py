@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from io import BytesIO
 from typing import BinaryIO, NamedTuple
 
+from ..output.words import counted
+
 
 class IncompleteError(Exception):
     """A file holds less than it should, or cannot be read as one recording; the message says why."""
@@ -206,7 +208,7 @@ def _refuse_frames_behind(content: bytes, position: int) -> None:
     following = _next_frame(content, position)
     if following is not None:
         raise IncompleteError(
-            f"is damaged: {following - position} bytes from byte {position} on are not MP3. Copy or download it again."
+            f"is damaged: {counted(following - position, 'byte')} from byte {position} on: no MP3. Copy or download it again."
         )
 
 

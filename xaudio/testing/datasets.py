@@ -17,6 +17,7 @@ import numpy as np
 
 from ..errors import DataError, XaudioError
 from ..output.digests import digest_bytes
+from ..output.words import counted
 from ..registry.options import options_of
 from ..sound.datasets import SpeakerDataset
 from ..sound.labels import label_index, labelled
@@ -168,6 +169,20 @@ def every_recording_has_a_speaker(case: DatasetCase) -> str:
     for index, clip in case.clips.items():
         if clip.speaker is not None and clip.speaker != speakers[index]:
             return f"recording {index} is of speaker {clip.speaker!r}; speakers says {speakers[index]!r}"
+    return ""
+
+
+def files_are_those_of_the_recordings(case: DatasetCase) -> str:
+    if not hasattr(case.plugin, "files"):
+        raise Unasked("it names no files")
+    files = list(case.plugin.files)
+    if len(files) != len(case.plugin):
+        return f"{counted(len(files), 'file is', 'files are')} named for {counted(len(case.plugin), 'recording')}"
+    for index, file in enumerate(files):
+        if not isinstance(file, str):
+            return f"the file of recording {index} is {file!r}; expected the text of a path, or '' where there is none"
+        if file and index in case.clips and not os.path.isfile(file):
+            return f"the file of recording {index} is {file!r}, which is not there; expected '' where there is none"
     return ""
 
 
@@ -363,6 +378,7 @@ CHECKS: tuple[CheckFunction, ...] = (
     the_data_set_opened_anew_is_the_same,
     beyond_the_end_is_an_index_error,
     every_recording_has_a_speaker,
+    files_are_those_of_the_recordings,
     labels_are_class_indices_and_every_class_has_recordings,
     labels_of_clips_are_those_of_the_data_set,
     folds_are_given_or_refused_in_one_line,

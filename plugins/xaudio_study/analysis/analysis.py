@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from pathlib import Path
 
-from xaudio.plugin import DRAWS, LEAST, LEVEL, DataError
+from xaudio.plugin import DRAWS, LEAST, LEVEL, DataError, counted, counted_of
 
 from ..records import StudyData
 from .bootstrap import crossed_draws, drawn_anew, strata_of
@@ -52,7 +52,7 @@ def analyze(data: StudyData, rules: ExclusionRules | None = None, *, draws: int 
     if len(kept.data.participants) < least:
         named = "; ".join(f"{count.rule}: {count.participants}" for count in kept.counts if count.participants)
         raise DataError(
-            f"{data.title}: {len(kept.data.participants)} of {len(data.participants)} participants are left "
+            f"{data.title}: {counted_of(len(kept.data.participants), len(data.participants), 'participant', 'is', 'are')} left "
             f"({named or 'no rule left anybody out'}); expected {least} or more."
         )
     ratings, preferences = ratings_of(kept.data, draws, seed), preferences_of(kept.data, draws, seed)
@@ -141,8 +141,8 @@ def _notes(data: StudyData, table: Table | None, cells: list[Cell], drawn: list[
         return notes
     if "participants" not in drawn:
         notes.append(
-            f"{len(table.participants)} participants are fewer than {LEAST}: intervals do not resample them, and speak for "
-            "these alone."
+            f"{counted(len(table.participants), 'participant is', 'participants are')} fewer than {LEAST}: intervals do not "
+            "resample them, and speak for these alone."
         )
     if "recordings" not in drawn:
         notes.append(

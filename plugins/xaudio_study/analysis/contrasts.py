@@ -6,7 +6,7 @@ from itertools import combinations, permutations
 
 import numpy as np
 
-from xaudio.plugin import CONTROLS, holm, progress
+from xaudio.plugin import CONTROLS, counted, holm, progress
 
 from . import measures
 from .cells import Drawn, optional_estimate
@@ -101,7 +101,7 @@ def tested(table: Table, first: int, second: int, group: Group) -> tuple[Fit, di
     if reason := _too_few(people, sounds):
         return reason
     if len(rows) <= FIXED:
-        return f"{len(rows)} answers are too few for a test; expected {FIXED + 1} or more"
+        return f"{counted(len(rows), 'answer is', 'answers are')} too few for a test; expected {FIXED + 1} or more"
     right = table.correct[rows].astype(np.float64)
     if np.ptp(right) == 0:
         return f"all answers are {'right' if right[0] else 'wrong'}: there is no variance"
@@ -117,7 +117,8 @@ def _unless_saturated(fit: Fit, pairs: int, people: int, sounds: int) -> tuple[F
 
 def _too_few(people: int, sounds: int) -> str:
     if min(people, sounds) < LEAST_PAIRS:
-        return f"{people} participants and {sounds} recordings are too few for a test; expected {LEAST_PAIRS} of each or more"
+        found = f"{counted(people, 'participant')} and {counted(sounds, 'recording')}"
+        return f"{found} are too few for a test; expected {LEAST_PAIRS} of each or more"
     return ""
 
 

@@ -5,7 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from xaudio.plugin import Interval, own_style, ranks_with_ties, read_results, save_figure, write_json, write_page, write_rows
+from xaudio.plugin import (
+    Interval,
+    counted,
+    own_style,
+    ranks_with_ties,
+    read_results,
+    save_figure,
+    write_json,
+    write_page,
+    write_rows,
+)
 
 from .results import Cell, Estimate, Group, StudyResults
 
@@ -92,7 +102,11 @@ def figure_of(results: StudyResults) -> Figure:
         figure.legend(
             handles.values(), handles.keys(), loc="outside lower center", ncols=columns, frameon=False, fontsize="small"
         )
-    kept = f"{results.kept} participants" if not results.simulated else f"{results.kept} SIMULATED participants, not people"
+    kept = (
+        counted(results.kept, "SIMULATED participant") + ", not people"
+        if results.simulated
+        else counted(results.kept, "participant")
+    )
     figure.suptitle(f"{results.title}: {kept}", fontsize="medium", parse_math=False)
     return figure
 

@@ -19,6 +19,7 @@ from xaudio.plugin import (
     ModelError,
     Written,
     as_written,
+    counted,
     evaluation_mode,
     held_out,
     in_one_window,
@@ -131,7 +132,7 @@ def describe(listeners: Mapping[str, Model], folders: Sequence[Path]) -> str:
         accuracy = read_json(folder / "results.json").get("accuracy") if (folder / "results.json").exists() else None
         quality = "accuracy not known" if accuracy is None else f"accuracy {accuracy:.1%} on plain recordings of its test"
         parts.append(f"{name}: {listener.model_spec.get('name', '?')}, seed {listener.facts.get('seed', '?')}, {quality}")
-    count = "1 recogniser" if len(listeners) == 1 else f"{len(listeners)} recognisers"
+    count = counted(len(listeners), "recogniser")
     return f"{count} trained on plain recordings only, as proxy listener{'s' * (len(listeners) > 1)} ({'; '.join(parts)})."
 
 

@@ -9,7 +9,7 @@ from typing import NamedTuple, TypeVar
 import numpy as np
 from pydantic import ConfigDict, Field, model_validator
 
-from xaudio.plugin import DataError, FixedRecord, unknown
+from xaudio.plugin import DataError, FixedRecord, counted, unknown
 
 from ..analysis.table import Floats, Indices, conditions_of
 from ..records import Answer, Item, Mode, Participant, Question, StudyData
@@ -80,7 +80,7 @@ class Behaviour(FixedRecord):
         """One sentence for `StudyData.simulated`."""
         changed = self.model_dump(exclude_defaults=True)
         parts = [f"{name.replace('_', ' ')} {_in_words(value)}" for name, value in changed.items()]
-        return f"{participants} participants of chosen behaviour ({'; '.join(parts) or 'guessing'}), seed {seed}."
+        return f"{counted(participants, 'participant')} of chosen behaviour ({'; '.join(parts) or 'guessing'}), seed {seed}."
 
 
 def _in_words(value: float | dict[str, float]) -> str:

@@ -423,7 +423,7 @@ def test_speakers_in_one_group_only_are_said_not_to_count():
     items = corpus(4, 4)
     names = ["a"] * 4 + ["b"] * 4 + ["a", "b"] * 4
     result = xaudio_patterns.group_relevance(items, by=names, view="time", time_bins=5)
-    assert result.notes == ["Of 4 speakers, 2 have recordings in several groups: the test compares within these."]
+    assert result.notes == ["2 of 4 speakers have recordings in several groups: the test compares within these."]
     assert result.unit == "recordings within speakers"
     same = xaudio_patterns.group_relevance(items[8:], by=names[8:], view="time", time_bins=5)
     assert result.contrasts[0].p == same.contrasts[0].p
@@ -450,7 +450,7 @@ def test_too_few_speakers_for_the_level_is_said():
     ("change", "message"),
     [
         ({"by": "age"}, "Unknown grouping 'age'.*Known: class, sex, speaker, yes"),
-        ({"by": ["a"]}, "1 groups are given for 16 explanations"),
+        ({"by": ["a"]}, "1 group is given for 16 explanations"),
         ({"by": ["a"] * 16}, "Fewer than two groups can be compared"),
     ],
 )

@@ -230,7 +230,7 @@ def test_who_never_answered_is_neither_analysed_nor_drawn():
     assert any(note.startswith("2 participants are fewer than 8") for note in results.notes)
     assert {one.participants for one in results.without_exclusions} == {2}
     only = data.model_copy(update={"answers": data.answers[:3]})
-    with pytest.raises(DataError, match=r"1 of 12 participants are left \(withdrew: 1; answered nothing: 10\)"):
+    with pytest.raises(DataError, match=r"1 of 12 participants is left \(withdrew: 1; answered nothing: 10\)"):
         analyze(only, ExclusionRules(finished=False))
 
 
@@ -464,7 +464,7 @@ def test_the_same_difference_everywhere_is_no_test():
     assert found.untested == "the difference is 1 for every participant and recording: there is no variance"
     answers = [("p", one.item, "ab"[number % 2]) for number, one in enumerate(items)] + [("q", items[0].item, "a")]
     found = analyze(study(answers, items), EVERYBODY, draws=100).contrasts[0]
-    assert found.untested == "1 participants and 3 recordings are too few for a test; expected 2 of each or more"
+    assert found.untested == "1 participant and 3 recordings are too few for a test; expected 2 of each or more"
 
 
 def test_holm_is_that_of_statsmodels():

@@ -38,9 +38,10 @@ def write_figure_two(panel: Panel | None, folder: Path, data: str) -> Path | Non
 
 
 def _entitle(figure: Any, *lines: str) -> None:
-    """A title over the whole figure, its lines broken to its width."""
-    width = int(11 * figure.get_figwidth())
-    figure.suptitle("\n".join(fill(line, width) for line in lines), fontsize="medium", parse_math=False)
+    """A title over the whole figure, its lines broken to its width, above the free lines in which a picture's warnings stand."""
+    width, earlier = int(11 * figure.get_figwidth()), figure.get_suptitle()
+    free = earlier[len(earlier.rstrip("\n")) :]
+    figure.suptitle("\n".join(fill(line, width) for line in lines) + free, fontsize="medium", parse_math=False)
 
 
 def _save(figure: Any, path: Path) -> Path:

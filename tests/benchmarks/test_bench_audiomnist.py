@@ -10,12 +10,16 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.text import Annotation
 
 import xaudio
 import xaudio.plugin
 from xaudio import DataError, ModelError, PluginError
 from xaudio.plugin import Recording, SpeakerDataset, TrainingResult
+from xaudio_bench_audiomnist import figures
 from xaudio_bench_audiomnist.benchmark import parse_settings
+from xaudio_bench_audiomnist.examples import Panel
 from xaudio_bench_audiomnist.manipulation import move_frequencies
 from xaudio_bench_audiomnist.presets import PRESETS, PUBLISHED, training_of
 from xaudio_bench_audiomnist.results import Results
@@ -408,3 +412,29 @@ def test_flipping_follows_from_the_definition(folder):
                 drop += float(start.softmax(1)[0, target] - logits.softmax(1)[0, target])
     assert np.allclose(right / len(indices), found["accuracy"]["amplitude"][0])
     assert drop / len(FRACTIONS) / len(indices) == pytest.approx(found["aopc"]["amplitude"], abs=1e-4)
+
+
+def test_a_title_that_wraps_leaves_the_lines_in_which_warnings_stand(tmp_path, monkeypatch):
+    """Below the title of Figure 2, which takes the place of the picture's own, and not across it."""
+    drawn = []
+    monkeypatch.setattr(figures, "_save", lambda figure, path: drawn.append(figure) or path)
+    model = xaudio.Model(Untouched(), xaudio.create("representation", "waveform"), ("female", "male"), task="sex")
+    clip = xaudio.Clip(np.float32(0.1 * np.sin(np.arange(8000) / 5)), 8000)
+    explanation = xaudio.explain(model, clip, explainer="gradient")
+    texts = [f"finding number {number} of the doctor, {'which takes more than a line, ' * 4}" for number in range(3)]
+    explanation.provenance["findings"] = [{"text": text} for text in texts]
+    for long in ("", "with words that make it wrap " * 6):
+        figures.write_figure_two(Panel(explanation, f"(a) 'zero' {long}"), tmp_path, f"some data {long}")
+        figure = drawn.pop()
+        FigureCanvasAgg(figure).draw()
+        (warnings,) = (text for text in figure.artists if isinstance(text, Annotation))
+        top_of_warnings, title = warnings.get_window_extent().y1, figure._suptitle
+        title.set_text(title.get_text().rstrip("\n"))
+        line = title.get_window_extent().height / len(title.get_text().splitlines())
+        assert title.get_window_extent().y0 > top_of_warnings - line / 3  # a box holds the room of letters like g
+        assert max(axes.get_tightbbox().y1 for axes in figure.axes) < warnings.get_window_extent().y0 + line / 3
+
+
+class Untouched(torch.nn.Module):
+    def forward(self, features):
+        return torch.stack([features.sum((1, 2)), -features.sum((1, 2))], 1)

@@ -269,7 +269,8 @@ class XaudioPlayer extends Pressing(Pointing(Reading(Playing(HTMLElement)))) {
         COLOURS[index], getComputedStyle(swatch).backgroundColor.match(/[\d.]+/g).slice(0, 3).map(Number),
       ]),
     );
-    this.layout = layoutOf(this.picture, width);
+    const larger = Number(getComputedStyle(this).getPropertyValue("--larger")) || 1; // of what is written into the picture
+    this.layout = layoutOf(this.picture, width, larger);
     const sharp = Math.min(2, devicePixelRatio || 1);
     this.plot.draw(this.picture, this.range, this.layout, {
       signs: this.signs, colours, scale: paper.matches ? 2 : sharp, shift: this.shift,

@@ -5,16 +5,16 @@ const TICKS = 24; // height of an axis with its numbers
 const OPACITY = 0.7; // exponent from relevance, as a share of the limit, to opacity: weak relevance is seen on grey
 const WIDER = 1.5; // pixels per sample from which on the waveform is drawn as a line with a dot for each sample
 
-/** Where everything is, in CSS pixels, for a width. */
-function layoutOf(picture, width) {
+/** Where everything is, in CSS pixels, for a width; titles and numbers are so many times as large as on a page. */
+function layoutOf(picture, width, larger = 1) {
   const narrow = width < 560;
-  const left = narrow ? 46 : 64;
+  const left = narrow && larger === 1 ? 46 : (narrow ? 56 : 64) * larger; // a small picture has no room to spare for numbers
   const right = narrow ? 8 : 16;
   const lanes = [];
   let height = 0;
   const add = (kind, axis, tall, title, ticks) => {
-    lanes.push({ kind, axis, title, ticks, left, width: Math.max(40, width - left - right), top: height + TITLE, height: tall });
-    height += TITLE + tall + (ticks ? TICKS : 8);
+    lanes.push({ kind, axis, title, ticks, left, width: Math.max(40, width - left - right), top: height + TITLE * larger, height: tall });
+    height += TITLE * larger + tall + (ticks ? TICKS * larger : 8);
   };
   const timed = picture.across.name === "time";
   const axis = timed ? "time" : "across";
@@ -28,7 +28,7 @@ function layoutOf(picture, width) {
     const sums = picture.sums ? `; line: sum up to here (${signed(picture.sums.at(-1))} in all)` : "";
     add("bars", axis, 120, `Relevance${sums}`, true);
   }
-  return { lanes, height, width };
+  return { lanes, height, width, larger };
 }
 
 /** Ranges that show everything. */
@@ -47,7 +47,7 @@ class Plot {
 
   /** Draw what is in view; `signs` says which relevance is shown, `colours` are [r, g, b] by name, `shift` is added to times. */
   draw(picture, range, layout, { signs, colours, scale, shift }) {
-    Object.assign(this, { picture, range, signs, colours, scale, shift });
+    Object.assign(this, { picture, range, signs, colours, scale, shift, larger: layout.larger });
     const { canvas } = this;
     canvas.width = Math.round(layout.width * scale);
     canvas.height = Math.round(layout.height * scale);
@@ -261,22 +261,22 @@ class Plot {
 
   /** A lane's frame, title and numbers. */
   write(lane) {
-    const { pen, colours, range } = this;
+    const { pen, colours, range, larger } = this;
     const bottom = lane.top + lane.height;
     pen.strokeStyle = css(colours.frame);
     pen.lineWidth = 1;
     pen.strokeRect(lane.left - 0.5, lane.top - 0.5, lane.width + 1, lane.height + 1);
     pen.fillStyle = css(colours.text);
-    pen.font = "500 12px system-ui, sans-serif";
+    pen.font = `500 ${12 * larger}px system-ui, sans-serif`;
     pen.textAlign = "left";
     pen.textBaseline = "alphabetic";
-    pen.fillText(lane.title, lane.left, lane.top - 6, lane.width);
+    pen.fillText(lane.title, lane.left, lane.top - 6 * larger, lane.width);
     pen.fillStyle = css(colours.faint);
-    pen.font = "11px system-ui, sans-serif";
+    pen.font = `${11 * larger}px system-ui, sans-serif`;
     for (const { at, text } of this.heights(lane)) {
       pen.textAlign = "right";
       pen.textBaseline = "middle";
-      pen.fillText(text, lane.left - 8, Math.min(bottom - 5, Math.max(lane.top + 5, at)), lane.left - 10);
+      pen.fillText(text, lane.left - 8, Math.min(bottom - 5 * larger, Math.max(lane.top + 5 * larger, at)), lane.left - 10);
       pen.fillRect(lane.left - 5, at - 0.5, 4, 1);
     }
     if (!lane.ticks) return;
@@ -288,10 +288,10 @@ class Plot {
     pen.textBaseline = "top";
     const right = lane.left + lane.width;
     pen.fillText(unit, right - 6, bottom + 7);
-    for (const { place, text } of axisTicks(timed ? {} : this.picture.across, low, high, lane.width / 70)) {
+    for (const { place, text } of axisTicks(timed ? {} : this.picture.across, low, high, lane.width / (70 * larger))) {
       const x = lane.left + ((place - low) / (high - low)) * lane.width;
       pen.fillRect(x - 0.5, bottom + 1, 1, 4);
-      if (x < right - 22) pen.fillText(text, Math.max(x, lane.left + 4), bottom + 7);
+      if (x < right - 22 * larger) pen.fillText(text, Math.max(x, lane.left + 4), bottom + 7);
     }
   }
 
@@ -309,7 +309,7 @@ class Plot {
     const [low, high] = lane.kind === "map" ? range.up : [picture.low, picture.high];
     if (!(high > low)) return [];
     const named = lane.kind === "map" && picture.up.unit === "Hz";
-    return axisTicks(lane.kind === "map" ? picture.up : {}, low, high, lane.height / 45).map(({ value, place, text }) => ({
+    return axisTicks(lane.kind === "map" ? picture.up : {}, low, high, lane.height / (45 * this.larger)).map(({ value, place, text }) => ({
       at: bottom - ((place - low) / (high - low)) * lane.height,
       text: named && value >= 1000 ? `${Number((value / 1000).toPrecision(4))} kHz` : named ? `${text} Hz` : text,
     }));

@@ -88,7 +88,8 @@ const Pointing = (Base) => class extends Base {
     if (!this.layout) return null;
     const box = this.board.getBoundingClientRect();
     const [x, y] = [event.clientX - box.left, event.clientY - box.top];
-    const lane = this.layout.lanes.find((item) => y >= item.top - TITLE && y <= item.top + item.height + TICKS) ?? this.layout.lanes[0];
+    const { lanes, larger } = this.layout;
+    const lane = lanes.find((item) => y >= item.top - TITLE * larger && y <= item.top + item.height + TICKS * larger) ?? lanes[0];
     const [low, high] = this.range[lane.axis];
     const value = low + (Math.min(lane.width, Math.max(0, x - lane.left)) / lane.width) * (high - low);
     if (lane.kind !== "map") return { lane, value, x };

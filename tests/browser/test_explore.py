@@ -80,6 +80,39 @@ def test_the_page_is_accessible_and_fits_in_every_size_and_colour(visit):
     accessible(page)
 
 
+WRITTEN = """() => {
+  window.written = [];
+  const pen = CanvasRenderingContext2D.prototype;
+  const write = pen.fillText;
+  pen.fillText = function (text, x, y, most = Infinity) {
+    window.written.push({ text, size: parseFloat(this.font.match(/([\\d.]+)px/)[1]), room: this.measureText(text).width - most });
+    return write.call(this, text, x, y, most);
+  };
+}"""
+
+
+@pytest.mark.parametrize(("width", "least"), [(1280, 19), (390, 15)])
+def test_numbers_of_pictures_are_large_in_lecture_mode(visit, width, least):
+    """They are 11 px on a page, which nobody reads from the last row; none is squeezed for it."""
+    page = visit("7", width=width, height=844)
+    page.evaluate(WRITTEN)
+    for view in ("Time", "Both"):
+        page.click(f"#views button:text-is('{view}')")
+        explained(page)
+        page.evaluate("window.written = []")
+        page.evaluate("document.querySelector('xaudio-player').redraw()")
+        page.wait_for_function("window.written.length > 5")
+        assert min(one["size"] for one in page.evaluate("window.written")) == 11
+        page.evaluate("window.written = []")
+        page.click("#lecture")
+        page.wait_for_function("window.written.length > 5")
+        written = page.evaluate("window.written")
+        assert min(one["size"] for one in written) >= least
+        assert [(one["text"], one["room"]) for one in written if one["room"] > 0] == []
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        page.click("#lecture")
+
+
 def test_seven_rather_than_one_by_two_presses(visit):
     page = visit("7")
     assert sum(bars(page)) == pytest.approx(100, abs=1)

@@ -68,6 +68,25 @@ def test_pages_have_a_picture_and_the_output_that_is_expected(page):
         assert "landing/" in target or (page.parent / target).stat().st_size <= 61_000, target
 
 
+MOST_WORDS = 35
+"""Of a sentence."""
+
+
+def sentences(text):
+    """The sentences of a page, without code; those of a list, a table and a quotation begin anew with each entry."""
+    text = re.sub(r"^```.*?^```|^ {4}.*?$|<!--.*?-->", "", text, flags=re.M | re.S)
+    text = re.sub(r"^( *(?:[-*+]|\d+\.) |\||#)", r"\n\n\1", text.replace("|", "\n\n"), flags=re.M)
+    for block in re.split(r"\n\s*\n", text):
+        plain = re.sub(r"`[^`]*`", "code", re.sub(r"\[([^]]*)\]\([^)]*\)", r"\1", " ".join(block.split())))
+        yield from re.split(r"(?<=[.!?:])[*]*\s+(?=[A-Z0-9*`\"'(]|code)", plain)
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if page.name != "changelog.md"], ids=lambda page: page.name)
+def test_sentences_are_short(page):
+    found = [one for one in sentences(page.read_text()) if len(re.findall(r"[^\W_][^\s]*", one)) > MOST_WORDS]
+    assert found == []
+
+
 @pytest.mark.parametrize(
     ("said", "printed", "alike"),
     [

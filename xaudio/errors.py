@@ -23,6 +23,10 @@ class DataError(XaudioError):
     """A data set that is missing, broken or does not fit the task."""
 
 
+class PartDoneError(DataError):
+    """What is there once the part of this process is done and that of others is not: nothing yet to put together."""
+
+
 class PluginError(XaudioError):
     """A plugin that cannot be found, loaded or created with the given options."""
 

@@ -36,6 +36,7 @@ from .errors import (
     DeviceError as DeviceError,
     ModelError as ModelError,
     OutputError as OutputError,
+    PartDoneError as PartDoneError,
     PluginError as PluginError,
     XaudioError as XaudioError,
     XaudioWarning as XaudioWarning,
@@ -152,7 +153,7 @@ from .output.runs import (
 )
 from .output.table import Table as Table
 from .output.tensors import read_tensors as read_tensors, write_tensors as write_tensors
-from .output.terminal import in_sight as in_sight, progress as progress, reported_to as reported_to
+from .output.terminal import in_sight as in_sight, progress as progress, reported_to as reported_to, say as say
 from .output.words import counted as counted, counted_of as counted_of, without_folders as without_folders
 from .registry.bounds import (
     Amount as Amount,

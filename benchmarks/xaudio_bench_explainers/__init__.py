@@ -27,6 +27,7 @@ def explainers(
     seed: Seed = 0,
     workers: Count | None = None,
     engine: str | None = None,
+    shard: str | None = None,
 ) -> Any:
     """Measure explainers by metrics on recordings that the models never heard: a table with intervals and ranks.
 
@@ -70,6 +71,8 @@ def explainers(
         Processes that share the explainers; by default this one does all.
     engine : str or None
         Where workers run, with options as in ray:workers=8; by default as processes of this machine.
+    shard : str or None
+        Do the explainers of the Kth of N parts in this process, as in 1/4; the process that finds all done writes the table.
 
     Examples
     --------
@@ -80,7 +83,7 @@ def explainers(
     from .benchmark import Choices, Leaderboard, Rules
 
     choices = Choices(
-        models, datasets, data, explainers, metrics, recordings, examples, min_accuracy, device, seed, workers, engine
+        models, datasets, data, explainers, metrics, recordings, examples, min_accuracy, device, seed, workers, engine, shard
     )
     return Leaderboard(choices) if preset is None else Rules(choices, tasks, split_specs(networks), steps)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import xaudio
 import xaudio.plugin
-from xaudio.plugin import Dataset, Evaluation, Explanation, IntArray, Model, PluginError, Table, XaudioError
+from xaudio.plugin import Dataset, Evaluation, Explanation, IntArray, Model, PartDoneError, PluginError, Table, XaudioError
 
 from . import rules
 from .picture import write_picture
@@ -20,6 +21,7 @@ from .table import table_text
 
 COMPOSITES = ("epsilon_plus", "epsilon_alpha2_beta1", "epsilon_gamma", "epsilon", "gamma")
 LEVEL = 0.95
+DONE = "Whoever is last writes the table; so does the same command without --shard once all are done."
 PAIRED = ("model", "explainer", "metric", "recordings", "difference", "low", "high")
 """Columns of ``paired.csv``."""
 
@@ -40,6 +42,7 @@ class Choices:
     seed: int
     workers: int | None = None
     engine: str | None = None
+    shard: str | None = None
 
 
 class Leaderboard:
@@ -53,6 +56,7 @@ class Leaderboard:
 
     def __init__(self, choices: Choices) -> None:
         self.choices = choices
+        xaudio.plugin.shared_by(choices.workers, choices.engine, choices.shard)  # refused before anything takes time
         self.explainers = chosen("explainer", choices.explainers) or all_explainers()
         self.metrics = chosen("metric", choices.metrics) or tuple(xaudio.names("metric"))
         self.datasets = xaudio.plugin.for_each("--datasets", xaudio.plugin.split_specs(choices.datasets), len(choices.models))
@@ -78,10 +82,13 @@ class Leaderboard:
         xaudio.plugin.refuse_other_settings(folder, settings)
         facts = {"device": str(loaded[0].device), "data": [dataset.title for dataset, _ in held_out]}
         xaudio.plugin.write_run(folder, settings=settings, **facts)
-        evaluations = [
-            self._evaluate(number, model, *tested, folder / f"model{number}")
-            for number, (model, tested) in enumerate(zip(loaded, held_out, strict=True))
-        ]
+        evaluations = []
+        for number, (model, tested) in enumerate(zip(loaded, held_out, strict=True)):
+            with contextlib.suppress(PartDoneError):  # there is a part of the next model, too
+                evaluations.append(self._evaluate(number, model, *tested, folder / f"model{number}"))
+        if len(evaluations) < len(loaded):
+            xaudio.plugin.say(f"Done with this part; the rest is that of other workers. {DONE}")
+            return
         metrics = metrics_of(evaluations)
         models = []
         differences: list[list[object]] = []
@@ -134,7 +141,7 @@ class Leaderboard:
 
     def _evaluate(self, number: int, model: Model, dataset: Dataset, indices: IntArray, folder: Path) -> Evaluation:
         choices, path = self.choices, self.choices.models[number]
-        shared = choices.engine is not None or (choices.workers or 1) > 1
+        shared = choices.engine is not None or (choices.workers or 1) > 1 or choices.shard is not None
         return xaudio.evaluate(
             model,
             dataset,
@@ -146,7 +153,7 @@ class Leaderboard:
             seed=choices.seed,
             min_accuracy=choices.min_accuracy,
             title=_name(path, choices.models),
-            sharing=xaudio.plugin.shared_by(choices.workers, choices.engine, None) if shared else None,
+            sharing=xaudio.plugin.shared_by(choices.workers, choices.engine, choices.shard) if shared else None,
             opened=xaudio.plugin.Opened(path, choices.device, self.datasets[number], self.data[number], "test", ()),
         )
 
@@ -178,12 +185,16 @@ class Rules:
         explainers, metrics = choices.explainers or ",".join(rules.EXPLAINERS), choices.metrics or ",".join(rules.METRICS)
         self.choices = replace(choices, explainers=explainers, metrics=metrics)
         self.tasks, self.networks, self.steps = tasks, networks, steps
+        if choices.shard is not None and not choices.models:
+            raise PluginError("--shard shares the explainers of models that are trained: name them with --models.")
         Leaderboard(self.choices if choices.models else self._of([]))  # refuses what does not fit before anything is trained
 
     def __call__(self, folder: Path) -> None:
         """Run, or continue, in a folder; see `Leaderboard`."""
         choices = self.choices if self.choices.models else self._of(self._trained(folder / "trained"))
         Leaderboard(choices)(folder)
+        if not (folder / "results.json").exists():  # others are still at work
+            return
         results = xaudio.plugin.read_results(folder / "results.json", Results)
         for metric in results.metrics:
             write_picture(results, metric.title, folder / f"{metric.title}.png")

@@ -437,3 +437,35 @@ def test_workers_measure_the_same(run_folder, tmp_path, monkeypatch):
         assert alone[name] == shared[name], name
     assert set(alone["milliseconds"]) == set(shared["milliseconds"])
     assert len(list((tmp_path / "shared/model0/work/shards").iterdir())) == 3
+
+
+def test_parts_of_several_processes_are_put_together_to_the_table_of_one(run_folder, tmp_path, capsys):
+    command = ["evaluate", "--model", run_folder, "--dataset", "synthetic:speakers=8,repetitions=1", "--explainers", "gradient"]
+    command += ["--metrics", "sparseness,auc", "--recordings", "8", "--examples", "0", "--device", "cpu"]
+
+    def of(out, *more):
+        done = CliRunner().invoke(app, [str(word) for word in (*command, "--out", tmp_path / out, *more)])
+        assert not done.exception, done.output
+        path = tmp_path / out / "results.json"
+        return (json.loads(path.read_text())["models"][0], done) if path.exists() else (None, done)
+
+    alone, _ = of("alone")
+    for part in ("1/3", "0/3"):
+        nothing, done = of("parts", "--shard", part, "--json")
+        assert nothing is None
+        assert "Done with this part; the rest is that of other workers." in done.output
+        assert (tmp_path / "parts/model0/work").exists()
+    measured = [path.parts[-3] for path in (tmp_path / "parts/model0").glob("*/scores/*.json")]
+    assert 0 < len(set(measured)) < 3  # explainers
+    last, _ = of("parts", "--shard", "2/3")
+    for name in ("scores", "refused", "accuracy", "indices", "compared"):
+        assert alone[name] == last[name], name
+    (tmp_path / "parts/results.json").unlink()
+    assert of("parts")[0]["scores"] == alone["scores"]
+    assert "cannot be combined" in of_error(command, tmp_path / "both", "--shard", "1/2", "--workers", "2")
+
+
+def of_error(command, out, *more):
+    done = CliRunner().invoke(app, [str(word) for word in (*command, "--out", out, *more)])
+    assert not out.exists()
+    return str(done.exception)

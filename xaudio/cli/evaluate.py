@@ -24,7 +24,7 @@ from .common import (
     prepare_command,
     print_json,
 )
-from .sharing import EngineOption, WorkersOption
+from .sharing import EngineOption, ShardOption, WorkersOption
 from .stopping import when_stopped
 
 
@@ -68,6 +68,7 @@ def evaluate(
     seed: SeedOption = 0,
     workers: WorkersOption = None,
     engine: EngineOption = None,
+    shard: ShardOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Measure explainers by metrics on recordings that a model never heard.
@@ -91,11 +92,11 @@ def evaluate(
         "min_accuracy": min_accuracy,
         "device": device,
         "seed": seed,
-        **{name: value for name, value in (("workers", workers), ("engine", engine)) if value is not None},
+        **{name: value for name, value in (("workers", workers), ("engine", engine), ("shard", shard)) if value is not None},
     }
     benchmark = registry().create("benchmark", EVALUATION, options)
     quiet = contextlib.redirect_stdout(sys.stderr) if as_json else contextlib.nullcontext()
     with quiet, results_in(out) as folder:
         benchmark(folder)
-    if as_json:
+    if as_json and (out / "results.json").exists():  # not if others are still at work
         print_json(read_json(out / "results.json"))

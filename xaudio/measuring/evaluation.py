@@ -155,7 +155,8 @@ def evaluate(
     title : str
         Of the progress bar.
     sharing : Sharing, optional
-        Who explains and measures, explainer by explainer; by default this process. Times per explanation are then those of
+        Who explains and measures, explainer by explainer; by default this process. With a part it does that alone, until all are
+        there. Times per explanation are then those of
         processes beside others.
     opened : Opened, optional
         How others open the model and the data; the recordings it names are replaced by those that are chosen.
@@ -164,6 +165,8 @@ def evaluate(
     ------
     DataError
         If there are fewer than 8 recordings, or the data have classes that the model does not know.
+    PartDoneError
+        If this process was to do a part, and others are not done.
     XaudioError
         If the recordings cannot be predicted or the folder cannot be written. What an explainer or a metric refuses is
         no error: it is in the result.

@@ -8,10 +8,12 @@ from typing import Any
 
 import numpy as np
 
+from ..errors import PartDoneError
 from ..explanation.collection import Opened, recordings_of
 from ..explanation.explaining import load_model
 from ..model.model import weights_digest
 from ..model.relabelling import in_classes_of
+from ..output.words import counted
 from ..shards.gathering import Sharing
 from ..shards.plan import Row, planned
 from .scoring import Work
@@ -45,7 +47,7 @@ class MeasuredExplainers:
 
 
 def share_measuring(sharing: Sharing, digest: str, options: Mapping[str, Any], title: str) -> None:
-    """Let workers measure explainers, so that all of it is found where `evaluate` looks.
+    """Let workers measure explainers, or this process its part of them, so that all of it is found where `evaluate` looks.
 
     Parameters
     ----------
@@ -55,8 +57,15 @@ def share_measuring(sharing: Sharing, digest: str, options: Mapping[str, Any], t
     options : mapping
         Of `MeasuredExplainers`.
     title : str
+
+    Raises
+    ------
+    PartDoneError
+        If explainers are left that are the part of other processes.
     """
     fields = [{"source": spec, "explainer": spec} for spec in options["explainers"]]
     identity = {"model": digest, "metrics": list(options["metrics"]), "recordings": list(options["opened"].chosen)}
     plan = planned(options["folder"] / "work", identity, fields, lambda row: 1.0, batch=1)
     sharing.carry_out(plan, MeasuredExplainers, options, title)
+    if not plan.is_tried():
+        raise PartDoneError(f"{title}: some of {counted(plan.rows, 'explainer')} are the part of other workers.")

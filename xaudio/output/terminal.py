@@ -28,7 +28,12 @@ _tell: ContextVar[Tell | None] = ContextVar("_tell", default=None)
 
 
 def say(text: str) -> None:
-    """Tell the user something that is no result."""
+    """Tell the user something that is no result.
+
+    Parameters
+    ----------
+    text : str
+    """
     print(text, file=sys.stderr, flush=True)
 
 

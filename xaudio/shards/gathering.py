@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
-from ..errors import DataError
+from ..errors import DataError, PartDoneError
 from ..output.runs import replaced, write_json
 from ..output.terminal import progress
 from ..output.words import counted, counted_of
@@ -121,7 +121,7 @@ def carry_out(
 
 
 def require_all(plan: Plan) -> None:
-    """Raise `DataError` if a row failed, or is not done yet.
+    """Raise `DataError` if a row failed, `PartDoneError` if one is not done yet.
 
     Parameters
     ----------
@@ -132,7 +132,7 @@ def require_all(plan: Plan) -> None:
     if failed:
         raise DataError(f"{counted(len(failed), 'recording')} could not be explained: {failed[0].error}")
     if len(outcomes) < plan.rows:
-        raise DataError(
+        raise PartDoneError(
             f"{counted_of(plan.rows - len(outcomes), plan.rows, 'recording', 'is', 'are')} the part of other workers. "
             "Give the command again."
         )

@@ -1,6 +1,7 @@
 """Networks as their users have them: what they take and return, what is asked of them, against wrappers written by hand."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,9 +10,10 @@ from torch import nn
 from torch.nn import functional
 
 import xaudio
-from xaudio.errors import ModelError
+from xaudio.errors import ModelError, XaudioWarning
 from xaudio.model.arguments import as_model, model_of
 from xaudio.model.ctc import aligned
+from xaudio.model.model import Model
 
 RATE = 8000
 ANY = "waveform:sample_rate=8000,samples=none,normalisation=none"
@@ -289,6 +291,25 @@ def test_every_label_above_a_threshold_is_explained():
     assert [(len(item.clip.waveform), item.question) for item in explanations] == wanted
     with pytest.raises(ModelError, match="of the kind 'classes': it is a probability of labels"):
         explain(network, sounds, classes=names, kind="classes", threshold=0.5)
+
+
+def test_recordings_are_heard_once_for_all_labels_above_a_threshold(monkeypatch):
+    heard, hear = [], Model.hear_each
+    monkeypatch.setattr(Model, "hear_each", lambda self, clips, rules: heard.append(len(clips)) or hear(self, clips, rules))
+    explanations = explain(Flat(outputs=5), [sound(5000, 1), sound(4000, 2)], kind="labels", threshold=0.0)
+    assert len(explanations) == 10
+    assert explanations.rows == (0,) * 5 + (1,) * 5
+    assert heard == [2]
+
+
+@pytest.mark.parametrize(
+    ("asked", "words"), [({}, "deep_lift"), ({"threshold": 0.0}, "deep_lift"), ({"threshold": 0.99}, "No label")]
+)
+def test_warnings_point_at_the_call(asked, words):
+    with pytest.warns(XaudioWarning) as said:
+        explain(Flat(), [sound(5000)], kind="labels", explainer="deep_lift", **asked)
+    assert words in " ".join(str(one.message) for one in said)
+    assert {Path(one.filename).name for one in said} == {Path(__file__).name}
 
 
 @pytest.mark.parametrize("squash", [nn.Softmax(1), nn.Sigmoid(), lambda x: functional.log_softmax(x, 1), torch.sigmoid])

@@ -73,12 +73,7 @@ class Asker:
 
     def __call__(self, questions: Sequence[Question] | None) -> Explanations:
         """Explanations: for each view of each recording, in their order, of each output that is asked for."""
-        explanations: dict[int, list[list[Explanation]]] = {}
-        for asking in self._askings(questions):
-            for row, columns in zip(asking.rows, self._explained(asking), strict=True):
-                explanations[int(row)] = columns
-        views = range(len(self.views))
-        return Explanations(column[view] for view in views for row in sorted(explanations) for column in explanations[row])
+        return self._in_order(self._askings(questions))
 
     def labels_above(self, threshold: float, target: Any, contrast: Any) -> Explanations:
         """Explanations of all labels whose probability is above a threshold, of each recording the likeliest first.
@@ -93,23 +88,29 @@ class Asker:
                 f"A threshold of {threshold} was given to a model of the kind {self.model.kind!r}: it is a probability of "
                 "labels, 0 to 1, and takes the place of a target."
             )
-        chosen = self._above(threshold)
-        most = max(map(len, chosen))
-        if not most:
-            warnings.warn(f"No label is above {threshold:g} in any of the recordings.", XaudioWarning, stacklevel=4)
-        parts = [self._of_rows(chosen, place) for place in range(most)]
-        rows = [[part[row] for part in parts if row in part] for row in range(len(chosen))]
-        views = range(len(self.views))
-        return Explanations(explanation[view] for view in views for row in rows for explanation in row)
+        labels = self._above(threshold)
+        if not any(labels):
+            warnings.warn(f"No label is above {threshold:g} in any of the recordings.", XaudioWarning, stacklevel=5)
+        return self._in_order(self._by_rank(labels))
 
-    def _of_rows(self, chosen: list[list[int]], place: int) -> dict[int, list[Explanation]]:
-        """The explanations of the labels at one place, by recording, in each view."""
-        rows = [row for row, labels in enumerate(chosen) if place < len(labels)]
-        asker = Asker(
-            self.model, self.explainer, self.spec, [self.clips[row] for row in rows], self.rules, self.batch_size, self.views
-        )
-        flat = asker([chosen[row][place] for row in rows])
-        return {row: list(flat[number :: len(rows)]) for number, row in enumerate(rows)}
+    def _in_order(self, askings: Iterator[Asking]) -> Explanations:
+        """What is explained by some askings: for each view of each recording, in their order, in the order of asking."""
+        explanations: dict[int, list[list[Explanation]]] = {}
+        for asking in askings:
+            for row, columns in zip(asking.rows, self._explained(asking), strict=True):
+                explanations.setdefault(int(row), []).extend(columns)
+        views = range(len(self.views))
+        flat = [(column[view], row) for view in views for row in sorted(explanations) for column in explanations[row]]
+        return Explanations((item for item, _ in flat), (row for _, row in flat))
+
+    def _by_rank(self, labels: list[list[int]]) -> Iterator[Asking]:
+        """The first label of each recording that has one, then the second."""
+        for rows, placed in self.groups:
+            model = self.model.for_samples(placed.samples)
+            for rank in range(max(len(labels[row]) for row in rows)):
+                chosen = np.flatnonzero([len(labels[row]) > rank for row in rows])
+                targets = [[labels[row][rank] for row in rows[chosen]]]
+                yield Asking(model, rows[chosen], placed.only(chosen), targets)
 
     def _above(self, threshold: float) -> list[list[int]]:
         """For each recording the labels whose probability is above a threshold, the likeliest first."""
@@ -176,7 +177,7 @@ class Asker:
     def _warned(self, model: Model) -> list[dict[str, str]]:
         """What the doctor says of the first model that is asked: the others differ from it in what they are asked."""
         if self._findings is None:
-            self._findings = warn_about(model, self.spec["name"], self.explainer, stacklevel=8)
+            self._findings = warn_about(model, self.spec["name"], self.explainer, stacklevel=9)
         return self._findings
 
 
@@ -202,4 +203,5 @@ def contrasted(explanations: Explanations, others: Explanations) -> Explanations
         raise ModelError(
             f"{len(explanations)} explanations cannot be contrasted with {len(others)}: give targets of as many parts."
         )
-    return Explanations(one.contrast(other) for one, other in zip(explanations, others, strict=True))
+    differences = (one.contrast(other) for one, other in zip(explanations, others, strict=True))
+    return Explanations(differences, explanations.rows)

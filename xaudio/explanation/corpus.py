@@ -165,12 +165,7 @@ class ExplainRows:
             return []
         target = None if targets[0] is None else targets
         items = explain(self.model, clips, explainer=explainer, target=target, device=str(self.model.device), **self.settings)
-        views = len(self.settings.get("view") or [None])
-        if len(items) == len(clips) * views:
-            return [list(items[place :: len(clips)]) for place in range(len(clips))]
-        if len(clips) == 1:
-            return [list(items)]
-        return [own for clip, one in zip(clips, targets, strict=True) for own in self._explained([clip], explainer, [one])]
+        return [[item for item, row in zip(items, items.rows, strict=True) if row == place] for place in range(len(clips))]
 
     def _record(self, explanations: list[Explanation], folder: Path) -> dict[str, Any]:
         record: dict[str, Any] = {

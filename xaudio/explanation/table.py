@@ -22,7 +22,18 @@ HEADINGS = ("Recording", "Explained", "Predicted", "Truth", "Explainer", "Releva
 
 
 class Explanations(list[Explanation]):
-    """A list of explanations that a notebook shows as a table."""
+    """A list of explanations that a notebook shows as a table.
+
+    Parameters
+    ----------
+    items : iterable of Explanation
+    rows : iterable of int
+        Of which of the recordings that were given each is, where `explain` made the list; none of one cut out or put together.
+    """
+
+    def __init__(self, items: Iterable[Explanation] = (), rows: Iterable[int] = ()) -> None:
+        super().__init__(items)
+        self.rows = tuple(rows)
 
     @overload
     def __getitem__(self, index: SupportsIndex) -> Explanation: ...

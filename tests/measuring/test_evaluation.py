@@ -1,5 +1,6 @@
 """Explainers and metrics on a model that hears the sign of a constant: what is measured, kept, refused and timed."""
 
+import copy
 import inspect
 import json
 import time
@@ -20,7 +21,8 @@ from xaudio.cli.app import app
 from xaudio.measuring.choosing import spread
 from xaudio.measuring.evaluation import with_controls
 from xaudio.measuring.scoring import BATCH
-from xaudio.measuring.timing import timed
+from xaudio.measuring.timing import Timed
+from xaudio.model.statements import statement_of
 from xaudio.plugin import Recording, SpeakerDataset
 from xaudio.registry.loading import Registry
 
@@ -109,6 +111,22 @@ def slow():
     return explain
 
 
+class Claiming:
+    """Features, which says what they sum to."""
+
+    needs = "gradient"
+
+    def __call__(self, model, features, target):
+        return features.clone()
+
+    def expected_sum(self, model, features, target, logits):
+        return features.flatten(1).sum(1)
+
+
+def claiming():
+    return Claiming()
+
+
 @dataclass(frozen=True)
 class Metric:
     name: str
@@ -156,7 +174,10 @@ def plugins(monkeypatch):
     """The installed plugins, and those above."""
     found = Registry()
     owner = found.plugins[0]
-    offers = {"explainer": (product, picky, broken, hungry, slow), "metric": (total, hit, nothing, particular, shapeless, needy)}
+    offers = {
+        "explainer": (product, picky, broken, hungry, slow, claiming),
+        "metric": (total, hit, nothing, particular, shapeless, needy),
+    }
     for kind, factories in offers.items():
         for factory in factories:
             found._offers[kind, factory.__name__] = [(owner, factory)]
@@ -393,14 +414,31 @@ def test_a_clock_changes_nothing_else():
             return features, model
 
     seconds = []
-    explainer = timed(Both(), seconds.append, torch.device("cpu"))
+    explainer = Timed(Both(), seconds.append, torch.device("cpu"))
     assert "sound" in inspect.signature(explainer).parameters
     assert "sound" not in inspect.signature(explainer.with_logits).parameters
     assert explainer.__name__ == "Both"
     assert explainer(None, 1, 2, sound=3) == 1
     assert explainer.with_logits("m", 1, 2) == (1, "m")
     assert len(seconds) == 2
-    assert not hasattr(timed(product(), seconds.append, torch.device("cpu")), "with_logits")
+    assert not hasattr(Timed(product(), seconds.append, torch.device("cpu")), "with_logits")
+    assert copy.copy(explainer)(None, 1, 2, sound=3) == 1
+
+
+@pytest.mark.parametrize("name", ["integrated_gradients", "deep_lift", "kernel_shap", "lrp", "gradient"])
+def test_a_clock_loses_nothing_that_an_explainer_says_of_itself(name):
+    said = ("needs", "relies_on", "promises", "expected_sum", "law", "remedies", "alternatives", "joins_channels")
+    explainer = create("explainer", name)
+    clocked = Timed(explainer, [].append, torch.device("cpu"))
+    assert {key for key in said if hasattr(clocked, key)} == {key for key in said if hasattr(explainer, key)}
+    assert statement_of(clocked) == statement_of(explainer)
+
+
+def test_kept_explanations_hold_how_far_their_sum_is_from_what_it_should_be(tmp_path):
+    kept = measured(tmp_path, ("claiming",)).explanation("claiming", 5)
+    assert (
+        kept.provenance["completeness"] == xaudio.explain(model(), dataset()[5], explainer=Claiming()).provenance["completeness"]
+    )
 
 
 def test_a_model_that_cannot_be_asked_stops_the_work(tmp_path):

@@ -31,7 +31,7 @@ from ..registry.options import parse_spec, summary_of
 from ..sound.rules import PlacedClips
 from ..types import Clip, Dataset, Explainer, FloatArray, IntArray
 from .metric import Better
-from .timing import timed
+from .timing import Timed
 
 BATCH = 16
 """Recordings explained and measured at a time; an interruption costs at most so many explanations of one explainer."""
@@ -198,7 +198,7 @@ class Work:
         model = self.model.for_samples(placed.samples)
         while True:
             seconds: list[float] = []
-            clocked = timed(method, seconds.append, model.device)
+            clocked = Timed(method, seconds.append, model.device)
             provenance = provenance_of(model, described, placed.rules)
             size = self._sizes[spec]
             try:

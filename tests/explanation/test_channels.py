@@ -7,8 +7,9 @@ import pytest
 import torch
 from torch import nn
 
-import xaudio
+import xaudio.plugin
 from xaudio.errors import XaudioError
+from xaudio.explanation.rendering import render, save_and_render, write_report, write_together
 
 RATE = 8000
 READS = {
@@ -147,6 +148,34 @@ def test_a_page_made_by_hand_shows_the_channels_one_by_one(stereo):
     page = xaudio.create("renderer", "html").page(explain(Each().eval(), stereo))
     assert "stereo.wav, left channel" in page
     assert "stereo.wav, right channel" in page
+
+
+class MidAndSide(nn.Module):
+    """Two channels as their sum and their difference: no channel is there by itself."""
+
+    channels, sample_rate, samples, placement, unit = 2, RATE, 4000, "start", "full scale"
+
+    def __init__(self):
+        super().__init__()
+        self.axes = (xaudio.plugin.Axis("time", "s", np.arange(4000) / RATE),)
+
+    def forward(self, waveforms):
+        return torch.stack([waveforms.sum(1), waveforms[:, 0] - waveforms[:, 1]], 1)
+
+
+def test_channels_that_are_read_at_once_are_written_where_no_renderer_shows_them_apart(stereo, tmp_path):
+    explanations = explain(Each().eval(), [stereo, stereo], MidAndSide())
+    with pytest.raises(XaudioError, match="reads all channels at once"):
+        explanations[0].channel("left")
+    written = save_and_render(explanations, [], tmp_path)
+    assert [path.name for path in write_report(explanations, [], written, tmp_path)] == ["index.csv"]
+    assert write_together(explanations, [], tmp_path) == []
+
+    def shown(explanation, folder):
+        return []
+
+    shown.shows_channels = True
+    assert render(explanations, [shown], tmp_path / "more") == []
 
 
 def test_one_scale_of_colours_holds_for_all_channels(stereo):

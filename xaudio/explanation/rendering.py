@@ -123,7 +123,9 @@ def write_report(
     folders = [files[0].path.parent.relative_to(folder).as_posix() for files in written]
     index = folder / "index.csv"
     listing_of(explanations, folders).to_csv(index)
-    reports: list[Path] = []
+    renderer = next((one for one in renderers if hasattr(one, "page")), None)
+    if renderer is None:
+        return [index]
     parts: list[Record] = []
     addresses: list[str] = []
     for explanation, files in zip(explanations, written, strict=True):
@@ -131,16 +133,13 @@ def write_report(
         pages = [quote(item.path.relative_to(folder).as_posix()) for item in files if item.path.suffix == ".html"]
         parts += alone
         addresses += [*pages, *[""] * len(alone)][: len(alone)]
-    for renderer in renderers:
-        if hasattr(renderer, "page") and not reports:
-            reports.append(write_text(folder / "report.html", renderer.page(parts, addresses)))
-    return [*reports, index]
+    return [write_text(folder / "report.html", renderer.page(parts, addresses)), index]
 
 
 def write_together(explanations: Sequence[Record], renderers: Sequence[Any], folder: Path, least: int = 2) -> list[Path]:
     """Write what renderers have to say of several explanations at once, by a method ``together``, if there are so many."""
     several = [renderer for renderer in renderers if hasattr(renderer, "together") and len(explanations) >= least]
-    parts = by_channel(explanations)
+    parts = by_channel(explanations) if several else []
     return [file.path for renderer in several for file in as_written(renderer.together(parts, folder))]
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from xaudio.plugin import Explanation, LongExplanation, counted, create
+from xaudio.plugin import Explanation, LongExplanation, by_channel, counted, create
 
 WIDTH, LEFT = 1200, 44
 """Columns of the strip, and of the names of its rows before it."""
@@ -139,7 +139,8 @@ def _covered(long: LongExplanation, columns: _Columns) -> list[dict[str, Any]]:
 def _segments(long: LongExplanation, columns: _Columns) -> list[dict[str, Any]]:
     """Segments of relevance of the explained windows."""
     find = create("renderer", "segments").segments
-    rows = [row for explanation in long.explanations for row in find(explanation) if row.kind != "rest"]
+    parts = [part for explanation in long.explanations for part in by_channel([explanation])]
+    rows = [row for part in parts for row in find(part) if row.kind != "rest"]
     return [
         {
             **columns.span(row.start_s, row.end_s),

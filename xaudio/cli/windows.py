@@ -180,7 +180,7 @@ def _pages(long: LongExplanation, paths: Mapping[int, Path], renderers: Sequence
     """``report.html`` with all of the recording, if a renderer has a method ``long_page``."""
     for renderer in renderers:
         if hasattr(renderer, "long_page"):
-            pages = {number: next(path.glob("*.html"), None) for number, path in paths.items()}
+            pages = {number: next(iter(sorted(path.rglob("*.html"))), None) for number, path in paths.items()}
             links = {number: page.relative_to(folder).as_posix() for number, page in pages.items() if page is not None}
             return [write_text(folder / "report.html", renderer.long_page(long, links))]
     return []
@@ -250,7 +250,7 @@ def _write(explanation: Explanation, view: str | None, renderers: Sequence[Any],
 def facts_of(done: Done) -> dict[str, Any]:
     """What ``run.json`` and ``--json`` say of a recording."""
     long = done.long
-    pieces = [(float(piece.relevance.sum()), len(piece.relevance)) for piece in long.overlap_add()]
+    pieces = [(float(piece.relevance.sum()), len(piece.coverage)) for piece in long.overlap_add()]
     return {
         "source": long.source,
         "seconds": long.duration,

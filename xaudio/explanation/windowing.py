@@ -84,9 +84,10 @@ def explain_windows(
         were the recording; the explanations say so.
     sample_rate : int, optional
         Of an array or tensor, in Hz.
-    channels : {"mean", "left", "right"} or int, optional
-        Of several channels: all mixed down (by default), the first, the second, or that of an index. It says that the rows of an
-        array are channels. Several indices are those of an explainer of layers.
+    channels : {"mean", "left", "right", "all"} or int, optional
+        Of several channels: all mixed down (by default), the first, the second, that of an index, or all, for a model that reads
+        several (which is then the default). It says that the rows of an array are channels. Several indices are those of an
+        explainer of layers.
     device : str
         See `xaudio.explain`, as for all that follows.
     representation, classes, kind
@@ -163,8 +164,9 @@ class LongWork:
         self.hop = self.window if hop is None else in_samples("hop", hop, rate)
         self.model, self.notes = for_windows(model, self.window, fit)
         self.question = question
-        self.stream = Stream(recording, rate, self.rules.resampling, channels)
-        self.at_once = max(1, min(batch_size, AT_ONCE // self.window))
+        several = "all" if channels is None and model.channels > 1 else channels
+        self.stream = Stream(recording, rate, self.rules.resampling, several)
+        self.at_once = max(1, min(batch_size, AT_ONCE // (self.window * model.channels)))
         self.given = {"seed": seed, "fit": fit, "resampling": self.rules.resampling, "device": str(model.device)}
 
     def scores(self, known: Mapping[int, Scored] | None = None) -> Iterator[Scored]:
@@ -216,14 +218,15 @@ class LongWork:
 
     def _for(self, window: Window) -> Model:
         """The model for a window; a recording shorter than the window is as long as it is, where the model takes that."""
-        if len(window.waveform) >= self.window or length_of(self.model.representation).fixed is not None:
+        samples = window.waveform.shape[-1]
+        if samples >= self.window or length_of(self.model.representation).fixed is not None:
             return self.model
-        return self.model.at(len(window.waveform))
+        return self.model.at(samples)
 
     def _clips(self, batch: Sequence[Window]) -> list[Clip]:
         source, rate, channel = self.stream.source, self.stream.rate, self.stream.channel
         samples = self.stream.samples or 0
-        spans = [(one.start, max(samples, one.start + len(one.waveform))) for one in batch]
+        spans = [(one.start, max(samples, one.start + one.waveform.shape[-1])) for one in batch]
         return [
             Clip(one.waveform, rate, source=source, span=span, channel=channel) for one, span in zip(batch, spans, strict=True)
         ]
@@ -237,7 +240,7 @@ class LongWork:
         with torch.no_grad(), evaluation_mode(model.answers or model.network):
             answers = self.question.answers(model, model.features(placed.batch(slice(0, len(batch)))), begins)
         for one, told in zip(batch, answers, strict=True):
-            samples = len(one.waveform)
+            samples = one.waveform.shape[-1]
             times = one.start / rate, (one.start + samples) / rate
             yield Scored(one.number, one.start, samples, *times, told.label, told.score, told.probability, told.predicted)
 
@@ -278,11 +281,6 @@ def for_windows(model: Model, window: int, fit: Fit) -> tuple[Model, tuple[str, 
         If it does not take windows as long as that.
     """
     length, rate = length_of(model.representation), model.representation.sample_rate
-    if model.channels > 1:
-        raise DataError(
-            f"The model reads {model.channels} channels, and long recordings are cut into windows of one: cut out what is to be "
-            "explained, and explain it without a window."
-        )
     longest = length.maximum if length.fixed is None else length.fixed
     notes: tuple[str, ...] = ()
     if longest is not None and window > longest:

@@ -64,7 +64,7 @@ class Piece(NamedTuple):
     ----------
     start : int
         Its first sample in the recording, at the model's rate.
-    relevance : ndarray of float64, shape (samples,)
+    relevance : ndarray of float64, shape (samples,), or (channels, samples) of several channels
         Sum of the weighted relevance of the windows that cover each sample.
     coverage : ndarray of int, shape (samples,)
         How many explained windows cover each.
@@ -135,35 +135,42 @@ class LongExplanation:
 
 def overlap_added(explanations: Iterable[Explanation], weights: Iterable[float]) -> Iterator[Piece]:
     """Weighted relevance of windows in order of their start, added where they overlap; see `LongExplanation.overlap_add`."""
-    start, relevance, coverage = 0, np.zeros(0), np.zeros(0, np.int64)
+    start, coverage = 0, np.zeros(0, np.int64)
+    relevance: FloatArray | None = None
     for explanation, weight in zip(explanations, weights, strict=True):
         offset, begin, heard = explanation.placed
         # Of a window that is heard in part, the part begins later than the window, and may begin later than that of the next.
         since = explanation.provenance.get("window", {}).get("start", begin)
-        done = min(since - start, len(relevance))
-        yield from _covered(start, relevance[:done], coverage[:done])
-        start, relevance, coverage = since, relevance[done:], coverage[done:]
+        own = relevance_in_time(explanation)
+        relevance = own[..., :0] if relevance is None else relevance
+        done = min(since - start, len(coverage))
+        yield from _covered(start, relevance[..., :done], coverage[:done])
+        start, relevance, coverage = since, relevance[..., done:], coverage[done:]
         first = begin - since
-        more = max(0, first + heard - len(relevance))
-        relevance, coverage = np.pad(relevance, (0, more)), np.pad(coverage, (0, more))
-        relevance[first : first + heard] += weight * relevance_in_time(explanation)[offset : offset + heard]
+        more = np.zeros((*own.shape[:-1], max(0, first + heard - len(coverage))))
+        relevance, coverage = np.concatenate([relevance, more], axis=-1), np.pad(coverage, (0, more.shape[-1]))
+        relevance[..., first : first + heard] += weight * own[..., offset : offset + heard]
         coverage[first : first + heard] += 1
-    yield from _covered(start, relevance, coverage)
+    if relevance is not None:
+        yield from _covered(start, relevance, coverage)
 
 
 def _covered(start: int, relevance: FloatArray, coverage: IntArray) -> Iterator[Piece]:
     """The stretches that some window covers."""
     edges = np.flatnonzero(np.diff(np.concatenate([[False], coverage > 0, [False]]).astype(np.int8))).tolist()
     for first, last in zip(edges[::2], edges[1::2], strict=True):
-        yield Piece(start + first, relevance[first:last], coverage[first:last])
+        yield Piece(start + first, relevance[..., first:last], coverage[first:last])
 
 
 def relevance_in_time(explanation: Explanation) -> FloatArray:
-    """Relevance of each sample (samples,) of the model's window, float64."""
+    """Relevance of each sample of the model's window, float64: (samples,), or (channels, samples) of several channels."""
     on_samples = explanation.relevance.shape[1:] == (explanation.clip.samples,)
     view = explanation if on_samples else explanation.view("time")
-    relevance: FloatArray = np.asarray(view.relevance, np.float64).sum(0)
-    return relevance
+    relevance = np.asarray(view.relevance, np.float64)
+    if explanation.channels and len(relevance) == len(explanation.channels):
+        return relevance
+    total: FloatArray = relevance.sum(0)
+    return total
 
 
 def parse_choice(choice: str, probable: bool = True) -> Chooser:

@@ -32,7 +32,7 @@ class Window(NamedTuple):
         From 0.
     start : int
         Its first sample in the recording.
-    waveform : ndarray, shape (samples,)
+    waveform : ndarray, shape (samples,), or (channels, samples) of several channels
     """
 
     number: int
@@ -50,13 +50,13 @@ class Stream:
         In Hz.
     method : {"soxr", "fft"}
         How it is resampled, which "fft" can do with whole sounds only: with each of its `windows` by itself.
-    channels : {"mean", "left", "right"} or int, optional
-        Of several channels of a file: all mixed down (by default), the first, the second, or that of an index.
+    channels : {"mean", "left", "right", "all"} or int, optional
+        Of several channels of a file: all mixed down (by default), the first, the second, that of an index, or all of them.
 
     Raises
     ------
     AudioError
-        If it is a pipe, or all of several channels are to be kept.
+        If it is a pipe.
 
     Attributes
     ----------
@@ -77,10 +77,6 @@ class Stream:
     def __init__(
         self, recording: str | Path | Clip, rate: int, method: Resampling = "soxr", channels: str | int | None = None
     ) -> None:
-        if channels == "all":
-            raise AudioError(
-                "Long recordings are cut into windows of one channel: choose the channels mean, left, right or an index."
-            )
         self.recording, self.rate, self.method, self.channels = recording, rate, method, channels
         self.source = recording.source if isinstance(recording, Clip) else str(recording)
         self.channel = recording.channel if isinstance(recording, Clip) else None
@@ -91,7 +87,7 @@ class Stream:
             raise AudioError(f"{recording}: is a pipe, which is read once; a long recording is read twice. Write it to a file.")
 
     def __iter__(self) -> Iterator[FloatArray]:
-        """Blocks (samples,), float32.
+        """Blocks (samples,) or (channels, samples), float32.
 
         Raises
         ------
@@ -100,8 +96,8 @@ class Stream:
         """
         notes: list[str] = []
         self.samples, self.outline = 0, Outline()
-        for block in self._at_rate(self._mono(notes)):
-            self.samples += len(block)
+        for block in self._at_rate(self._read(notes)):
+            self.samples += block.shape[-1]
             self.outline.add(block)
             yield block
         self._ended(notes)
@@ -123,7 +119,7 @@ class Stream:
         AudioError
             As reading does.
         """
-        next(self._mono([]), None)  # tells the recording's own rate
+        next(self._read([]), None)  # tells the recording's own rate
         self.alone = self.method == "fft" and self.own_rate != self.rate
         yield from self._by_themselves(window, hop) if self.alone else windows_of(self, window, hop)
 
@@ -133,16 +129,16 @@ class Stream:
         own_window = int(window * scale) if scale > 1 else ceil(window * scale)
         notes: list[str] = []
         for one in windows_of(self._counted(notes), own_window, hop * scale):
-            waveform = resample(one.waveform, self.own_rate, self.rate, "fft")[:window]
+            waveform = resample(one.waveform, self.own_rate, self.rate, "fft")[..., :window]
             regular = one.start == round(one.number * hop * scale)
-            yield Window(one.number, one.number * hop if regular else self.samples - len(waveform), waveform)
+            yield Window(one.number, one.number * hop if regular else self.samples - waveform.shape[-1], waveform)
         self._ended(notes)
 
     def _counted(self, notes: list[str]) -> Iterator[FloatArray]:
         """Blocks at the recording's own rate, while it is counted how many samples these are at the other one."""
         own, self.outline = 0, Outline()
-        for block in self._mono(notes):
-            own += len(block)
+        for block in self._read(notes):
+            own += block.shape[-1]
             self.samples = -(-own * self.rate // self.own_rate)
             self.outline.add(block)
             yield block
@@ -157,14 +153,14 @@ class Stream:
         import soundfile
 
         if isinstance(self.recording, Clip):
-            return len(self.recording.waveform) * self.rate // self.recording.sample_rate
+            return self.recording.samples * self.rate // self.recording.sample_rate
         try:
             told = soundfile.info(self.source)
         except (soundfile.LibsndfileError, OSError, ValueError, TypeError):
             return 0
         return int(told.frames * self.rate // told.samplerate) if told.frames < 1 << 62 else 0
 
-    def _mono(self, notes: list[str]) -> Iterator[FloatArray]:
+    def _read(self, notes: list[str]) -> Iterator[FloatArray]:
         """Blocks of the recording at its own rate."""
         if isinstance(self.recording, Clip):
             self.own_rate = self.recording.sample_rate
@@ -176,19 +172,20 @@ class Stream:
             self.own_rate = rate
             heard, self.channel, chosen = chosen_channels(block.T, self.channels, self.source)
             notes += chosen
-            mono = np.atleast_2d(heard).mean(0, dtype=np.float64) if heard.size else np.zeros(0)
-            self._check(mono, done)
-            done += len(mono)
             peak = max(peak, float(np.abs(heard).max(initial=0.0)))
-            yield from _pieces(mono.astype(np.float32))
+            if heard.ndim == 2 and self.channels != "all":
+                heard = heard.mean(0, dtype=np.float64)
+            self._check(heard, done)
+            done += heard.shape[-1]
+            yield from _pieces(heard.astype(np.float32))
         if peak > 1:
             notes.append(f"peaks at {peak:.6g} times full scale")
 
-    def _check(self, mono: FloatArray, done: int) -> None:
-        bad = np.flatnonzero(~np.isfinite(mono))
+    def _check(self, block: FloatArray, done: int) -> None:
+        bad = np.flatnonzero(~np.isfinite(block).all(tuple(range(block.ndim - 1))))
         if bad.size:
             raise AudioError(f"{self.source}: sample {done + bad[0]} is NaN or infinite. Repair the recording.")
-        if np.abs(mono).max(initial=0.0) > LARGEST:
+        if np.abs(block).max(initial=0.0) > LARGEST:
             raise AudioError(f"{self.source}: has samples too large for a sound; expected values in [-1, 1].")
 
     def _at_rate(self, blocks: Iterator[FloatArray]) -> Iterator[FloatArray]:
@@ -208,29 +205,37 @@ class Stream:
     def _resampled(self, first: FloatArray, blocks: Iterator[FloatArray]) -> Iterator[FloatArray]:
         import soxr
 
-        resampler: Any = soxr.ResampleStream(self.own_rate, self.rate, 1, dtype="float32", quality="HQ")
-        silence = np.zeros(-(-self.own_rate // self.rate) + 1, np.float32)
-        taken, emitted = len(first), 0
-        yielded = resampler.resample_chunk(first)
+        count = 1 if first.ndim == 1 else len(first)
+        resampler: Any = soxr.ResampleStream(self.own_rate, self.rate, count, dtype="float32", quality="HQ")
+        silence = np.zeros((*first.shape[:-1], -(-self.own_rate // self.rate) + 1), np.float32)
+
+        def chunk(block: FloatArray, last: bool = False) -> FloatArray:
+            resampled: FloatArray = resampler.resample_chunk(np.ascontiguousarray(block.T), last=last).T
+            return np.ascontiguousarray(resampled)
+
+        taken, emitted = first.shape[-1], 0
+        yielded = chunk(first)
         while True:
-            emitted += len(yielded)
+            emitted += yielded.shape[-1]
             yield yielded
             block = next(blocks, None)
             if block is None:
                 break
-            taken += len(block)
-            yielded = resampler.resample_chunk(block)
+            taken += block.shape[-1]
+            yielded = chunk(block)
         length = -(-taken * self.rate // self.own_rate)
-        yield resampler.resample_chunk(silence, last=True)[: max(0, length - emitted)]
+        yield chunk(silence, last=True)[..., : max(0, length - emitted)]
 
 
 def _pieces(waveform: FloatArray) -> Iterator[FloatArray]:
-    for start in range(0, len(waveform), CHUNK):
-        yield waveform[start : start + CHUNK]
+    for start in range(0, waveform.shape[-1], CHUNK):
+        yield waveform[..., start : start + CHUNK]
 
 
 class Outline:
-    """The lowest and the highest sample of each of at most 8192 equal pieces of a signal whose length is not known before.
+    """The lowest and the highest sample of each of at most 8192 equal pieces of a sound whose length is not known before.
+
+    Of several channels it is the lowest and the highest of all.
 
     Attributes
     ----------
@@ -240,26 +245,27 @@ class Outline:
 
     def __init__(self) -> None:
         self.size = 1
-        self._rest = np.zeros(0)
+        self._rest = np.zeros((2, 0))
         self._done = np.zeros((0, 2))
 
     def add(self, block: FloatArray) -> None:
-        """Add the next samples."""
-        signal = np.concatenate([self._rest, block])
-        whole = len(signal) // self.size * self.size
-        pieces, self._rest = signal[:whole].reshape(-1, self.size), signal[whole:]
-        self._done = np.concatenate([self._done, np.stack([pieces.min(1), pieces.max(1)], 1) if len(pieces) else self._done[:0]])
+        """Add the next samples, of one channel or several."""
+        rows = np.atleast_2d(block)
+        ends = np.concatenate([self._rest, [rows.min(0), rows.max(0)]], axis=1)
+        whole = ends.shape[1] // self.size * self.size
+        (low, high), self._rest = ends[:, :whole].reshape(2, -1, self.size), ends[:, whole:]
+        self._done = np.concatenate([self._done, np.stack([low.min(1), high.max(1)], 1) if len(low) else self._done[:0]])
         while len(self._done) > PIECES:
             odd = len(self._done) % 2
             if odd:  # its samples are lost, but not its extremes
-                self._rest = np.concatenate([np.repeat(self._done[-1], (self.size + 1) // 2)[: self.size], self._rest])
+                self._rest = np.concatenate([np.repeat(self._done[-1][:, None], self.size, axis=1), self._rest], axis=1)
             pairs = self._done[: len(self._done) - odd].reshape(-1, 2, 2)
             self._done, self.size = np.stack([pairs[:, :, 0].min(1), pairs[:, :, 1].max(1)], 1), 2 * self.size
 
     @property
     def pieces(self) -> FloatArray:
         """Lowest and highest sample (pieces, 2); the last piece may be shorter."""
-        last = [[self._rest.min(), self._rest.max()]] if len(self._rest) else []
+        last = [[self._rest[0].min(), self._rest[1].max()]] if self._rest.size else []
         return np.concatenate([self._done, last]) if last else self._done
 
 
@@ -277,15 +283,15 @@ def windows_of(blocks: Iterable[FloatArray], window: int, hop: int | Fraction) -
     """
     held, base, number, start = np.zeros(0, np.float32), 0, 0, 0
     for block in blocks:
-        held = np.concatenate([held, block])
-        while base + len(held) >= start + window:
-            yield Window(number, start, held[start - base : start - base + window].copy())
+        held = np.concatenate([held, block], axis=-1) if held.size else block
+        while base + held.shape[-1] >= start + window:
+            yield Window(number, start, held[..., start - base : start - base + window].copy())
             number, start = number + 1, round((number + 1) * hop)
-        kept = min(start, base + len(held) - window)
+        kept = min(start, base + held.shape[-1] - window)
         if kept > base:
-            held, base = held[kept - base :], kept
-    total = base + len(held)
+            held, base = held[..., kept - base :], kept
+    total = base + held.shape[-1]
     if number == 0:
-        yield Window(0, 0, held)
+        yield Window(0, 0, held.copy())
     elif round((number - 1) * hop) + window < total and start < total:
-        yield Window(number, total - window, held[total - window - base :].copy())
+        yield Window(number, total - window, held[..., total - window - base :].copy())

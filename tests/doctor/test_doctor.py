@@ -856,6 +856,34 @@ def test_an_explainer_that_fails_is_a_finding():
     assert (finding.name, finding.effect) == ("fails", "It fails: no luck.")
 
 
+class Claims:
+    """Gradient times input, and what it says of itself."""
+
+    def __init__(self, **said):
+        vars(self).update(said)
+
+    def __call__(self, model, features, target):
+        return xaudio.create("explainer", "input_x_gradient")(model, features, target)
+
+
+def fails(*arguments, **more):
+    raise ValueError("no\nluck")
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"expected_sum": fails},
+        {"law": fails},
+        {"expected_sum": lambda model, features, target, logits: logits.sum(1) + 99, "alternatives": fails},
+    ],
+    ids=["sum", "law", "alternatives"],
+)
+def test_an_explainer_that_fails_when_it_is_asked_about_its_sum_is_a_finding(said):
+    found = diagnose(chain(conv(), nn.Flatten(), head()), Claims(**said)).findings
+    assert [(one.name, one.effect) for one in found] == [("fails", "It fails: no luck.")]
+
+
 BLOCKS = {
     "conv": lambda: (conv(4, bias=True), None),
     "relu": lambda: (nn.ReLU(), None),

@@ -58,28 +58,34 @@ def measure(model: Model, method: Method, waveforms: Tensor) -> tuple[list[Findi
     sound = Sound(waveforms, model.representation, model.features, model.kind)
     with evaluation_mode(model.network):
         logits = _logits(model.network, features)
-        target = logits.argmax(1)
         try:
-            relevance = _relevance(method, model.network, features, target, sound)
-        except Exception as error:  # whatever an explainer fails with is a finding
+            return _measured(model.network, method, features, logits, sound)
+        except Exception as error:  # whatever an explainer fails with, also when it is asked for its sum, is a finding
             return [_failure(method, error)], {}
-        unfit = _unfit(model.network, method, features, target, relevance, sound)
-        if unfit is not None:
-            return [unfit], {}
-        sums = _sums(model.network, method, features, logits, target, relevance, sound)
-        law = None
-        numbers: dict[str, float] = {}
-        if sums is not None and bool(sums.expected):
-            numbers["sum"] = float(sums.total / sums.expected)
-        elif (law := _law(model.network, method, features, target)) is not None:
-            numbers |= {"sum": (law.relevance + law.constants) / law.answer, "constants": law.constants / law.answer}
-        elif (ratio := _sum(model.network, method, features, sound)) is not None:
-            numbers["sum"] = ratio
-        if (share := _on_silence(method, features, relevance)) is not None:
-            numbers["padding"] = share
-        findings = _judge(method, numbers, law)
-        if sums is not None and not bool(sums.holds):
-            findings.append(_missed(method, sums, _tried(method, model.network, features, logits, target, sound)))
+
+
+def _measured(
+    network: nn.Module, method: Method, features: Tensor, logits: Tensor, sound: Sound
+) -> tuple[list[Finding], dict[str, float]]:
+    target = logits.argmax(1)
+    relevance = _relevance(method, network, features, target, sound)
+    unfit = _unfit(network, method, features, target, relevance, sound)
+    if unfit is not None:
+        return [unfit], {}
+    sums = _sums(network, method, features, logits, target, relevance, sound)
+    law = None
+    numbers: dict[str, float] = {}
+    if sums is not None and bool(sums.expected):
+        numbers["sum"] = float(sums.total / sums.expected)
+    elif (law := _law(network, method, features, target)) is not None:
+        numbers |= {"sum": (law.relevance + law.constants) / law.answer, "constants": law.constants / law.answer}
+    elif (ratio := _sum(network, method, features, sound)) is not None:
+        numbers["sum"] = ratio
+    if (share := _on_silence(method, features, relevance)) is not None:
+        numbers["padding"] = share
+    findings = _judge(method, numbers, law)
+    if sums is not None and not bool(sums.holds):
+        findings.append(_missed(method, sums, _tried(method, network, features, logits, target, sound)))
     return findings, numbers
 
 

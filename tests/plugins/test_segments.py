@@ -16,7 +16,8 @@ from torch import nn
 import xaudio
 from xaudio import Clip, DataError, Explanation, PluginError, create
 from xaudio.explanation.rendering import render
-from xaudio.plugin import Axis, Excerpt, Placed, Sound
+from xaudio.plugin import Axis, Excerpt, Placed, Sound, original_recording
+from xaudio.sound.audio import at_rate
 from xaudio_segments import Event, partition, read_events
 
 RATE, SAMPLES, OFFSET, START, HEARD = 8000, 8000, 1000, 400, 6000
@@ -248,6 +249,18 @@ def test_clips_are_the_recording_at_its_own_rate(tmp_path):
     gone = replace(explanation, clip=replace(explanation.clip, source="gone.wav"))
     (path,) = create("renderer", "segments", formats="clips")(gone, tmp_path / "clips")[:1]
     assert soundfile.info(path.path).samplerate == RATE
+
+
+def test_the_original_of_an_explanation_that_says_not_how_it_was_resampled(tmp_path):
+    soundfile.write(tmp_path / "sound.wav", np.random.default_rng(1).uniform(-0.5, 0.5, 16000), 16000, subtype="FLOAT")
+    heard = at_rate(xaudio.read_audio(tmp_path / "sound.wav"), RATE, "soxr").waveform
+    explanation = explained(planted(), source=str(tmp_path / "sound.wav"), original_sample_rate=16000)
+    waveform = explanation.clip.waveform.copy()
+    waveform[OFFSET : OFFSET + HEARD] = heard[START : START + HEARD]
+    explanation = replace(explanation, clip=replace(explanation.clip, waveform=waveform))
+    assert "resampling" not in explanation.provenance
+    original = original_recording(explanation)
+    assert (original.sample_rate, original.start, len(original.waveform)) == (16000, START, 16000)
 
 
 def test_the_channel_is_that_of_the_recording(tmp_path):

@@ -11,6 +11,7 @@ import numpy as np
 
 from ..errors import AudioError
 from ..sound.audio import at_rate, read_audio
+from ..sound.rules import Rules
 from ..types import Clip, FloatArray
 from .explanation import Explanation
 
@@ -60,7 +61,7 @@ def original_recording(explanation: Explanation) -> Original:
             f"{clip.sample_rate} Hz only and not at its own {rate} Hz. Explain a file, or take the model's rate."
         )
     for recording in _readings(clip.source):
-        resampled = at_rate(recording, clip.sample_rate, facts["resampling"])
+        resampled = at_rate(recording, clip.sample_rate, facts.get("resampling", Rules.resampling))
         expected = resampled.waveform[start : start + len(excerpt)]
         if recording.sample_rate == rate and len(expected) == len(excerpt) and np.allclose(expected, excerpt, atol=1e-4):
             return Original(recording.waveform, rate, start, resampled.samples)

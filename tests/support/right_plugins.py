@@ -183,6 +183,14 @@ def batch_norm(*, classes: int):
     return network
 
 
+def two_channels(*, classes: int):
+    network = nn.Sequential(
+        nn.Conv1d(2, 4, 50, stride=10), nn.ReLU(), nn.AdaptiveAvgPool1d(9), nn.Flatten(), nn.Linear(36, classes)
+    )
+    network.representation = "raw:channels=2,samples=1000,sample_rate=4000"
+    return network
+
+
 def without_bias_and_bounded_features(*, classes: int):
     network = nn.Sequential(nn.LayerNorm(1000), Net(classes))
     network.representation = Net.representation
@@ -206,6 +214,14 @@ class Partly(Sounds):
 
     def folds(self, task):
         return tuple(Fold(*(part[part >= 2] for part in fold)) for fold in super().folds(task))
+
+
+class Stereo(Sounds):
+    def __getitem__(self, index):
+        from dataclasses import replace
+
+        clip = super().__getitem__(index)
+        return replace(clip, waveform=np.stack([clip.waveform, clip.waveform[::-1]]))
 
 
 class TooFewSpeakers(Sounds):
@@ -300,9 +316,10 @@ RIGHT = {
         "two_classes:classes=2",
         "reads_another_plugin",
         "batch_norm",
+        "two_channels",
         "without_bias_and_bounded_features",
     ],
-    "dataset": ["partly", "too_few_speakers", "needs_an_option:size=3"],
+    "dataset": ["partly", "stereo", "too_few_speakers", "needs_an_option:size=3"],
     "metric": ["of_truth", "refuses"],
     "renderer": ["two_files", "closes_its_figure", "refuses_two_dimensions"],
     "separator": ["halves_by_name"],
@@ -327,13 +344,18 @@ def xaudio_representations():
 @hookimpl
 def xaudio_models():
     fixed = (refuses_another_number, default_number, literal_number, says_its_classes, two_classes)
-    reading = (reads_another_plugin, reads_what_is_named, batch_norm, without_bias_and_bounded_features)
+    reading = (reads_another_plugin, reads_what_is_named, batch_norm, two_channels, without_bias_and_bounded_features)
     return offered(*fixed, *reading)
 
 
 @hookimpl
 def xaudio_datasets():
-    return {"partly": lambda: Partly(), "too_few_speakers": lambda: TooFewSpeakers(), "needs_an_option": needs_an_option}
+    return {
+        "stereo": lambda: Stereo(),
+        "partly": lambda: Partly(),
+        "too_few_speakers": lambda: TooFewSpeakers(),
+        "needs_an_option": needs_an_option,
+    }
 
 
 @hookimpl

@@ -881,14 +881,19 @@ class integers_as_floats:
     __getitem__ = clips_with(waveform=lambda clip, index: clip.waveform * 32768)
 
 
-@wrong_dataset("it_decodes_to_mono_float32_clips", "float64")
+@wrong_dataset("it_decodes_to_float32_clips", "float64")
 class float64_samples:
     __getitem__ = clips_with(waveform=lambda clip, index: clip.waveform.astype(np.float64))
 
 
-@wrong_dataset("it_decodes_to_mono_float32_clips", "(2, 200)")
-class stereo:
-    __getitem__ = clips_with(waveform=lambda clip, index: np.stack([clip.waveform] * 2))
+@wrong_dataset("it_decodes_to_float32_clips", "(200, 2)")
+class samples_first:
+    __getitem__ = clips_with(waveform=lambda clip, index: np.stack([clip.waveform] * 2, 1))
+
+
+@wrong_dataset("it_decodes_to_float32_clips", "(1, 2, 200)")
+class three_axes:
+    __getitem__ = clips_with(waveform=lambda clip, index: np.stack([clip.waveform] * 2)[None])
 
 
 @wrong_dataset("the_same_recording_decodes_the_same_twice")

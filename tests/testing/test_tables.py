@@ -22,6 +22,7 @@ from xaudio.cli.app import app
 from xaudio.registry.loading import Registry
 from xaudio.registry.options import parse_spec
 from xaudio.testing import ContractError, check, checks_of
+from xaudio.testing.state import restored, watching
 
 OTHERS = Registry(
     [*entry_points(group="xaudio"), *(EntryPoint(name, name, "xaudio") for name in ("wrong_plugins", "right_plugins"))]
@@ -75,6 +76,42 @@ def test_a_wrong_plugin_does_no_harm_to_the_process(monkeypatch):
     for name in ("default_dtype_changed", "grad_mode_changed", "seed_of_torch_set", "numbers_of_random_drawn"):
         check("explainer", name)
     assert state() == before
+
+
+SETTINGS = {
+    "default device": (torch.get_default_device, lambda: torch.set_default_device("meta")),
+    "anomaly mode": (torch.is_anomaly_enabled, lambda: torch.autograd.set_detect_anomaly(True)),
+    "autocast": (lambda: torch.is_autocast_enabled("cpu"), lambda: torch.set_autocast_enabled("cpu", True)),
+    "benchmark": (lambda: torch.backends.cudnn.benchmark, lambda: setattr(torch.backends.cudnn, "benchmark", True)),
+    "matrix products": (torch.get_float32_matmul_precision, lambda: torch.set_float32_matmul_precision("medium")),
+}
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_a_setting_that_a_plugin_changes_is_told_and_put_back(name):
+    read, change = SETTINGS[name]
+    before = read()
+    try:
+        with watching() as left:
+            change()
+            assert read() != before
+        assert any(name in setting for setting in left.changes["settings"])
+        assert read() == before
+    finally:
+        torch.set_default_device(None)
+        torch.autograd.set_detect_anomaly(False)
+        torch.set_autocast_enabled("cpu", False)
+        torch.backends.cudnn.benchmark = False
+
+
+def test_the_default_device_of_the_user_stays():
+    torch.set_default_device("meta")
+    try:
+        with restored():
+            torch.set_default_device("cpu")
+        assert torch.get_default_device().type == "meta"
+    finally:
+        torch.set_default_device(None)
 
 
 def test_checks_are_tests_of_an_author():

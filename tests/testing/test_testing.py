@@ -11,6 +11,7 @@ from sweeps import sweep
 import xaudio.testing
 from xaudio.plugin import SpeakerDataset, recording_digests
 from xaudio.registry.loading import KINDS, Registry, registry
+from xaudio.sound.channelwise import Channelwise
 from xaudio.testing import check
 
 FOLDERS = {"audiomnist": "audiomnist-en", "audiomnist-az": "audiomnist-az", "folder": "esc10", "fsdd": "fsdd"}
@@ -28,6 +29,26 @@ def test_first_party_plugins_conform(kind, name):
     results = check(kind, name)
     assert results
     assert [f"{result.what}: {result.problem}" for result in results if result.problem] == []
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("raw", {"channels": 2, "samples": 800, "sample_rate": 8000}),
+        ("log_mel", {"channels": 3, "sample_rate": 8000, "n_fft": 256, "bands": 20}),
+    ],
+)
+def test_representations_of_several_channels_are_checked_whole(name, options):
+    assert [f"{one.what}: {one.problem}" for one in check("representation", name, options) if one.problem] == []
+    assert [one.what for one in check("representation", name, options) if one.skipped] == [
+        one.what for one in check("representation", name, {**options, "channels": 1}) if one.skipped
+    ]
+
+
+def test_channels_that_are_mixed_up_are_found(monkeypatch):
+    monkeypatch.setattr(Channelwise, "_together", lambda self, waveforms: waveforms[:: self.channels])
+    problems = [one.problem for one in check("representation", "raw", {"channels": 2, "samples": 800}) if one.problem]
+    assert any("expected waveforms (1, 2, 800)" in problem for problem in problems)
 
 
 @pytest.mark.parametrize("name", registry().names("engine"))

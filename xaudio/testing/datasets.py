@@ -86,10 +86,15 @@ def _no_clip(clips: Mapping[int, Any]) -> str:
         if not isinstance(clip, Clip):
             return f"recording {index} is a {type(clip).__name__}; expected a xaudio.Clip"
         waveform = clip.waveform
-        if not isinstance(waveform, np.ndarray) or waveform.ndim != 1 or waveform.dtype != np.float32 or not len(waveform):
+        if not isinstance(waveform, np.ndarray) or waveform.dtype != np.float32 or not _is_sound(waveform.shape):
             shape = f"{waveform.dtype} {waveform.shape}" if isinstance(waveform, np.ndarray) else type(waveform).__name__
-            return f"the waveform of recording {index} is {shape}; expected float32 (samples,)"
+            return f"the waveform of recording {index} is {shape}; expected float32 (samples,), or (channels, samples)"
     return ""
+
+
+def _is_sound(shape: tuple[int, ...]) -> bool:
+    """Whether that is (samples,), or (channels, samples) of several channels and more samples."""
+    return (len(shape) == 1 and shape[0] > 0) or (len(shape) == 2 and 1 < shape[0] < shape[1])
 
 
 def it_has_recordings_tasks_and_a_title(case: DatasetCase) -> str:
@@ -115,7 +120,7 @@ def it_says_how_recordings_are_fitted_and_resampled(case: DatasetCase) -> str:
     return "" if isinstance(notes, tuple | list) else f"notes are {notes!r}; expected a tuple of text"
 
 
-def it_decodes_to_mono_float32_clips(case: DatasetCase) -> str:
+def it_decodes_to_float32_clips(case: DatasetCase) -> str:
     return _no_clip(case.decoded[0])
 
 
@@ -371,7 +376,7 @@ def folds_are_given_or_refused_in_one_line(case: DatasetCase) -> str:
 CHECKS: tuple[CheckFunction, ...] = (
     it_has_recordings_tasks_and_a_title,
     it_says_how_recordings_are_fitted_and_resampled,
-    it_decodes_to_mono_float32_clips,
+    it_decodes_to_float32_clips,
     samples_are_finite_and_in_full_scales,
     rates_are_whole_numbers_above_0,
     the_same_recording_decodes_the_same_twice,

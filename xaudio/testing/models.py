@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from ..errors import XaudioError
 from ..registry.options import REQUIRED, options_of, parse_spec
+from ..sound.channels import channels_in
 from ..types import Representation
 from .state import Left, stirred, watching
 from .suite import Case, CheckFunction, Unasked, close, need, unlike
@@ -79,7 +80,7 @@ class ModelCase(Case):
     def features(self) -> Tensor:
         """Features of one sound of each sort."""
         with torch.no_grad():
-            return self.reads(sounds(self.reads.samples))
+            return self.reads(sounds(self.reads.samples, channels_in(self.reads)))
 
     def answer(self, features: Tensor, network: nn.Module | None = None) -> Any:
         """What a network gives, without a gradient."""

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from ..errors import XaudioError
+from ..sound.channels import channels_in
 from ..types import Axis, Placement
 from .separators import left_in_process
 from .state import Left, stirred, watching
@@ -39,15 +40,28 @@ class RepresentationCase(Case):
     @cached_property
     def first(self) -> tuple[Any, Left, bool]:
         """Features; what was left behind; whether the waveforms were changed."""
-        waveforms = sounds(self.plugin.samples)
+        waveforms = self.sounds()
         with torch.no_grad(), watching(self.plugin) as left:
             features = self.plugin(waveforms)
-        return features, left, not torch.equal(waveforms, sounds(self.plugin.samples))
+        return features, left, not torch.equal(waveforms, self.sounds())
+
+    def noise(self, count: int) -> Tensor:
+        """Waveforms of noise, of as many channels as it reads."""
+        return noise(count, self.plugin.samples, channels_in(self.plugin))
+
+    def sounds(self) -> Tensor:
+        """One sound of each sort, of as many channels as it reads."""
+        return sounds(self.plugin.samples, channels_in(self.plugin))
+
+    def heard(self, *sounds: Tensor) -> Tensor:
+        """A batch of sounds (samples,), the same in all channels that it reads."""
+        count, batch = channels_in(self.plugin), torch.stack(sounds)
+        return batch if count == 1 else batch[:, None].repeat(1, count, 1)
 
     def ask(self, representation: Any) -> Tensor:
         """Features of the sounds."""
         with torch.no_grad(), stirred():
-            features: Tensor = representation(sounds(self.plugin.samples))
+            features: Tensor = representation(self.sounds())
         return features
 
     @property
@@ -123,7 +137,7 @@ def _misshapen(case: RepresentationCase) -> str:
 
 def _way_back(case: RepresentationCase, method: str) -> str:
     """Why there is no way back to sound, if the representation says so."""
-    waveforms = noise(1, case.plugin.samples)
+    waveforms = case.noise(1)
     try:
         with torch.no_grad():
             getattr(case.plugin, method)(waveforms, case.ones())
@@ -182,7 +196,7 @@ def the_same_call_gives_the_same_features(case: RepresentationCase) -> str:
 
 def features_do_not_depend_on_the_batch(case: RepresentationCase) -> str:
     need(case, features_are_finite, the_same_call_gives_the_same_features)
-    waveforms = sounds(case.plugin.samples)
+    waveforms = case.sounds()
     with torch.no_grad():
         differ = [row for row in (0, 1, 4) if not close(case.plugin(waveforms[[row]])[0], case.features[row])]
     return f"those of {SOUNDS[differ[0]]} alone are not those in a batch" if differ else ""
@@ -199,7 +213,7 @@ def a_call_leaves_everything_as_it_was(case: RepresentationCase) -> str:
 
 
 def amplitude_is_shaped_like_the_features_and_not_negative(case: RepresentationCase) -> str:
-    amplitude = case.amplitude(sounds(case.plugin.samples))
+    amplitude = case.amplitude(case.sounds())
     if amplitude.shape != case.features.shape:
         return f"it is {tuple(amplitude.shape)}; expected {tuple(case.features.shape)}"
     if said := unlike_number(amplitude):
@@ -208,7 +222,7 @@ def amplitude_is_shaped_like_the_features_and_not_negative(case: RepresentationC
 
 
 def amplitude_is_linear(case: RepresentationCase) -> str:
-    waveforms = noise(1, case.plugin.samples)
+    waveforms = case.noise(1)
     whole, half = case.amplitude(waveforms), case.amplitude(waveforms / 2)
     return "" if close(2 * half, whole, 1e-2) else "half the sound does not have half the amplitude"
 
@@ -227,7 +241,7 @@ def _follows(
 ) -> str:
     """Whether the amplitude moves along an axis as the sound does, by half to one and a half times as much."""
     place, axis = case.axis(unit)
-    loud = case.amplitude(torch.stack([sound(where) for where in places])).double().square().sum(1)
+    loud = case.amplitude(case.heard(*(sound(where) for where in places))).double().square().sum(1)
     other = tuple(1 + index for index in range(len(case.plugin.axes)) if index != place)
     along = loud.sum(other) if other else loud
     centres = (along * torch.as_tensor(np.asarray(axis.centres, dtype=np.float64))).sum(1) / along.sum(1)
@@ -239,7 +253,7 @@ def _follows(
 
 def it_is_differentiable(case: RepresentationCase) -> str:
     need(case, features_are_finite)
-    waveforms = sounds(case.plugin.samples).requires_grad_()
+    waveforms = case.sounds().requires_grad_()
     with torch.enable_grad():
         features = case.plugin(waveforms)
         if not features.requires_grad:
@@ -253,7 +267,7 @@ def it_is_differentiable(case: RepresentationCase) -> str:
 
 def a_mask_of_ones_gives_the_sound_back(case: RepresentationCase) -> str:
     low, high = case.pitches
-    waveforms = (case.bell(0.5, 0.9) * (case.tone(low) + case.tone(high)) / 4)[None]
+    waveforms = case.heard(case.bell(0.5, 0.9) * (case.tone(low) + case.tone(high)) / 4)
     sound = case.masked(waveforms, case.ones())
     if sound.shape != waveforms.shape:
         return f"it gives {tuple(sound.shape)}; expected waveforms {tuple(waveforms.shape)}"
@@ -265,14 +279,14 @@ def a_mask_of_ones_gives_the_sound_back(case: RepresentationCase) -> str:
 
 def a_mask_of_zeros_gives_silence(case: RepresentationCase) -> str:
     need(case, a_mask_of_ones_gives_the_sound_back)
-    waveforms = noise(1, case.plugin.samples)
+    waveforms = case.noise(1)
     level = _decibels(case.masked(waveforms, 0 * case.ones()), waveforms)
     return "" if level < TAKEN_AWAY else f"the sound is still there, at {level:+.1f} dB: the mask is ignored or softened"
 
 
 def a_mask_of_halves_gives_half_the_sound(case: RepresentationCase) -> str:
     need(case, a_mask_of_ones_gives_the_sound_back, a_mask_of_zeros_gives_silence)
-    waveforms = noise(1, case.plugin.samples)
+    waveforms = case.noise(1)
     level = _decibels(case.masked(waveforms, case.ones() / 2), case.masked(waveforms, case.ones()))
     return "" if abs(level + 6.02) < 1 else f"the level changes by {level:+.1f} dB; expected -6.0 dB"
 
@@ -301,10 +315,10 @@ def _keeps(case: RepresentationCase, unit: str, parts: list[Tensor], split: Call
     middle = seconds / 2 if unit == "s" else sum(case.pitches) / 2
     shape = [-1 if index == place else 1 for index in range(len(case.plugin.axes))]
     keeps = torch.as_tensor(np.asarray(axis.centres) < middle).float().reshape(1, 1, *shape)
-    sound = case.masked(sum(parts, torch.zeros(case.plugin.samples))[None], case.ones() * keeps)[0]
+    sound = case.masked(case.heard(parts[0] + parts[1]), case.ones() * keeps)[0]
     kept, taken = split(sound)
     wanted, unwanted = split(parts[0])[0], split(parts[1])[1]
-    level, rest = _decibels(kept, wanted), _decibels(taken, unwanted)
+    level, rest = _decibels(kept, wanted.expand_as(kept)), _decibels(taken, unwanted.expand_as(taken))
     if abs(level) > 3:
         return f"the half that is kept comes back at {level:+.1f} dB"
     return "" if rest < OTHER_HALF else f"the half that is taken away is still there, at {rest:+.1f} dB"
@@ -312,7 +326,7 @@ def _keeps(case: RepresentationCase, unit: str, parts: list[Tensor], split: Call
 
 def each_recording_has_its_own_mask(case: RepresentationCase) -> str:
     need(case, a_mask_of_ones_gives_the_sound_back, a_mask_of_zeros_gives_silence)
-    waveforms, mask = noise(3, case.plugin.samples), case.ones(3)
+    waveforms, mask = case.noise(3), case.ones(3)
     mask[1] = 0
     together = case.masked(waveforms, mask)
     alone = case.masked(waveforms[2:], case.ones())
@@ -323,13 +337,13 @@ def each_recording_has_its_own_mask(case: RepresentationCase) -> str:
 def relevance_of_samples_sums_to_that_of_the_cells(case: RepresentationCase) -> str:
     if refused := _way_back(case, "to_waveform_relevance"):
         raise Unasked(refused)
-    waveforms = noise(2, case.plugin.samples)
+    waveforms = case.noise(2)
     drawn = torch.Generator().manual_seed(1)
     relevance = torch.randn(2, *case.features.shape[1:], generator=drawn) + 0.5
     back = case.plugin.to_waveform_relevance(waveforms, relevance)
     if back.shape != waveforms.shape:
         return f"it is {tuple(back.shape)}; expected {tuple(waveforms.shape)}"
-    sums, expected = back.double().sum(1), relevance.double().flatten(1).sum(1)
+    sums, expected = back.double().flatten(1).sum(1), relevance.double().flatten(1).sum(1)
     if torch.allclose(sums, expected, rtol=2e-3):
         return ""
     return f"it sums to {float(sums[0]):.6g}; that of the cells to {float(expected[0]):.6g}"
@@ -338,7 +352,7 @@ def relevance_of_samples_sums_to_that_of_the_cells(case: RepresentationCase) -> 
 def the_way_back_refuses_in_one_line(case: RepresentationCase) -> str:
     for method, cells in (("masked_waveform", case.ones()), ("to_waveform_relevance", case.ones())):
         try:
-            getattr(case.plugin, method)(noise(1, case.plugin.samples), cells)
+            getattr(case.plugin, method)(case.noise(1), cells)
         except XaudioError as error:
             return refusal(error)
     return ""

@@ -6,7 +6,7 @@ import os
 import random
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ..model.modes import AUTOCAST
 from ..output.runs import cache_folder
 
 State = dict[str, dict[str, Any]]
@@ -144,7 +145,7 @@ def _settings() -> dict[str, Any]:
         "torch's anomaly mode": torch.is_anomaly_enabled(),
         "torch's deterministic algorithms": torch.are_deterministic_algorithms_enabled(),
         "torch's precision of matrix products": torch.get_float32_matmul_precision(),
-        "torch's autocast": torch.is_autocast_enabled(),
+        "torch's autocast": [kind for kind in AUTOCAST if torch.is_autocast_enabled(kind)],
         "torch's number of threads": torch.get_num_threads(),
         "cudnn's benchmark": torch.backends.cudnn.benchmark,
         "numpy's handling of errors": np.geterr(),
@@ -165,29 +166,43 @@ def _style(pyplot: Any) -> dict[str, Any]:
     return dict(dict.items(pyplot.rcParams))
 
 
+def _set_default_device(device: torch.device) -> None:
+    """As torch's, but that nothing is set where that is the default already, since every call costs more from then on."""
+    if torch.get_default_device() != device:
+        torch.set_default_device(None)
+    if torch.get_default_device() != device:
+        torch.set_default_device(device)
+
+
+SWITCHES: tuple[tuple[Callable[[], Any], Callable[[Any], object]], ...] = (
+    (torch.get_default_dtype, torch.set_default_dtype),
+    (torch.get_default_device, _set_default_device),
+    (torch.is_grad_enabled, torch.set_grad_enabled),
+    (torch.is_anomaly_enabled, torch.set_anomaly_enabled),
+    (torch.get_num_threads, torch.set_num_threads),
+    (torch.get_float32_matmul_precision, torch.set_float32_matmul_precision),
+    (torch.are_deterministic_algorithms_enabled, torch.use_deterministic_algorithms),
+)
+"""How settings of torch are read, and set to what was read."""
+
+
 @contextmanager
 def restored() -> Iterator[None]:
     """Whatever a plugin does to the process meanwhile ends here, so that the next check is not another's victim."""
     generators = torch.get_rng_state(), np.random.get_state(), random.getstate()  # noqa: NPY002
-    dtype, grad, threads, errors, folder = (
-        torch.get_default_dtype(),
-        torch.is_grad_enabled(),
-        torch.get_num_threads(),
-        np.geterr(),
-        os.getcwd(),
-    )
+    settings = [(read(), write) for read, write in SWITCHES]
+    autocast = {kind: torch.is_autocast_enabled(kind) for kind in AUTOCAST}
+    errors, folder, benchmark = np.geterr(), os.getcwd(), torch.backends.cudnn.benchmark
     pyplot = sys.modules.get("matplotlib.pyplot")
     figures, style = (pyplot.get_fignums(), _style(pyplot)) if pyplot else ([], {})
-    precision, deterministic = torch.get_float32_matmul_precision(), torch.are_deterministic_algorithms_enabled()
     try:
         yield
     finally:
-        torch.set_default_dtype(dtype)
-        torch.set_default_device(None)
-        torch.set_grad_enabled(grad)
-        torch.set_num_threads(threads)
-        torch.set_float32_matmul_precision(precision)
-        torch.use_deterministic_algorithms(deterministic)
+        for value, write in settings:
+            write(value)
+        for kind, enabled in autocast.items():
+            torch.set_autocast_enabled(kind, enabled)
+        torch.backends.cudnn.benchmark = benchmark
         torch.set_rng_state(generators[0])
         np.random.set_state(generators[1])  # noqa: NPY002
         random.setstate(generators[2])

@@ -44,22 +44,23 @@ def _toy(layers: Callable[[], list[nn.Module]], representation: Any) -> Model:
     return Model(network, representation, CLASSES, "toy")
 
 
-def noise(count: int, samples: int = SAMPLES) -> Tensor:
-    """Waveforms (count, samples) of noise in [-0.5, 0.5)."""
-    return torch.rand(count, samples, generator=torch.Generator().manual_seed(0)) - 0.5
+def noise(count: int, samples: int = SAMPLES, channels: int = 1) -> Tensor:
+    """Waveforms (count, samples) of noise in [-0.5, 0.5); (count, channels, samples) of several channels, each its own."""
+    drawn = torch.rand(count, channels, samples, generator=torch.Generator().manual_seed(0)) - 0.5
+    return drawn[:, 0] if channels == 1 else drawn
 
 
 SOUNDS = ("noise", "quiet noise", "silence", "sound and silence", "a click", "a loud square wave")
 
 
-def sounds(samples: int = SAMPLES) -> Tensor:
-    """Waveforms (sounds, samples) as `SOUNDS` names them."""
-    rows = noise(len(SOUNDS), samples)
+def sounds(samples: int = SAMPLES, channels: int = 1) -> Tensor:
+    """Waveforms (sounds, samples) as `SOUNDS` names them; (sounds, channels, samples) of several channels."""
+    rows = noise(len(SOUNDS), samples, channels)
     rows[1] *= 1e-4
     rows[2] = 0
-    rows[3, samples // 2 :] = 0
+    rows[3, ..., samples // 2 :] = 0
     rows[4] = 0
-    rows[4, samples // 3] = 0.9
+    rows[4, ..., samples // 3] = 0.9
     rows[5] = torch.where(torch.arange(samples) // max(1, samples // 40) % 2 == 0, 1.0, -1.0)
     return rows
 

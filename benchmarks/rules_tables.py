@@ -53,8 +53,14 @@ TRANSFORMERS = (
     Network("rules-fsdd", "FSDD, waveform", 2),
     Network("rules-arabic-patches", "Arabic words, patches"),
     Network("rules-arabic-waveform", "Arabic words, waveform"),
+    Network("rules-az-waveform", "AZ digits, waveform"),
+    Network("rules-esc10-patches", "ESC-10, patches"),
 )
-AGAIN: tuple[Network, ...] = ()
+AGAIN = (
+    Network("rules-arabic-seed1", "Arabic words, residual, 1,000 steps"),
+    Network("rules-arabic-waveform-seed1", "Arabic words, waveform"),
+    Network("rules-az-waveform-seed1", "AZ digits, waveform"),
+)
 NETWORKS = {
     "truth": (TRUTH, tasks("rules-truth")),
     "truthagain": (TRUTH, tasks("rules-truth-seed1")),
@@ -83,7 +89,7 @@ def table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 def scores(column: str, networks: Sequence[Network]) -> str:
     """A row for each explainer, a column for each network: means, and ranks where the network has learned its task."""
     models = [model_of(network) for network in networks]
-    titles = [f"{network.title} ({model.accuracy:.0%})".replace("%", " %") for network, model in zip(networks, models, strict=True)]
+    titles = [f"{network.title} ({100 * model.accuracy:.0f} %)" for network, model in zip(networks, models, strict=True)]
     explainers = list(dict.fromkeys(score.explainer for model in models for score in model.scores))
     return table(["explainer", *titles], [[f"`{name}`", *(cell(model, name, column) for model in models)] for name in explainers])
 
@@ -104,7 +110,8 @@ def number(value: float) -> str:
 def pairs(networks: Sequence[Network]) -> str:
     """Differences on the same recordings with their intervals, and p where all pairs are kept."""
     titles = [f"`{first.partition('=')[2]}` less `{second.partition('=')[2]}`" for first, second in PAIRS]
-    rows = [[network.title, *(difference(network, *pair) for pair in PAIRS)] for network in networks]
+    names = [network.title + ", again" * (network in AGAIN) for network in networks]
+    rows = [[name, *(difference(network, *pair) for pair in PAIRS)] for name, network in zip(names, networks, strict=True)]
     return table(["network", *titles], rows)
 
 

@@ -161,7 +161,7 @@ class Html:
         for place in _most_probable(long):
             explanation = long.explanations[place]
             number = int(explanation.provenance["window"]["number"])
-            part = self._component(by_channel([explanation]), 2)
+            part = "\n".join(self._component([one], 2) for one in by_channel([explanation]))
             if size + len(part) > LARGEST and parts:
                 break
             size += len(part)

@@ -20,15 +20,6 @@ def options_of(composite, **others):
     return {"composite": composite, **box, **others}
 
 
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    """Most tensors here are so small that threads would only wait for each other."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 def network_1d(bias=True, seed=0):
     torch.manual_seed(seed)
     layers = [

@@ -20,15 +20,6 @@ COMPOSITES = [
 MAIN = ["epsilon_plus", "epsilon_alpha2_beta1", "epsilon_gamma"]
 
 
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    """Most tensors here are so small that threads would only wait for each other."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 def explain(network, features, target, engine, composite="epsilon_plus", **options):
     box = {"low": -4.0, "high": 3.0} if composite.endswith("box") else {}
     return create("explainer", "lrp", engine=engine, composite=composite, **box, **options)(network, features, target)

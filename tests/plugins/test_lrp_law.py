@@ -19,15 +19,6 @@ FEATURES = torch.randn(2, 1, 20, 40, generator=torch.Generator().manual_seed(1),
 EXACT = 1e-10
 
 
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    """Most tensors here are so small that threads would only wait for each other."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 def method(convolution="epsilon", linear="epsilon", **options):
     return Method(convolution, linear, "", 1e-6, 0.25, None, None, absorb=True, strict=False, **options)
 

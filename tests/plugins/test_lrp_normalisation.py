@@ -3,24 +3,11 @@
 import numpy as np
 import pytest
 import torch
-from textbook import textbook
+from textbook import FEATURES, ONE_OF_EACH_RULE, TARGET, textbook
 from torch import nn
 
 from xaudio import ModelError, create
 from xaudio_lrp import _watch
-
-COMPOSITES = ("epsilon", "epsilon_plus", "epsilon_alpha2_beta1", "gamma")
-FEATURES = torch.randn(3, 1, 24, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
-TARGET = torch.tensor([2, 0, 1])
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    """Most tensors here are so small that threads would only wait for each other."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 class Ordered(nn.Module):
@@ -96,14 +83,14 @@ def assert_textbook(network, composite, engine):
         np.testing.assert_allclose(found, expected, **tolerance)
 
 
-@pytest.mark.parametrize("composite", COMPOSITES)
+@pytest.mark.parametrize("composite", ONE_OF_EACH_RULE)
 @pytest.mark.parametrize("engine", ["fast", "functions", "zennit"])
 @pytest.mark.parametrize("kind", CHAINS)
 def test_where_it_is_called(kind, engine, composite):
     assert_textbook(Ordered(CHAINS[kind]), composite, engine)
 
 
-@pytest.mark.parametrize("composite", COMPOSITES)
+@pytest.mark.parametrize("composite", ONE_OF_EACH_RULE)
 @pytest.mark.parametrize("engine", ["functions", "zennit"])
 @pytest.mark.parametrize("kind", OTHERS)
 def test_in_whatever_order_it_is_registered(kind, engine, composite):
@@ -172,7 +159,7 @@ def test_a_layer_whose_weight_another_one_shares_is_merged_alone():
     network = Ordered("first relu second norm relu third flat out", "first relu second third norm flat out")
     network.third = nn.Conv1d(4, 4, 3, padding=1, groups=2).double()
     network.third.weight = network.second.weight
-    for composite in COMPOSITES:
+    for composite in ONE_OF_EACH_RULE:
         assert_textbook(network, composite, "functions")
         assert_textbook(network, composite, "zennit")
 

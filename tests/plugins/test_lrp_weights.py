@@ -5,26 +5,13 @@ import warnings
 import numpy as np
 import pytest
 import torch
-from textbook import textbook
+from textbook import FEATURES, ONE_OF_EACH_RULE, TARGET, textbook
 from torch import nn
 from torch.func import functional_call
 from torch.nn import functional
 from torch.nn.utils import parametrizations, parametrize, prune
 
 from xaudio import ModelError, create
-
-COMPOSITES = ("epsilon", "epsilon_plus", "epsilon_alpha2_beta1", "gamma")
-FEATURES = torch.randn(3, 1, 24, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
-TARGET = torch.tensor([2, 0, 1])
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    """Most tensors here are so small that threads would only wait for each other."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def lrp(network, composite="epsilon_plus", engine="auto", **options):
@@ -256,14 +243,14 @@ def assert_textbook(network, composite, engine):
         assert torch.equal(network(FEATURES), logits)
 
 
-@pytest.mark.parametrize("composite", COMPOSITES)
+@pytest.mark.parametrize("composite", ONE_OF_EACH_RULE)
 @pytest.mark.parametrize("engine", ["fast", "functions", "zennit"])
 @pytest.mark.parametrize("kind", FOLDED)
 def test_a_folded_weight_is_explained(kind, engine, composite):
     assert_textbook(FOLDED[kind](), composite, engine)
 
 
-@pytest.mark.parametrize("composite", COMPOSITES)
+@pytest.mark.parametrize("composite", ONE_OF_EACH_RULE)
 @pytest.mark.parametrize("engine", ["functions", "zennit"])
 @pytest.mark.parametrize("kind", USED)
 def test_a_weight_that_only_a_forward_pass_shows_is_explained(kind, engine, composite):
@@ -369,7 +356,7 @@ REFUSED = {
 }
 
 
-@pytest.mark.parametrize("composite", COMPOSITES)
+@pytest.mark.parametrize("composite", ONE_OF_EACH_RULE)
 @pytest.mark.parametrize("kind", REFUSED)
 def test_what_no_weight_says_is_refused(kind, composite):
     make, named = REFUSED[kind]

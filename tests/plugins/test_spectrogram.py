@@ -5,20 +5,11 @@ import pytest
 import torch
 from hypothesis import given, settings, strategies as st
 from scipy import signal
+from sounds import speechlike
 
 from xaudio import ModelError, PluginError, create
 
 CROPS = {"code": (slice(0, 227), slice(2, -1)), "paper": (slice(0, 227), slice(0, -3))}
-
-
-def speechlike(samples=8000, start=1500, stop=6000, seed=0):
-    """A decaying harmonic sound within exact zeros, with a little noise."""
-    time = np.arange(stop - start) / 8000
-    sound = sum(np.sin(2 * np.pi * 140 * k * time + k) / k for k in range(1, 12)) * np.exp(-4 * time)
-    sound += 0.02 * np.random.default_rng(seed).normal(size=stop - start)
-    waveform = np.zeros(samples)
-    waveform[start:stop] = 0.5 * sound / np.abs(sound).max()
-    return waveform
 
 
 def scipy_stft(waveforms, window=455, hop=35):

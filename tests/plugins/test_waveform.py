@@ -4,20 +4,11 @@ import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings, strategies as st
+from sounds import speechlike
 from torch import nn
 
 from xaudio import ModelError, PluginError, create, explain
 from xaudio.plugin import Length
-
-
-def speechlike(samples=8000, start=1500, stop=6000, seed=0):
-    """A decaying harmonic sound within exact zeros, with more noise at the end."""
-    time = np.arange(stop - start) / 8000
-    sound = sum(np.sin(2 * np.pi * 140 * k * time + k) / k for k in range(1, 12)) * np.exp(-4 * time)
-    sound += 0.02 * np.random.default_rng(seed).normal(size=stop - start)
-    waveform = np.zeros(samples)
-    waveform[start:stop] = 0.5 * sound / np.abs(sound).max()
-    return waveform
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])

@@ -12,6 +12,16 @@ CLICKS = tuple(0.1 * number for number in range(1, 10))
 TIMES = np.arange(SAMPLES) / RATE
 
 
+def speechlike(samples=8000, start=1500, stop=6000, seed=0):
+    """A decaying harmonic sound within exact zeros, with a little noise."""
+    time = np.arange(stop - start) / 8000
+    sound = sum(np.sin(2 * np.pi * 140 * k * time + k) / k for k in range(1, 12)) * np.exp(-4 * time)
+    sound += 0.02 * np.random.default_rng(seed).normal(size=stop - start)
+    waveform = np.zeros(samples)
+    waveform[start:stop] = 0.5 * sound / np.abs(sound).max()
+    return waveform
+
+
 def of_samples(sound, relevance, *, source="/recordings/sound.wav", target=0, classes=("zero", "one", "two"), **provenance):
     """An explanation of the samples of a sound."""
     made = create("representation", "waveform")

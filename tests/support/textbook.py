@@ -14,7 +14,12 @@ COMPOSITES = {  # rules of convolutions, linear layers and the first layer
     "epsilon_alpha2_beta1_flat": ("alpha2_beta1", "epsilon", "flat"),
     "epsilon_gamma_box": ("gamma", "epsilon", "box"),
 }
+ONE_OF_EACH_RULE = ("epsilon", "epsilon_plus", "epsilon_alpha2_beta1", "gamma")
 LOW, HIGH, GAMMA, EPSILON = -4.0, 3.0, 0.25, 1e-6
+
+FEATURES = torch.randn(3, 1, 24, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+TARGET = torch.tensor([2, 0, 1])
+"""Of networks that are small enough for loops."""
 
 
 def stabilised(value):

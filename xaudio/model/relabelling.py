@@ -184,11 +184,11 @@ def with_note(dataset: Dataset, note: str) -> Dataset:
     return cast(Dataset, noted)
 
 
-class _Noted:
-    """A data set with one note more; all else is as it was."""
+class _Around:
+    """A data set of which a part is another; all else is as it was."""
 
-    def __init__(self, dataset: Dataset, note: str) -> None:
-        self._dataset, self.notes = dataset, (*dataset.notes, note)
+    def __init__(self, dataset: Dataset) -> None:
+        self._dataset = dataset
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):
@@ -202,23 +202,24 @@ class _Noted:
         return self._dataset[index]
 
 
-class _Relabelled:
-    """A data set with the classes of one task in another order, and by another name; all else is as it was."""
+class _Noted(_Around):
+    """With one note more."""
+
+    def __init__(self, dataset: Dataset, note: str) -> None:
+        super().__init__(dataset)
+        self.notes = (*dataset.notes, note)
+
+
+class _Relabelled(_Around):
+    """With the classes of one task in another order, and by another name."""
 
     def __init__(self, dataset: Dataset, task: str, name: str, classes: tuple[str, ...], matched: Sequence[str | None]) -> None:
-        self._dataset, self._task, self._name = dataset, task, name
+        super().__init__(dataset)
+        self._task, self._name = task, name
         self._index = np.array([-1 if one is None else classes.index(one) for one in matched], dtype=np.int64)
         self._names: Matches = dict(zip(dataset.tasks[task], matched, strict=True))
         self.tasks: Mapping[str, tuple[str, ...]] = {**dataset.tasks, name: classes}
         self.several = frozenset((*getattr(dataset, "several", ()), *([name] if task in getattr(dataset, "several", ()) else ())))
-
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("_"):
-            raise AttributeError(name)
-        return getattr(self._dataset, name)
-
-    def __len__(self) -> int:
-        return len(self._dataset)
 
     def __getitem__(self, index: int) -> Clip:
         clip = self._dataset[index]

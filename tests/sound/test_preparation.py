@@ -3,6 +3,7 @@
 import shutil
 import subprocess
 import sys
+import threading
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,6 +17,7 @@ from hypothesis import given, strategies as st
 
 from xaudio.errors import AudioError, OutputError
 from xaudio.output.runs import cache_folder
+from xaudio.sound import preparation
 from xaudio.sound.audio import make_clip
 from xaudio.sound.datasets import Recording, SpeakerDataset, read_recording
 from xaudio.sound.preparation import place, prepare_clip, prepare_clips, prepare_dataset, sound_key
@@ -215,7 +217,7 @@ def dataset(folder: Path, lengths: tuple[int, ...] = (100, 200, 300, 400), **fie
     for index, length in enumerate(lengths):
         path = folder / f"{index}.wav"
         soundfile.write(path, rng.uniform(-0.9, 0.9, length), RATE)
-        recordings.append(Recording(str(path), f"speaker {index}", {"digit": index}))
+        recordings.append(Recording(str(path), f"speaker {index}", {"digit": index % 10}))
     tasks = {"digit": tuple("0123456789")}
     speakers = {"digit": [[recording.speaker] for recording in recordings]}
     return SpeakerDataset("test", "Test", tasks, recordings, speakers, read=read, **fields), read
@@ -337,6 +339,56 @@ def test_an_error_leaves_no_half_cache(run_python: Any, cache: Path, tmp_path: P
         assert entries(cache) == []
     assert read.reads == 4
     assert prepare_dataset(data, READS, fit="loudest").lengths.tolist() == [100, 400, 100, 100]
+
+
+def test_recordings_are_read_one_by_one_and_their_spectra_computed_beside_that(
+    cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a plugin reads may not be asked for by two threads at once; order and bits are those of one after the other."""
+    lengths = [20 + 7 * number for number in range(40)]
+    data, _ = dataset(tmp_path / "data", tuple(lengths))
+    heard: list[tuple[str, str]] = []
+
+    def read(recording: Recording) -> Clip:
+        heard.append((Path(recording.source).stem, threading.current_thread().name))
+        return replace(read_recording(recording), sample_rate=2 * RATE)
+
+    computed: set[str] = set()
+    resample = preparation.at_rate
+
+    def at_rate(*given: Any) -> Clip:
+        computed.add(threading.current_thread().name)
+        return resample(*given)
+
+    monkeypatch.setattr(preparation, "at_rate", at_rate)
+    prepared = prepare_dataset(replace(data, read=read), READS, resampling="fft")
+    assert heard == [(str(number), "MainThread") for number in range(40)]
+    assert "MainThread" not in computed
+    alone = [prepare_clips([read(recording)], RATE, SAMPLES, "error", "fft") for recording in data.recordings]
+    assert prepared.lengths.tolist() == [-(-length // 2) for length in lengths]
+    assert np.array_equal(prepared.waveforms, np.concatenate([one.waveforms for one in alone]))
+    assert prepared.keys.tolist() == [int(one.keys[0]) for one in alone]
+    assert list(prepared.notes) == [one.notes[0] for one in alone]
+
+
+@pytest.mark.parametrize("unreadable", [2, 3, 30])
+def test_the_first_recording_that_cannot_be_used_is_told_whatever_is_read_ahead(
+    run_python: Any, cache: Path, tmp_path: Path, unreadable: int
+) -> None:
+    lengths = [100] * 40
+    lengths[2] = 2 * SAMPLES + 20
+    data, _ = dataset(tmp_path / "data", tuple(lengths))
+
+    def read(recording: Recording) -> Clip:
+        if Path(recording.source).stem == str(unreadable):
+            raise AudioError(f"{recording.source}: cannot be read")
+        return replace(read_recording(recording), sample_rate=2 * RATE)
+
+    with pytest.raises(AudioError, match="2.wav: cannot" if unreadable == 2 else "2.wav: is 0.05. s long"):
+        prepare_dataset(replace(data, read=read), READS, resampling="fft")
+    with pytest.raises(AudioError, match=f"{unreadable}.wav: cannot"):
+        prepare_dataset(replace(data, read=read), READS, resampling="fft", fit="loudest")
+    assert entries(cache) == []
 
 
 def test_an_interruption_leaves_no_half_cache(run_python: Any, cache: Path, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
@@ -162,17 +163,18 @@ def make_clip(samples: Any, sample_rate: int, *, source: str = "array", channels
     length = scaled.shape[-1]
     if length < 2:
         raise AudioError(f"{source}: has {length} sample{'s' * (length != 1)}; expected at least two.")
-    bad = np.flatnonzero(~np.isfinite(scaled))
-    if bad.size:
+    peak = _peak(scaled)
+    if not math.isfinite(peak):
+        bad = np.flatnonzero(~np.isfinite(scaled))
         raise AudioError(
             f"{source}: {counted_of(bad.size, scaled.size, 'sample', 'is', 'are')} NaN or infinite, the first is sample "
             f"{bad[0] % length}. Repair the recording."
         )
-    with np.errstate(over="ignore"):  # is reported below
-        waveform = np.ascontiguousarray(scaled, dtype=np.float32)
-    if max(waveform.max(), -waveform.min()) > LARGEST:
+    if peak > LARGEST:
         raise AudioError(f"{source}: has samples too large for a sound; expected values in [-1, 1].")
-    notes = tuple(dict.fromkeys((*notes, *_beyond_full_scale(array))))  # a clip may be checked more than once
+    waveform = np.ascontiguousarray(scaled, dtype=np.float32)
+    beyond = _beyond_full_scale(array, peak if array is scaled else _peak(array))
+    notes = tuple(dict.fromkeys((*notes, *beyond)))  # a clip may be checked more than once
     return Clip(waveform, sample_rate, source=source, notes=notes, **{"channel": taken, **fields})
 
 
@@ -206,10 +208,14 @@ def _scaled(array: NDArray[Any], source: str) -> NDArray[Any]:
     return (array - half) / half if kind == "u" else array / half
 
 
-def _beyond_full_scale(array: NDArray[Any]) -> tuple[str, ...]:
+def _peak(array: NDArray[Any]) -> float:
+    """The largest magnitude; NaN if a sample is. Two passes without a copy, since each recording goes through here."""
+    return max(float(array.max()), -float(array.min()))
+
+
+def _beyond_full_scale(array: NDArray[Any], peak: float) -> tuple[str, ...]:
     """A note on floats beyond full scale, and on those that are whole numbers, as a recording of integers is."""
-    peak = float(np.abs(array).max(initial=0.0)) if array.dtype.kind == "f" else 0.0
-    if peak <= 1:
+    if array.dtype.kind != "f" or peak <= 1:
         return ()
     whole_numbers = bool((array == np.round(array)).all())
     return (

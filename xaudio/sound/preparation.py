@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import shutil
 import tempfile
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Callable, Generator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -38,6 +42,15 @@ KEY_PAIRS = np.array([*((part, part + 1) for part in range(15)), *((part, part +
 
 KEY_SILENCE, KEY_QUIET = 100 * 2.0**-30, 0.04
 """Power, and share of the sound's mean power, below which the key hears nothing."""
+
+
+class _Row(NamedTuple):
+    """A prepared recording before its zeros: see `Prepared`."""
+
+    waveform: FloatArray
+    start: int
+    key: int
+    notes: list[str]
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,12 +139,47 @@ def prepare_clips(
     waveforms = np.zeros((len(clips), *_shape(channels, samples)), dtype=np.float32)
     lengths, starts, keys = np.zeros((3, len(clips)), np.int64)
     notes = []
-    for index, clip in enumerate(clips):
-        waveform, starts[index], remarks = prepare_clip(clip, rate, samples, fit, resampling, channels)
-        lengths[index], keys[index] = waveform.shape[-1], sound_key(waveform)
-        waveforms[index, ..., : lengths[index]] = waveform
-        notes.append(list(remarks))
+    with closing(_rows(clips, rate, samples, fit, resampling, channels)) as rows:
+        for index, (waveform, starts[index], keys[index], remarks) in enumerate(rows):
+            lengths[index] = waveform.shape[-1]
+            waveforms[index, ..., : lengths[index]] = waveform
+            notes.append(remarks)
     return Prepared(waveforms, lengths, starts, keys, notes)
+
+
+def _rows(
+    clips: Sequence[Clip] | Dataset, rate: int, samples: int, fit: Fit, resampling: Resampling, channels: int
+) -> Generator[_Row]:
+    """What is made of each clip, in order. While spectra are computed in threads, the next clips are read in this one."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    def row(clip: Clip) -> _Row:
+        waveform, start, notes = prepare_clip(clip, rate, samples, fit, resampling, channels)
+        return _Row(waveform, start, sound_key(waveform), list(notes))
+
+    threads, begun = _cores(), deque[Callable[[], _Row]]()
+    with ThreadPoolExecutor(threads) as pool:
+        for index in range(len(clips)):
+            try:
+                clip = clips[index]
+            except Exception as error:
+                begun.append(partial(_fail, error))  # behind the faults of those before it
+                break
+            spectral = resampling == "fft" and clip.sample_rate != rate
+            begun.append(pool.submit(row, clip).result if spectral else partial(row, clip))
+            while len(begun) > (2 * threads if spectral else 0):
+                yield begun.popleft()()
+        while begun:
+            yield begun.popleft()()
+
+
+def _fail(error: Exception) -> _Row:
+    raise error
+
+
+def _cores() -> int:
+    """How many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _shape(channels: int, samples: int) -> tuple[int, ...]:
@@ -221,15 +269,18 @@ def _build(folder: Path, dataset: Dataset, rate: int, shape: tuple[int, ...], fi
     lengths, starts, keys = np.zeros((3, shape[0]), np.int64)
     notes = []
     # Written row by row and not through a memory map, where a full disk would kill the process.
-    with (folder / "waveforms.npy").open("wb") as file, progress(f"Preparing {dataset.title}", shape[0]) as advance:
+    with (
+        (folder / "waveforms.npy").open("wb") as file,
+        progress(f"Preparing {dataset.title}", shape[0]) as advance,
+        closing(_rows(dataset, rate, samples, fit, resampling, channels)) as rows,
+    ):
         np.lib.format.write_array_header_1_0(file, {"descr": "<f4", "fortran_order": False, "shape": shape})
-        for index in range(shape[0]):
-            waveform, starts[index], remarks = prepare_clip(dataset[index], rate, samples, fit, resampling, channels)
-            lengths[index], keys[index] = waveform.shape[-1], sound_key(waveform)
+        for index, (waveform, starts[index], keys[index], remarks) in enumerate(rows):
+            lengths[index] = waveform.shape[-1]
             row = np.zeros(shape[1:], dtype="<f4")
             row[..., : lengths[index]] = waveform
-            file.write(row.tobytes())
-            notes.append(list(remarks))
+            file.write(row.data)
+            notes.append(remarks)
             advance()
     np.save(folder / "lengths.npy", lengths)
     np.save(folder / "starts.npy", starts)

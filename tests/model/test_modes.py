@@ -178,6 +178,29 @@ def test_whatever_its_weights_are_a_model_is_explained_as_in_float32(spec, kind)
         assert any("computed in float32" in note for note in found.clip.notes)
 
 
+@pytest.mark.parametrize("part", ["whole", "layer", "inner"])
+def test_nothing_is_compiled_to_explain_or_to_measure(part):
+    """Compiling anew for gradients, hooks and batches of other sizes takes a minute, in which nothing would be said."""
+    compiled = []
+
+    def backend(graph, inputs):
+        compiled.append(graph)
+        return graph.forward
+
+    given = network()
+    if part == "layer":
+        given[2] = torch.compile(given[2], backend=backend)
+    else:
+        given = torch.compile(given, backend=backend)
+    model = nn.Sequential(given) if part == "inner" else given
+    explanations = [explain(model, spec) for spec in ("lrp", "gradient", "deep_lift", "feature_ablation")]
+    read = xaudio.create("representation", "waveform", sample_rate=8000, samples=SAMPLES, normalisation="none")
+    xaudio.create("metric", "deletion_auc", steps=4)(xaudio.Model(model, read, ("0", "1", "2")), explanations[:1])
+    assert not compiled
+    model(torch.zeros(1, 1, SAMPLES))
+    assert compiled  # it is as it was
+
+
 class Casting(nn.Module):
     """Computes in bfloat16 by itself, as models do that switch autocast on in their forward."""
 

@@ -33,7 +33,7 @@ def machine(results: Results) -> list[str]:
     run = json.loads((KEPT / "run.json").read_text(encoding="utf-8"))
     versions = run.get("versions", {})
     named = ", ".join(
-        f"{name} {versions[name]}" for name in ("torch", "zennit", "captum", "quantus", "librosa") if name in versions
+        f"{name} {versions[name]}" for name in ("torch", "zennit", "captum", "quantus", "shap", "librosa") if name in versions
     )
     day = str(run["written"])[:10]
     return [
@@ -62,7 +62,12 @@ def explainers(results: Results) -> list[str]:
         own, other = (1000 * seconds / many.recordings for seconds in (many.seconds, many.library_seconds))
         name = f"{many.recordings} recordings through `xaudio.explain`"
         rows.append((many.model, name, f"{own:.1f}", "", f"loop with zennit {other:.1f}", "", many.faster.text))
-    return table(titles, rows)
+    return [*table(titles, rows), *left_out(results, "explainers")]
+
+
+def left_out(results: Results, part: str) -> list[str]:
+    """What of a part was not measured, and why."""
+    return [line for left in results.left_out if left.part == part for line in ("", f"Left out: {left.reason}")]
 
 
 def flipping(results: Results) -> list[str]:
@@ -85,9 +90,8 @@ def compared(part: str) -> Callable[[Results], list[str]]:
     def lines(results: Results) -> list[str]:
         made = [item for item in results.comparisons if item.part == part]
         rows = [cells for item in made for cells in _sides(item)]
-        notes = [left.reason for left in results.left_out if left.part == part]
         titles = ("what", "side", "seconds", "times as long", "as which", "and")
-        return [*table(titles, rows), *(line for note in notes for line in ("", f"Left out: {note}"))]
+        return [*table(titles, rows), *left_out(results, part)]
 
     return lines
 

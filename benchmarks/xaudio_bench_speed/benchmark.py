@@ -29,6 +29,7 @@ from .precision import low_precision
 from .preparation import preparation
 from .records import Comparison, Flip, LeftOut, Long, Results, Row
 from .report import table_text, write_report
+from .shapley import shap_pairs
 from .sizes import Sizes
 from .timing import Clock, ratio
 from .training import SPEECH, training
@@ -167,7 +168,10 @@ class SpeedBenchmark:
             target = model.logits(features).argmax(1)
         base = unit(model.network, features, target)
         rows = []
-        for pair in pairs(model.network, features, target):
+        for pair in (*pairs(model.network, features, target), *shap_pairs(spec, model.network, features, target)):
+            if isinstance(pair, LeftOut):
+                self.left_out += [pair] * (pair not in self.left_out)
+                continue
             _say(f"{spec}: {pair.name} against {pair.library}")
             difference = _difference(pair.xaudio(), pair.other())  # also the first, slower call of each
             operations = [xaudio.plugin.count_operations(run) for run in (pair.xaudio, pair.other)]

@@ -17,7 +17,7 @@ import xaudio
 import xaudio.plugin
 
 from .records import Comparison
-from .timing import Clock, comparison
+from .timing import Clock, comparison, fresh
 from .training import SPEECH
 
 BARE = Path(__file__).with_name("bare.py")
@@ -53,10 +53,10 @@ def one_recording(waveform: torch.Tensor, clock: Clock) -> Comparison:
         sound = folder / "one.wav"
         xaudio.write_audio(sound, waveform.cpu().numpy(), RATE)
         saved = trained(folder, clock.device)
-        numbers = iter(range(1_000_000))
+        outs = fresh(folder, "out")
 
         def arguments() -> list[str]:
-            return _explain(sound, saved, folder / f"out{next(numbers)}", clock)
+            return _explain(sound, saved, next(outs), clock)
 
         steps: list[dict[str, float]] = []
 

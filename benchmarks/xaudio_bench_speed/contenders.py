@@ -55,24 +55,25 @@ def pairs(network: nn.Module, features: Tensor, target: Tensor) -> Iterator[Pair
     for name, (other, options) in COMPOSITES.items():
         method = xaudio.create("explainer", "lrp", composite=name, **options)
         library = _zennit(other, options, network, features, target)
-        yield Pair(f"lrp {name}", "zennit", _call(method, network, features, target), library)
+        yield Pair(f"lrp {name}", "zennit", called(method, network, features, target), library)
     divides = 1.0000001e-6  # by as much as zennit: up to 1e-6 it would leave the epsilon out
     lrp = xaudio.create("explainer", "lrp", composite="epsilon_plus", engine="functions", epsilon=divides)
     library = _zennit("EpsilonPlus", {}, network, features, target)
-    yield Pair("lrp epsilon_plus, functions", "zennit", _call(lrp, network, features, target), library)
+    yield Pair("lrp epsilon_plus, functions", "zennit", called(lrp, network, features, target), library)
     lrp = xaudio.create("explainer", "lrp", composite="epsilon", engine="functions")
     gradient = unit(network, features, target)  # the same relevance, in networks of ReLU and maxima
-    yield Pair("lrp epsilon, functions", "torch", _call(lrp, network, features, target), lambda: features * gradient())
+    yield Pair("lrp epsilon, functions", "torch", called(lrp, network, features, target), lambda: features * gradient())
     for name, other, chosen, arguments in (
         ("gradient", "Saliency", {}, {"abs": False}),
         ("input_x_gradient", "InputXGradient", {}, {}),
         ("integrated_gradients", "IntegratedGradients", {"steps": 10}, {"n_steps": 10, "internal_batch_size": len(features)}),
     ):
         method = xaudio.create("explainer", name, **chosen)
-        yield Pair(name, "captum", _call(method, network, features, target), _captum(other, arguments, network, features, target))
+        library = _captum(other, arguments, network, features, target)
+        yield Pair(name, "captum", called(method, network, features, target), library)
 
 
-def _call(method: Any, network: nn.Module, features: Tensor, target: Tensor) -> Run:
+def called(method: Any, network: nn.Module, features: Tensor, target: Tensor) -> Run:
     """An explainer of xaudio as `xaudio.explain` calls it."""
 
     def run() -> Tensor:

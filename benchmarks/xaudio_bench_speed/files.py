@@ -18,7 +18,7 @@ import xaudio.plugin
 from .commands import RATE, run_python, trained
 from .contenders import import_zennit, unit
 from .records import Comparison
-from .timing import Clock, Run, comparison
+from .timing import Clock, Run, comparison, fresh
 
 RENDERERS = ("visual", "audible")
 DPI = 150
@@ -46,19 +46,19 @@ def many_files(waveforms: Tensor, recordings: int, few: int, clock: Clock) -> Co
         files = _written(folder, waveforms, max(many, few))
         manifest = folder / "manifest.jsonl"
         manifest.write_text("".join(json.dumps({"source": path.name}) + "\n" for path in files[:many]))
-        numbers = iter(range(1_000_000))
+        outs = fresh(folder, "out")
 
         def ours() -> None:
             explanations = xaudio.explain(model, files[:few], explainer="lrp", device=str(clock.device))
-            xaudio.plugin.save_and_render(explanations, RENDERERS, folder / f"ours{next(numbers)}")
+            xaudio.plugin.save_and_render(explanations, RENDERERS, next(outs))
 
         def shared() -> None:
-            command = ["explain", "--manifest", manifest, "--model", saved, "--out", folder / f"shared{next(numbers)}"]
+            command = ["explain", "--manifest", manifest, "--model", saved, "--out", next(outs)]
             command += ["--render", ",".join(RENDERERS), "--maps", "--workers", workers, "--device", clock.device]
             run_python(["-m", "xaudio", *map(str, command)])
 
         def loop() -> None:
-            _loop(model, files[:few], folder / f"loop{next(numbers)}")
+            _loop(model, files[:few], next(outs))
 
         import_zennit(model.network, model.features(waveforms[:1]), torch.zeros(1, dtype=torch.long, device=model.device))
         _loop(model, files[:1], folder / "first")

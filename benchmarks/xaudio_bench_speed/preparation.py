@@ -19,7 +19,7 @@ import xaudio
 import xaudio.plugin
 
 from .records import Comparison, LeftOut
-from .timing import Clock, Run
+from .timing import Clock, Run, fresh
 
 SAMPLES, RATE, RECORDED = 8000, 8000, 48000
 """What the networks read: samples, and their rate in Hz; the rate of the recordings of AudioMNIST."""
@@ -48,12 +48,13 @@ def preparation(count: int, clock: Clock) -> Iterator[Comparison | LeftOut]:
         representation = xaudio.create("representation", "spectrogram", placement="start")
         network = nn.Sequential(nn.Flatten(), nn.Linear(227 * 227, 10)).eval()
         model = xaudio.Model(network, representation, tuple("0123456789"))
-        caches = (folder / f"cache{number}" for number in range(1_000_000))
+        caches = fresh(folder, "cache")
+        kept = next(caches)
         known = np.stack([published(path) for path in files])
-        ours = _prepared(model, data, next(caches))
+        ours = _prepared(model, data, kept)
         sides: dict[str, Run] = {
             "xaudio": lambda: _prepared(model, data, next(caches)),
-            "xaudio, again": lambda: _prepared(model, data, folder / "cache0"),
+            "xaudio, again": lambda: _prepared(model, data, kept),
             "published pipeline": lambda: [published(path) for path in files],
         }
         note = (

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import statistics
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from math import comb
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -114,6 +116,17 @@ class Clock:
     def _wait(self) -> None:
         if self.device.type == "cuda":
             torch.cuda.synchronize(self.device)
+
+
+def fresh(folder: Path, name: str) -> Iterator[Path]:
+    """Places for what a side writes, another one for each run: NAME0, NAME1 and so on.
+
+    Parameters
+    ----------
+    folder : Path
+    name : str
+    """
+    return (folder / f"{name}{number}" for number in itertools.count())
 
 
 def comparison(

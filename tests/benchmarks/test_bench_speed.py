@@ -14,6 +14,7 @@ from xaudio_bench_speed.flipping import flip
 from xaudio_bench_speed.networks import textbook_audionet
 from xaudio_bench_speed.records import Results
 from xaudio_bench_speed.report import table_text
+from xaudio_bench_speed.shapley import SLOTS, shap_pairs
 
 HEAD = {"device": "cpu", "threads": 1, "batch": 1, "rounds": 1, "matrix_peak": 1e9}
 RESULTS = Path(__file__).parents[2] / "benchmarks" / "results"
@@ -39,7 +40,10 @@ def folder(tmp_path_factory, session_cache, narrow):
 def test_the_table_names_device_sizes_and_both_sides(folder):
     results = Results.model_validate(json.loads((folder / "results.json").read_text()))
     assert (results.batch, results.rounds, results.threads) == (2, 2, torch.get_num_threads())
-    assert {row.library for row in results.rows} == {"zennit", "captum", "torch"}
+    assert {row.library for row in results.rows} - {"shap"} == {"zennit", "captum", "torch"}
+    told = [left.reason for left in results.left_out if left.part == "explainers"]
+    assert any(row.library == "shap" for row in results.rows) != any("shap cannot be imported" in reason for reason in told)
+    assert len(told) == len(set(told))
     assert {row.method for row in results.rows} >= {
         *("lrp epsilon_plus", "lrp epsilon_alpha2_beta1", "integrated_gradients"),
         *("lrp epsilon_plus, functions", "lrp epsilon, functions"),
@@ -85,6 +89,58 @@ def test_the_sides_explain_alike_where_rounding_decides_nothing(make, narrow):
     for pair in pairs(network, features, target):
         one, other = pair.xaudio(), pair.other()
         assert (one - other).abs().max() < 1e-6 * other.abs().max(), pair.name
+
+
+def small_network():
+    torch.manual_seed(0)
+    layers = [torch.nn.Conv1d(1, 4, 5), torch.nn.ReLU(), torch.nn.MaxPool1d(2), torch.nn.Flatten(), torch.nn.Linear(32, 3)]
+    network = torch.nn.Sequential(*layers).eval().requires_grad_(False).double()
+    features = torch.randn(2, 1, 20, dtype=torch.float64)
+    return network, features, network(features).argmax(1)
+
+
+def test_shap_and_xaudio_explain_alike():
+    pytest.importorskip("shap", reason="shap is not installed", exc_type=ImportError)
+    network, features, target = small_network()
+    asked = []
+    network.register_forward_hook(lambda module, given, answer: asked.append(len(given[0])))
+    made = list(shap_pairs("small", network, features, target))
+    assert [(pair.name, pair.library) for pair in made] == [("deep_lift", "shap"), ("kernel_shap", "shap")]
+    for pair in made:
+        one, other = pair.xaudio(), pair.other()
+        assert one.shape == other.shape == features.shape
+        assert (one - other).abs().max() < 1e-6 * other.abs().max(), pair.name
+    asked.clear()
+    made[1].xaudio()
+    ours = sum(asked)
+    asked.clear()
+    made[1].other()
+    assert sum(asked) == ours == 2 * 2**SLOTS  # of each recording all choices, once
+
+
+def test_a_network_that_shap_does_not_understand_is_left_out_with_the_reason():
+    pytest.importorskip("shap", reason="shap is not installed", exc_type=ImportError)
+
+    class Functional(torch.nn.Module):
+        def __init__(self, inner):
+            super().__init__()
+            self.inner = inner
+
+        def forward(self, features):
+            return self.inner(features).exp()
+
+    network, features, target = small_network()
+    left, kernel = shap_pairs("functional", Functional(network), features, target)
+    assert left.reason.startswith("shap.DeepExplainer beside deep_lift on functional: its sums miss the difference of the logits")
+    assert kernel.name == "kernel_shap"
+
+
+def test_a_shap_that_cannot_be_imported_is_left_out_with_the_reason(monkeypatch):
+    monkeypatch.setitem(sys.modules, "shap", None)
+    (left,) = shap_pairs("small", *small_network())
+    assert left.part == "explainers"
+    assert left.reason.startswith("shap cannot be imported: import of shap halted")
+    assert len(left.reason.splitlines()) == 1
 
 
 def test_the_kept_results_and_their_schema_are_of_this_version():

@@ -11,8 +11,12 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.collections import LineCollection
 from matplotlib.colors import LinearSegmentedColormap, ListedColormap, to_rgb
 from matplotlib.figure import Figure
+from matplotlib.patches import PathPatch
+from matplotlib.path import Path
 
-from xaudio.plugin import AGAINST, FOR, FloatArray, own_style
+from xaudio.plugin import AGAINST, FOR, FloatArray, IntArray, own_style
+
+from ._thinning import extremes
 
 GREYS = LinearSegmentedColormap.from_list("greys", ["white", "0.2"])
 """Loud is dark, but never so dark that a colour over it could not be seen."""
@@ -39,23 +43,53 @@ def picture(panels: int, channels: int = 1) -> Picture:
     return figure
 
 
-def add_bars(axes: Axes, places: FloatArray, low: FloatArray, high: FloatArray, **style: Any) -> LineCollection:
-    """Vertical lines, as ``axes.vlines`` draws them, which takes ten times as long: it masks each of them.
+def add_signal(axes: Axes, places: FloatArray, values: FloatArray, first: IntArray, **style: Any) -> None:
+    """A line through all values, or the area between the lowest and highest of each column that begins with one of the first."""
+    if len(first) == len(values):
+        axes.plot(places, values, **style)
+    else:
+        axes.fill_between(places[first], *extremes(values, first), **style)
+
+
+def add_bars(axes: Axes, places: FloatArray, heights: FloatArray, **style: Any) -> PathPatch:
+    """Vertical lines from 0, as ``axes.vlines`` draws them, which takes twenty times as long: each is a path of its own.
 
     Parameters
     ----------
     axes : matplotlib.axes.Axes
-    places, low, high : ndarray, shape (bars,)
+    places, heights : ndarray, shape (bars,)
+    **style
+        Of the lines.
+    """
+    ends = np.stack([np.repeat(places, 2), np.stack([np.zeros(len(heights)), heights], 1).ravel()], 1)
+    codes = np.tile(np.array([Path.MOVETO, Path.LINETO], np.uint8), len(places))
+    bars = PathPatch(Path(ends, codes), fill=False, snap=True, **style)
+    axes.add_artist(bars)
+    _autoscale(axes, ends)
+    return bars
+
+
+def add_stretches(axes: Axes, places: FloatArray, low: FloatArray, high: FloatArray, **style: Any) -> LineCollection:
+    """Vertical lines that may differ in colour.
+
+    Parameters
+    ----------
+    axes : matplotlib.axes.Axes
+    places, low, high : ndarray, shape (stretches,)
     **style
         Of the lines.
     """
     ends = np.stack([np.stack([places, low], 1), np.stack([places, high], 1)], 1)
-    bars = LineCollection(list(ends), **style)
-    axes.add_collection(bars, autolim=False)
-    if len(ends):
-        axes.update_datalim([ends.min((0, 1)), ends.max((0, 1))])
+    stretches = LineCollection(list(ends), **style)
+    axes.add_collection(stretches, autolim=False)
+    _autoscale(axes, ends.reshape(-1, 2))
+    return stretches
+
+
+def _autoscale(axes: Axes, points: FloatArray) -> None:
+    if len(points):
+        axes.update_datalim([points.min(0), points.max(0)])
         axes.autoscale_view()
-    return bars
 
 
 def _relevance_colours(steps: int = 257) -> ListedColormap:

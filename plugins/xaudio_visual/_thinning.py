@@ -21,13 +21,19 @@ def thinned_line(places: FloatArray, values: FloatArray) -> tuple[FloatArray, Fl
     first = starts(len(values))
     if len(first) == len(values):
         return places, values
-    extremes = np.stack([np.minimum.reduceat(values, first), np.maximum.reduceat(values, first)], 1)
-    return np.repeat(places[first], 2), extremes.ravel()
+    return np.repeat(places[first], 2), np.stack(extremes(values, first), 1).ravel()
 
 
-def thinned_bars(places: FloatArray, values: FloatArray, sign: int) -> tuple[FloatArray, FloatArray]:
+def extremes(values: FloatArray, first: IntArray) -> tuple[FloatArray, FloatArray]:
+    """The lowest and the highest of each column."""
+    return np.minimum.reduceat(values, first), np.maximum.reduceat(values, first)
+
+
+def thinned_bars(
+    places: FloatArray, values: FloatArray, sign: int, first: IntArray | None = None
+) -> tuple[FloatArray, FloatArray]:
     """The bars of one sign, the longest of each column."""
-    first = starts(len(values))
+    first = starts(len(values)) if first is None else first
     longest = np.maximum.reduceat(np.maximum(sign * values, 0), first)
     return places[first][longest > 0], sign * longest[longest > 0]
 

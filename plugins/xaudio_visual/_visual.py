@@ -25,7 +25,7 @@ from xaudio.plugin import (
     save_figure,
 )
 
-from ._thinning import starts, thinned_bars, thinned_edges, thinned_levels, thinned_line, thinned_relevance
+from ._thinning import extremes, starts, thinned_bars, thinned_edges, thinned_levels, thinned_line, thinned_relevance
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -35,6 +35,7 @@ WARNED = "#a33c00"
 """Of what makes an explanation doubtful; dark enough to be read on white."""
 
 ZOOM_SECONDS = 0.05
+WIDEST = 8.0
 WIDTH_OF_TITLE = 86
 
 
@@ -66,7 +67,7 @@ class Visual:
     def __call__(self, explanation: Explanation, folder: Path) -> list[Path]:
         """Write ``explanation.png`` (or the format of the options) into a folder, atomically."""
         path = folder / f"explanation.{self.format}"
-        figure = self._drawn(explanation)
+        figure = self._drawn(explanation, columns=round(WIDEST * self.dpi) if self.format == "png" else None)
         return [save_figure(figure, path, dpi=self.dpi, format=self.format, metadata={"Title": explanation.title()})]
 
     @own_style()
@@ -83,7 +84,7 @@ class Visual:
         return figure
 
     @own_style()
-    def _drawn(self, explanation: Explanation) -> Figure:
+    def _drawn(self, explanation: Explanation, columns: int | None = None) -> Figure:
         """The figure, whose texts `save_figure` cleans."""
         from ._picture import picture
 
@@ -94,7 +95,7 @@ class Visual:
         limit = self.limit(explanation)
         for number, part in enumerate(parts):
             own = axes[panels * number : panels * (number + 1)]
-            drawn = self.draw(part, *own, limit=limit)
+            drawn = self.draw(part, *own, limit=limit, columns=columns)
             if part.channel_alone:
                 own[0].set_title(part.channel_alone.capitalize() + "\n" * (panels == 3) + own[0].get_title("left"), loc="left")
             if panels == 1:
@@ -113,10 +114,13 @@ class Visual:
             bar.solids.set_edgecolor("none")
 
     @own_style()
-    def draw(self, explanation: Explanation, *axes: Axes, limit: float | None = None) -> dict[str, Any]:
+    def draw(
+        self, explanation: Explanation, *axes: Axes, limit: float | None = None, columns: int | None = None
+    ) -> dict[str, Any]:
         """Draw a single channel into given axes: one for features of two axes, for those of one axis one or three.
 
-        The colours saturate at the limit, by default that of the explanation.
+        The colours saturate at the limit, by default that of the explanation. Where the picture's columns of pixels are known, a
+        long signal is drawn as these can show it.
 
         Returns
         -------
@@ -126,7 +130,7 @@ class Visual:
         if len(explanation.axes) == 2 and len(axes) == 1:
             return self.draw_spectrogram(axes[0], explanation, limit)
         if len(explanation.axes) == 1 and len(axes) == 3:
-            return self.draw_waveform(axes, explanation, limit)
+            return self.draw_waveform(axes, explanation, limit, columns)
         if len(explanation.axes) == 1 and len(axes) == 1:
             return self.draw_line(axes[0], explanation, limit)
         raise OutputError(
@@ -159,12 +163,14 @@ class Visual:
             axes.set_xlim(*self.zoom)
         return {"spectrogram": spectrogram, "relevance": heat_map}
 
-    def draw_waveform(self, axes: tuple[Axes, ...], explanation: Explanation, limit: float | None = None) -> dict[str, Any]:
+    def draw_waveform(
+        self, axes: tuple[Axes, ...], explanation: Explanation, limit: float | None = None, columns: int | None = None
+    ) -> dict[str, Any]:
         """The waveform, its relevance, and a segment with every sample coloured (as the paper's Figure 2 a, b and c).
 
         A spectrum is drawn alike, with the sum of the relevance from 0 Hz up to each frequency as a line.
         """
-        from ._picture import RELEVANCE_OVER_WHITE, add_bars
+        from ._picture import RELEVANCE_OVER_WHITE, add_bars, add_signal
 
         (axis,) = self._axes(explanation)
         signal, name = _signal(explanation)
@@ -174,12 +180,12 @@ class Visual:
         start, stop = axis.centres[segment][[0, -1]]
         cell = _cell(explanation)
 
-        whole.plot(*thinned_line(axis.centres, signal), color="0.25", linewidth=0.6)
+        first = starts(len(signal)) if columns is None else starts(len(signal), columns, most=2 * columns)
+        add_signal(whole, axis.centres, signal, first, color="0.25", linewidth=0.6)
         whole.set_ylabel(name, parse_math=False)
         below.axhline(0, color="0.6", linewidth=0.6)
         for sign, colour in ((1, FOR), (-1, AGAINST)):
-            places, bars = thinned_bars(axis.centres, relevance, sign)
-            add_bars(below, places, np.zeros(len(bars)), bars, color=colour, linewidth=0.6)
+            add_bars(below, *thinned_bars(axis.centres, relevance, sign, first), color=colour, linewidth=0.6)
         below.set_ylabel("Relevance")
         if axis.name == "frequency":  # neighbours differ in sign where what is relevant is shorter than the recording
             total = below.twinx()
@@ -219,15 +225,15 @@ class Visual:
 
     def draw_line(self, axes: Axes, explanation: Explanation, limit: float | None = None) -> dict[str, Any]:
         """The waveform or spectrum, each stretch of it in the colour of its strongest relevance."""
-        from ._picture import RELEVANCE_OVER_GREY, add_bars
+        from ._picture import RELEVANCE_OVER_GREY, add_stretches
 
         (axis,) = self._axes(explanation)
         signal, name = _signal(explanation)
         first = starts(len(signal), columns=1000, most=1000)
-        low, high = np.minimum.reduceat(signal, first), np.maximum.reduceat(signal, first)
+        low, high = extremes(signal, first)
         bottom = low if axis.name == "time" else np.full(len(first), signal.min())
         limit = self.limit(explanation) if limit is None else limit
-        bars = add_bars(axes, axis.centres[first], bottom, high, linewidth=1.2)
+        bars = add_stretches(axes, axis.centres[first], bottom, high, linewidth=1.2)
         bars.set(array=thinned_relevance(_per_cell(explanation)[None], first)[0], cmap=RELEVANCE_OVER_GREY, clim=(-limit, limit))
         axes.set_ylabel(name, parse_math=False)
         axes.set_xlabel(self._label(axis))

@@ -1,7 +1,6 @@
 """The pictures: planted relevance must be found again in the pixels."""
 
 from dataclasses import replace
-from pathlib import Path
 from xml.etree import ElementTree
 
 import numpy as np
@@ -13,6 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.image import imread
 
 from xaudio import Clip, Explanation, OutputError, PluginError, create
+from xaudio.output import canvas
 from xaudio.plugin import AGAINST, FOR, Axis
 from xaudio_visual import _thinning
 from xaudio_visual._visual import Visual
@@ -329,11 +329,11 @@ def test_failure_leaves_the_old_picture(planted, tmp_path, monkeypatch):
     (path,) = Visual(dpi=40)(planted, tmp_path)
     before = path.read_bytes()
 
-    def full(self, file, **options):
-        Path(file).write_bytes(b"half")
+    def full(figure, path, metadata):
+        path.write_bytes(b"half")
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(FigureCanvasAgg, "print_png", full)
+    monkeypatch.setattr(canvas, "write_png", full)
     with pytest.raises(OutputError, match="No space left"):
         Visual(dpi=40)(planted, tmp_path)
     assert path.read_bytes() == before

@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING
 from .runs import printable, replaced
 
 if TYPE_CHECKING:
+    from matplotlib.artist import Artist
     from matplotlib.figure import Figure
+    from matplotlib.text import Text
 
 FOR, AGAINST = "#cc001a", "#0040cc"
 """Colours of relevance that speaks for the class, and of relevance that speaks against it."""
@@ -84,17 +86,30 @@ def clean_texts(figure: Figure) -> None:
     ----------
     figure : matplotlib.figure.Figure
     """
-    from matplotlib.text import Text
     from matplotlib.ticker import FixedFormatter
 
-    for text in figure.findobj(Text):
-        if (written := drawable(text.get_text())) != text.get_text():  # type: ignore[attr-defined]
-            text.set_text(written)  # type: ignore[attr-defined]
+    for text in _texts(figure):
+        if (written := drawable(text.get_text())) != text.get_text():
+            text.set_text(written)
     for axes in figure.axes:
         for axis in (axes.xaxis, axes.yaxis):
             formatter = axis.get_major_formatter()
             if isinstance(formatter, FixedFormatter):
                 formatter.seq = [drawable(str(label)) for label in formatter.seq]  # type: ignore[attr-defined]
+
+
+def _texts(artist: Artist) -> Iterator[Text]:
+    """Texts within an artist, but for those of ticks, which their formatter writes when they are drawn; to ask for them makes ticks anew."""
+    from matplotlib.axis import Axis
+    from matplotlib.text import Text
+
+    for child in artist.get_children():
+        if isinstance(child, Text):
+            yield child
+        if isinstance(child, Axis):
+            yield from (child.label, child.offsetText)
+        else:
+            yield from _texts(child)
 
 
 @own_style()
@@ -135,12 +150,12 @@ def save_figure(
 
 
 def _draw_once(figure: Figure, path: Path, dpi: float, metadata: Mapping[str, str | None]) -> None:
-    """The same bytes as ``figure.savefig`` writes, which draws everything once more, unseen, to lay it out."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    """What ``figure.savefig`` shows, which draws everything once more, unseen, to lay it out."""
+    from .canvas import write_png
 
     before = figure.dpi
     figure.dpi = dpi
     try:
-        FigureCanvasAgg(figure).print_png(path, metadata=dict(metadata))  # type: ignore[no-untyped-call]
+        write_png(figure, path, metadata)
     finally:
         figure.dpi = before

@@ -38,7 +38,7 @@ class Picture(Figure):
 def picture(panels: int, channels: int = 1) -> Picture:
     """An empty picture for heat maps (one panel each) or waveforms (three each) of so many channels."""
     width, height = (7.2, 5.2) if panels == 1 else (8.0, 7.2)
-    figure = Picture(figsize=(width, height * (1 + 0.7 * (channels - 1))), layout="constrained")
+    figure = Picture(figsize=(width, height * (1 + 0.7 * (channels - 1))))
     FigureCanvasAgg(figure)
     return figure
 

@@ -31,12 +31,19 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+    from ._sheet import Sheet
+
 WARNED = "#a33c00"
 """Of what makes an explanation doubtful; dark enough to be read on white."""
 
 ZOOM_SECONDS = 0.05
-WIDEST = 8.0
 WIDTH_OF_TITLE = 86
+
+WIDEST = 8.0
+"""Inches of a picture, across."""
+
+SHARPEST_KEPT = 200
+"""Dots per inch of a figure that is kept for the next picture: its pixels take 10 MB."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,8 +74,18 @@ class Visual:
     def __call__(self, explanation: Explanation, folder: Path) -> list[Path]:
         """Write ``explanation.png`` (or the format of the options) into a folder, atomically."""
         path = folder / f"explanation.{self.format}"
-        figure = self._drawn(explanation, columns=round(WIDEST * self.dpi) if self.format == "png" else None)
-        return [save_figure(figure, path, dpi=self.dpi, format=self.format, metadata={"Title": explanation.title()})]
+        with own_style():
+            return [self._saved(explanation, path)]
+
+    def _saved(self, explanation: Explanation, path: Path) -> Path:
+        from ._sheet import sheet_for
+
+        key = (self, tuple((axis.name, axis.unit) for axis in explanation.axes), _panels(explanation))
+        plain = self.format == "png" and self.scale == "linear" and self.dpi <= SHARPEST_KEPT and not _has_sum(explanation)
+        with sheet_for(key if plain else None, *_panels(explanation)) as sheet:
+            self._fill(sheet, explanation, columns=round(WIDEST * self.dpi) if self.format == "png" else None)
+            title = {"Title": explanation.title()}
+            return save_figure(sheet.figure, path, dpi=self.dpi, format=self.format, metadata=title)
 
     @own_style()
     def figure(self, explanation: Explanation) -> Figure:
@@ -79,39 +96,31 @@ class Visual:
         OutputError
             If the features have more than two axes, or the relevance is not finite.
         """
-        figure = self._drawn(explanation)
-        clean_texts(figure)
-        return figure
+        from ._sheet import Sheet
 
-    @own_style()
-    def _drawn(self, explanation: Explanation, columns: int | None = None) -> Figure:
-        """The figure, whose texts `save_figure` cleans."""
-        from ._picture import picture
+        sheet = Sheet(*_panels(explanation), constrained=True)
+        self._fill(sheet, explanation)
+        sheet.figure.align_ylabels(sheet.panels)
+        clean_texts(sheet.figure)
+        return sheet.figure
 
-        panels, parts = 1 if len(explanation.axes) == 2 else 3, by_channel([explanation])
-        figure = picture(panels, len(parts))
-        _write_title(figure, explanation)
-        axes = [figure.add_subplot(panels * len(parts), 1, panel + 1) for panel in range(panels * len(parts))]
+    def _fill(self, sheet: Sheet, explanation: Explanation, columns: int | None = None) -> None:
+        """Draw an explanation into an empty sheet; its texts are cleaned later."""
+        panels, _ = _panels(explanation)
+        _write_title(sheet, explanation)
         limit = self.limit(explanation)
-        for number, part in enumerate(parts):
-            own = axes[panels * number : panels * (number + 1)]
+        beyond: Literal["both", "neither"] = "both" if self.percentile < 100 else "neither"
+        for number, part in enumerate(by_channel([explanation])):
+            first, last = panels * number, panels * (number + 1) - 1
+            own = sheet.panels[first : last + 1]
             drawn = self.draw(part, *own, limit=limit, columns=columns)
             if part.channel_alone:
-                own[0].set_title(part.channel_alone.capitalize() + "\n" * (panels == 3) + own[0].get_title("left"), loc="left")
+                above = part.channel_alone.capitalize() + "\n" * (panels == 3) + own[0].get_title("left")
+                own[0].set_title(above, loc="left", fontsize="small")
             if panels == 1:
-                level = figure.colorbar(drawn["spectrogram"], ax=own, pad=0.02, aspect=30)
-                level.set_label(f"Level ({part.representation.unit})", parse_math=False)
-            self._add_bar(figure, drawn["relevance"], own, explanation)
-        return figure
-
-    def _add_bar(self, figure: Figure, relevance: Any, axes: list[Axes], explanation: Explanation) -> None:
-        """The colour bar of the relevance in one panel, or in the last of three."""
-        alone = len(axes) == 1
-        beyond: Literal["both", "neither"] = "both" if self.percentile < 100 else "neither"
-        bar = figure.colorbar(relevance, ax=axes[-1], pad=0.02, aspect=30 if alone else 12, extend=beyond)
-        bar.set_label(_colour_label(explanation, wrapped=not alone), parse_math=False)
-        if bar.solids is not None:
-            bar.solids.set_edgecolor("none")
+                sheet.bar(drawn["spectrogram"], last, "level", f"Level ({part.representation.unit})", aspect=30)
+            label = _colour_label(explanation, wrapped=panels == 3)
+            sheet.bar(drawn["relevance"], last, "relevance", label, aspect=30 if panels == 1 else 12, extend=beyond)
 
     @own_style()
     def draw(
@@ -365,16 +374,26 @@ def _colour_label(explanation: Explanation, *, wrapped: bool) -> str:
     return f"Relevance{chr(10) if wrapped else ' '}(red: for {name!r}, blue: {against})"
 
 
-def _write_title(figure: Figure, explanation: Explanation) -> None:
+def _panels(explanation: Explanation) -> tuple[int, int]:
+    """Panels of each channel, and channels."""
+    return (1 if len(explanation.axes) == 2 else 3), len(by_channel([explanation]))
+
+
+def _has_sum(explanation: Explanation) -> bool:
+    """Whether a second axis stands in a panel, for the sum over frequencies."""
+    return [axis.name for axis in explanation.axes] == ["frequency"]
+
+
+def _write_title(sheet: Sheet, explanation: Explanation) -> None:
     """The title, and below it in a colour of their own what makes the explanation doubtful."""
     from matplotlib.text import Annotation
 
     warned = [line for text in explanation.warnings for line in textwrap.wrap(f"Warning: {text}", WIDTH_OF_TITLE)]
-    title = figure.suptitle(_title(explanation) + "\n" * len(warned), fontsize="medium", parse_math=False)
+    sheet.title.set_text(_title(explanation) + "\n" * len(warned))
     if warned:  # into the lines that the title leaves free
-        place: dict[str, Any] = {"xy": (0.5, 0), "xycoords": title, "ha": "center", "va": "bottom", "annotation_clip": False}
+        place: dict[str, Any] = {"xy": (0.5, 0), "xycoords": sheet.title, "ha": "center", "va": "bottom", "annotation_clip": False}
         style: dict[str, Any] = {"fontsize": "medium", "color": WARNED, "parse_math": False}
-        figure.add_artist(Annotation("\n".join(warned), **place, **style))
+        sheet.figure.add_artist(Annotation("\n".join(warned), **place, **style))
 
 
 def _title(explanation: Explanation) -> str:

@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from threading import Lock
 from typing import Any
 
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colorbar import Colorbar
 
 from ._picture import picture
@@ -62,7 +61,6 @@ class Sheet:
         for panel in self.panels:
             panel.relim()
             panel.autoscale()
-        FigureCanvasAgg(self.figure)  # instead of the one that holds the pixels
 
 
 @contextmanager

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from matplotlib.axes import Axes
@@ -51,11 +51,6 @@ class Measure:
         sizes = [self.text(label) for tick, label in ticks if low - edge <= tick.get_loc() <= high + edge]
         return max((size[0] for size in sizes), default=0.0), max((size[1] for size in sizes), default=0.0)
 
-    def offset(self, axis: Axis) -> float:
-        """Height of what all ticks are to be multiplied by, which stands above a vertical axis."""
-        axis.get_ticklabels()
-        return 1.5 * self.ticks(axis)[1] if axis.get_major_formatter().get_offset() else 0.0
-
 
 class Stack(LayoutEngine):
     """Panels one below another, as matplotlib's constrained layout has them, with the labels of their axes in line.
@@ -83,13 +78,19 @@ class Stack(LayoutEngine):
         """Place the panels, their colour bars, and the labels of both."""
         measure = Measure(fig)
         self.title.set_position((0.5, 1 - PAD * measure.point / measure.height))
-        offsets = self._place_rows(measure, [0.0] * len(self.panels))
-        if any(offsets):
-            self._place_rows(measure, offsets)
-        self._place_columns(measure)
+        axes = [(number, panel.yaxis) for number, panel in enumerate(self.panels)]
+        axes += [(beside.panel, beside.bar.ax.yaxis) for beside in self.bars]
+        sizes = self._place_rows(measure, axes, [0.0] * len(self.panels))
+        raised = [self._factor(axes, sizes, number) for number in range(len(self.panels))]
+        if any(raised):
+            sizes = self._place_rows(measure, axes, raised)
+        widths = {axis: width for (_, axis), (width, _) in zip(axes, sizes, strict=True)}
+        self._place_columns(measure, widths)
 
-    def _place_rows(self, measure: Measure, raised: Sequence[float]) -> list[float]:
-        """Set the heights, with titles raised by so much; how much the ticks need them raised."""
+    def _place_rows(
+        self, measure: Measure, axes: Sequence[tuple[int, Axis]], raised: Sequence[float]
+    ) -> list[tuple[float, float]]:
+        """Set the heights, with titles raised by so much; the sizes of the ticks' labels on the vertical axes."""
         point, pad, last = measure.point, 2 * PAD * measure.point, self.panels[-1]
         last.set_position((0.1, 0.1, 0.8, 0.8 / len(self.panels)))
         ticks = TICK * point + measure.ticks(last.xaxis)[1] + LABEL * point
@@ -105,25 +106,25 @@ class Stack(LayoutEngine):
             top -= below + pad
         for bar, number, _ in self.bars:
             bar.ax.set_position(self.panels[number].get_position())
-            bar.ax.apply_aspect(bar.ax.get_axes_locator()(bar.ax, measure.renderer))  # its ticks are those of its height without tips
-        vertical = [(number, panel.yaxis) for number, panel in enumerate(self.panels)]
-        vertical += [(number, bar.ax.yaxis) for bar, number, _ in self.bars]
-        needed = [0.0] * len(self.panels)
-        for number, axis in vertical:
-            needed[number] = max(needed[number], measure.offset(axis))
-        return needed
+            bar.ax.apply_aspect(bar.ax.get_axes_locator()(bar.ax, measure.renderer))  # ticks are those of the height without tips
+        return [measure.ticks(axis) for _, axis in axes]
+
+    def _factor(self, axes: Sequence[tuple[int, Axis]], sizes: Sequence[tuple[float, float]], panel: int) -> float:
+        """Height above a panel of what the ticks there are to be multiplied by."""
+        own = [(axis, height) for (number, axis), (_, height) in zip(axes, sizes, strict=True) if number == panel]
+        return max(1.5 * height if axis.get_major_formatter().get_offset() else 0.0 for axis, height in own)
 
     def _title(self, panel: Axes, measure: Measure, raised: float) -> float:
         """Height above a panel, whose title stands there, or where matplotlib finds room above the ticks' common factor."""
         title = panel.set_title(panel.get_title("left"), loc="left", fontsize="small", y=None if raised else 1.0)
         return raised + (measure.text(title)[1] + TITLE * measure.point if title.get_text() else 0.0)
 
-    def _place_columns(self, measure: Measure) -> None:
+    def _place_columns(self, measure: Measure, ticks: Mapping[Axis, float]) -> None:
         """Set the widths, and write the labels of the vertical axes."""
         point, pad = measure.point, PAD * measure.point
         label = pad + max(measure.text(panel.yaxis.label)[0] for panel in self.panels)
-        left = label + (LABEL + TICK) * point + max(measure.ticks(panel.yaxis)[0] for panel in self.panels)
-        bars = [(beside, self._widths(beside, measure)) for beside in self.bars]
+        left = label + (LABEL + TICK) * point + max(ticks[panel.yaxis] for panel in self.panels)
+        bars = [(beside, self._widths(beside, measure, ticks[beside.bar.ax.yaxis])) for beside in self.bars]
         beside = [sum(sum(widths) for bar, widths in bars if bar.panel == number) for number in range(len(self.panels))]
         right = measure.width - pad - max(*beside, self._twin(measure))
         for panel in self.panels:
@@ -135,12 +136,11 @@ class Stack(LayoutEngine):
             self._place_bar(bar, measure, edges[bar.panel], widths)
             edges[bar.panel] += sum(widths)
 
-    def _widths(self, beside: Beside, measure: Measure) -> tuple[float, float, float, float]:
+    def _widths(self, beside: Beside, measure: Measure, ticks: float) -> tuple[float, float, float, float]:
         """Of the gap before a colour bar, of the bar, of its ticks with their labels, and of its own label."""
         axis, point = beside.bar.ax.yaxis, measure.point
         high = self.panels[beside.panel].get_position().height * measure.height
-        ticks = (TICK + LABEL) * point + measure.ticks(axis)[0]
-        return BESIDE * measure.width, high / beside.aspect, ticks, measure.text(axis.label)[0]
+        return BESIDE * measure.width, high / beside.aspect, (TICK + LABEL) * point + ticks, measure.text(axis.label)[0]
 
     def _twin(self, measure: Measure) -> float:
         """Width that second axes need at the right of their panel."""

@@ -26,6 +26,10 @@ LEVEL = 3
 class Renderer(RendererAgg):
     """Draws as matplotlib's does, with each text from its pixels as they were drawn the first time, at whole pixels."""
 
+    def get_text_width_height_descent(self, s: str, prop: FontProperties, ismath: Any) -> tuple[float, float, float]:
+        """Sizes of a text in pixels, as matplotlib calls it; those of matplotlib's own cache are lost with the renderer."""
+        return _sizes(s, prop.copy(), ismath, self.dpi)
+
     def draw_text(
         self,
         gc: GraphicsContextBase,
@@ -43,12 +47,17 @@ class Renderer(RendererAgg):
             self.draw_image(gc, round(x) + left, self.height - round(y) + up, pixels)
 
 
+@lru_cache(4 * TEXTS)
+def _sizes(text: str, font: FontProperties, formula: Any, dpi: float) -> tuple[float, float, float]:
+    return RendererAgg(1, 1, dpi).get_text_width_height_descent(text, font, formula)
+
+
 @lru_cache(TEXTS)
 def _pixels(
     text: str, font: FontProperties, angle: float, formula: Any, dpi: float, colour: Any, alpha: float, smooth: bool
 ) -> tuple[int, int, NDArray[np.uint8]]:
     """The pixels (rows from the bottom, columns, RGBA) of a text, and where they begin right of its start and above its baseline."""
-    width, height, _ = RendererAgg(1, 1, dpi).get_text_width_height_descent(text, font, formula)
+    width, height, _ = _sizes(text, font, formula, dpi)
     turn = np.radians(angle)
     ends = np.array([(along, across) for along in (-height, width + height) for across in (-height, 2 * height)])
     places = np.stack([ends @ (np.cos(turn), -np.sin(turn)), ends @ (np.sin(turn), np.cos(turn))], 1)
@@ -90,7 +99,7 @@ def write_png(figure: Figure, path: Path, metadata: Mapping[str, str | None]) ->
     """
     import matplotlib
 
-    canvas = Canvas(figure)
+    canvas = figure.canvas if isinstance(figure.canvas, Canvas) else Canvas(figure)
     canvas.draw()
     told = {"Software": f"Matplotlib version {matplotlib.__version__}, https://matplotlib.org/", **metadata}
     path.write_bytes(packed(np.asarray(canvas.buffer_rgba()), figure.dpi, told))

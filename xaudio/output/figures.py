@@ -6,6 +6,7 @@ import unicodedata
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -39,18 +40,29 @@ LACKING = "\ufffd"
 """Drawn for a letter that no font has, instead of an empty box and a warning for each."""
 
 
+_styled: ContextVar[bool] = ContextVar("styled", default=False)
+"""Whether matplotlib's settings are ours already: to set them takes as long as to draw a panel."""
+
+
 @contextmanager
 def own_style() -> Iterator[None]:
     """Matplotlib's default settings for a while, whatever style sheets and matplotlibrc say; also a decorator.
 
     What they hold (usetex, other fonts, sizes, colours) would change what a figure shows, or need programs that are not there.
     """
+    if _styled.get():
+        yield
+        return
     import matplotlib
 
     defaults = {key: value for key, value in matplotlib.rcParamsDefault.items() if not key.startswith(NO_STYLE)}
-    with matplotlib.rc_context({**defaults, "font.family": [FONT, *_installed()]}), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Glyph .* missing from")  # of tick labels; all else is replaced
-        yield
+    within = _styled.set(True)
+    try:
+        with matplotlib.rc_context({**defaults, "font.family": [FONT, *_installed()]}), warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Glyph .* missing from")  # of tick labels; all else is replaced
+            yield
+    finally:
+        _styled.reset(within)
 
 
 @cache

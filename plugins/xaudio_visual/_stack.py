@@ -80,27 +80,32 @@ class Stack(LayoutEngine):
         self.title.set_position((0.5, 1 - PAD * measure.point / measure.height))
         axes = [(number, panel.yaxis) for number, panel in enumerate(self.panels)]
         axes += [(beside.panel, beside.bar.ax.yaxis) for beside in self.bars]
-        sizes = self._place_rows(measure, axes, [0.0] * len(self.panels))
-        raised = [self._factor(axes, sizes, number) for number in range(len(self.panels))]
-        if any(raised):
-            sizes = self._place_rows(measure, axes, raised)
+        sizes = self._place_rows(measure, axes, [0.0] * len(axes))
+        factors = [1.5 * high if axis.get_major_formatter().get_offset() else 0.0 for (_, axis), (_, high) in zip(axes, sizes, strict=True)]
+        if any(factors):
+            sizes = self._place_rows(measure, axes, factors)
         widths = {axis: width for (_, axis), (width, _) in zip(axes, sizes, strict=True)}
         self._place_columns(measure, widths)
 
     def _place_rows(
-        self, measure: Measure, axes: Sequence[tuple[int, Axis]], raised: Sequence[float]
+        self, measure: Measure, axes: Sequence[tuple[int, Axis]], factors: Sequence[float]
     ) -> list[tuple[float, float]]:
-        """Set the heights, with titles raised by so much; the sizes of the ticks' labels on the vertical axes."""
+        """Set the heights; the sizes of the labels of the ticks on the vertical axes, above which factors may stand."""
         point, pad, last = measure.point, 2 * PAD * measure.point, self.panels[-1]
         last.set_position((0.1, 0.1, 0.8, 0.8 / len(self.panels)))
         ticks = TICK * point + measure.ticks(last.xaxis)[1] + LABEL * point
         below = ticks + measure.text(last.xaxis.label)[1]
-        above = [self._title(panel, measure, up) for panel, up in zip(self.panels, raised, strict=True)]
-        top = measure.height - measure.text(self.title)[1] - pad
+        titles = [panel.set_title(panel.get_title("left"), loc="left", fontsize="small", y=1.0) for panel in self.panels]
+        above = [measure.text(title)[1] + TITLE * point if title.get_text() else 0.0 for title in titles]
+        above = [over + factor for over, factor in zip(above, factors, strict=False)]
+        for (number, _), factor in zip(axes[len(above) :], factors[len(above) :], strict=True):
+            above[number] = max(above[number], factor)
+        top = measure.height - measure.text(self.title)[1] - 1.5 * pad
         height = max(1.0, (top - sum(above) - len(self.panels) * (below + pad) + pad / 2) / len(self.panels))
-        for panel, over in zip(self.panels, above, strict=True):
+        for panel, over, factor, title in zip(self.panels, above, factors, titles, strict=False):
             top -= over + height
             panel.set_position((0.1, top / measure.height, 0.8, height / measure.height))
+            title.set_y(1 + factor / height)
             along = blended_transform_factory(panel.transAxes, IdentityTransform())
             panel.xaxis.set_label_coords(0.5, top - ticks, along)
             top -= below + pad
@@ -109,22 +114,12 @@ class Stack(LayoutEngine):
             bar.ax.apply_aspect(bar.ax.get_axes_locator()(bar.ax, measure.renderer))  # ticks are those of the height without tips
         return [measure.ticks(axis) for _, axis in axes]
 
-    def _factor(self, axes: Sequence[tuple[int, Axis]], sizes: Sequence[tuple[float, float]], panel: int) -> float:
-        """Height above a panel of what the ticks there are to be multiplied by."""
-        own = [(axis, height) for (number, axis), (_, height) in zip(axes, sizes, strict=True) if number == panel]
-        return max(1.5 * height if axis.get_major_formatter().get_offset() else 0.0 for axis, height in own)
-
-    def _title(self, panel: Axes, measure: Measure, raised: float) -> float:
-        """Height above a panel, whose title stands there, or where matplotlib finds room above the ticks' common factor."""
-        title = panel.set_title(panel.get_title("left"), loc="left", fontsize="small", y=None if raised else 1.0)
-        return raised + (measure.text(title)[1] + TITLE * measure.point if title.get_text() else 0.0)
-
     def _place_columns(self, measure: Measure, ticks: Mapping[Axis, float]) -> None:
         """Set the widths, and write the labels of the vertical axes."""
         point, pad = measure.point, PAD * measure.point
         label = pad + max(measure.text(panel.yaxis.label)[0] for panel in self.panels)
         left = label + (LABEL + TICK) * point + max(ticks[panel.yaxis] for panel in self.panels)
-        bars = [(beside, self._widths(beside, measure, ticks[beside.bar.ax.yaxis])) for beside in self.bars]
+        bars = [(bar, self._widths(bar, measure, ticks[bar.bar.ax.yaxis])) for bar in reversed([*self.bars])]  # the last is next
         beside = [sum(sum(widths) for bar, widths in bars if bar.panel == number) for number in range(len(self.panels))]
         right = measure.width - pad - max(*beside, self._twin(measure))
         for panel in self.panels:

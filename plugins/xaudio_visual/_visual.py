@@ -39,6 +39,9 @@ WARNED = "#a33c00"
 ZOOM_SECONDS = 0.05
 WIDTH_OF_TITLE = 86
 
+LETTERS_BESIDE = (32, 28)
+"""Of the colours' label beside one of three panels, with one channel and with several, whose panels are smaller."""
+
 WIDEST = 8.0
 """Inches of a picture, across."""
 
@@ -106,7 +109,7 @@ class Visual:
 
     def _fill(self, sheet: Sheet, explanation: Explanation, columns: int | None = None) -> None:
         """Draw an explanation into an empty sheet; its texts are cleaned later."""
-        panels, _ = _panels(explanation)
+        panels, channels = _panels(explanation)
         _write_title(sheet, explanation)
         limit = self.limit(explanation)
         beyond: Literal["both", "neither"] = "both" if self.percentile < 100 else "neither"
@@ -119,7 +122,7 @@ class Visual:
                 own[0].set_title(above, loc="left", fontsize="small")
             if panels == 1:
                 sheet.bar(drawn["spectrogram"], last, "level", f"Level ({part.representation.unit})", aspect=30)
-            label = _colour_label(explanation, wrapped=panels == 3)
+            label = _colour_label(explanation, None if panels == 1 else LETTERS_BESIDE[channels > 1])
             sheet.bar(drawn["relevance"], last, "relevance", label, aspect=30 if panels == 1 else 12, extend=beyond)
 
     @own_style()
@@ -367,11 +370,13 @@ def _most_relevant(axis: Axis, relevance: FloatArray) -> slice:
     return slice(start, start + length)
 
 
-def _colour_label(explanation: Explanation, *, wrapped: bool) -> str:
+def _colour_label(explanation: Explanation, letters: int | None = None) -> str:
+    """What the colours mean, in one line, or below a line of its own in lines of so many letters."""
     name = textwrap.shorten(explanation.classes[explanation.target], 24, placeholder="…")
     other = explanation.contrast_class
     against = "against" if other is None else f"for {textwrap.shorten(other, 24, placeholder='…')!r}"
-    return f"Relevance{chr(10) if wrapped else ' '}(red: for {name!r}, blue: {against})"
+    meaning = f"(red: for {name!r}, blue: {against})"
+    return f"Relevance {meaning}" if letters is None else "\n".join(["Relevance", *textwrap.wrap(meaning, letters)])
 
 
 def _panels(explanation: Explanation) -> tuple[int, int]:

@@ -60,7 +60,8 @@ class Sheet:
             artist.remove()
         for panel in self.panels:
             panel.relim()
-            panel.autoscale()
+            panel.set_xlim(0, 1, auto=True)
+            panel.set_ylim(0, 1, auto=True)
 
 
 @contextmanager

@@ -81,7 +81,10 @@ class Stack(LayoutEngine):
         axes = [(number, panel.yaxis) for number, panel in enumerate(self.panels)]
         axes += [(beside.panel, beside.bar.ax.yaxis) for beside in self.bars]
         sizes = self._place_rows(measure, axes, [0.0] * len(axes))
-        factors = [1.5 * high if axis.get_major_formatter().get_offset() else 0.0 for (_, axis), (_, high) in zip(axes, sizes, strict=True)]
+        factors = [
+            1.5 * high if axis.get_major_formatter().get_offset() else 0.0
+            for (_, axis), (_, high) in zip(axes, sizes, strict=True)
+        ]
         if any(factors):
             sizes = self._place_rows(measure, axes, factors)
         widths = {axis: width for (_, axis), (width, _) in zip(axes, sizes, strict=True)}

@@ -396,7 +396,13 @@ def _write_title(sheet: Sheet, explanation: Explanation) -> None:
     warned = [line for text in explanation.warnings for line in textwrap.wrap(f"Warning: {text}", WIDTH_OF_TITLE)]
     sheet.title.set_text(_title(explanation) + "\n" * len(warned))
     if warned:  # into the lines that the title leaves free
-        place: dict[str, Any] = {"xy": (0.5, 0), "xycoords": sheet.title, "ha": "center", "va": "bottom", "annotation_clip": False}
+        place: dict[str, Any] = {
+            "xy": (0.5, 0),
+            "xycoords": sheet.title,
+            "ha": "center",
+            "va": "bottom",
+            "annotation_clip": False,
+        }
         style: dict[str, Any] = {"fontsize": "medium", "color": WARNED, "parse_math": False}
         sheet.figure.add_artist(Annotation("\n".join(warned), **place, **style))
 

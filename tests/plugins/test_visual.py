@@ -10,53 +10,13 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.image import imread
+from pictured import RATE, SAMPLES, Levels, Samples, explanation
 
-from xaudio import Clip, Explanation, OutputError, PluginError, create
+from xaudio import OutputError, PluginError, create
 from xaudio.output import canvas
 from xaudio.plugin import AGAINST, FOR, Axis
 from xaudio_visual import _thinning
 from xaudio_visual._visual import Visual
-
-RATE, SAMPLES = 1000, 1000
-
-
-class Levels:
-    """Levels that rise with the frequency, whatever the sound is."""
-
-    sample_rate, samples, placement, unit = RATE, SAMPLES, "file", "dB"
-    axes = (Axis("frequency", "Hz", np.arange(20) * 25.0), Axis("time", "s", np.arange(40) * 0.025))
-
-    def __call__(self, waveforms):
-        return torch.linspace(-80, 0, 20)[None, None, :, None].expand(len(waveforms), 1, 20, 40)
-
-
-class Samples:
-    sample_rate, samples, placement, unit = RATE, SAMPLES, "file", "full scale"
-    axes = (Axis("time", "s", np.arange(SAMPLES) / RATE),)
-
-    def __call__(self, waveforms):
-        return waveforms[:, None]
-
-
-def explanation(representation, relevance, **changes):
-    sound = np.sin(np.arange(SAMPLES) / 3).astype(np.float32) * 0.5
-    made = Explanation(
-        clip=Clip(sound, RATE, labels={"digit": 0}, source="/where/ever/zero.wav"),
-        features=np.full(relevance.shape, 1e6, np.float32),  # must not be drawn: the training mean is subtracted from it
-        relevance=relevance.astype(np.float32),
-        axes=representation.axes,
-        logits=np.log([0.2, 0.7, 0.1]),
-        classes=("zero", "one", "two"),
-        target=0,
-        task="digit",
-        provenance={
-            "explainer": {"name": "lrp", "options": {"epsilon": 1e-6}, "given": {"epsilon": 1e-6}},
-            "data": "Some Digits",
-            "note": "no bias",
-        },
-        _representation=representation,
-    )
-    return replace(made, **changes)
 
 
 @pytest.fixture
@@ -209,16 +169,25 @@ def test_svg_and_pdf(planted_samples, tmp_path):
     assert {path.name for path in tmp_path.iterdir()} == {"explanation.svg", "explanation.pdf"}
 
 
+def bars_of(panel):
+    """Places and heights of the bars of each colour; each stands on 0."""
+    bars = {}
+    for patch in panel.patches:
+        if not patch.get_fill():
+            feet, ends = patch.get_path().vertices[::2], patch.get_path().vertices[1::2]
+            assert (feet[:, 1] == 0).all()
+            assert (feet[:, 0] == ends[:, 0]).all()
+            bars[to_hex(patch.get_edgecolor())] = (ends[:, 0], ends[:, 1])
+    return bars
+
+
 def test_waveform_panels(planted_samples):
     figure = Visual().figure(planted_samples)
     whole, below, detail, bar = figure.axes
     np.testing.assert_allclose(whole.lines[0].get_ydata(), planted_samples.clip.waveform)
-    signs = {}
-    for lines in below.collections:
-        ends = np.array([segment[1] for segment in lines.get_segments()])
-        signs[tuple(lines.get_color()[0][:3])] = (ends[:, 0], ends[:, 1])
-    np.testing.assert_allclose(signs[to_rgb(FOR)], (np.arange(610, 620) / RATE, np.full(10, 2.0)))
-    np.testing.assert_allclose(signs[to_rgb(AGAINST)], (np.arange(620, 630) / RATE, np.full(10, -2.0)))
+    bars = bars_of(below)
+    np.testing.assert_allclose(bars[FOR], (np.arange(610, 620) / RATE, np.full(10, 2.0)))
+    np.testing.assert_allclose(bars[AGAINST], (np.arange(620, 630) / RATE, np.full(10, -2.0)))
     assert [panel.get_xlabel() for panel in (whole, below, detail)] == ["Time (s)"] * 3
     assert "red: for 'zero', blue: against" in bar.get_ylabel()
 
@@ -387,9 +356,9 @@ def test_frequency_view_is_a_curve_of_relevance_per_frequency(two_tones):
     climb = np.asarray(total.lines[0].get_ydata())
     assert climb[-1] == pytest.approx(two_tones.relevance.sum(), rel=1e-6)
     assert climb[200] == pytest.approx(1000, rel=0.05)
-    lengths = {to_hex(line.get_color()[0]): [abs(path.vertices[1, 1]) for path in line.get_paths()] for line in below.collections}
-    assert max(lengths[FOR]) == pytest.approx(seen.relevance.max())
-    assert max(lengths[AGAINST]) == pytest.approx(-seen.relevance.min())
+    bars = bars_of(below)
+    assert max(bars[FOR][1]) == pytest.approx(seen.relevance.max())
+    assert min(bars[AGAINST][1]) == pytest.approx(seen.relevance.min())
     assert Visual(zoom=(280, 320)).figure(seen).axes[2].get_xlim() == pytest.approx((280, 319), abs=1)
 
 

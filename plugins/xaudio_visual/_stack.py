@@ -40,7 +40,7 @@ class Measure:
     def text(self, text: Text) -> tuple[float, float]:
         """Width and height; of an empty one 0."""
         box = text.get_window_extent(self.renderer)
-        return box.width, box.height
+        return round(box.width, 6), round(box.height, 6)  # since their last digits depend on where the text was
 
     def ticks(self, axis: Axis) -> tuple[float, float]:
         """Width and height of the largest labels of the ticks in view."""
@@ -49,6 +49,8 @@ class Measure:
         edge = 1e-6 * (high - low)
         ticks = zip(axis.get_major_ticks(), labels, strict=False)
         sizes = [self.text(label) for tick, label in ticks if low - edge <= tick.get_loc() <= high + edge]
+        for label in labels:
+            label.set_in_layout(axis.axis_name == "x")  # vertical ones are measured here, and not again when they are drawn
         return max((size[0] for size in sizes), default=0.0), max((size[1] for size in sizes), default=0.0)
 
 
@@ -81,10 +83,8 @@ class Stack(LayoutEngine):
         axes = [(number, panel.yaxis) for number, panel in enumerate(self.panels)]
         axes += [(beside.panel, beside.bar.ax.yaxis) for beside in self.bars]
         sizes = self._place_rows(measure, axes, [0.0] * len(axes))
-        factors = [
-            1.5 * high if axis.get_major_formatter().get_offset() else 0.0
-            for (_, axis), (_, high) in zip(axes, sizes, strict=True)
-        ]
+        raising = [bool(axis.get_major_formatter().get_offset()) for _, axis in axes]
+        factors = [1.5 * height * raised for raised, (_, height) in zip(raising, sizes, strict=True)]
         if any(factors):
             sizes = self._place_rows(measure, axes, factors)
         widths = {axis: width for (_, axis), (width, _) in zip(axes, sizes, strict=True)}

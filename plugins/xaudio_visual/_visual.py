@@ -277,7 +277,7 @@ class Visual:
         }
         for start, stop in explanation.padding:
             axes.axvspan(start - shift, stop - shift, **style)
-        axes.set_xlim(view)
+            axes.set_xlim(view)
         axes.ticklabel_format(axis="x", useOffset=False)
 
     def limit(self, explanation: Explanation) -> float:
@@ -375,8 +375,11 @@ def _colour_label(explanation: Explanation, letters: int | None = None) -> str:
     name = textwrap.shorten(explanation.classes[explanation.target], 24, placeholder="…")
     other = explanation.contrast_class
     against = "against" if other is None else f"for {textwrap.shorten(other, 24, placeholder='…')!r}"
-    meaning = f"(red: for {name!r}, blue: {against})"
-    return f"Relevance {meaning}" if letters is None else "\n".join(["Relevance", *textwrap.wrap(meaning, letters)])
+    red, blue = f"(red: for {name!r},", f"blue: {against})"
+    if letters is None:
+        return f"Relevance {red} {blue}"
+    lines = [f"{red} {blue}"] if len(f"{red} {blue}") <= letters else [red, blue]
+    return "\n".join(["Relevance", *(part for line in lines for part in textwrap.wrap(line, letters))])
 
 
 def _panels(explanation: Explanation) -> tuple[int, int]:
@@ -396,14 +399,8 @@ def _write_title(sheet: Sheet, explanation: Explanation) -> None:
     warned = [line for text in explanation.warnings for line in textwrap.wrap(f"Warning: {text}", WIDTH_OF_TITLE)]
     sheet.title.set_text(_title(explanation) + "\n" * len(warned))
     if warned:  # into the lines that the title leaves free
-        place: dict[str, Any] = {
-            "xy": (0.5, 0),
-            "xycoords": sheet.title,
-            "ha": "center",
-            "va": "bottom",
-            "annotation_clip": False,
-        }
-        style: dict[str, Any] = {"fontsize": "medium", "color": WARNED, "parse_math": False}
+        place: dict[str, Any] = {"xy": (0.5, 0), "xycoords": sheet.title, "annotation_clip": False}
+        style: dict[str, Any] = {"ha": "center", "va": "bottom", "fontsize": "medium", "color": WARNED, "parse_math": False}
         sheet.figure.add_artist(Annotation("\n".join(warned), **place, **style))
 
 

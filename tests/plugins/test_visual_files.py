@@ -9,14 +9,15 @@ import matplotlib
 import numpy as np
 import pytest
 from matplotlib.image import imread
-from pictured import RATE, Levels, Samples, explanation
+from pictured import Levels, Samples, explanation
 from PIL import Image
+from torch import nn
 
 import xaudio
 from xaudio import OutputError, create
 from xaudio.output import canvas
 from xaudio_visual import _sheet
-from xaudio_visual._visual import Visual
+from xaudio_visual._visual import Visual, _panels
 
 DPI = 60
 
@@ -37,6 +38,11 @@ def placed(item):
     return replace(item, provenance={**item.provenance, "placement": {"offset": 375, "start": 57_000, "samples": 250}})
 
 
+def warned(item):
+    missed = {"sum": 1.2, "expected": 1.7, "miss": 0.3, "holds": False}
+    return replace(item, provenance={**item.provenance, "completeness": missed})
+
+
 def dense():
     """A second at 16 kHz: noise that swells, with one spike."""
     sound = np.random.default_rng(0).standard_normal(16000) * np.linspace(0, 0.1, 16000)
@@ -45,10 +51,17 @@ def dense():
     return replace(item, clip=replace(item.clip, waveform=sound.astype(np.float32), sample_rate=16000))
 
 
-def stereo():
+def two_channels():
     sound = np.random.default_rng(1).uniform(-0.5, 0.5, (2, 1000)).astype(np.float32)
-    read = "waveform:samples=1000,channels=2"
-    return xaudio.explain(lambda x: x.sum((1, 2))[:, None] * 0 + 1, xaudio.Clip(sound, RATE), representation=read)
+    return xaudio.explain(
+        nn.Sequential(nn.Flatten(), nn.Linear(2000, 2)).eval(),
+        xaudio.Clip(sound, 8000),
+        representation="raw:sample_rate=8000,channels=2,samples=1000",
+        explainer="amplitude",
+        classes=["a name of letters", "b"],
+        kind="classes",
+        device="cpu",
+    )
 
 
 KINDS = {
@@ -60,6 +73,8 @@ KINDS = {
     "wave within zeros": lambda: placed(waves()),
     "plane within zeros": lambda: placed(planes()),
     "long names": lambda: waves(classes=("a name that is too long to be shown", "another one of many letters", "c")),
+    "warned": lambda: warned(waves()),
+    "two channels": two_channels,
     "nothing": lambda: waves(0.0),
     "dense": dense,
     "spectrum": lambda: dense().view("frequency"),
@@ -145,7 +160,7 @@ def test_a_figure_that_could_not_be_filled_or_saved_is_not_used_again(tmp_path):
 
 def filled(item, **options):
     """The figure behind a file, drawn."""
-    sheet = _sheet.Sheet(*([1, 1] if len(item.axes) == 2 else [3, 1]), constrained=False)
+    sheet = _sheet.Sheet(*_panels(item), constrained=False)
     Visual(**options)._fill(sheet, item)
     sheet.figure.canvas.draw()
     return sheet.figure
@@ -157,15 +172,14 @@ def _extents(figure, count):
 
 @pytest.mark.parametrize("name", KINDS)
 def test_files_are_laid_out_as_figures_are(name):
-    figures = [filled(KINDS[name]()), Visual().figure(KINDS[name]())]
+    item = KINDS[name]()
+    figures, (panels, channels) = [filled(item), Visual().figure(item)], _panels(item)
     figures[1].canvas.draw()
-    count = 1 if "plane" in name else 3
+    count = panels * channels
     left, low, right, high = (np.array(edges) for edges in zip(*[_extents(figure, count) for figure in figures], strict=True))
     for edges in (left, low, high):
         np.testing.assert_allclose(*edges, atol=0.025)
-    assert (right[0] > right[1] - 0.025).all(), (
-        "no narrower; a bar may stand beside its own panel where matplotlib keeps a column free"
-    )
+    assert (right[0] > right[1] - 0.025).all(), "a bar stands beside its own panel alone"
     for figure in figures:
         boxes = [axes.get_tightbbox() for axes in figure.axes]
         edges = figure.bbox

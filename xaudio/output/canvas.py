@@ -1,4 +1,4 @@
-"""Drawing a figure into a PNG file in a fraction of matplotlib's time: each text is drawn once, and the file is packed lightly."""
+"""A figure in a PNG file, in a fraction of matplotlib's time: each text is drawn once, and the file is packed lightly."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def _sizes(text: str, font: FontProperties, formula: Any, dpi: float) -> tuple[f
 def _pixels(
     text: str, font: FontProperties, angle: float, formula: Any, dpi: float, colour: Any, alpha: float, smooth: bool
 ) -> tuple[int, int, NDArray[np.uint8]]:
-    """The pixels (rows from the bottom, columns, RGBA) of a text, and where they begin right of its start and above its baseline."""
+    """The pixels of a text (rows from the bottom, columns, RGBA), and how far right of its start and above its baseline."""
     width, height, _ = _sizes(text, font, formula, dpi)
     turn = np.radians(angle)
     ends = np.array([(along, across) for along in (-height, width + height) for across in (-height, 2 * height)])
@@ -106,7 +106,7 @@ def write_png(figure: Figure, path: Path, metadata: Mapping[str, str | None]) ->
 
 
 def packed(pixels: NDArray[np.uint8], dpi: float, metadata: Mapping[str, str | None]) -> bytes:
-    """A PNG file (https://www.w3.org/TR/png-3/) whose rows are not filtered: what filters save in drawings is little and costs most.
+    """A PNG file (https://www.w3.org/TR/png-3/) whose rows are not filtered: of a drawing that saves little and takes longest.
 
     Parameters
     ----------

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .runs import printable, replaced
 
@@ -55,14 +55,22 @@ def own_style() -> Iterator[None]:
         return
     import matplotlib
 
-    defaults = {key: value for key, value in matplotlib.rcParamsDefault.items() if not key.startswith(NO_STYLE)}
     within = _styled.set(True)
     try:
-        with matplotlib.rc_context({**defaults, "font.family": [FONT, *_installed()]}), warnings.catch_warnings():
+        with matplotlib.rc_context(), warnings.catch_warnings():
+            dict.update(matplotlib.rcParams, _settings())  # which are right, so that to check each of them takes longest
             warnings.filterwarnings("ignore", "Glyph .* missing from")  # of tick labels; all else is replaced
             yield
     finally:
         _styled.reset(within)
+
+
+@cache
+def _settings() -> dict[str, Any]:
+    import matplotlib
+
+    defaults = {key: value for key, value in matplotlib.rcParamsDefault.items() if not key.startswith(NO_STYLE)}
+    return {**defaults, "font.family": [FONT, *_installed()]}
 
 
 @cache
@@ -111,7 +119,7 @@ def clean_texts(figure: Figure) -> None:
 
 
 def _texts(artist: Artist) -> Iterator[Text]:
-    """Texts within an artist, but for those of ticks, which their formatter writes when they are drawn; to ask for them makes ticks anew."""
+    """Texts within an artist, but for those of ticks, which are written when they are drawn; to ask for them makes them anew."""
     from matplotlib.axis import Axis
     from matplotlib.text import Text
 

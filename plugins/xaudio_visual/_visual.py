@@ -26,6 +26,7 @@ from xaudio.plugin import (
 )
 
 from ._thinning import extremes, starts, thinned_bars, thinned_edges, thinned_levels, thinned_line, thinned_relevance
+from ._words import LETTERS_BESIDE, WIDTH_OF_TITLE, cell_of, meaning_of_colours, title_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -37,11 +38,6 @@ WARNED = "#a33c00"
 """Of what makes an explanation doubtful; dark enough to be read on white."""
 
 ZOOM_SECONDS = 0.05
-WIDTH_OF_TITLE = 86
-
-LETTERS_BESIDE = (32, 28)
-"""Of the colours' label beside one of three panels, with one channel and with several, whose panels are smaller."""
-
 WIDEST = 8.0
 """Inches of a picture, across."""
 
@@ -122,7 +118,7 @@ class Visual:
                 own[0].set_title(above, loc="left", fontsize="small")
             if panels == 1:
                 sheet.bar(drawn["spectrogram"], last, "level", f"Level ({part.representation.unit})", aspect=30)
-            label = _colour_label(explanation, None if panels == 1 else LETTERS_BESIDE[channels > 1])
+            label = meaning_of_colours(explanation, None if panels == 1 else LETTERS_BESIDE[channels > 1])
             sheet.bar(drawn["relevance"], last, "relevance", label, aspect=30 if panels == 1 else 12, extend=beyond)
 
     @own_style()
@@ -190,7 +186,7 @@ class Visual:
         whole, below, detail = axes
         segment = _segment(axis.centres, self.zoom) if self.zoom else _most_relevant(axis, relevance)
         start, stop = axis.centres[segment][[0, -1]]
-        cell = _cell(explanation)
+        cell = cell_of(explanation)
 
         first = starts(len(signal)) if columns is None else starts(len(signal), columns, most=2 * columns)
         add_signal(whole, axis.centres, signal, first, color="0.25", linewidth=0.6)
@@ -332,22 +328,6 @@ def _signal(explanation: Explanation) -> tuple[FloatArray, str]:
     return explanation.levels(), f"{'Level' if unit == 'dB' else 'Features'} ({unit})"
 
 
-def _cell(explanation: Explanation) -> str:
-    """What a cell along the single axis is called."""
-    if explanation.relevance.shape[1:] == explanation.clip.waveform.shape:
-        return "sample"
-    return {"time": "frame"}.get(explanation.axes[0].name, explanation.axes[0].name)
-
-
-def _view(explanation: Explanation) -> str:
-    """The view and its options, if the relevance was brought to another domain than the model's."""
-    view = explanation.provenance.get("view")
-    if not view:
-        return ""
-    options = ", ".join(f"{name} {value}" for name, value in view["options"].items())
-    return f" · {view['name']} view" + (f" ({options})" if options else "")
-
-
 def _segment(centres: FloatArray, bounds: tuple[float, float]) -> slice:
     """The cells within bounds."""
     start, stop = np.searchsorted(centres, bounds)
@@ -370,18 +350,6 @@ def _most_relevant(axis: Axis, relevance: FloatArray) -> slice:
     return slice(start, start + length)
 
 
-def _colour_label(explanation: Explanation, letters: int | None = None) -> str:
-    """What the colours mean, in one line, or below a line of its own in lines of so many letters."""
-    name = textwrap.shorten(explanation.classes[explanation.target], 24, placeholder="…")
-    other = explanation.contrast_class
-    against = "against" if other is None else f"for {textwrap.shorten(other, 24, placeholder='…')!r}"
-    red, blue = f"(red: for {name!r},", f"blue: {against})"
-    if letters is None:
-        return f"Relevance {red} {blue}"
-    lines = [f"{red} {blue}"] if len(f"{red} {blue}") <= letters else [red, blue]
-    return "\n".join(["Relevance", *(part for line in lines for part in textwrap.wrap(line, letters))])
-
-
 def _panels(explanation: Explanation) -> tuple[int, int]:
     """Panels of each channel, and channels."""
     return (1 if len(explanation.axes) == 2 else 3), len(by_channel([explanation]))
@@ -397,27 +365,8 @@ def _write_title(sheet: Sheet, explanation: Explanation) -> None:
     from matplotlib.text import Annotation
 
     warned = [line for text in explanation.warnings for line in textwrap.wrap(f"Warning: {text}", WIDTH_OF_TITLE)]
-    sheet.title.set_text(_title(explanation) + "\n" * len(warned))
+    sheet.title.set_text(title_of(explanation) + "\n" * len(warned))
     if warned:  # into the lines that the title leaves free
         place: dict[str, Any] = {"xy": (0.5, 0), "xycoords": sheet.title, "annotation_clip": False}
         style: dict[str, Any] = {"ha": "center", "va": "bottom", "fontsize": "medium", "color": WARNED, "parse_math": False}
         sheet.figure.add_artist(Annotation("\n".join(warned), **place, **style))
-
-
-def _title(explanation: Explanation) -> str:
-    """Task, classes with their probabilities, explainer and data, in lines that fit the figure."""
-    target, name, shares = explanation.target, explanation.classes[explanation.target], explanation.probabilities
-    explained = repr(name) if shares is None else f"{name!r} ({shares[target]:.0%})"
-    if explanation.contrast_class is not None:
-        outcome = f"{explanation.prediction}, explained {explained} rather than {explanation.contrast_class!r}"
-    elif explanation.predictions == (name,):
-        outcome = f"predicted and explained {explained}"
-    else:
-        outcome = f"{explanation.prediction}, explained {explained}"
-    truth = "" if explanation.label is None else f", truth {explanation.classes[explanation.label]!r}"
-    task = f"{explanation.task}: " if explanation.task else ""
-    data = [str(explanation.provenance.get(key) or "") for key in ("data", "note")]
-    origin = " · ".join(part for part in (*data, explanation.clip.name) if part)
-    nothing = "" if np.any(explanation.relevance) else "there is no relevance: it is zero everywhere"
-    lines = [f"{task}{outcome}{truth}", explanation.explainer + _view(explanation), explanation.in_constants, origin, nothing]
-    return "\n".join(row for line in lines for row in textwrap.wrap(line, WIDTH_OF_TITLE))

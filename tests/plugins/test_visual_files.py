@@ -8,14 +8,11 @@ from dataclasses import replace
 import matplotlib
 import numpy as np
 import pytest
-from matplotlib.image import imread
 from pictured import Levels, Samples, explanation
-from PIL import Image
 from torch import nn
 
 import xaudio
 from xaudio import OutputError, create
-from xaudio.output import canvas
 from xaudio_visual import _sheet
 from xaudio_visual._visual import Visual, _panels
 
@@ -219,20 +216,3 @@ def test_a_dense_waveform_reaches_as_far_in_every_column_of_pixels(tmp_path):
         assert np.median(off) <= 1
         assert np.mean(off > 6) < 0.02
     assert abs(reached[0][1].max() - reached[1][1].max()) <= 1, "the spike is there"
-
-
-def test_a_png_file_holds_the_pixels_and_the_words(tmp_path):
-    pixels = np.random.default_rng(0).integers(0, 256, (7, 5, 4), np.uint8)
-    for opaque in (True, False):
-        if opaque:
-            pixels[..., 3] = 255
-        (tmp_path / "a.png").write_bytes(canvas.packed(pixels, 150, {"Title": "日本語 é", "Software": None}))
-        with Image.open(tmp_path / "a.png") as image:
-            image.load()
-            assert image.mode == ("RGB" if opaque else "RGBA")
-            assert image.info["Title"] == "日本語 é"
-            assert "Software" not in image.info
-            assert image.info["dpi"] == pytest.approx((150, 150), abs=0.02)
-            np.testing.assert_array_equal(np.asarray(image), pixels[..., : 3 if opaque else 4])
-        pixels[2, 3, 3] = 17
-    assert imread(tmp_path / "a.png").shape == (7, 5, 3) or imread(tmp_path / "a.png").shape == (7, 5, 4)

@@ -42,7 +42,7 @@ class Renderer(RendererAgg):
         mtext: Any = None,
     ) -> None:
         """Draw a text with its baseline at a point, as matplotlib calls it."""
-        left, up, pixels = _pixels(s, prop.copy(), angle, ismath, self.dpi, gc.get_rgb(), gc.get_alpha(), gc.get_antialiased())
+        left, up, pixels = _pixels(s, prop.copy(), angle, ismath, self.dpi, gc.get_rgb(), gc.get_antialiased())
         if pixels.size:
             self.draw_image(gc, round(x) + left, self.height - round(y) + up, pixels)
 
@@ -54,7 +54,7 @@ def _sizes(text: str, font: FontProperties, formula: Any, dpi: float) -> tuple[f
 
 @lru_cache(TEXTS)
 def _pixels(
-    text: str, font: FontProperties, angle: float, formula: Any, dpi: float, colour: Any, alpha: float, smooth: bool
+    text: str, font: FontProperties, angle: float, formula: Any, dpi: float, colour: tuple[float, ...], smooth: bool
 ) -> tuple[int, int, NDArray[np.uint8]]:
     """The pixels of a text (rows from the bottom, columns, RGBA), and how far right of its start and above its baseline."""
     width, height, _ = _sizes(text, font, formula, dpi)
@@ -65,7 +65,6 @@ def _pixels(
     renderer = RendererAgg(right - left, top - bottom, dpi)
     gc = renderer.new_gc()
     gc.set_foreground(colour)
-    gc.set_alpha(alpha)
     gc.set_antialiased(smooth)
     renderer.draw_text(gc, -left, top, text, font, angle, formula)
     drawn = np.asarray(renderer.buffer_rgba())

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from matplotlib.axes import Axes
-from matplotlib.axis import Axis
+from matplotlib.axis import Axis, XAxis
 from matplotlib.colorbar import Colorbar
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import LayoutEngine
@@ -50,7 +50,7 @@ class Measure:
         ticks = zip(axis.get_major_ticks(), labels, strict=False)
         sizes = [self.text(label) for tick, label in ticks if low - edge <= tick.get_loc() <= high + edge]
         for label in labels:
-            label.set_in_layout(axis.axis_name == "x")  # vertical ones are measured here, and not again when they are drawn
+            label.set_in_layout(isinstance(axis, XAxis))  # vertical ones are measured here, and not again when they are drawn
         return max((size[0] for size in sizes), default=0.0), max((size[1] for size in sizes), default=0.0)
 
 
@@ -80,14 +80,14 @@ class Stack(LayoutEngine):
         """Place the panels, their colour bars, and the labels of both."""
         measure = Measure(fig)
         self.title.set_position((0.5, 1 - PAD * measure.point / measure.height))
-        axes = [(number, panel.yaxis) for number, panel in enumerate(self.panels)]
+        axes: list[tuple[int, Axis]] = [(number, panel.yaxis) for number, panel in enumerate(self.panels)]
         axes += [(beside.panel, beside.bar.ax.yaxis) for beside in self.bars]
         sizes = self._place_rows(measure, axes, [0.0] * len(axes))
         raising = [bool(axis.get_major_formatter().get_offset()) for _, axis in axes]
         factors = [1.5 * height * raised for raised, (_, height) in zip(raising, sizes, strict=True)]
         if any(factors):
             sizes = self._place_rows(measure, axes, factors)
-        widths = {axis: width for (_, axis), (width, _) in zip(axes, sizes, strict=True)}
+        widths: dict[Axis, float] = {axis: width for (_, axis), (width, _) in zip(axes, sizes, strict=True)}
         self._place_columns(measure, widths)
 
     def _place_rows(
@@ -114,7 +114,8 @@ class Stack(LayoutEngine):
             top -= below + pad
         for bar, number, _ in self.bars:
             bar.ax.set_position(self.panels[number].get_position())
-            bar.ax.apply_aspect(bar.ax.get_axes_locator()(bar.ax, measure.renderer))  # ticks are those of the height without tips
+            locator: Any = bar.ax.get_axes_locator()
+            bar.ax.apply_aspect(locator(bar.ax, measure.renderer))  # ticks are those of the height without tips
         return [measure.ticks(axis) for _, axis in axes]
 
     def _place_columns(self, measure: Measure, ticks: Mapping[Axis, float]) -> None:
@@ -143,7 +144,8 @@ class Stack(LayoutEngine):
     def _twin(self, measure: Measure) -> float:
         """Width that second axes need at the right of their panel."""
         known = [*self.panels, *(beside.bar.ax for beside in self.bars)]
-        twins = [axes.yaxis for axes in self.title.get_figure().axes if axes not in known]
+        figure: Any = self.title.get_figure(root=True)
+        twins = [axes.yaxis for axes in figure.axes if axes not in known]
         others = (TICK + LABEL) * measure.point
         return max((others + measure.ticks(axis)[0] + measure.text(axis.label)[0] for axis in twins), default=0.0)
 

@@ -49,7 +49,9 @@ class Renderer(RendererAgg):
 
 @lru_cache(4 * TEXTS)
 def _sizes(text: str, font: FontProperties, formula: Any, dpi: float) -> tuple[float, float, float]:
-    return RendererAgg(1, 1, dpi).get_text_width_height_descent(text, font, formula)
+    renderer: Any = RendererAgg(1, 1, dpi)  # type: ignore[no-untyped-call]
+    width, height, descent = renderer.get_text_width_height_descent(text, font, formula)
+    return width, height, descent
 
 
 @lru_cache(TEXTS)
@@ -62,7 +64,7 @@ def _pixels(
     ends = np.array([(along, across) for along in (-height, width + height) for across in (-height, 2 * height)])
     places = np.stack([ends @ (np.cos(turn), -np.sin(turn)), ends @ (np.sin(turn), np.cos(turn))], 1)
     (left, bottom), (right, top) = np.floor(places.min(0)).astype(int), np.ceil(places.max(0)).astype(int)
-    renderer = RendererAgg(right - left, top - bottom, dpi)
+    renderer: Any = RendererAgg(right - left, top - bottom, dpi)  # type: ignore[no-untyped-call]
     gc = renderer.new_gc()
     gc.set_foreground(colour)
     gc.set_antialiased(smooth)
@@ -78,12 +80,15 @@ def _pixels(
 class Canvas(FigureCanvasAgg):
     """A canvas that draws with `Renderer`."""
 
+    _made: tuple[Any, Renderer] | None = None
+
     def get_renderer(self) -> Renderer:
         """The renderer of the figure's size, made anew when that has changed."""
         key = (int(self.figure.bbox.width), int(self.figure.bbox.height), self.figure.dpi)
-        if getattr(self, "_made_for", None) != key:
-            self.renderer, self._made_for = Renderer(*key), key
-        return self.renderer
+        if self._made is None or self._made[0] != key:
+            self._made = (key, Renderer(*key))  # type: ignore[no-untyped-call]
+        self.renderer = self._made[1]  # which matplotlib reads
+        return self._made[1]
 
 
 def write_png(figure: Figure, path: Path, metadata: Mapping[str, str | None]) -> None:
@@ -98,7 +103,7 @@ def write_png(figure: Figure, path: Path, metadata: Mapping[str, str | None]) ->
     """
     import matplotlib
 
-    canvas = figure.canvas if isinstance(figure.canvas, Canvas) else Canvas(figure)
+    canvas: Any = figure.canvas if isinstance(figure.canvas, Canvas) else Canvas(figure)
     canvas.draw()
     told = {"Software": f"Matplotlib version {matplotlib.__version__}, https://matplotlib.org/", **metadata}
     path.write_bytes(packed(np.asarray(canvas.buffer_rgba()), figure.dpi, told))
@@ -127,7 +132,7 @@ def packed(pixels: NDArray[np.uint8], dpi: float, metadata: Mapping[str, str | N
             _chunk(b"IHDR", struct.pack(">IIBBBBB", image.width, image.height, 8, 2 if opaque else 6, 0, 0, 0)),
             *(_chunk(b"iTXt", _text(key, value)) for key, value in metadata.items() if value is not None),
             _chunk(b"pHYs", struct.pack(">IIB", metres, metres, 1)),
-            _chunk(b"IDAT", zlib.compress(rows, LEVEL)),
+            _chunk(b"IDAT", zlib.compress(rows.data, LEVEL)),
             _chunk(b"IEND", b""),
         ]
     )

@@ -58,7 +58,8 @@ def own_style() -> Iterator[None]:
     within = _styled.set(True)
     try:
         with matplotlib.rc_context(), warnings.catch_warnings():
-            dict.update(matplotlib.rcParams, _settings())  # which are right, so that to check each of them takes longest
+            settings: Any = matplotlib.rcParams
+            dict.update(settings, _settings())  # which are right, so that to check each of them takes longest
             warnings.filterwarnings("ignore", "Glyph .* missing from")  # of tick labels; all else is replaced
             yield
     finally:
@@ -69,7 +70,7 @@ def own_style() -> Iterator[None]:
 def _settings() -> dict[str, Any]:
     import matplotlib
 
-    defaults = {key: value for key, value in matplotlib.rcParamsDefault.items() if not key.startswith(NO_STYLE)}
+    defaults = {str(key): value for key, value in matplotlib.rcParamsDefault.items() if not key.startswith(NO_STYLE)}
     return {**defaults, "font.family": [FONT, *_installed()]}
 
 

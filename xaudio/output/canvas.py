@@ -56,7 +56,7 @@ def _sizes(text: str, font: FontProperties, formula: Any, dpi: float) -> tuple[f
 
 @lru_cache(TEXTS)
 def _pixels(
-    text: str, font: FontProperties, angle: float, formula: Any, dpi: float, colour: tuple[float, ...], smooth: bool
+    text: str, font: FontProperties, angle: float, formula: Any, dpi: float, colour: Any, smooth: bool
 ) -> tuple[int, int, NDArray[np.uint8]]:
     """The pixels of a text (rows from the bottom, columns, RGBA), and how far right of its start and above its baseline."""
     width, height, _ = _sizes(text, font, formula, dpi)

@@ -164,18 +164,22 @@ def _gamma(layer: Layer, method: Method, outputs: Tensor, gradient: Tensor) -> t
     """By the sizes of the contributions: what speaks for or against an output is half of its size and half of itself.
 
     So there is one product more than with a gradient for the denominators, and one back. Where biases absorb, nothing cancels, as
-    an output has the sign of what it is divided by.
+    an output has the sign of what it is divided by; where they are ignored, it may have the other one.
     """
     half, weight, bias = method.gamma / 2, layer.weight, _bias(layer, method)
     sizes, offset = weight.abs(), None if bias is None else bias.abs()
-    contributions = outputs if bias is layer.bias else outputs - layer.per_output(layer.bias)  # type: ignore[arg-type]
+    whole = bias is layer.bias
+    contributions = outputs if whole else outputs - layer.per_output(layer.bias)  # type: ignore[arg-type]
     denominators = layer.apply(layer.inputs.abs() if layer.signed else layer.inputs, sizes, offset)
     signs = _signs(outputs)
-    denominators.mul_(signs).mul_(half).add_(contributions, alpha=1 + half).add_(signs, alpha=STABILISER)
+    denominators.mul_(signs).mul_(half).add_(contributions, alpha=1 + half)
+    away = signs if whole else _signs(denominators)
+    denominators.add_(away, alpha=STABILISER)
     share = (gradient * outputs).div_(denominators)
     sided = torch.mul(share, signs, out=denominators)
-    del outputs, contributions, denominators, signs
-    absorbed = (1 + half) * _share(layer, share, bias) + half * _share(layer, sided, offset) + sided.sum() * STABILISER
+    absorbed = (1 + half) * _share(layer, share, bias) + half * _share(layer, sided, offset)
+    absorbed = absorbed + (sided if whole else share * away).sum() * STABILISER
+    del outputs, contributions, denominators, signs, away
     if not layer.signed and torch.equal(share, sided):
         return layer.transpose(share, sizes.mul_(half).add_(weight, alpha=1 + half)), absorbed
     back, sided = layer.transpose(share.mul_(1 + half), weight), sided.mul_(half)

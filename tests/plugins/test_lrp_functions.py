@@ -3,9 +3,11 @@
 import itertools
 import threading
 
+import numpy as np
 import pytest
 import torch
 from computations import NETWORKS, Network, drawn
+from textbook import textbook_rule
 from torch import nn
 from torch.nn import functional
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -420,6 +422,23 @@ def test_ignored_biases_have_no_share():
     lrp = create("explainer", "lrp", composite="epsilon", bias="ignore", engine="functions")
     answers = drawn(network)(FEATURES).gather(1, TARGET[:, None])[:, 0]
     torch.testing.assert_close(lrp(network, FEATURES, TARGET).sum((1, 2)), answers, rtol=1e-4, atol=0)
+
+
+@pytest.mark.parametrize(
+    "layer", [nn.Linear, lambda *sizes: nn.Sequential(nn.Unflatten(1, (2, 1)), nn.Conv1d(*sizes, 1), nn.Flatten())]
+)
+@pytest.mark.parametrize("against", [-0.5, -1.25, -1.25 - 1e-6, -2.0])
+def test_gamma_without_the_bias_divides_by_what_may_have_another_sign_than_the_output(layer, against):
+    """What speaks for an output is weighed by 1.25 here, so that what it is divided by is about 0 or below it."""
+    network = layer(2, 1).double()
+    weighted = next(module for module in network.modules() if hasattr(module, "weight"))
+    weighted.weight.data = torch.tensor([1.0, against], dtype=torch.float64).reshape(weighted.weight.shape)
+    weighted.bias.data.fill_(3.0)
+    features = torch.ones(1, 2, dtype=torch.float64)
+    found = explain_by_functions(network.eval(), features, None, method("gamma")._replace(absorb=False))
+    expected = textbook_rule("gamma", [[1.0, against]], [3.0], np.ones(2), [4.0 + against], absorb=False)
+    np.testing.assert_allclose(found.relevance[0], expected, rtol=1e-6)
+    assert abs(float(found.residual)) <= 1e-9 * np.abs(expected).max()
 
 
 # What is the answer

@@ -9,7 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ._functions_mode import STENCIL, STEP, Kept, Rules, Stencil, Track, Way, rule
+from ._functions_kept import Again, Kept
+from ._functions_mode import STENCIL, STEP, Rules, Stencil, Track, Way, rule
 
 
 def _around_zero(func: Any, args: Any, kwargs: Any, stencil: Stencil = STENCIL) -> Stencil:
@@ -73,7 +74,8 @@ def _with_slope(
     """
     zero, slope_there = _at_zero(stencil)
     if again is not None and not zero and not inplace and not mode.copies and hasattr(inputs.grad_fn, "kept"):
-        return mode.held(inputs, partial(_slope_later, values, again, slope_there))
+        later = Again(again, inputs.grad_fn.kept.outputs(inputs))  # type: ignore[union-attr]
+        return mode.computed_again(mode.held(inputs, partial(_slope_later, values, later, slope_there)), later)
 
     def compute(given: Tensor) -> Way:
         if not zero or inplace:
@@ -90,12 +92,10 @@ def _with_slope(
     return mode.held(inputs, compute, inplace=inplace)
 
 
-def _slope_later(values: Tensor, again: Callable[[Tensor], Tensor], slope_there: float, inputs: Tensor) -> Way:
-    kept = Kept(inputs, copies=False)
-
+def _slope_later(values: Tensor, again: Again, slope_there: float, inputs: Tensor) -> Way:
     def back(gradient: Tensor) -> Tensor:
-        (given,) = kept.tensors()
-        return slope_of(again(given), given, 0.0, slope_there).mul_(gradient)
+        given, values = again.last()
+        return slope_of(values, given, 0.0, slope_there).mul_(gradient)
 
     return Way(values, back)
 

@@ -244,7 +244,7 @@ class Loop(NamedTuple):
         return list(steps)[::-1] if self.backwards else list(steps)
 
     def forward(self, state: State) -> tuple[Tensor, State, tuple[Tensor, ...]]:
-        """Outputs, the last state, and what is held, each of all steps in the order in which they ran."""
+        """Outputs, the last state, and what `whole` takes, each of all steps in the order in which they ran."""
         if self.known is not None:
             return self._of_known(*self.known, state)
         step, outputs, states, kept = CELLS[self.name].step, [], [], []
@@ -257,7 +257,7 @@ class Loop(NamedTuple):
             outputs.append(after[0])
             kept.append(parts)
         held = CELLS[self.name].held(*(torch.cat(parts) for parts in zip(*kept, strict=True)))
-        return torch.cat(self.ordered(outputs)), state, held + self.recurrent.held(torch.cat(states))
+        return torch.cat(self.ordered(outputs)), state, held + self._kept(torch.cat(states))
 
     def _of_known(self, outputs: Tensor, last: State, state: State) -> tuple[Tensor, State, tuple[Tensor, ...]]:
         """The same of an LSTM whose outputs are known: all but its cells, one after the other, is computed at once."""
@@ -273,7 +273,15 @@ class Loop(NamedTuple):
             cells.append(cell)
         together = torch.stack(cells)
         held = _lstm_held(*(values.flatten(0, 1) for values in (sums, gates, passed, together.tanh(), together)))
-        return outputs, last, held + self.recurrent.held(states.flatten(0, 1))
+        return outputs, last, held + self._kept(states.flatten(0, 1))
+
+    def _kept(self, states: Tensor) -> tuple[Tensor, ...]:
+        """The states before the steps, where the way back needs something of them: less than that is."""
+        return () if self.recurrent.both is None else (states,)
+
+    def whole(self, held: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        """What the way back needs, of what was kept for it."""
+        return held if self.recurrent.both is None else (*held[:-1], *self.recurrent.held(held[-1]))
 
     def back(self, outputs: Tensor, state: State, held: tuple[Tensor, ...]) -> tuple[Tensor, State]:
         """Gradients of what the signal reads, in the order of the steps, and of the state at the beginning."""
@@ -337,7 +345,7 @@ class _Run(torch.autograd.Function):
 
     @staticmethod
     def backward(context: Any, *gradients: Tensor) -> Any:
-        loop, held = context.loop, context.held
+        loop, held = context.loop, context.loop.whole(context.held)
         signals, state = loop.back(gradients[0], gradients[1:], held)
         weighed = signals * held[0] if loop.name == "gru" else signals  # by the reset gate
         share = loop.recurrent.absorbed(weighed, held[-2:])

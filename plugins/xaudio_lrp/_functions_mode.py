@@ -20,6 +20,7 @@ from torch.overrides import TorchFunctionMode
 
 from xaudio.plugin import ModelError
 
+from ._functions_kept import Again
 from ._functions_watch import Place, Watch, Watched
 from ._plan import Method
 from ._products import tensors_in
@@ -123,38 +124,6 @@ def damped(tensor: Tensor, share: float) -> Tensor:
 def per_channel(gradient: Tensor) -> Tensor:
     """The sum of a gradient (batch, channels, ...) for each channel."""
     return gradient.sum((0, *range(2, gradient.ndim)))
-
-
-class Kept:
-    """Tensors for the way back, such as inputs and outputs of a layer.
-
-    Parameters
-    ----------
-    *tensors : Tensor
-    copies : bool
-        Whether copies are kept, since the model writes into its own tensors.
-    """
-
-    def __init__(self, *tensors: Tensor, copies: bool) -> None:
-        self._tensors = [tensor.detach().clone() if copies else tensor.detach() for tensor in tensors]
-        self._versions = [tensor._version for tensor in self._tensors]
-
-    def before_writing(self) -> None:
-        """Keep a copy of the outputs, as these are about to be written to."""
-        self._tensors[1] = self._tensors[1].clone()
-        self._versions[1] = self._tensors[1]._version
-
-    def tensors(self) -> list[Tensor]:
-        """What is kept, in that order.
-
-        Raises
-        ------
-        RuntimeError
-            If they have been written to.
-        """
-        if self._versions != [tensor._version for tensor in self._tensors]:
-            raise RuntimeError("an inplace operation has changed what the way back needs")
-        return list(self._tensors)
 
 
 class Track(NamedTuple):
@@ -341,6 +310,11 @@ class Rules(TorchFunctionMode):
         """The layer that gave a tensor, None if none did or it has no rule of its own."""
         layer, version = getattr(tensor, "_xaudio_layer", (None, -1))
         return layer if tensor._version == version else None
+
+    def computed_again(self, result: Tensor, again: Again) -> Tensor:
+        """Note that the values of a result need not be kept."""
+        result._xaudio_again = (again, result._version)  # type: ignore[attr-defined]
+        return result
 
     def watch(self, output: Tensor) -> Tensor:
         """Let the relevance at the output of a layer be looked at and changed."""

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from ._functions_elementwise import cells, of_same, stencil_of
-from ._functions_mode import Kept, Rules, Way, damped, dependent, rule
+from ._functions_kept import Kept
+from ._functions_mode import Rules, Way, damped, dependent, rule
 
 
 @rule("add", "sub", "subtract", "__radd__", "__rsub__", "rsub", writes=True)

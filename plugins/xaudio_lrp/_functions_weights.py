@@ -13,7 +13,8 @@ from torch.nn import functional
 
 from xaudio.plugin import ModelError
 
-from ._functions_mode import Kept, Rules, damped, rule
+from ._functions_kept import Kept, KeptLayer
+from ._functions_mode import Rules, damped, rule
 from ._plan import Method
 from ._rules import STABILISER, stabilised
 
@@ -23,6 +24,9 @@ PLAIN = 1e-6
 
 PIECE = 1 << 18
 """Cells of inputs that a second product is computed for at once, since torch takes three times their memory meanwhile."""
+
+ROWS = 128
+"""Rows of a linear map for which the rule of gamma is computed at once at least."""
 
 
 class Settings(NamedTuple):
@@ -160,15 +164,43 @@ def _alpha2_beta1(layer: Layer, method: Method, outputs: Tensor, gradient: Tenso
     return back, total - (layer.inputs * back).sum()  # it makes relevance where nothing speaks against an output
 
 
-def _gamma(layer: Layer, method: Method, outputs: Tensor, gradient: Tensor) -> tuple[Tensor, Tensor]:
+def _gamma(layer: Layer, method: Method, outputs: Tensor | None, gradient: Tensor) -> tuple[Tensor, Tensor]:
     """By the sizes of the contributions: what speaks for or against an output is half of its size and half of itself.
 
-    So there is one product more than with a gradient for the denominators, and one back. Where biases absorb, nothing cancels, as
-    an output has the sign of what it is divided by; where they are ignored, it may have the other one.
+    So there is one product more than with a gradient for the denominators, and one back. A linear map takes some rows at a time,
+    whose outputs may have to be computed again.
+    """
+    sizes = layer.weight.abs()
+    if layer.settings is not None:
+        assert outputs is not None  # noqa: S101
+        return _by_sizes(layer, method, sizes, outputs, gradient)
+    inputs, gradient, known = (
+        value if value is None else value.reshape(-1, value.shape[-1]) for value in (layer.inputs, gradient, outputs)
+    )
+    back, absorbed = torch.empty_like(inputs), gradient.new_zeros(())
+    for rows in _rows(inputs):
+        part = layer._replace(inputs=inputs[rows])
+        own = layer.apply(part.inputs, layer.weight, layer.bias) if known is None else known[rows]
+        back[rows], share = _by_sizes(part, method, sizes, own, gradient[rows])
+        absorbed = absorbed + share
+    return back.reshape(layer.inputs.shape), absorbed
+
+
+def _rows(inputs: Tensor) -> list[slice]:
+    """Some rows at a time, in parts of about one size; a GPU takes more of them at once."""
+    most = max(ROWS, (PIECE if inputs.is_cuda else PIECE // 8) // max(1, inputs.shape[1]))
+    step = -(-len(inputs) // max(1, -(-len(inputs) // most)))
+    return [slice(start, start + step) for start in range(0, len(inputs), step)]
+
+
+def _by_sizes(layer: Layer, method: Method, sizes: Tensor, outputs: Tensor, gradient: Tensor) -> tuple[Tensor, Tensor]:
+    """The gamma rule with the sizes of the weight.
+
+    Where biases absorb, nothing cancels, as an output has the sign of what it is divided by; where they are ignored, it may have
+    the other one.
     """
     half, weight, bias = method.gamma / 2, layer.weight, _bias(layer, method)
-    sizes, offset = weight.abs(), None if bias is None else bias.abs()
-    whole = bias is layer.bias
+    offset, whole = None if bias is None else bias.abs(), bias is layer.bias
     contributions = outputs if whole else outputs - layer.per_output(layer.bias)  # type: ignore[arg-type]
     denominators = layer.apply(layer.inputs.abs() if layer.signed else layer.inputs, sizes, offset)
     signs = _signs(outputs)
@@ -181,7 +213,7 @@ def _gamma(layer: Layer, method: Method, outputs: Tensor, gradient: Tensor) -> t
     absorbed = absorbed + (sided if whole else share * away).sum() * STABILISER
     del outputs, contributions, denominators, signs, away
     if not layer.signed and torch.equal(share, sided):
-        return layer.transpose(share, sizes.mul_(half).add_(weight, alpha=1 + half)), absorbed
+        return layer.transpose(share, (sizes * half).add_(weight, alpha=1 + half)), absorbed
     back, sided = layer.transpose(share.mul_(1 + half), weight), sided.mul_(half)
     for part in _pieces(layer):
         of_sizes = layer.transpose(sided[part], sizes, part)
@@ -198,25 +230,38 @@ _RULES = {"epsilon": _epsilon, "plus": _plus, "alpha2_beta1": _alpha2_beta1, "ga
 """They let go of the outputs as soon as they can, which nothing else may need."""
 
 
+def _kept(inputs: Tensor, outputs: Tensor, layer: Layer, mode: Rules) -> KeptLayer:
+    """What the way back through a layer needs.
+
+    Linear maps keep less of it: inputs and outputs of all of them would be twice what a gradient keeps in a transformer.
+    """
+    if layer.settings is not None or mode.copies:
+        return KeptLayer(Kept(inputs, copies=mode.copies), Kept(outputs, copies=mode.copies))
+    again, version = getattr(inputs, "_xaudio_again", (None, -1))
+    cheap = layer.rule == "gamma" and layer.factor is None and outputs.shape[-1] >= inputs.shape[-1]
+    return KeptLayer(Kept(inputs) if again is None or version != inputs._version else again, None if cheap else Kept(outputs))
+
+
 class _Weighted(torch.autograd.Function):
     """A layer with a rule of its own."""
 
     @staticmethod
     def forward(context: Any, inputs: Tensor, one: Tensor, layer: Layer, mode: Rules, compute: Callable[[], Tensor]) -> Tensor:
         values = compute()
-        context.kept, context.passes = Kept(inputs, values, copies=mode.copies), mode.passes
+        context.kept, context.passes = _kept(inputs, values, layer, mode), mode.passes
         context.layer, context.method = layer._replace(inputs=inputs.new_empty(0)), mode.method
         return values
 
     @staticmethod
     def backward(context: Any, *gradients: Tensor) -> Any:
         number = context.layer.weight.dtype  # of the model, which may compute in lower precision by itself
-        inputs, *outputs = (tensor.to(number) for tensor in context.kept.tensors())
+        inputs, outputs = context.kept.tensors()
+        inputs, outputs = inputs.to(number), outputs if outputs is None else outputs.to(number)
         if context.passes.last:
             del context.kept
         signed = context.layer.rule != "epsilon" and not bool(inputs.min() >= 0)
         layer = context.layer.merged()._replace(inputs=inputs, signed=signed)
-        back, absorbed = _RULES[layer.rule](layer, context.method, outputs.pop(), gradients[0].to(number))
+        back, absorbed = _RULES[layer.rule](layer, context.method, outputs, gradients[0].to(number))
         return back.to(gradients[0].dtype), absorbed, None, None, None
 
 
@@ -226,7 +271,7 @@ class _First(torch.autograd.Function):
     @staticmethod
     def forward(context: Any, inputs: Tensor, layer: Layer, mode: Rules, compute: Callable[[], Tensor]) -> Tensor:
         values = compute()
-        context.kept = Kept(inputs, values, copies=mode.copies)
+        context.kept = KeptLayer(*(Kept(tensor, copies=mode.copies) for tensor in (inputs, values)))
         context.layer, context.mode = layer._replace(inputs=inputs.new_empty(0)), mode
         return values
 

@@ -1,6 +1,7 @@
 """Functions of single values: each passes its relevance on, so that its slope is the value over the input."""
 
 import contextlib
+import math
 from collections.abc import Callable
 from functools import lru_cache, partial
 from operator import mul
@@ -15,6 +16,8 @@ from ._functions_mode import STENCIL, STEP, Rules, Stencil, Track, Way, rule
 
 def _around_zero(func: Any, args: Any, kwargs: Any, stencil: Stencil = STENCIL) -> Stencil:
     """A function around 0; where it cannot be asked, it counts as one that is 0 there."""
+    if not args and not kwargs:
+        return _kept_around_zero(func, (), (), stencil)
     if not any(isinstance(value, Tensor) for value in (*args, *kwargs.values())):
         with contextlib.suppress(TypeError):  # of lists, which have no hash
             return _kept_around_zero(func, tuple(args), tuple(kwargs.items()), stencil)
@@ -40,6 +43,7 @@ def cells(combine: Callable[..., float], *stencils: Stencil) -> Stencil:
     return below, zero, above
 
 
+@lru_cache(maxsize=1024)
 def _at_zero(stencil: Stencil) -> tuple[float, float]:
     """The value and the slope of a function of single values at 0."""
     below, zero, above = stencil
@@ -54,7 +58,9 @@ def slope_of(values: Tensor, inputs: Tensor, zero: float, slope_there: float) ->
         near = inputs.abs() <= torch.finfo(inputs.dtype).eps ** 0.5
         return (values - zero).div_(inputs).masked_fill_(near, slope_there)
     slope = values / inputs
-    if slope.is_cuda or bool(slope.sum().isnan()):  # a mask takes several times as long as all the rest, and is seldom needed
+    if slope.is_cuda or math.isnan(
+        float(slope.sum())
+    ):  # a mask takes several times as long as all the rest, and is seldom needed
         slope.masked_fill_(inputs == 0, slope_there)
     return slope
 
@@ -62,25 +68,26 @@ def slope_of(values: Tensor, inputs: Tensor, zero: float, slope_there: float) ->
 def _with_slope(
     mode: Rules,
     inputs: Tensor,
-    values: Tensor,
+    function: Callable[[Tensor], Tensor],
     stencil: Stencil,
     *,
     inplace: bool = False,
-    again: Callable[[Tensor], Tensor] | None = None,
+    again: bool = False,
 ) -> Tensor:
-    """Values as the inputs times a slope, plus the value at 0.
+    """Values of a function as the inputs times a slope, plus the value at 0.
 
     Where a layer keeps the inputs, the values are computed from them again on the way back, so that no slope is kept.
     """
     zero, slope_there = _at_zero(stencil)
-    if again is not None and not zero and not inplace and not mode.copies and hasattr(inputs.grad_fn, "kept"):
-        later = Again(again, inputs.grad_fn.kept.outputs(inputs))  # type: ignore[union-attr]
-        return mode.computed_again(mode.held(inputs, partial(_slope_later, values, later, slope_there)), later)
+    if again and not zero and not inplace and not mode.copies and hasattr(inputs.grad_fn, "kept"):
+        later = Again(function, inputs.grad_fn.kept.outputs(inputs))
+        return mode.computed_again(mode.held(inputs, partial(_slope_later, function, later, slope_there)), later)
 
     def compute(given: Tensor) -> Way:
+        values = function(given)
         if not zero or inplace:
             slope = slope_of(values, given, zero, slope_there)
-            return Way(values, lambda gradient: gradient * slope, (lambda gradient: gradient.sum() * zero) if zero else None)
+            return Way(values, slope.mul, (lambda gradient: gradient.sum() * zero) if zero else None)
         kept = Kept(given, values, copies=mode.copies)  # mostly a gate, whose slope nobody wants
 
         def back(gradient: Tensor) -> Tensor:
@@ -92,12 +99,12 @@ def _with_slope(
     return mode.held(inputs, compute, inplace=inplace)
 
 
-def _slope_later(values: Tensor, again: Again, slope_there: float, inputs: Tensor) -> Way:
+def _slope_later(function: Callable[[Tensor], Tensor], again: Again, slope_there: float, inputs: Tensor) -> Way:
     def back(gradient: Tensor) -> Tensor:
         given, values = again.last()
         return slope_of(values, given, 0.0, slope_there).mul_(gradient)
 
-    return Way(values, back)
+    return Way(function(inputs), back)
 
 
 def of_same(mode: Rules, first: Tensor, second: Tensor, values: Tensor) -> Tensor | None:
@@ -108,7 +115,7 @@ def of_same(mode: Rules, first: Tensor, second: Tensor, values: Tensor) -> Tenso
     if base is None or one.base is not two.base or base.shape != values.shape or base.is_complex():
         return None
     stencil = cells(mul, one.stencil, two.stencil)
-    return mode.track(_with_slope(mode, base, values, stencil), one, stencil)
+    return mode.track(_with_slope(mode, base, lambda _: values, stencil), one, stencil)
 
 
 @rule(
@@ -125,16 +132,14 @@ def activation(mode: Rules, func: Any, args: Any, kwargs: Any) -> Any:
     if inputs.is_complex():
         return inputs.copy_(func(inputs.clone(), *rest, **kwargs)) if inplace else func(inputs, *rest, **kwargs)
 
-    def compute(given: Tensor) -> Tensor:
+    def function(given: Tensor) -> Tensor:
         result: Tensor = func(given, *rest, **kwargs)
         return result
 
-    with torch.no_grad():
-        values = compute(inputs.detach())
     origin = mode.tracked(inputs)
     assert origin is not None  # noqa: S101
     stencil = _around_zero(func, rest, kwargs)
-    result = _with_slope(mode, inputs, values, stencil, inplace=inplace, again=compute)
+    result = _with_slope(mode, inputs, function, stencil, inplace=inplace, again=True)
     if inplace:
         return result
     return mode.track(result, origin, stencil if origin.stencil is STENCIL else _around_zero(func, rest, kwargs, origin.stencil))
@@ -227,7 +232,7 @@ def _copies(mode: Rules, func: Any, args: Any, kwargs: Any) -> Any:
         return result
     if mode.squashed and inputs is mode.squashed[0] and isinstance(result, Tensor) and result.numel() == inputs.numel():
         mode.squash(result, func(mode.squashed[1], *args[1:], **kwargs))
-    if isinstance(result, Tensor | tuple | list) and mode.is_gate(inputs):
+    if mode.is_gate(inputs) and isinstance(result, Tensor | tuple | list):
         for part in result if isinstance(result, tuple | list) else [result]:
             if isinstance(part, Tensor) and part.requires_grad:
                 mode.as_gate(part)

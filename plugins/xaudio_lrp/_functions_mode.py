@@ -43,6 +43,8 @@ QUESTIONS = frozenset(
 )
 """Functions that tell of a tensor and give none."""
 
+NESTED = (list, tuple, dict)
+
 Stencil = tuple[float, float, float]
 STEP = 1e-4
 STENCIL: Stencil = (-STEP, 0.0, STEP)
@@ -178,18 +180,17 @@ class Rules(TorchFunctionMode):
         return {module: name for name, module in self.model.named_modules()}
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        kwargs = kwargs or {}
         name = getattr(func, "__name__", "")
         if name in QUESTIONS:
-            return func(*args, **kwargs)
+            return func(*args, **(kwargs or {}))
         if name == "__get__" and not isinstance(told := func(*args), Tensor):  # an attribute, such as the shape
             return told
-        depends = self._depends((*args, *kwargs.values()))
+        kwargs = kwargs or {}
+        depends = self._depends((*args, *kwargs.values()) if kwargs else args)
         if depends is None:
             args, kwargs = self._without_foreign(args), self._without_foreign(kwargs)
             depends = self._depends((*args, *kwargs.values()))
-        base = name
-        handler = HANDLERS.get(name)
+        handler, base = HANDLERS.get(name), name
         if handler is None:
             base = _base_of(name)
             handler = HANDLERS.get(base)
@@ -199,9 +200,10 @@ class Rules(TorchFunctionMode):
             if name == "softmax" and not torch.is_grad_enabled():  # in a function with a derivative of its own
                 result._xaudio_weighs = True
             return result
-        inplace = kwargs.get("inplace")
-        others = {key: value for key, value in kwargs.items() if key != "inplace"} if "inplace" in kwargs else kwargs
-        if inplace or base is not name:
+        if base is name and "inplace" not in kwargs:
+            return handler(self, func, args, kwargs)
+        others = {key: value for key, value in kwargs.items() if key != "inplace"}
+        if kwargs.get("inplace") or base is not name:
             return self._in_place(handler, func, base, args, others)
         return handler(self, func, args, others)
 
@@ -215,7 +217,7 @@ class Rules(TorchFunctionMode):
                 if value.is_leaf and not any(value is leaf for leaf in self.leaves):
                     return None
                 depends = True
-            elif isinstance(value, list | tuple | dict):
+            elif isinstance(value, NESTED):
                 within = self._depends(value.values() if isinstance(value, dict) else value)
                 if within is None:
                     return None
@@ -261,7 +263,7 @@ class Rules(TorchFunctionMode):
             return self.added[-1]
         if isinstance(value, Tensor):
             constant = not value.requires_grad and (value.is_floating_point() or value.is_complex())
-            return value * self.one if constant and bool(value.isfinite().all()) else value
+            return value * self.one if constant and is_finite(value) else value
         if isinstance(value, int | float) and value and math.isfinite(value):
             return value * self.one
         return value
@@ -285,8 +287,13 @@ class Rules(TorchFunctionMode):
 
     def track(self, result: Tensor, origin: Track, stencil: Stencil) -> Tensor:
         """Note that a result is a function of the single values that a track begins at."""
-        result._xaudio_track = origin._replace(versions=(origin.versions[0], result._version), stencil=stencil)  # type: ignore[attr-defined]
+        result._xaudio_track = Track(origin.base, (origin.versions[0], result._version), stencil)  # type: ignore[attr-defined]
         return result
+
+    def is_signal(self, value: Any) -> bool:
+        """Whether something depends on the features and no more is noted of it: that it weighs others, or a track."""
+        depends = isinstance(value, Tensor) and value.requires_grad
+        return depends and not hasattr(value, "_xaudio_weighs") and not hasattr(value, "_xaudio_track")
 
     def is_gate(self, tensor: Tensor) -> bool:
         """Whether a tensor weighs another rather than being a signal: a function of single values that is not 0 at 0."""
@@ -382,6 +389,12 @@ def _functional(base: str) -> Callable[..., Any]:
             function: Callable[..., Any] = getattr(place, base)
             return function
     raise AttributeError(base)
+
+
+def is_finite(values: Tensor) -> bool:
+    """Whether all are numbers; their sum mostly tells, in one step."""
+    simple = values.is_floating_point() and math.isfinite(float(values.detach().sum()))
+    return simple or bool(values.isfinite().all())
 
 
 def dependent(values: Any) -> Iterator[Tensor]:

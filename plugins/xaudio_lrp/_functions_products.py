@@ -17,6 +17,8 @@ from ._functions_mode import Rules, Way, damped, dependent, rule
 @rule("add", "sub", "subtract", "__radd__", "__rsub__", "rsub", writes=True)
 def _sum(mode: Rules, func: Any, args: Any, kwargs: Any) -> Any:
     """A sum of branches and constants."""
+    if len(args) == 2 and not kwargs and args[0] is not args[1] and all(map(mode.is_signal, args)):
+        return func(*args)
     operands = [*args, *(kwargs.pop(name) for name in ("input", "other") if name in kwargs)]
     scaled = map(mode.scaled, operands)
     if kwargs.pop("inplace", False):

@@ -310,12 +310,16 @@ _TRANSPOSED = (*_LINEAR, "stride", "padding", "output_padding", "groups", "dilat
 
 @rule("linear")
 def _linear(mode: Rules, func: Any, args: Any, kwargs: Any) -> Any:
+    if len(args) == 3 and not kwargs and _is_untouched(mode, mode.method.linear, *args):
+        return func(args[0], args[1], mode.scaled(args[2]))
     given = dict(zip(_LINEAR, args, strict=False)) | kwargs
     return _weighted(mode, func, given, None, mode.method.linear)
 
 
 @rule("conv1d", "conv2d", "conv3d")
 def _convolution(mode: Rules, func: Any, args: Any, kwargs: Any) -> Any:
+    if len(args) > 2 and args[2] is None and not kwargs and _is_untouched(mode, mode.method.convolution, *args[:3]):
+        return func(*args)
     given = dict(zip(_CONVOLUTION, args, strict=False)) | kwargs
     axes = given["weight"].ndim - 2
     if isinstance(given.get("padding", 0), str):
@@ -354,6 +358,16 @@ def _padded(given: dict[str, Any], axes: int) -> dict[str, Any]:
     return given | {"padding": 0, "input": functional.pad(given["input"], sides)}
 
 
+def _is_untouched(mode: Rules, name: str, inputs: Tensor, weight: Tensor, bias: Tensor | None) -> bool:
+    """Whether a layer of the usual kind keeps its derivative, as most do; see `_weighted` for the others."""
+    plain = not mode.first and _is_plain(mode, name, bias)
+    return plain and inputs.requires_grad and not weight.requires_grad and weight.is_floating_point()
+
+
+def _is_plain(mode: Rules, name: str, bias: Tensor | None) -> bool:
+    return name == "epsilon" and mode.method.epsilon <= PLAIN and (mode.method.absorb or bias is None)
+
+
 def _weighted(mode: Rules, func: Any, given: dict[str, Any], settings: Settings | None, name: str) -> Tensor:
     inputs, weight, bias = (given.get(key) for key in _LINEAR)
     assert isinstance(inputs, Tensor) and isinstance(weight, Tensor)  # noqa: PT018, S101
@@ -366,7 +380,7 @@ def _weighted(mode: Rules, func: Any, given: dict[str, Any], settings: Settings 
     if settings and inputs.ndim < weight.ndim:
         return _weighted(mode, func, given | {"input": inputs[None]}, settings, name)[0]
     name, mode.first = (mode.method.first if mode.first else name), False
-    plain = name == "epsilon" and mode.method.epsilon <= PLAIN and (mode.method.absorb or bias is None)
+    plain = _is_plain(mode, name, bias)
     if plain and (settings is None or bias is None or mode.added is None or bias.requires_grad):
         return _call(func, given, inputs, weight, mode.scaled(bias))
     bias = bias.detach() if isinstance(bias, Tensor) else None

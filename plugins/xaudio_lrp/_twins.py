@@ -4,8 +4,9 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from operator import itemgetter
 from types import BuiltinFunctionType, FunctionType, MethodType, NoneType
-from typing import Any
+from typing import Any, NamedTuple
 from weakref import ReferenceType, WeakKeyDictionary
 
 import torch
@@ -17,8 +18,32 @@ PLAIN = frozenset({NoneType, bool, int, float, complex, str, bytes, torch.dtype,
 MAPPINGS = frozenset({dict, OrderedDict})
 SEQUENCES = frozenset({list, tuple, set, frozenset})
 EMPTY = MAPPINGS | SEQUENCES
+WHOLE = (nn.Module, type, BuiltinFunctionType, ReferenceType)
+"""What is told by being the same object: modules are looked into where they stand."""
+
 HOOKS = frozenset({"_forward_hooks", "_forward_pre_hooks"})
+BESIDE = frozenset(
+    [
+        *("_state_dict_hooks", "_state_dict_pre_hooks", "_load_state_dict_pre_hooks", "_load_state_dict_post_hooks"),
+        *("_non_persistent_buffers_set", "_forward_hooks_with_kwargs", "_forward_hooks_always_called"),
+        "_forward_pre_hooks_with_kwargs",
+    ]
+)
+"""What no run looks at by itself: how modules are saved, and marks of hooks."""
+
 State = list[Any]
+
+
+class _Layout(NamedTuple):
+    """Which attributes of a module are what: plain values, containers without anything in them with their kinds, and all else."""
+
+    plain: Callable[[dict[str, Any]], tuple[Any, ...]]
+    empty: Callable[[dict[str, Any]], tuple[Any, ...]]
+    kinds: list[type]
+    others: tuple[str, ...]
+
+
+Layouts = dict[tuple[type, tuple[str, ...]], _Layout]
 
 
 class _UnknownError(Exception):
@@ -31,6 +56,7 @@ class _Twin:
 
     module: nn.Module
     state: State | None
+    layouts: "Layouts"
     shapes: set[Hashable] = field(default_factory=set)
 
 
@@ -51,10 +77,11 @@ def twin_of(network: nn.Module, features: Tensor) -> Iterator[nn.Module]:
         What it will be run on.
     """
     with own_hooks():
-        state = _told(lambda: _state_of(network))
         twin = _twins.pop(network, None)
+        layouts = {} if twin is None else twin.layouts
+        state = _told(lambda: _state_of(network, layouts))
         if twin is None or state is None or twin.state != state:
-            twin = _Twin(plain_copy(network, fold=False), state)
+            twin = _Twin(plain_copy(network, fold=False), state, layouts)
     shape = (features.shape, features.dtype)
     before = None if shape in twin.shapes else _told(lambda: _own(twin.module))
     yield twin.module
@@ -73,22 +100,45 @@ def _told(state: Callable[[], State]) -> State | None:
         return None
 
 
-def _state_of(network: nn.Module) -> State:
+def _state_of(network: nn.Module, layouts: Layouts) -> State:
     """What tells a network from what it was, but for the values of its tensors."""
     state: State = []
     seen: set[int] = set()
-    for module in network.modules():
-        attributes = vars(module)
-        state += (type(module), *attributes)
-        for value in attributes.values():
-            kind = type(value)
-            if kind in PLAIN:
-                state.append(value)
-            elif kind in EMPTY and not value:  # as most are
-                state.append(kind)
-            else:
-                _describe(value, state, seen)
+    for module in _modules_of(network):
+        attributes, kind = vars(module), type(module)
+        names = tuple(attributes)
+        layout = layouts.get((kind, names))
+        if layout is None:
+            layout = layouts[kind, names] = _layout_of(attributes)
+        plain, empty = layout.plain(attributes), layout.empty(attributes)
+        same = not any(empty) and [*map(type, empty)] == layout.kinds and PLAIN.issuperset(map(type, plain))
+        state += (kind, names, plain) if same else (kind, names, None)
+        for name in layout.others if same else attributes:
+            _describe(attributes[name], state, seen)
     return state
+
+
+def _modules_of(network: nn.Module) -> list[nn.Module]:
+    """All modules, each once."""
+    modules, seen = [network], {id(network)}
+    for module in modules:
+        for child in module._modules.values():
+            if child is not None and id(child) not in seen:
+                seen.add(id(child))
+                modules.append(child)
+    return modules
+
+
+def _layout_of(attributes: dict[str, Any]) -> _Layout:
+    plain = [name for name, value in attributes.items() if type(value) in PLAIN]
+    empty = [name for name, value in attributes.items() if type(value) in EMPTY and not value and name not in BESIDE]
+    others = tuple(name for name in attributes if name not in {*plain, *empty, *BESIDE})
+    return _Layout(_getter(plain), _getter(empty), [type(attributes[name]) for name in empty], others)
+
+
+def _getter(names: list[str]) -> Callable[[dict[str, Any]], tuple[Any, ...]]:
+    """What gets values by their names, in one step where there are several."""
+    return itemgetter(*names) if len(names) > 1 else lambda attributes: tuple(attributes[name] for name in names)
 
 
 def _own(network: nn.Module) -> State:
@@ -123,7 +173,10 @@ def _describe(value: Any, state: State, seen: set[int]) -> None:
     elif kind in MAPPINGS:
         for key, part in value.items():
             _describe(key, state, seen)
-            _describe(part, state, seen)
+            if isinstance(part, nn.Module):
+                state.append(id(part))
+            else:
+                _describe(part, state, seen)
     elif kind in SEQUENCES:
         state.append(len(value))
         for part in value:
@@ -137,7 +190,7 @@ def _describe(value: Any, state: State, seen: set[int]) -> None:
 
 def _look_into(value: Any, state: State, seen: set[int]) -> None:
     """What an object consists of; functions that hold modules or tensors would keep these alive, and are unknown."""
-    if isinstance(value, nn.Module | type | BuiltinFunctionType | ReferenceType):
+    if isinstance(value, WHOLE):
         return
     if isinstance(value, Tensor):
         raise _UnknownError

@@ -221,7 +221,7 @@ def _without_rule(mode: Rules, func: Any, args: Any, kwargs: Any) -> Any:
     *("reshape", "view", "flatten", "unflatten", "squeeze", "unsqueeze", "transpose", "permute", "swapaxes", "movedim", "t"),
     *("expand", "expand_as", "view_as", "reshape_as", "contiguous", "clone", "to", "float", "double", "type_as", "type"),
     *("chunk", "split", "unbind", "__getitem__", "narrow", "select", "flip", "roll", "repeat", "repeat_interleave"),
-    *("index_select", "dropout", "dropout1d", "dropout2d", "dropout3d", "alpha_dropout", "__get__", "interpolate", "tile"),
+    *("index_select", "__get__", "interpolate", "tile"),
     of_answers=True,
 )
 def _copies(mode: Rules, func: Any, args: Any, kwargs: Any) -> Any:
@@ -237,6 +237,13 @@ def _copies(mode: Rules, func: Any, args: Any, kwargs: Any) -> Any:
             if isinstance(part, Tensor) and part.requires_grad:
                 mode.as_gate(part)
     return result
+
+
+@rule("dropout", "dropout1d", "dropout2d", "dropout3d", "alpha_dropout", of_answers=True)
+def _dropped(mode: Rules, func: Any, args: Any, kwargs: Any) -> Any:
+    """In evaluation mode the tensor itself."""
+    training = args[2] if len(args) > 2 else kwargs.get("training", kwargs.get("train", True))
+    return args[0] if args and training is False else _copies(mode, func, args, kwargs)
 
 
 def stencil_of(mode: Rules, value: Any, origin: Track) -> Stencil | None:

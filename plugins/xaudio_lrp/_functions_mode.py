@@ -81,6 +81,11 @@ class Passes:
         self.last = True
 
 
+def no_view(values: Tensor) -> Tensor:
+    """What a function of one's own gives, so that it may be written to: torch gives some products and attention as views."""
+    return values.data if values._is_view() else values
+
+
 class _Held(torch.autograd.Function):
     """A function with a way back of its own."""
 
@@ -91,7 +96,7 @@ class _Held(torch.autograd.Function):
         way = compute(inputs)
         context.back, context.constant, context.passes = way.back, way.constant, passes
         if not inplace:
-            return way.values
+            return no_view(way.values)
         context.mark_dirty(inputs)
         return inputs.copy_(way.values)
 

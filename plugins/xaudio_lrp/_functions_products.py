@@ -270,17 +270,23 @@ def _attention(mode: Rules, func: Any, args: Any, kwargs: Any) -> Any:
     tensors: list[Any] = [given.get(name) for name in names]
     query, key, value, mask = tensors
     if mode.method.attention == "value":
+        if mask is None and value.requires_grad and _are_few(query, key, value):
+            options = dict(zip(("dropout_p", "is_causal"), args[4:], strict=False)) | kwargs
+            scale = options.pop("scale", None)
+            if not any(options.values()):
+                return mode.held(value, partial(_weighing, func, Kept(query, key, copies=mode.copies), scale))
         query, key, mask = map(_detached, (query, key, mask))
-        options = dict(zip(("dropout_p", "is_causal"), args[4:], strict=False)) | kwargs
-        scale = options.pop("scale", None)
-        alike = query.shape[:-2] == key.shape[:-2] == value.shape[:-2] and value.requires_grad
-        if mask is None and alike and not any(options.values()) and query.shape[-2] * key.shape[-2] <= FEW_WEIGHTS:
-            return mode.held(value, partial(_weighing, func, Kept(query, key, copies=mode.copies), scale))
     else:
         parts = sum(tensor is not None and tensor.requires_grad for tensor in (query, key))
         query, key = (_damped_if(tensor, 0.5 / max(parts, 1)) for tensor in (query, key))
         value = _damped_if(value, 0.5 if parts else 1.0)
     return func(query, key, value, mask, *args[4:], **kwargs)
+
+
+def _are_few(query: Tensor, key: Tensor, value: Tensor) -> bool:
+    """Whether so few weights are computed again, of queries, keys and values of one size."""
+    (*batch, rows, _), (*others, columns, _) = query.shape, key.shape
+    return batch == others and query.shape[:-2] == value.shape[:-2] and rows * columns <= FEW_WEIGHTS
 
 
 def _detached(tensor: Any) -> Any:

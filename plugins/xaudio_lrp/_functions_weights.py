@@ -14,7 +14,7 @@ from torch.nn import functional
 from xaudio.plugin import ModelError
 
 from ._functions_kept import Kept, KeptLayer
-from ._functions_mode import Rules, damped, rule
+from ._functions_mode import Rules, damped, no_view, rule
 from ._plan import Method
 from ._rules import STABILISER, stabilised
 
@@ -247,7 +247,7 @@ class _Weighted(torch.autograd.Function):
 
     @staticmethod
     def forward(context: Any, inputs: Tensor, one: Tensor, layer: Layer, mode: Rules, compute: Callable[[], Tensor]) -> Tensor:
-        values = compute()
+        values = no_view(compute())
         context.kept, context.passes = _kept(inputs, values, layer, mode), mode.passes
         context.layer, context.method = layer._replace(inputs=inputs.new_empty(0)), mode.method
         return values
@@ -270,7 +270,7 @@ class _First(torch.autograd.Function):
 
     @staticmethod
     def forward(context: Any, inputs: Tensor, layer: Layer, mode: Rules, compute: Callable[[], Tensor]) -> Tensor:
-        values = compute()
+        values = no_view(compute())
         context.kept = KeptLayer(*(Kept(tensor, copies=mode.copies) for tensor in (inputs, values)))
         context.layer, context.mode = layer._replace(inputs=inputs.new_empty(0)), mode
         return values

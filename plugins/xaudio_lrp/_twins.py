@@ -171,8 +171,12 @@ def _describe(value: Any, state: State, seen: set[int]) -> None:
     elif isinstance(value, Tensor) and value.layout == torch.strided:
         state.append((id(value), value.data_ptr(), value.shape, value.stride(), value.requires_grad and not value.is_leaf))
     elif kind in MAPPINGS:
-        for key, part in value.items():
-            _describe(key, state, seen)
+        if PLAIN.issuperset(map(type, value)):
+            state += value
+        else:
+            for key in value:
+                _describe(key, state, seen)
+        for part in value.values():
             if isinstance(part, nn.Module):
                 state.append(id(part))
             else:

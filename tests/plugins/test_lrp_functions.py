@@ -441,6 +441,32 @@ def test_gamma_without_the_bias_divides_by_what_may_have_another_sign_than_the_o
     assert abs(float(found.residual)) <= 1e-9 * np.abs(expected).max()
 
 
+@pytest.mark.parametrize("rule", ["gamma", "plus", "epsilon"])
+@pytest.mark.parametrize("place", ["activation before", "activation behind", "outputs before", "outputs behind", "inputs"])
+def test_layers_may_be_written_to_though_they_are_computed_again(place, rule):
+    """Inputs that are an activation, and outputs: on the way back they are what they were when the layer read or gave them."""
+    first, second, third = drawn(nn.ModuleList([nn.Linear(6, 8), nn.Linear(8, 8), nn.Linear(8, 3)]))
+
+    def written(x, write):
+        x = x * 1.5
+        hidden = first(x)
+        activated = functional.gelu(hidden)
+        if place == "activation before":
+            activated = write(activated)
+        outputs = second(activated)
+        if place == "outputs before":
+            outputs = write(outputs)
+        answers = third(functional.silu(outputs))
+        later = {"activation behind": activated, "outputs behind": outputs, "inputs": x}.get(place)
+        return answers.sum((1, 2)) + (0 if later is None else write(later).sum((1, 2)))
+
+    in_place, out_of_place = (
+        relevance(lambda x, write=write: written(x, write)[:, None], rule=rule)
+        for write in (lambda values: values.mul_(1.5), lambda values: values * 1.5)
+    )
+    torch.testing.assert_close(in_place, out_of_place, rtol=1e-9, atol=1e-12)
+
+
 # What is the answer
 
 
@@ -653,8 +679,27 @@ def test_a_rule_that_is_dropped_is_missed(name, monkeypatch):
 
 def test_each_handler_has_a_test_or_a_sibling_that_has():
     tested = {_functions_mode.HANDLERS[name] for name in ALL}
-    copies = {_functions_mode.HANDLERS["reshape"], _functions_mode.HANDLERS["log"], _functions_mode.HANDLERS["relu"]}
+    copies = {_functions_mode.HANDLERS[name] for name in ("reshape", "dropout", "log", "relu")}
     assert set(_functions_mode.HANDLERS.values()) - tested - copies == set()
+
+
+def test_dropout_is_nothing_in_evaluation_mode():
+    """Also of a gate, in place, and as the last step behind a probability."""
+
+    def answers(network, x, dropped):
+        signal, gate = dropped(functional.linear(x, WEIGHT[:, :1].expand(4, 6))), dropped(torch.sigmoid(x[:, :, :4]))
+        return dropped(torch.sigmoid((signal * gate).flatten(1)))
+
+    def dropped(values):
+        return functional.dropout(
+            functional.dropout1d(torch.dropout(values, 0.5, False), 0.5, False), training=False, inplace=True
+        )
+
+    found, expected = (
+        create("explainer", "lrp", composite="epsilon", engine="functions")(Network(forward), FEATURES, TARGET)
+        for forward in (lambda net, x: answers(net, x, dropped), lambda net, x: answers(net, x, lambda values: values))
+    )
+    assert torch.equal(found, expected)
 
 
 # The engine
@@ -693,9 +738,13 @@ def test_needs_hardly_more_memory_than_the_gradient(kind, composite):
 
     layers = [layer for begin in (1, *[24] * 9) for layer in block(begin)]  # of some layers, as what one needs meanwhile counts
     network = drawn(Network(lambda net, x: net.out(net.layers(x).mean(2)), layers=nn.Sequential(*layers), out=nn.Linear(24, 3)))
+    assert_little_memory(network, torch.randn(8, 1, 2000), composite)
+
+
+def assert_little_memory(network, features, composite):
     network.eval().float().requires_grad_(False)
-    features, lrp = torch.randn(8, 1, 2000), create("explainer", "lrp", engine="functions", composite=composite)
-    target = torch.zeros(8, dtype=torch.int64)
+    lrp = create("explainer", "lrp", engine="functions", composite=composite)
+    target = torch.zeros(len(features), dtype=torch.int64)
 
     def gradient():
         leaf = features.clone().requires_grad_()
@@ -703,6 +752,19 @@ def test_needs_hardly_more_memory_than_the_gradient(kind, composite):
 
     lrp(network, features, target)
     assert most_memory(lambda: lrp(network, features, target)) <= 1.2 * most_memory(gradient)
+
+
+@pytest.mark.parametrize("kind", ["transformer", "gru"])
+def test_needs_hardly_more_memory_than_the_gradient_with_gamma_in_linear_maps(kind):
+    def transformer(net, x):
+        return net.out(net.encoder(x).mean(1))
+
+    layer = nn.TransformerEncoderLayer(64, 4, 256, activation="gelu", batch_first=True, norm_first=True)
+    network = Network(transformer, encoder=nn.TransformerEncoder(layer, 4, enable_nested_tensor=False), out=nn.Linear(64, 3))
+    if kind == "gru":
+        recurrent = nn.GRU(64, 32, 2, batch_first=True, bidirectional=True)
+        network = Network(lambda net, x: net.out(net.gru(x)[0].mean(1)), gru=recurrent, out=nn.Linear(64, 3))
+    assert_little_memory(drawn(network), torch.randn(16, 50, 64), "gamma")
 
 
 @pytest.mark.parametrize("again", [False, True])

@@ -22,11 +22,12 @@ def small(forward=None):
 
     def own(net, x):
         hidden = net.conv(x) * net.scale * net.settings.gain + net.shifts[0] + net.table["shift"]
+        hidden = hidden + (0.3 if net.nothing is None else sum(net.nothing))
         return net.out(functional.gelu(hidden).flatten(1))
 
     network = Network(forward or own, conv=nn.Conv1d(4, 4, 3, padding=1), out=nn.Linear(24, 3))
     network.scale, network.settings, network.shifts = 1.5, SimpleNamespace(gain=2.0), [0.1]
-    network.table, network.constant = {"shift": 0.2}, torch.ones(())
+    network.table, network.constant, network.nothing = {"shift": 0.2}, torch.ones(()), []
     return drawn(network)
 
 
@@ -68,6 +69,8 @@ CHANGES = {
     "parameter": lambda net: setattr(net.out, "weight", nn.Parameter(torch.randn(3, 24, dtype=torch.float64))),
     "module": lambda net: setattr(net, "out", nn.Linear(24, 3).double()),
     "setting of a layer": lambda net: setattr(net.conv, "dilation", (1,)) or setattr(net.conv, "padding_mode", "circular"),
+    "list without anything": lambda net: net.nothing.append(0.7),
+    "nothing instead of a list": lambda net: setattr(net, "nothing", None),
     "hook": lambda net: net.conv.register_forward_hook(lambda module, inputs, output: output * 2),
     "hook on the network": lambda net: net.conv.register_forward_hook(lambda module, inputs, output: output * net.scale),
     "forward": lambda net: net.way.__setitem__(0, lambda net, x: net.out(torch.tanh(net.conv(x)).flatten(1))),

@@ -239,7 +239,7 @@ def _copies(mode: Rules, func: Any, args: Any, kwargs: Any) -> Any:
     return result
 
 
-@rule("dropout", "dropout1d", "dropout2d", "dropout3d", "alpha_dropout", of_answers=True)
+@rule("dropout", "dropout1d", "dropout2d", "dropout3d", "alpha_dropout", of_answers=True, as_they_are=True)
 def _dropped(mode: Rules, func: Any, args: Any, kwargs: Any) -> Any:
     """In evaluation mode the tensor itself."""
     training = args[2] if len(args) > 2 else kwargs.get("training", kwargs.get("train", True))

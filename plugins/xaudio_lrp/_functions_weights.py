@@ -26,7 +26,7 @@ PIECE = 1 << 18
 """Cells of inputs that a second product is computed for at once, since torch takes three times their memory meanwhile."""
 
 ROWS = 128
-"""Rows of a linear map for which the rule of gamma is computed at once at least."""
+"""Rows of a linear map that the rule of gamma takes at once at least, as products of fewer take longer."""
 
 
 class Settings(NamedTuple):
@@ -164,41 +164,13 @@ def _alpha2_beta1(layer: Layer, method: Method, outputs: Tensor, gradient: Tenso
     return back, total - (layer.inputs * back).sum()  # it makes relevance where nothing speaks against an output
 
 
-def _gamma(layer: Layer, method: Method, outputs: Tensor | None, gradient: Tensor) -> tuple[Tensor, Tensor]:
+def _gamma(layer: Layer, method: Method, outputs: Tensor, gradient: Tensor, sizes: Tensor | None = None) -> tuple[Tensor, Tensor]:
     """By the sizes of the contributions: what speaks for or against an output is half of its size and half of itself.
 
-    So there is one product more than with a gradient for the denominators, and one back. A linear map takes some rows at a time,
-    whose outputs may have to be computed again.
+    So there is one product more than with a gradient for the denominators, and one back. Where biases absorb, nothing cancels, as
+    an output has the sign of what it is divided by; where they are ignored, it may have the other one.
     """
-    sizes = layer.weight.abs()
-    if layer.settings is not None:
-        assert outputs is not None  # noqa: S101
-        return _by_sizes(layer, method, sizes, outputs, gradient)
-    inputs, gradient, known = (
-        value if value is None else value.reshape(-1, value.shape[-1]) for value in (layer.inputs, gradient, outputs)
-    )
-    back, absorbed = torch.empty_like(inputs), gradient.new_zeros(())
-    for rows in _rows(inputs):
-        part = layer._replace(inputs=inputs[rows])
-        own = layer.apply(part.inputs, layer.weight, layer.bias) if known is None else known[rows]
-        back[rows], share = _by_sizes(part, method, sizes, own, gradient[rows])
-        absorbed = absorbed + share
-    return back.reshape(layer.inputs.shape), absorbed
-
-
-def _rows(inputs: Tensor) -> list[slice]:
-    """Some rows at a time, in parts of about one size; a GPU takes more of them at once."""
-    most = max(ROWS, (PIECE if inputs.is_cuda else PIECE // 8) // max(1, inputs.shape[1]))
-    step = -(-len(inputs) // max(1, -(-len(inputs) // most)))
-    return [slice(start, start + step) for start in range(0, len(inputs), step)]
-
-
-def _by_sizes(layer: Layer, method: Method, sizes: Tensor, outputs: Tensor, gradient: Tensor) -> tuple[Tensor, Tensor]:
-    """The gamma rule with the sizes of the weight.
-
-    Where biases absorb, nothing cancels, as an output has the sign of what it is divided by; where they are ignored, it may have
-    the other one.
-    """
+    sizes = layer.weight.abs() if sizes is None else sizes
     half, weight, bias = method.gamma / 2, layer.weight, _bias(layer, method)
     offset, whole = None if bias is None else bias.abs(), bias is layer.bias
     contributions = outputs if whole else outputs - layer.per_output(layer.bias)  # type: ignore[arg-type]
@@ -209,9 +181,9 @@ def _by_sizes(layer: Layer, method: Method, sizes: Tensor, outputs: Tensor, grad
     denominators.add_(away, alpha=STABILISER)
     share = (gradient * outputs).div_(denominators)
     sided = torch.mul(share, signs, out=denominators)
-    absorbed = (1 + half) * _share(layer, share, bias) + half * _share(layer, sided, offset)
-    absorbed = absorbed + (sided if whole else share * away).sum() * STABILISER
+    added = STABILISER * (sided if whole else share * away).sum()
     del outputs, contributions, denominators, signs, away
+    absorbed = (1 + half) * _share(layer, share, bias) + half * _share(layer, sided, offset) + added
     if not layer.signed and torch.equal(share, sided):
         return layer.transpose(share, (sizes * half).add_(weight, alpha=1 + half)), absorbed
     back, sided = layer.transpose(share.mul_(1 + half), weight), sided.mul_(half)
@@ -219,6 +191,27 @@ def _by_sizes(layer: Layer, method: Method, sizes: Tensor, outputs: Tensor, grad
         of_sizes = layer.transpose(sided[part], sizes, part)
         back[part].add_(of_sizes.mul_(_signs(layer.inputs[part])) if layer.signed else of_sizes)
     return back, absorbed
+
+
+def _gamma_by_rows(layer: Layer, method: Method, outputs: Tensor | None, gradient: Tensor) -> tuple[Tensor, Tensor]:
+    """The rule of gamma for a linear map: some rows at a time, whose outputs may have to be computed again."""
+    inputs, gradient, known = (
+        value if value is None else value.reshape(-1, value.shape[-1]) for value in (layer.inputs, gradient, outputs)
+    )
+    back, absorbed, sizes = torch.empty_like(inputs), gradient.new_zeros(()), layer.weight.abs()
+    for rows in _rows(inputs):
+        part = layer._replace(inputs=inputs[rows])
+        own = layer.apply(part.inputs, layer.weight, layer.bias) if known is None else known[rows]
+        back[rows], share = _gamma(part, method, own, gradient[rows], sizes)
+        absorbed = absorbed + share
+    return back.reshape(layer.inputs.shape), absorbed
+
+
+def _rows(inputs: Tensor) -> list[slice]:
+    """Some rows at a time, in parts of about one size; a GPU takes more of them at once."""
+    most = max(ROWS, (16 * PIECE if inputs.is_cuda else PIECE // 8) // max(1, inputs.shape[1]))
+    step = -(-len(inputs) // max(1, -(-len(inputs) // most)))
+    return [slice(start, start + step) for start in range(0, len(inputs), step)]
 
 
 def _signs(values: Tensor) -> Tensor:
@@ -255,13 +248,13 @@ class _Weighted(torch.autograd.Function):
     @staticmethod
     def backward(context: Any, *gradients: Tensor) -> Any:
         number = context.layer.weight.dtype  # of the model, which may compute in lower precision by itself
-        inputs, outputs = context.kept.tensors()
-        inputs, outputs = inputs.to(number), outputs if outputs is None else outputs.to(number)
+        inputs, *outputs = (values if values is None else values.to(number) for values in context.kept.tensors())
         if context.passes.last:
             del context.kept
         signed = context.layer.rule != "epsilon" and not bool(inputs.min() >= 0)
         layer = context.layer.merged()._replace(inputs=inputs, signed=signed)
-        back, absorbed = _RULES[layer.rule](layer, context.method, outputs, gradients[0].to(number))
+        rule = _gamma_by_rows if layer.rule == "gamma" and layer.settings is None else _RULES[layer.rule]
+        back, absorbed = rule(layer, context.method, outputs.pop(), gradients[0].to(number))
         return back.to(gradients[0].dtype), absorbed, None, None, None
 
 

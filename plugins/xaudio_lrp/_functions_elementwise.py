@@ -79,8 +79,9 @@ def _with_slope(
     Where a layer keeps the inputs, the values are computed from them again on the way back, so that no slope is kept.
     """
     zero, slope_there = _at_zero(stencil)
-    if again and not zero and not inplace and not mode.copies and hasattr(inputs.grad_fn, "kept"):
-        later = Again(function, inputs.grad_fn.kept.outputs(inputs))
+    node: Any = inputs.grad_fn
+    if again and not zero and not inplace and not mode.copies and hasattr(node, "kept"):
+        later = Again(function, node.kept.outputs(inputs))
         return mode.computed_again(mode.held(inputs, partial(_slope_later, function, later, slope_there)), later)
 
     def compute(given: Tensor) -> Way:

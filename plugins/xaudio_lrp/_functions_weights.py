@@ -195,9 +195,8 @@ def _gamma(layer: Layer, method: Method, outputs: Tensor, gradient: Tensor, size
 
 def _gamma_by_rows(layer: Layer, method: Method, outputs: Tensor | None, gradient: Tensor) -> tuple[Tensor, Tensor]:
     """The rule of gamma for a linear map: some rows at a time, whose outputs may have to be computed again."""
-    inputs, gradient, known = (
-        value if value is None else value.reshape(-1, value.shape[-1]) for value in (layer.inputs, gradient, outputs)
-    )
+    inputs, gradient = (values.reshape(-1, values.shape[-1]) for values in (layer.inputs, gradient))
+    known = outputs if outputs is None else outputs.reshape(-1, outputs.shape[-1])
     back, absorbed, sizes = torch.empty_like(inputs), gradient.new_zeros(()), layer.weight.abs()
     for rows in _rows(inputs):
         part = layer._replace(inputs=inputs[rows])
@@ -235,6 +234,10 @@ def _kept(inputs: Tensor, outputs: Tensor, layer: Layer, mode: Rules) -> KeptLay
     return KeptLayer(Kept(inputs) if again is None or version != inputs._version else again, None if cheap else Kept(outputs))
 
 
+def _in_format(values: Any, number: torch.dtype) -> Any:
+    return values if values is None else values.to(number)
+
+
 class _Weighted(torch.autograd.Function):
     """A layer with a rule of its own."""
 
@@ -248,12 +251,12 @@ class _Weighted(torch.autograd.Function):
     @staticmethod
     def backward(context: Any, *gradients: Tensor) -> Any:
         number = context.layer.weight.dtype  # of the model, which may compute in lower precision by itself
-        inputs, *outputs = (values if values is None else values.to(number) for values in context.kept.tensors())
+        inputs, *outputs = (_in_format(values, number) for values in context.kept.tensors())
         if context.passes.last:
             del context.kept
         signed = context.layer.rule != "epsilon" and not bool(inputs.min() >= 0)
         layer = context.layer.merged()._replace(inputs=inputs, signed=signed)
-        rule = _gamma_by_rows if layer.rule == "gamma" and layer.settings is None else _RULES[layer.rule]
+        rule: Any = _gamma_by_rows if layer.rule == "gamma" and layer.settings is None else _RULES[layer.rule]
         back, absorbed = rule(layer, context.method, outputs.pop(), gradients[0].to(number))
         return back.to(gradients[0].dtype), absorbed, None, None, None
 

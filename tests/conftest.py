@@ -78,11 +78,15 @@ def commands_made_once() -> Iterator[None]:
 
 @pytest.fixture(scope="module", autouse=True)
 def returned_memory() -> Iterator[None]:
-    """What a command keeps for reuse (`keep_large_buffers`) goes back to the system, which has other workers to serve."""
+    """What a command keeps for reuse (`keep_large_buffers`) goes back to the system, which has other workers to serve.
+
+    What is left of a file's tests, such as the modules that they imported, lives as long as the worker (`freeze`).
+    """
     yield
     give_back = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc's alone
     if give_back is not None:
         gc.collect()
+        gc.freeze()
         give_back(0)
 
 

@@ -66,6 +66,13 @@ class Case:
     name: str
     options: Mapping[str, Any] = field(default_factory=dict)
     representation: str | None = None
+    _problems: dict[CheckFunction, str] = field(default_factory=dict, init=False, repr=False)
+
+    def problem(self, check: CheckFunction) -> str:
+        """What a check says, which is asked once: others may rest on it."""
+        if check not in self._problems:
+            self._problems[check] = check(self)
+        return self._problems[check]
 
     def make(self, **more: Any) -> Any:
         """The plugin's object, made anew."""
@@ -105,7 +112,7 @@ class Check:
         """Make the check; whatever a plugin does wrong is a result."""
         try:
             with restored(), _interrupts() as pressed:
-                return Result(self.what, self.function(self.case))
+                return Result(self.what, self.case.problem(self.function))
         except Unasked as reason:
             return Result(self.what, skipped=str(reason))
         except XaudioError as error:
@@ -153,10 +160,10 @@ def _interrupts() -> Iterator[list[int]]:
             signal.signal(number, handler)
 
 
-def need(case: Any, *checks: CheckFunction) -> None:
+def need(case: Case, *checks: CheckFunction) -> None:
     """What must hold for a check to mean anything: where it does not, that is what is said, and no more."""
     for check in checks:
-        if check(case):
+        if case.problem(check):
             raise Unasked(f"it does not hold that {_words(check)}")
 
 

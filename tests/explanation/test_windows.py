@@ -4,6 +4,7 @@ import csv
 import json
 import math
 import os
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,7 +15,9 @@ from parsed import Page
 from torch import nn
 
 import xaudio
-from xaudio import AudioError, Clip, DataError, create
+from xaudio import AudioError, Clip, DataError, XaudioError, create
+from xaudio.cli.windows import Done, facts_of
+from xaudio.explanation.collection import KeptExplanations
 from xaudio.explanation.windows import parse_choice
 from xaudio.plugin import Model
 from xaudio.sound import streaming
@@ -310,6 +313,34 @@ def test_a_model_of_several_channels_takes_windows_of_one_or_is_told_which(tmp_p
     three = np.tile(sound, (3, 1))
     with pytest.raises(AudioError, match="has 3 channels, and the model reads 2 channels"):
         xaudio.explain_windows(Apart().eval(), three, channels="all", **asked)
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ({"weights": "max"}, "weights"),
+        ({"batch_size": -3}, "batch_size is -3; expected a whole number, 1 or more"),
+        ({"batch_size": 1.5}, "batch_size is 1.5"),
+    ],
+)
+def test_options_out_of_their_bounds_are_refused(asked, said, model):
+    with pytest.raises(XaudioError, match=said):
+        xaudio.explain_windows(model, Clip(noise(2)[:, 0], RATE), window=1, **asked)
+
+
+def test_what_is_told_of_a_recording_reads_each_explanation_once(model, tmp_path, monkeypatch):
+    asked = {"window": 1, "hop": 0.5, "choose": "all", "explainer": "input_x_gradient"}
+    long = xaudio.explain_windows(model, Clip(noise(3)[:, 0], RATE), **asked)
+    paths = [one.save(tmp_path / f"{number}.safetensors") for number, one in enumerate(long.explanations)]
+    kept = replace(long, explanations=KeptExplanations(tuple(paths)))
+    read, load = [], xaudio.Explanation.load
+    monkeypatch.setattr(xaudio.Explanation, "load", lambda path: read.append(path) or load(path))
+    told = facts_of(Done(kept, tmp_path, []))
+    assert read == paths
+    assert told["explained"] == [0, 1, 2, 3, 4]
+    assert told["score"] == long.score
+    assert told["relevance_sum"] == pytest.approx(long.score, rel=1e-6)
+    assert told["covered_seconds"] == 3
 
 
 def test_pipes_are_refused_at_once(model, tmp_path):

@@ -19,6 +19,7 @@ from xaudio import DataError, OutputError
 from xaudio.cli.app import app
 from xaudio.cli.sharing import part_in
 from xaudio.explanation.corpus import ExplainRows, Recordings
+from xaudio.output.runs import files_in
 from xaudio.shards.gathering import carry_out, gather
 from xaudio.shards.plan import planned
 from xaudio.sound.manifests import read_manifest
@@ -220,6 +221,39 @@ def test_a_row_says_what_the_explanation_says(corpus, tmp_path):
     assert row["device"] == "cpu"
 
 
+TAGGER = """
+import torch
+
+class Peak(torch.nn.Module):
+    representation, classes, kind = "waveform:samples=1200,sample_rate=4000,normalisation=none", ("a", "b"), "labels"
+
+    def forward(self, features):
+        loudest = features.flatten(1).abs().amax(1, keepdim=True)
+        return 10 * loudest - torch.tensor([1.0, 2.0])
+"""
+
+
+@pytest.mark.parametrize("views", [[], ["time"], ["time", "frequency"]])
+def test_labels_above_a_threshold_stay_with_their_recording(tmp_path, views):
+    (tmp_path / "tagger.py").write_text(TAGGER)
+    noise = np.random.default_rng(0).uniform(-1, 1, 1000)
+    for name, loudness in {"loud": 0.8, "quiet": 0.01, "soft": 0.15}.items():
+        soundfile.write(tmp_path / f"{name}.wav", loudness * noise, 4000)
+    (tmp_path / "m.csv").write_text("path\nloud.wav\nquiet.wav\nsoft.wav\n")
+    words = ["explain", "--manifest", str(tmp_path / "m.csv"), "--model", f"python:at={tmp_path / 'tagger.py'}:Peak"]
+    words += ["--explainer", "gradient", "--threshold", "0.5", "--maps", "--out", str(tmp_path / "out")]
+    done = CliRunner().invoke(app, [*words, *(word for view in views for word in ("--view", view))])
+    assert not done.exception, done.output
+    explained = {
+        row["source"]: [item["explained"] for item in row["explanations"]] for row in lines_of(tmp_path / "out/results.jsonl")
+    }
+    assert explained == {
+        "loud.wav": ["a", "b"] * max(1, len(views)),
+        "quiet.wav": [],
+        "soft.wav": ["a"] * max(1, len(views)),
+    }
+
+
 def test_excerpts_targets_and_errors_of_rows(corpus, tmp_path):
     soundfile.write(corpus / "data/long.wav", np.random.default_rng(5).uniform(-0.5, 0.5, 6000), 4000)
     (corpus / "data/damaged.wav").write_bytes(b"RIFF not a sound")
@@ -307,6 +341,44 @@ def test_windows_of_many_recordings_are_shared(corpus, tmp_path, monkeypatch):
     ]
     assert len(tables[0]) >= 3
     assert tables[0] == tables[1] == tables[2]
+
+
+def test_what_a_killed_process_left_beside_its_windows_goes(corpus, tmp_path):
+    soundfile.write(tmp_path / "long.wav", np.random.default_rng(0).uniform(-0.5, 0.5, 4000), 4000)
+    out = tmp_path / "out"
+    words = ["explain", str(tmp_path / "long.wav"), "--model", f"python:at={corpus / 'model.py'}:network", "--out", str(out)]
+    words += ["--window", "0.3", "--explainer", "gradient", "--render", "segments", "--explain"]
+    assert not CliRunner().invoke(app, [*words, "top:1"]).exception
+    for left in (out / ".xaudio-1", out / "windows/.xaudio-2"):
+        left.mkdir()
+        (left / "explanation.safetensors").write_text("half")
+    done = CliRunner().invoke(app, [*words, "top:2"])
+    assert not done.exception, done.output
+    assert not list(out.rglob(".xaudio-*"))
+    (out / "windows/.xaudio-3").mkdir()
+    (out / "windows/.xaudio-3/explanation.safetensors").write_text("what another writes at the moment")
+    assert [path for path in files_in(out) if ".xaudio" in str(path.relative_to(out))] == []
+    files = json.loads((out / "run.json").read_text())["files"]
+    assert sorted(files) == sorted(path.relative_to(out).as_posix() for path in files_in(out) if path.name != "run.json")
+    assert sum(name.endswith("explanation.safetensors") for name in files) == 2
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        (["--hop", "0.1"], "--hop would be ignored: leave it out, or give it with --window"),
+        (["--explain", "all", "--weights", "sum"], "--explain and --weights would be ignored"),
+        (["--maps"], "--maps would be ignored: leave it out, or give it with --manifest or --workers"),
+        (["--shards", "3"], "--shards would be ignored"),
+        (["--window", "0.2", "--maps"], "and not with --window"),
+        (["--allow-outside"], "--allow-outside would be ignored: leave it out, or give it with --manifest"),
+    ],
+)
+def test_an_option_that_would_be_ignored_is_refused(corpus, tmp_path, more, words):
+    model = f"python:at={corpus / 'model.py'}:network"
+    given = ["explain", str(corpus / "data/wav/000.wav"), "--model", model, "--out", str(tmp_path / "out"), *more]
+    assert words in str(CliRunner().invoke(app, given).exception)
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize(

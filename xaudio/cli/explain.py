@@ -108,16 +108,17 @@ def explain(
     ] = None,
     hop: Annotated[float | None, typer.Option(help="Seconds from one window to the next. [default: those of a window]")] = None,
     choose: Annotated[
-        str,
+        str | None,
         typer.Option(
             "--explain",
             help="Windows that are explained: top:5 (the most probable), threshold:0.5 (a probability, or a score where there is "
-            "none), all, or seconds and spans as in 12.5,80-95.",
+            "none), all, or seconds and spans as in 12.5,80-95. [default: top:5]",
         ),
-    ] = "top:5",
+    ] = None,
     weights: Annotated[
-        Literal["mean", "sum"], typer.Option(help="What explained windows weigh in the score of the whole recording.")
-    ] = "mean",
+        Literal["mean", "sum"] | None,
+        typer.Option(help="What explained windows weigh in the score of the whole recording. [default: mean]"),
+    ] = None,
     batch_size: Annotated[int, typer.Option(help="Recordings explained at once.", min=1)] = 32,
     device: DeviceOption = "auto",
     seed: Annotated[
@@ -167,7 +168,11 @@ def explain(
             "--data and --dataset go with recordings that are explained whole and by this process alone: leave out --window, "
             "--manifest, --gather, --workers, --engine and --shard."
         )
-    if gather or (window is None and any(one is not None for one in (manifest, workers, engine, shard))):
+    shared = gather or (window is None and any(one is not None for one in (manifest, workers, engine, shard)))
+    _refuse_without(window is not None or gather, "--window", {"--hop": hop, "--explain": choose, "--weights": weights})
+    _refuse_without(shared, "--manifest or --workers, and not with --window", {"--maps": maps or None, "--shards": shards})
+    _refuse_without(manifest is not None or gather, "--manifest", {"--allow-outside": outside or None})
+    if shared:
         asked_of_all = {"view": view or None, "threshold": threshold, "contrast": contrast, "fit": fit, "resampling": resampling}
         asked_of_all |= {} if channels is None else {"channels": channels}
         rows: dict[str, Any] = {
@@ -212,13 +217,20 @@ def explain(
         "seed": seed,
     }
     if window is not None:
-        choices = {"choose": choose, "weights": weights, "batch_size": batch_size}
+        choices = {"choose": choose or "top:5", "weights": weights or "mean", "batch_size": batch_size}
         sharing = shared_by(workers, engine, shard, {} if manifest is None else os.environ)
         with results_in(out):
             explain_by_windows(settings | {"window": window, "hop": hop}, choices, device, out, as_json, sharing)
         return
     with results_in(out):
         explain_whole(settings, batch_size, device, out, as_json)
+
+
+def _refuse_without(there: bool, companion: str, given: Mapping[str, Any]) -> None:
+    """Raise `DataError` for an option that would be ignored, since what it goes with is not there."""
+    ignored = [name for name, value in given.items() if value is not None]
+    if ignored and not there:
+        raise DataError(f"{' and '.join(ignored)} would be ignored: leave it out, or give it with {companion}.")
 
 
 def explain_whole(settings: dict[str, Any], batch_size: int, device: str, out: Path, as_json: bool) -> None:
@@ -323,7 +335,7 @@ def explain_by_windows(
     sharing : Sharing
         Who does the work, recording by recording.
     """
-    from ..output.runs import files_of_earlier_run, refuse_other_settings, remove_leftovers, write_run
+    from ..output.runs import files_in, files_of_earlier_run, refuse_other_settings, remove_leftovers, write_run
     from ..registry.options import split_specs
     from ..shards.gathering import Sharing
     from .windows import Asked, WindowedRows, explain_recordings, facts_of, only_one, share_recordings
@@ -349,7 +361,7 @@ def explain_by_windows(
         return
     done = explain_recordings(job.model, files, asked, job.renderers, out)
     facts = [facts_of(one) for one in done]
-    own = [path.relative_to(out).as_posix() for path in sorted(out.rglob("*")) if path.is_file() and path.name != "run.json"]
+    own = [path.relative_to(out).as_posix() for path in files_in(out) if path.name != "run.json"]
     write_run(out, settings=settings, device=str(job.model.device), files=own, recordings=facts)
     if as_json:
         print_json(facts)

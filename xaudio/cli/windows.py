@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from ..errors import DataError, OutputError
 from ..explanation.window_question import WindowQuestion
 from ..explanation.windowing import LongWork
-from ..explanation.windows import LongExplanation, Scored, Weights, parse_choice
-from ..output.runs import LEFTOVER, output_folder, write_text
+from ..explanation.windows import LongExplanation, Scored, Weights, overlap_added, parse_choice, weighted
+from ..output.runs import LEFTOVER, output_folder, remove_leftovers, write_text
 from ..output.terminal import say
 from ..shards.gathering import Sharing, require_all
 from ..shards.plan import Row, planned
@@ -161,6 +161,7 @@ def _explained(model: Model, file: Path, asked: Asked, question: WindowQuestion,
     from ..explanation.rendering import write_together
 
     output_folder(folder)
+    remove_leftovers(folder / FOLDER)
     how: tuple[Any, ...] = (asked.batch_size, asked.seed, asked.fit or "error", asked.resampling, asked.channels)
     work = LongWork(model, file, asked.window, asked.hop, question, *how)
     scores = _scores(work, folder)
@@ -248,9 +249,15 @@ def _write(explanation: Explanation, view: str | None, renderers: Sequence[Any],
 
 
 def facts_of(done: Done) -> dict[str, Any]:
-    """What ``run.json`` and ``--json`` say of a recording."""
-    long = done.long
-    pieces = [(float(piece.relevance.sum()), len(piece.coverage)) for piece in long.overlap_add()]
+    """What ``run.json`` and ``--json`` say of a recording, of which each explanation is read once."""
+    long, told = done.long, []
+
+    def once() -> Iterator[Explanation]:
+        for one in long.explanations:
+            told.append((one.provenance["window"]["number"], one.explained_score))
+            yield one
+
+    pieces = [(float(piece.relevance.sum()), len(piece.coverage)) for piece in overlap_added(once(), long.weights)]
     return {
         "source": long.source,
         "seconds": long.duration,
@@ -258,9 +265,9 @@ def facts_of(done: Done) -> dict[str, Any]:
         "window": long.window,
         "hop": long.hop,
         "windows": len(long.scores),
-        "explained": [one.provenance["window"]["number"] for one in long.explanations],
+        "explained": [number for number, _ in told],
         "weights": long.weights.tolist(),
-        "score": long.score,
+        "score": weighted(long.weights, (score for _, score in told)),
         "relevance_sum": sum(held for held, _ in pieces),
         "covered_seconds": sum(samples for _, samples in pieces) / long.sample_rate,
         "notes": list(long.notes),

@@ -11,7 +11,7 @@ import numpy as np
 from torch import Tensor
 
 from ..errors import AudioError, DataError, PluginError
-from ..model.arguments import as_explainer, as_model, as_recordings, clip_for, seeded
+from ..model.arguments import as_explainer, as_model, as_recordings, batch_of, clip_for, seeded
 from ..model.devices import resolve_device
 from ..model.loading import read_model
 from ..model.model import Model
@@ -22,7 +22,6 @@ from ..output.memory import naming_memory
 from ..registry.defaults import EXPLAINER
 from ..registry.loading import registry
 from ..registry.options import convert
-from ..registry.plain import whole
 from ..types import Clip, Explainer, Fit, Kind, Placement, Representation, Resampling
 from .asking import Asker, contrasted
 from .explanation import Explanation
@@ -219,9 +218,7 @@ def explain(
     XaudioError
         If any input does not fit: one line that says which, and what to do.
     """
-    at_once = whole(batch_size)
-    if at_once is None or at_once < 1:
-        raise AudioError(f"batch_size is {batch_size!r}; expected a whole number, 1 or more.")
+    at_once = batch_of(batch_size)
     if isinstance(seed, bool) or not (seed is None or isinstance(seed, int | np.integer)):
         raise DataError(f"The seed is {seed!r}; expected a whole number, 0 or more.")
     if isinstance(channels, list | tuple):

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from ..errors import AudioError, DataError, ModelError
-from ..model.arguments import as_clip, as_model
+from ..model.arguments import as_clip, as_model, batch_of
 from ..model.devices import resolve_device
 from ..model.lengths import length_of
 from ..model.model import Model
@@ -104,6 +104,7 @@ def explain_windows(
     XaudioError
         If any input does not fit: one line.
     """
+    weights, batch_size = convert("weights of windows", Weights, weights), batch_of(batch_size)
     loaded = as_model(model, representation, classes, kind).to(resolve_device(device))
     if isinstance(channels, list | tuple):
         options, channels = {**options, "channels": channels}, None

@@ -121,8 +121,7 @@ class LongExplanation:
     @property
     def score(self) -> float:
         """The score of the whole, sum_w a_w f_w over the explained windows: f is a window's score, a its weight."""
-        scores = [one.explained_score for one in self.explanations]
-        return math.fsum(weight * score for weight, score in zip(self.weights, scores, strict=True))
+        return weighted(self.weights, (one.explained_score for one in self.explanations))
 
     def overlap_add(self) -> Iterator[Piece]:
         """Relevance of the recording, R(t) = sum_w a_w R_w(t), stretch by stretch where windows were explained.
@@ -131,6 +130,11 @@ class LongExplanation:
         sums to what is asked it is the `score`. Relevance that a window has on zeros around a short recording is left out.
         """
         return overlap_added(self.explanations, self.weights)
+
+
+def weighted(weights: Iterable[float], scores: Iterable[float]) -> float:
+    """The score of a whole recording, sum_w a_w f_w; see `LongExplanation.score`."""
+    return math.fsum(weight * score for weight, score in zip(weights, scores, strict=True))
 
 
 def overlap_added(explanations: Iterable[Explanation], weights: Iterable[float]) -> Iterator[Piece]:

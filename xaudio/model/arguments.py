@@ -54,6 +54,20 @@ def as_recordings(audio: Any, channels: str | int | None = None) -> Any:
     return list(audio)
 
 
+def batch_of(size: Any) -> int:
+    """How many recordings are computed at once.
+
+    Raises
+    ------
+    AudioError
+        If it is no whole number of 1 or more.
+    """
+    number = whole(size)
+    if number is None or number < 1:
+        raise AudioError(f"batch_size is {size!r}; expected a whole number, 1 or more.")
+    return number
+
+
 def as_clip(item: Any, sample_rate: int | None = None, channels: str | int | None = None) -> Clip:
     """A clip of a path, of the bytes of a file, of an array, a tensor or a Clip.
 

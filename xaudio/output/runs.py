@@ -8,6 +8,7 @@ import json
 import os
 import platform
 import shlex
+import shutil
 import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -63,14 +64,28 @@ def replaced(path: Path) -> Iterator[Path]:
 
 
 def remove_leftovers(folder: Path) -> None:
-    """Remove the temporary files of a process that was killed while it wrote into a folder that is now ours.
+    """Remove the temporary files and folders of a process that was killed while it wrote into a folder that is now ours.
 
     Parameters
     ----------
     folder : Path
     """
     for path in folder.glob(f"{LEFTOVER}*"):
-        path.unlink(missing_ok=True)
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
+
+
+def files_in(folder: Path) -> list[Path]:
+    """All files below a folder, sorted, but for temporary ones and those in temporary folders.
+
+    Parameters
+    ----------
+    folder : Path
+    """
+    held = sorted(path for path in folder.rglob("*") if path.is_file())
+    return [path for path in held if not any(part.startswith(LEFTOVER) for part in path.relative_to(folder).parts)]
 
 
 def _umask() -> int:
@@ -339,7 +354,7 @@ def files_of_earlier_run(folder: Path, settings: Mapping[str, Any]) -> list[Path
         If the folder holds any other file.
     """
     path = folder / "run.json"
-    held = sorted(other for other in folder.rglob("*") if other.is_file() and not other.name.startswith(LEFTOVER))
+    held = files_in(folder)
     record = read_json(path) if path.exists() else {}
     record = record if isinstance(record, dict) else {}
     listed = {path, *(folder / str(name) for name in record.get("files") or ())}

@@ -225,7 +225,7 @@ TAGGER = """
 import torch
 
 class Peak(torch.nn.Module):
-    representation, classes, kind = "waveform:samples=1200,sample_rate=4000,normalisation=none", ("a", "b"), "labels"
+    representation, classes = "waveform:samples=1200,sample_rate=4000,normalisation=none", ("a", "b")
 
     def forward(self, features):
         loudest = features.flatten(1).abs().amax(1, keepdim=True)
@@ -240,7 +240,7 @@ def test_labels_above_a_threshold_stay_with_their_recording(tmp_path, views):
     for name, loudness in {"loud": 0.8, "quiet": 0.01, "soft": 0.15}.items():
         soundfile.write(tmp_path / f"{name}.wav", loudness * noise, 4000)
     (tmp_path / "m.csv").write_text("path\nloud.wav\nquiet.wav\nsoft.wav\n")
-    words = ["explain", "--manifest", str(tmp_path / "m.csv"), "--model", f"python:at={tmp_path / 'tagger.py'}:Peak"]
+    words = ["explain", "--manifest", str(tmp_path / "m.csv"), "--model", f"python:at={tmp_path / 'tagger.py'}:Peak,kind=labels"]
     words += ["--explainer", "gradient", "--threshold", "0.5", "--maps", "--out", str(tmp_path / "out")]
     done = CliRunner().invoke(app, [*words, *(word for view in views for word in ("--view", view))])
     assert not done.exception, done.output

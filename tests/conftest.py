@@ -67,6 +67,14 @@ def one_thread() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session", autouse=True)
+def nothing_outlives_a_power_failure() -> Iterator[None]:
+    """To wait for the disk with each file takes longer than many a test; processes that tests start do wait."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda file: None)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
 def commands_made_once() -> Iterator[None]:
     """typer's runner makes the whole command line anew for each call."""
     import typer.testing

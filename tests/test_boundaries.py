@@ -71,6 +71,7 @@ PLAIN_WORDS = {
 OTHER_MEANINGS = {"reference", "silence"}
 """Names of plugins that are also the names of a level and of a baseline."""
 MAKERS = {"create", "factory", "offered", "spelt", "parse_spec", "renderer_for_listening"}
+TORCH_SERIALISERS = ("load", "save", "serialization")
 SERIALISERS = {"pickle", "cPickle", "_pickle", "dill", "cloudpickle", "joblib", "shelve", "marshal"}
 
 
@@ -131,7 +132,7 @@ def _choices(tree: ast.AST) -> list[ast.AST]:
 
 def plugin_violations(source: str, package: str, depth: int = 1) -> list[str]:
     """What a module of a plugin package takes from xaudio or from other plugins beyond the public names."""
-    tree, violations = ast.parse(source), []
+    violations = []
     for module, name, level in imports(source):
         shown = "." * level + module + (f".{name}" if name else "")
         top = module.split(".")[0]
@@ -145,6 +146,9 @@ def plugin_violations(source: str, package: str, depth: int = 1) -> list[str]:
         else:
             wrong = top == "xaudio"
         violations += [shown] * wrong
+    if not any(module in FACES and name is None for module, name, _ in imports(source)):
+        return violations
+    tree = ast.parse(source)
     bound = {
         (alias.asname or alias.name): alias.name
         for node in ast.walk(tree)
@@ -153,7 +157,7 @@ def plugin_violations(source: str, package: str, depth: int = 1) -> list[str]:
         if alias.name in FACES
     }
     for node in ast.walk(tree):
-        if bound and isinstance(node, ast.Attribute) and (face := bound.get(ast.unparse(node.value))):
+        if isinstance(node, ast.Attribute) and (face := bound.get(ast.unparse(node.value))):
             allowed = {*FACES[face], "plugin"} if face == "xaudio" else FACES[face]
             violations += [f"{face}.{node.attr}"] * (node.attr not in allowed)
     return violations
@@ -166,15 +170,17 @@ def public_names(package: str) -> list[str]:
 
 def serialisation_violations(source: str) -> list[str]:
     """Ways to run code from a file: pickle and its kin, torch.load and torch.save, numpy's allow_pickle."""
-    tree, found = ast.parse(source), []
-    found += [module for module, _, _ in imports(source) if module.split(".")[0] in SERIALISERS]
+    found = [module for module, _, _ in imports(source) if module.split(".")[0] in SERIALISERS]
+    if not any(word in source for word in (*TORCH_SERIALISERS, "allow_pickle")):
+        return found
+    tree = ast.parse(source)
     restricted = [node.func for node in ast.walk(tree) if isinstance(node, ast.Call) and _of_tensors_alone(node)]
     for node in ast.walk(tree):
-        if isinstance(node, ast.Attribute) and node.attr in ("load", "save", "serialization"):
+        if isinstance(node, ast.Attribute) and node.attr in TORCH_SERIALISERS:
             of_torch = isinstance(node.value, ast.Name) and node.value.id == "torch"
             found += [f"torch.{node.attr}"] * (of_torch and node not in restricted)
         if isinstance(node, ast.ImportFrom) and node.module == "torch":
-            found += [f"torch.{alias.name}" for alias in node.names if alias.name in ("load", "save", "serialization")]
+            found += [f"torch.{alias.name}" for alias in node.names if alias.name in TORCH_SERIALISERS]
         if isinstance(node, ast.keyword) and node.arg == "allow_pickle" and ast.unparse(node.value) != "False":
             found.append("allow_pickle")
     return found

@@ -67,8 +67,9 @@ class Product:
             kernel = (weight.shape[2], weight.shape[3])
             return functional.fold(patches, size[1:], kernel, self.dilation, padding, self.stride)  # type: ignore[arg-type]
         shape = (len(outputs), *size)
+        same = weight.to(outputs.dtype)  # autocast leaves this product as it is, and not every processor mixes formats
         found: Tensor = conv2d_input(  # type: ignore[no-untyped-call]
-            shape, weight, outputs, self.stride, padding, self.dilation, self.groups
+            shape, same, outputs, self.stride, padding, self.dilation, self.groups
         )
         return found
 

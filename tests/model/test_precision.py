@@ -6,6 +6,7 @@ import time
 import numpy as np
 import pytest
 import torch
+from sweeps import sweep
 from torch import nn
 
 import xaudio
@@ -102,7 +103,10 @@ def _gradient(network, features, mixed=False, compiled=False):
     return float(loss.detach()), torch.cat([weight.grad.flatten() for weight in network.parameters()])
 
 
-@pytest.mark.parametrize(("name", "shape"), [("alexnet", (1, 227, 227)), ("audionet", (1, 8000))])
+NETWORKS = [("alexnet", (1, 227, 227)), ("audionet", (1, 8000))]
+
+
+@pytest.mark.parametrize(("name", "shape"), sweep(NETWORKS, quick=NETWORKS[1:]))
 def test_bfloat16_products_change_loss_and_gradient_little(name, shape):
     network = xaudio.create("model", name, classes=10).eval()
     initialise(network, 0, 1.0)

@@ -43,6 +43,19 @@ def test_the_file_appears_when_the_block_has_ended(tmp_path: Path) -> None:
     assert names(path.parent) == ["a.txt"]
 
 
+def test_the_content_is_on_the_disk_before_the_name_is_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, confirmed = tmp_path / "a.txt", []
+
+    def fsync(file: int) -> None:
+        assert not path.exists()
+        confirmed.append(os.pread(file, 100, 0))
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    write_text(path, "whole")
+    assert confirmed == [b"whole"]
+    assert path.exists()
+
+
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, OutputError])
 def test_an_error_leaves_the_old_file_and_nothing_else(tmp_path: Path, error: type[BaseException]) -> None:
     path = write_text(tmp_path / "a.txt", "old")

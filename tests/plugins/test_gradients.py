@@ -307,9 +307,9 @@ LOWER = ("gradient", "saliency", "input_x_gradient", "integrated_gradients", "gr
 
 
 @pytest.mark.parametrize("name", LOWER)
-def test_bfloat16_moves_relevance_a_little_and_logits_not_at_all(name, network, features):
+def test_bfloat16_moves_relevance_a_little_and_logits_not_at_all(name, smooth, features):
     """float32 is what it was; the other format has two to three digits, and the class that it explains is that of float32."""
-    network, features = network.float(), features.float()
+    network, features = smooth.float(), features.float()
     target = network(features).argmax(1)
     default, exact, coarse = (
         create("explainer", name, **options) for options in ({}, {"precision": "float32"}, {"precision": "bfloat16"})
@@ -319,7 +319,7 @@ def test_bfloat16_moves_relevance_a_little_and_logits_not_at_all(name, network, 
     other = coarse(network, features, target)
     assert other.dtype == torch.float32
     assert not torch.equal(other, relevance)
-    assert (other - relevance).norm() < 0.05 * relevance.norm()
+    assert (other - relevance).norm() < 0.01 * relevance.norm()
     if hasattr(coarse, "with_logits"):
         told, logits = coarse.with_logits(network, features, None)
         assert torch.equal(logits, network(features))

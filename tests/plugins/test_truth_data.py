@@ -39,30 +39,38 @@ def within(boxes, waveform):
     return kept
 
 
-def band(waveform, low, high):
-    """Energy between two frequencies in Hz."""
+def energies(waveform, bands):
+    """Energy between each two frequencies in Hz."""
     spectrum = np.abs(np.fft.rfft(waveform)) ** 2 * 2 / len(waveform)
     frequencies = np.fft.rfftfreq(len(waveform), 1 / RATE)
-    return spectrum[(frequencies >= low) & (frequencies <= high)].sum()
+    return np.array([spectrum[(frequencies >= low) & (frequencies <= high)].sum() for low, high in bands])
+
+
+def band(waveform, low, high):
+    """Energy between two frequencies in Hz."""
+    return energies(waveform, [(low, high)])[0]
+
+
+EVERYWHERE = [(low, low + 400) for low in range(0, 4000, 400)]
 
 
 def oracle(task, waveform):
     """The label, from how the task is built alone."""
     if task in ("carriers", "clever_hans"):
-        levels = np.array([band(waveform, carrier - 1, carrier + 1) for carrier in sounds.CARRIERS])
+        levels = energies(waveform, [(carrier - 1, carrier + 1) for carrier in sounds.CARRIERS])
         if task == "clever_hans":
             return int(levels.argmax())
         # A carrier that is there has 36 % of the power of a tone of amplitude 1 or more; the level is not known.
-        neighbours = [band(waveform, carrier + 3, carrier + 39) / 19 for carrier in sounds.CARRIERS]
+        neighbours = energies(waveform, [(carrier + 3, carrier + 39) for carrier in sounds.CARRIERS]) / 19
         return sum(1 << bit for bit in range(4) if levels[bit] > 30 * neighbours[bit])
     if task == "slot":
         # A burst of noise has energy in every band, a burst of tone in one of them.
         slots = waveform.reshape(sounds.SLOTS, -1)
-        bands = [[band(slot, low, low + 400) for low in range(0, 4000, 400)] for slot in slots]
+        bands = [energies(slot, EVERYWHERE) for slot in slots]
         return int(np.median(bands, axis=1).argmax())
     quarters = waveform.reshape(sounds.QUARTERS, -1)[1:3]
-    low, high = ([band(quarter, key - 100, key + 100) for quarter in quarters] for key in (sounds.LOW, sounds.HIGH))
-    return int(high[0] * low[1] > low[0] * high[1])
+    first, second = (energies(quarter, [(key - 100, key + 100) for key in (sounds.LOW, sounds.HIGH)]) for quarter in quarters)
+    return int(first[1] * second[0] > first[0] * second[1])
 
 
 def test_the_data_set_is_one_of_the_installed_plugins(dataset):
@@ -209,9 +217,8 @@ def test_neither_time_nor_frequency_alone_tells_a_conjunction(dataset):
     clips = of_task(make(recordings=1000), "conjunction")
     labels = np.array([clip.labels["conjunction"] for clip in clips])
     tones = (sounds.LOW, sounds.BESIDE[0], sounds.HIGH, sounds.BESIDE[1])
-    energy = np.array(
-        [[[band(part, tone - 120, tone + 120) for tone in tones] for part in clip.waveform.reshape(4, -1)] for clip in clips]
-    )
+    around = [(tone - 120, tone + 120) for tone in tones]
+    energy = np.array([[energies(part, around) for part in clip.waveform.reshape(4, -1)] for clip in clips])
     energy = np.log(energy / energy.sum((1, 2), keepdims=True) + 1e-4)
 
     def accuracy(inputs):
@@ -260,7 +267,7 @@ def test_the_click_is_where_its_box_is():
         ((start, end, low, high),) = clicked.decoys
         assert (samples[0], samples[-1] + 1) == (round(start * RATE), round(end * RATE))
         assert (low, high) == (0, 4000)
-    bands = [band(sounds.click(), low, low + 400) for low in range(0, 4000, 400)]
+    bands = energies(sounds.click(), EVERYWHERE)
     assert max(bands) < 0.4 * sum(bands)  # it has no pitch
 
 

@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
@@ -460,13 +461,16 @@ def address(monkeypatch):
         thread.join()
 
 
-@pytest.mark.parametrize("beginning", [b"", b"GET / HTTP/1.1\r\nHost: x\r\n", b"GET / HTTP/1.1\r\nHost: x\r\n\r\nGET"])
-def test_a_connection_without_a_request_is_closed(address, beginning):
+def test_connections_without_a_request_are_closed(address):
     """Each counts towards the limit, so that those who send nothing would shut the others out."""
-    with socket.create_connection(address, timeout=10) as idle:
-        idle.sendall(beginning)
-        while idle.recv(4096):
-            pass
+    with ExitStack() as connections:
+        idle = [connections.enter_context(socket.create_connection(address, timeout=10)) for _ in range(3)]
+        beginnings = (b"", b"GET / HTTP/1.1\r\nHost: x\r\n", b"GET / HTTP/1.1\r\nHost: x\r\n\r\nGET")
+        for connection, beginning in zip(idle, beginnings, strict=True):
+            connection.sendall(beginning)
+        for connection in idle:
+            while connection.recv(4096):
+                pass
 
 
 def test_a_connection_in_use_is_kept(address):

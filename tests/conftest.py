@@ -18,7 +18,7 @@ import trained
 from hypothesis import settings
 
 settings.register_profile("xaudio", deadline=None, print_blob=True)
-settings.load_profile("xaudio")
+settings.register_profile("quick", settings.get_profile("xaudio"), max_examples=30)
 
 FOLDERS = {"browser": "browser", "benchmarks": "bench"}
 FIXTURES = {
@@ -33,9 +33,14 @@ FIXTURES = {
 COMMAND = "import sys; sys.argv[0] = 'xaudio'; from xaudio.cli.app import main; main()"
 
 
-def pytest_configure() -> None:
-    """Heed Ctrl-C, which some tests press: a shell lets what it starts in the background ignore it."""
+def pytest_configure(config: pytest.Config) -> None:
+    """Heed Ctrl-C, which some tests press: a shell lets what it starts in the background ignore it.
+
+    Of random examples the quick loop takes 30 and `pytest` 100, as with the mark `sweep`, where a test says nothing else.
+    """
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    marks = config.option.markexpr
+    settings.load_profile("quick" if marks.startswith("not") and "sweep" in marks else "xaudio")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -44,6 +49,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         marks = {FIXTURES.get(name) for name in getattr(item, "fixturenames", ())} | {FOLDERS.get(item.path.parent.name)}
         for mark in filter(None, marks):
             item.add_marker(mark)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Iterator[None]:
+    """What is imported and collected stays: there is no garbage to look for."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.enable()
 
 
 def pytest_collection_finish() -> None:

@@ -234,7 +234,7 @@ def test_a_part_of_nothing_but_copies_is_refused_and_called_that(corpora, tmp_pa
 
 
 @pytest.mark.parametrize(("tone", "rate", "heard"), [(9000, 24000, False), (3000, 24000, True), (3000, 8000, True)])
-def test_sound_above_what_a_model_hears_is_told(tone, rate, heard, tmp_path):
+def test_sound_above_what_a_model_hears_is_told(training, tone, rate, heard, tmp_path):
     for number in range(6):
         sound = 0.3 * np.sin(2 * np.pi * (tone + 100 * number) * np.arange(rate) / rate) + 0.2  # an offset is no sound
         path = tmp_path / "data" / "ab"[number % 2] / f"{number}.wav"

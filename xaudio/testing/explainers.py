@@ -75,7 +75,7 @@ class ExplainerCase(Case):
             raise Unasked(f"it refuses: {answer.refusal}")
         return answer
 
-    @property
+    @cached_property
     def first_relevance(self) -> Tensor:
         """The first relevance, if it is any."""
         if _misshapen(self):

@@ -62,7 +62,7 @@ class MetricCase(Case):
             raise Unasked(f"it refuses: {self.tried.refusal}")
         return self.tried
 
-    @property
+    @cached_property
     def values(self) -> Mapping[str, Any]:
         """Values of all explanations, if they are any."""
         if _misshapen(self):

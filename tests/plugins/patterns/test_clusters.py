@@ -233,12 +233,12 @@ def explained(clicks):
 
 
 @pytest.fixture(scope="module")
-def clever_hans():
+def clever_hans(training):
     return explained(clicks=True)
 
 
 @pytest.fixture(scope="module")
-def honest():
+def honest(training):
     return explained(clicks=False)
 
 

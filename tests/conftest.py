@@ -37,8 +37,11 @@ def pytest_configure(config: pytest.Config) -> None:
     """Heed Ctrl-C, which some tests press: a shell lets what it starts in the background ignore it.
 
     Of random examples the quick loop takes 30 and `pytest` 100, as with the mark `sweep`, where a test says nothing else.
+    Small matrices and networks are slower with two threads than with one, and far slower on a machine that is busy, as each
+    waits for the other; libraries read how many there are when they are imported, and processes that tests start do so, too.
     """
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    os.environ["OMP_NUM_THREADS"] = "1"
     marks = config.option.markexpr
     settings.load_profile("quick" if marks.startswith("not") and "sweep" in marks else "xaudio")
 
@@ -68,17 +71,11 @@ def pytest_collection_finish() -> None:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def one_thread() -> Iterator[None]:
-    """Small networks are slower with two threads than with one, and far slower on a machine that is busy.
-
-    So are the processes that tests start: there two threads take twice the processor's time, as each waits for the other.
-    """
+def one_thread() -> None:
+    """Whatever was imported before; see `pytest_configure`."""
     import torch  # not by the process that hands out the tests
 
     torch.set_num_threads(1)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("OMP_NUM_THREADS", "1")
-        yield
 
 
 @pytest.fixture(scope="session", autouse=True)

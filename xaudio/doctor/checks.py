@@ -147,10 +147,11 @@ def _without_law(trace: Trace, stated: Statements) -> Iterator[Finding]:
 def _is_filter(trace: Trace, item: Operation) -> bool:
     """Whether an operation is the convolution of a module of one's own that does nothing else: LRP explains its filters."""
     name = item.place.modules[-1]
+    if item.name != "convolution" or item.operands != 1 or not name:
+        return False
     inside = [other.name for other in trace.operations if other.place.modules[-1] == name]
     alone = inside.count("convolution") == 1 and set(inside) <= {"convolution", *known.PLACED}
-    leaf = bool(name) and not any(call.name.startswith(f"{name}.") for call in trace.calls)
-    return item.name == "convolution" and item.operands == 1 and alone and leaf
+    return alone and not any(call.name.startswith(f"{name}.") for call in trace.calls)
 
 
 def _ends_squashed(trace: Trace) -> bool:

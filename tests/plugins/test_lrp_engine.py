@@ -6,6 +6,7 @@ import weakref
 import pytest
 import torch
 from hypothesis import HealthCheck, given, settings, strategies as st
+from sweeps import sweep
 from torch import nn
 from torch.nn import functional
 
@@ -122,7 +123,7 @@ def test_equals_zennit_on_random_networks(case, composite, bias, epsilon):
 # The two models
 
 
-@pytest.fixture(scope="module", params=["audionet", "alexnet"])
+@pytest.fixture(scope="module", params=sweep(["audionet", "alexnet"], quick=["audionet"]))
 def model(request):
     torch.manual_seed(0)
     network = create("model", request.param, classes=4).eval()

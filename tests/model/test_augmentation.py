@@ -82,3 +82,16 @@ def test_losses_of_recordings_have_the_loss_as_their_mean(labels):
     logits = torch.randn(4, 3)
     torch.testing.assert_close(losses_of(logits, labels).mean(), loss_of(logits, labels))
     assert losses_of(logits, labels).shape == (4,)
+
+
+@pytest.mark.parametrize("change", [shifted, at_other_speed])
+def test_channels_of_a_recording_are_changed_alike(change):
+    waveforms = torch.randn(5, 2, 301)
+    with torch.random.fork_rng():
+        both = change(waveforms, 0.2)
+    first, second = [], []
+    for channel, kept in ((0, first), (1, second)):
+        with torch.random.fork_rng():
+            kept.append(change(waveforms[:, channel], 0.2))
+    assert torch.equal(both, torch.stack([first[0], second[0]], 1))
+    assert not torch.equal(both, waveforms)

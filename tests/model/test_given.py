@@ -292,3 +292,15 @@ def test_a_recording_needs_a_speaker():
 def test_a_single_true_or_false_is_no_index_of_three():
     with pytest.raises(DataError):
         label_index(True, NAMES, "here")
+
+
+@pytest.mark.parametrize(
+    "given", [np.array(["dog", "cat"]), np.array(["dog", "cat"], dtype=object), ["dog", "cat"], ("dog", "cat")]
+)
+def test_several_labels_of_a_clip_may_be_an_array(given):
+    assert Clip(SOUND, 8000, labels={"event": given}).labels == {"event": ("dog", "cat")}
+
+
+def test_an_array_of_one_label_is_no_index():
+    with pytest.raises(DataError, match=r"ann\.wav, whose label of task 'word' is \[0, 1\]; expected a class"):
+        made([np.array([0, 1]), "no", "yes"])

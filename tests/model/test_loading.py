@@ -38,6 +38,15 @@ def test_what_is_no_model_is_refused_in_one_line(place, message):
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("place", ["torchscript:path=m.pt,classes=" + "+".join(map(str, range(300))), "x=" * 200, "x:y=" * 100])
+def test_what_is_too_long_for_the_name_of_a_file_is_no_file(place):
+    with pytest.raises((ModelError, PluginError)) as caught:
+        xaudio.load_model(place)
+    assert "\n" not in str(caught.value)
+    with pytest.raises(PluginError, match="Unknown dataset"):
+        xaudio.open_dataset("x" * 300)
+
+
 def test_a_file_is_told_which_loaders_there_are(tmp_path):
     (tmp_path / "model.pt").write_bytes(b"x")
     with pytest.raises(ModelError, match=r"model\.pt: is a file, .* NAME:path=.*python"):
@@ -75,6 +84,12 @@ def test_an_object_that_a_plugin_knows_is_a_model(adapter):
     assert (renamed.classes, renamed.kind) == (("x", "y", "z"), "labels")
     assert explained(Foreign(), classes=["p", "q", "r"]).classes == ("p", "q", "r")
     assert xaudio.diagnose(Foreign(), explainer="gradient", device="cpu").is_healthy
+
+
+def test_an_output_of_an_object_that_a_plugin_reads_is_refused(adapter):
+    with pytest.raises(ModelError, match="A plugin reads the answer of a Foreign by itself: leave out output=1") as caught:
+        explained(Foreign(), output=1)
+    assert "\n" not in str(caught.value)
 
 
 def test_an_object_that_nobody_knows_is_refused_in_one_line(adapter):

@@ -134,6 +134,32 @@ def test_a_file_with_two_labels_has_none_and_with_several_has_all(tmp_path):
     assert labels_of(model("dog", "rain"), twice, paths) == [None, 1, None]
 
 
+def several(folder, *rows):
+    """A data set of files with several labels each."""
+    files = sorted(written(folder, ["heard"] * len(rows)).glob("heard/*.wav"), key=lambda path: int(path.stem))
+    table = folder / "labels.csv"
+    table.write_text("file,label\n" + "".join(f"heard/{file.name},{row}\n" for file, row in zip(files, rows, strict=True)))
+    return xaudio.open_dataset("folder:separator=semicolon", table)
+
+
+def test_several_labels_are_matched_by_name_as_one_is(tmp_path):
+    heard, own = model(*FOUR, kind="labels"), several(tmp_path, "Dog;Rain", "Rain", "", "Sea;Crying_baby")
+    aligned = in_classes_of(heard, own)
+    assert [aligned[index].labels[""] for index in range(4)] == [("dog", "rain"), ("rain",), None, ("sea", "crying baby")]
+    assert aligned.labels("").tolist() == [[1, 0, 1, 0], [0, 0, 1, 0], [-1] * 4, [0, 1, 0, 1]]
+    explained = xaudio.explain(heard, aligned[0], explainer="gradient", device="cpu")
+    assert explained.clip.labels[""] == ("dog", "rain")
+
+
+def test_a_label_of_which_the_data_say_nothing_is_neither_right_nor_wrong(tmp_path):
+    heard, options = model(*FOUR, kind="labels"), {"explainers": [], "metrics": ["sparseness"], "folder": tmp_path / "out"}
+    with pytest.raises(DataError, match=r"never says whether sea is true, .*choose data with all labels") as caught:
+        xaudio.evaluate(heard, several(tmp_path, *["Dog;Rain", "Crying baby;Rain"] * 8), np.arange(16), **options)
+    assert "\n" not in str(caught.value)
+    told = several(tmp_path / "told", *["dog;rain", "crying baby;sea"] * 8)
+    assert len(xaudio.evaluate(heard, told, np.arange(16), **options).indices) == 16
+
+
 def test_a_data_set_that_says_nothing_of_the_files_is_refused(tmp_path):
     folder = written(tmp_path / "heard", ["rain", "dog", "rain", "dog"])
     with pytest.raises(DataError, match=r"x\.wav: is not among the recordings of heard"):

@@ -1,5 +1,6 @@
 """Own models in folders: the same model in a new process, bit by bit; and what cannot be made again is refused."""
 
+import hashlib
 import json
 import warnings
 
@@ -9,7 +10,8 @@ import torch
 from torch import nn
 
 import xaudio
-from xaudio import ModelError, XaudioWarning
+import xaudio.plugin
+from xaudio import ModelError, XaudioError, XaudioWarning
 
 SOUND = np.random.default_rng(0).uniform(-0.3, 0.3, 8000).astype(np.float32)
 READS = "waveform:normalisation=none,placement=start"
@@ -165,3 +167,52 @@ def test_recordings_of_the_training_are_left_out_of_what_is_measured(code):
     assert any("is unknown" in note for note in dataset.notes)
     with pytest.raises(ModelError, match="name the data"):
         xaudio.held_out(model)
+
+
+def test_a_seed_that_is_none_is_refused_before_anything_is_written(code):
+    with pytest.raises(XaudioError, match="-1 does not fit seed: expected int, 0 or more") as caught:
+        saved(code, seed=-1)
+    assert "plugin that is not there" not in str(caught.value)
+    assert not (code.parent / "kept").exists()
+
+
+def test_damaged_rules_are_called_that(code):
+    kept = xaudio.load_model(saved(code))
+    kept.facts = {**kept.facts, "fit": "tight"}
+    kept.save(code.parent / "damaged")
+    with pytest.raises(ModelError, match="its rules for recordings are damaged .*'fit'") as caught:
+        xaudio.load_model(code.parent / "damaged")
+    assert "\n" not in str(caught.value)
+    assert "plugin that is not there" not in str(caught.value)
+
+
+def test_the_digest_is_that_of_the_file_while_the_weights_are(code):
+    folder = saved(code)
+    (file, other) = (xaudio.plugin.weights_digest(xaudio.load_model(folder)) for _ in range(2))
+    content = (folder / "model.safetensors").read_bytes()
+    assert file == other == hashlib.blake2b(content).hexdigest()[:32]
+    for change in ("weights", "mean", "file"):
+        model = xaudio.load_model(folder)
+        if change == "weights":
+            with torch.no_grad():
+                next(model.network.parameters()).data[0] += 1e-6
+        elif change == "mean":
+            model.mean = torch.ones(1, 8000)
+        else:
+            saved(code, net(8))
+        assert xaudio.plugin.weights_digest(model) == model.digest() != file, change
+
+
+def test_quantised_weights_have_a_digest():
+    def digest(weight):
+        network = nn.Sequential(nn.Flatten(), nn.Linear(8000, 3))
+        with torch.no_grad():
+            network[1].weight.fill_(0.5)
+            network[1].weight[1, 4000] = weight
+            network[1].bias.zero_()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            quantised = torch.ao.quantization.quantize_dynamic(network, {nn.Linear})
+        return xaudio.Model(quantised, xaudio.create("representation", "waveform"), ("a", "b", "c")).digest()
+
+    assert digest(0.25) == digest(0.25) != digest(0.125)

@@ -8,6 +8,7 @@ from pathlib import Path
 import commands
 import numpy as np
 import pytest
+import soundfile
 import torch
 from safetensors.torch import load_file
 from torch import nn
@@ -21,6 +22,7 @@ from xaudio.model.training import _Order, _Step, evaluate, train
 from xaudio.model.untrained import new_model
 from xaudio.output.runs import first_difference
 from xaudio.output.tensors import read_tensors
+from xaudio.registry.loading import registry
 
 CPU = torch.device("cpu")
 SHORT = {"optimiser": "adam", "learning_rate": 3e-4, "batch_size": 4, "initialisation": "he", "halve_every": None}
@@ -415,3 +417,52 @@ def test_auto_precision_is_decided_once_and_a_continued_run_keeps_it(training, s
     result = run_experiment(experiment, tmp_path, CPU)
     assert result.identity["settings"]["precision"] == "bfloat16"
     assert run_experiment(experiment, tmp_path, CPU) == result  # and once more, where it is read
+
+
+class Ears(nn.Module):
+    """A third party's network, which hears how loud each of two channels is."""
+
+    def __init__(self, reads):
+        super().__init__()
+        self.linear, self.representation = nn.Linear(2, 2), f"raw:sample_rate=8000,channels=2,{reads}"
+
+    def forward(self, features):
+        return self.linear((features.square().mean(-1) + 1e-6).log())
+
+
+@pytest.fixture
+def stereo(tmp_path, monkeypatch):
+    """Recordings of two channels, of which one is the louder, and the model that hears both."""
+    draw = np.random.default_rng(0)
+    for number in range(32):
+        sound = draw.normal(0, 0.01, (900 + 10 * number, 2))
+        sound[:, number % 2] *= 10
+        folder = tmp_path / "heard" / ("left", "right")[number % 2]
+        folder.mkdir(parents=True, exist_ok=True)
+        soundfile.write(folder / f"{number}.wav", sound, 8000)
+
+    def ears(*, classes: int, reads: str = "samples=2000"):
+        return Ears(reads)
+
+    plugins = registry()
+    monkeypatch.setitem(plugins._offers, ("model", "ears"), [(plugins.plugins[0], ears)])
+    return xaudio.open_dataset("folder:channels=all", tmp_path / "heard")
+
+
+@pytest.mark.parametrize(
+    ("reads", "more"),
+    [
+        ("samples=2000+placement=step", {}),
+        ("samples=2000", {"shift": 0.1, "speed": 0.1, "masks": 1, "mixup": 0.2}),
+        ("samples=none", {"length": "any"}),
+    ],
+)
+def test_a_model_of_two_channels_is_trained_and_tested(training, stereo, tmp_path, reads, more):
+    reads = reads.replace("+", ",")
+    settings = {"steps": 60, "batch_size": 8, "optimiser": "adam", "learning_rate": 0.05, **more}
+    experiment = Experiment(stereo, "label", 0, "ears", model_options={"reads": reads}, training=settings)
+    assert run_experiment(experiment, tmp_path / "run", CPU).accuracy == 1
+    model = xaudio.load_model(tmp_path / "run", "cpu")
+    clip = stereo[0]
+    assert clip.channels == model.channels == 2
+    assert xaudio.explain(model, clip, explainer="gradient", device="cpu").relevance.shape[0] == 2

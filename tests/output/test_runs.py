@@ -19,6 +19,7 @@ from xaudio.output.runs import (
     command_line,
     output_folder,
     read_json,
+    refuse_other_command,
     replaced,
     results_in,
     versions,
@@ -220,6 +221,19 @@ with replaced(Path(sys.argv[1])) as temporary:
     run_python(code, path, status=-signal.SIGKILL)
     assert path.read_text() == "old"
     assert all(name == "a.txt" or name.startswith(".xaudio-a.txt.") for name in names(tmp_path))
+
+
+@pytest.mark.parametrize("name", ["x" * 240 + ".txt", "é" * 120 + ".txt", "x." + "y" * 250, "漢" * 80])
+def test_a_name_as_long_as_the_file_system_takes_can_be_written(tmp_path: Path, name: str) -> None:
+    assert write_text(tmp_path / name, "text").read_text() == "text"
+    assert names(tmp_path) == [name]
+
+
+@pytest.mark.parametrize("content", ["[1, 2]", '"text"', '{"command": "xaudio explain \'a.wav"}', '{"command": null}'])
+def test_a_record_that_says_no_command_stands_in_nobodys_way(tmp_path: Path, content: str) -> None:
+    (tmp_path / "run.json").write_text(content)
+    (tmp_path / "result.csv").write_text("a\n")
+    refuse_other_command(tmp_path)
 
 
 def test_every_error_of_the_core_is_one_that_the_command_line_shows() -> None:

@@ -6,6 +6,7 @@ import re
 
 import pytest
 
+from xaudio.output.table import in_words
 from xaudio.output.words import without_folders
 from xaudio.plugin import Table
 
@@ -65,6 +66,12 @@ def test_it_is_shown_in_a_terminal_and_a_notebook(table):
     assert repr(table) == "<Table of 3 rows: name, value, right, n_1>"
     assert "<caption>All of &lt;it&gt;</caption>" in table._repr_html_()
     assert [row["value"] for row in table] == table.column("value") == [0.123456789, -2.5, None]
+
+
+def test_a_number_below_nothing_has_one_sign_however_it_is_written():
+    shown = [in_words(value) for value in (-0.5, -3, -1e-6, -2e7, 3, True)]
+    assert shown == ["−0.5", "−3", "−1.00e−06", "−2.00e+07", "3", "yes"]
+    assert in_words("-x") == "-x"
 
 
 @pytest.mark.parametrize(

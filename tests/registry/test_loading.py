@@ -132,6 +132,19 @@ def test_a_broken_plugin_is_named_with_its_reason_and_the_others_load(install: I
         found.factory("explainer", "f")
 
 
+def test_a_plugin_of_which_two_late_hooks_fail_is_named_with_both_reasons(install: Install) -> None:
+    hooks = "".join(
+        f"\n@hookimpl\ndef xaudio_{kind}s():\n    raise RuntimeError('no {kind}')\n" for kind in ("command", "report")
+    )
+    found = Registry(install(broken="from xaudio.plugin import hookimpl" + hooks, good=GOOD))
+    assert found.names("command") == found.names("report") == []
+    (problem,) = found.problems()
+    assert problem.startswith("The plugin broken (dist-broken 1.2) could not be loaded: ")
+    assert "no command" in problem
+    assert "no report" in problem
+    assert found.names("explainer") == ["quiet"]
+
+
 def test_an_entry_point_to_no_module_is_named(install: Install) -> None:
     points = [*install(good=GOOD), EntryPoint("gone", "module_that_is_gone", "xaudio"), EntryPoint("attr", "good:gone", "xaudio")]
     found = Registry(points)

@@ -307,6 +307,15 @@ def test_what_a_manifest_may_not_say(tmp_path, text, words):
         list(read_manifest(path))
 
 
+@pytest.mark.parametrize(
+    ("name", "text"), [("m.csv", "path,start\na.wav,0\n\n\nb.wav,soon\n"), ("m.jsonl", '{"path": "a.wav"}\n\n\n\n{"path": ""}\n')]
+)
+def test_a_row_behind_blank_lines_is_named_by_its_line(tmp_path, name, text):
+    (tmp_path / name).write_text(text)
+    with pytest.raises(DataError, match=r"line 5: "):
+        list(read_manifest(tmp_path / name))
+
+
 def test_a_link_out_of_the_folder_is_an_error_of_its_row_and_outside_may_be_allowed(tmp_path):
     (tmp_path / "data").mkdir()
     soundfile.write(tmp_path / "secret.wav", np.zeros(100), 4000)

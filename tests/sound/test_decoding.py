@@ -413,3 +413,8 @@ def test_a_name_that_is_not_utf_8_is_read(tmp_path: Path) -> None:
     assert len(clip.waveform) == len(SOUND)
     assert clip.source == str(path)
     assert clip.name == "latin\N{REPLACEMENT CHARACTER}.wav"
+
+
+def test_an_mp3_of_nothing_but_its_header_is_truncated(tmp_path: Path) -> None:
+    frame = b"\xff\xfb\x90\x00".ljust(36, b"\0") + b"VBRI"
+    assert "is truncated: behind its header no frame follows" in refused(tmp_path, frame.ljust(417, b"\0"))

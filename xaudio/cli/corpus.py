@@ -106,7 +106,7 @@ def whole_recordings(manifest: Path, outside: bool) -> Iterator[Path]:
 
 
 def _absolute(model: str) -> str:
-    return os.path.abspath(model) if Path(model).exists() else model
+    return os.path.abspath(model) if os.path.exists(model) else model
 
 
 def _tell(gathered: Any, out: Path, as_json: bool) -> None:

@@ -15,7 +15,7 @@ from ..explanation.collection import Opened
 from ..explanation.explanation import Explanation
 from ..model.chance import above_chance, guessing
 from ..model.model import Model, weights_digest
-from ..model.relabelling import in_classes_of
+from ..model.relabelling import check_told_of, in_classes_of
 from ..output.words import counted
 from ..registry.defaults import CONTROLS
 from ..shards.gathering import Sharing
@@ -174,6 +174,7 @@ def evaluate(
     folder = Path(folder)
     dataset = in_classes_of(model, dataset)
     model.check_kind(dataset)
+    check_told_of(model, dataset)
     chosen = spread(indices[labelled(dataset.labels(model.task)[indices])], recordings, seed)
     require_enough(len(chosen), f"labelled recordings of {dataset.title}")
     work = Work(model, dataset, chosen, with_controls(explainers), metrics, folder)

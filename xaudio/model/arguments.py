@@ -152,7 +152,8 @@ def as_model(
     representation, classes, kind, feature_extractor, output : optional
         As for `explain`.
     squashed : bool
-        Whether a softmax or sigmoid at the end of a module stays there, for who looks for what is wrong with it.
+        Whether a softmax or sigmoid at the end of a module stays there, for who looks for what is wrong with it. What a
+        plugin adapts is as the plugin makes it.
 
     Raises
     ------
@@ -167,6 +168,8 @@ def as_model(
         return loaded
     adapted = registry().adapted(model, feature_extractor) if representation is None else None
     if adapted is not None:
+        if output is not None:
+            raise ModelError(f"A plugin reads the answer of a {type(model).__name__} by itself: leave out output={output!r}.")
         renamed: Model = adapted.renamed(None if classes is None else class_names(classes), kind)
         return renamed
     if feature_extractor is not None:

@@ -13,22 +13,31 @@ WIDEST_MASK = 0.2
 
 
 def shifted(waveforms: Tensor, share: float) -> Tensor:
-    """Waveforms (batch, samples), each moved in a circle by up to this share of its length to either side."""
+    """Waveforms (batch, samples), each moved in a circle by up to this share of its length to either side.
+
+    Of several channels, (batch, channels, samples), all are moved alike.
+    """
     if not share:
         return waveforms
-    count, samples = waveforms.shape
+    count, samples = len(waveforms), waveforms.shape[-1]
     moves = ((2 * torch.rand(count, 1) - 1) * share * samples).long().to(waveforms.device)
-    return waveforms.gather(1, (torch.arange(samples, device=waveforms.device) - moves) % samples)
+    return _taken(waveforms, (torch.arange(samples, device=waveforms.device) - moves) % samples)
+
+
+def _taken(waveforms: Tensor, places: Tensor) -> Tensor:
+    """Samples of waveforms (batch, samples) or (batch, channels, samples) at places (batch, samples)."""
+    return waveforms.gather(-1, places if waveforms.ndim == 2 else places[:, None].expand_as(waveforms))
 
 
 def at_other_speed(waveforms: Tensor, share: float) -> Tensor:
     """Waveforms (batch, samples), each played slower or faster by up to this share, and so lower or higher.
 
     The middle stays where it is, and zeros come where there is no more sound. Between samples the waveform is a straight line.
+    Of several channels, (batch, channels, samples), all are changed alike.
     """
     if not share:
         return waveforms
-    count, samples = waveforms.shape
+    count, samples = len(waveforms), waveforms.shape[-1]
     speeds = (1 + (2 * torch.rand(count, 1) - 1) * share).to(waveforms)
     middle = (samples - 1) / 2
     places = (torch.arange(samples, device=waveforms.device) - middle) * speeds + middle
@@ -36,7 +45,9 @@ def at_other_speed(waveforms: Tensor, share: float) -> Tensor:
     before = places.floor().clamp(0, max(0, samples - 2)).long()
     after = (before + 1).clamp(max=samples - 1)
     between = (places - before).clamp(0, 1)
-    return torch.where(inside, (1 - between) * waveforms.gather(1, before) + between * waveforms.gather(1, after), 0)
+    earlier, later = _taken(waveforms, before), _taken(waveforms, after)
+    inside, between = (part if waveforms.ndim == 2 else part[:, None] for part in (inside, between))
+    return torch.where(inside, (1 - between) * earlier + between * later, 0)
 
 
 def hidden(features: Tensor, masks: int) -> Tensor:

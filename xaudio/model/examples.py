@@ -22,7 +22,7 @@ class Examples:
 
     Parameters
     ----------
-    waveforms : Tensor, shape (recordings, samples)
+    waveforms : Tensor, shape (recordings, samples) or (recordings, channels, samples)
         See `Prepared`.
     lengths, offsets : Tensor of int64, shape (recordings,)
     labels : Tensor of int64, shape (recordings,), or (recordings, classes) of 0 and 1
@@ -40,7 +40,7 @@ class Examples:
         return len(self.labels)
 
     def batch(self, indices: Tensor) -> Tensor:
-        """Placed waveforms (batch, samples)."""
+        """Placed waveforms (batch, samples), or (batch, channels, samples)."""
         return place(self.waveforms[indices], self.lengths[indices], self.offsets[indices])
 
     def batches(self, size: int = EVALUATION_BATCH) -> Iterator[Tensor]:
@@ -52,7 +52,7 @@ class Examples:
         """Placed waveforms, again at each call if the placement is per step."""
         if not self.per_step:
             return self.batch(indices)
-        free = self.waveforms.shape[1] - self.lengths[indices]
+        free = self.waveforms.shape[-1] - self.lengths[indices]
         draws = torch.rand(len(indices)).to(free.device)
         return place(self.waveforms[indices], self.lengths[indices], (draws * free).long())
 

@@ -29,6 +29,7 @@ from .running import evaluation_mode
 from .settings import TrainingSettings, settings_for
 from .splits import RECORDINGS, split_facts, split_of, write_split
 from .training import CHECKPOINT, decided_precision, evaluate, train
+from .trial import silence
 from .untrained import new_model
 
 if TYPE_CHECKING:
@@ -236,7 +237,7 @@ def check_any_length(model: Model, trained: Model, settings: TrainingSettings) -
             raise ModelError("The training setting subtract_mean gives a mean for one length.")
         other = model.at(2 * samples)
         with torch.no_grad(), evaluation_mode(other.network):
-            other.logits(other.features(torch.zeros(1, 2 * samples, device=other.device)))
+            other.logits(other.features(silence(other.representation).to(other.device)))
     except ModelError as error:
         raise ModelError(f"The training setting length=any does not suit this model: it takes one length. {error}") from None
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from ..errors import ModelError, PluginError, listing
@@ -49,7 +51,7 @@ def write_model(model: Any, path: Path) -> Path:
 
 def read_parts(path: Path) -> dict[str, Any]:
     """What a `Model` is made of, from its file; see `Model.load`."""
-    if not path.exists():
+    if not os.path.exists(path):  # False, too, of what is too long for a name
         raise ModelError(f"{path.parent}: is not the run folder of a model: there is no {WEIGHTS} in it. Run xaudio train first.")
     metadata, tensors = read_tensors(path, "xaudio.model", "Train again, or copy the file again.")
     if not isinstance(metadata, dict) or metadata.get("format") != FORMAT:
@@ -63,6 +65,20 @@ def read_parts(path: Path) -> dict[str, Any]:
         raise ModelError(f"{path}: {error}") from None
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise ModelError(f"{path}: its description is damaged ({type(error).__name__}: {error}). Copy it again.") from None
+
+
+def holds_weights(path: Path, network: nn.Module, mean: Tensor | None) -> bool:
+    """Whether a model's file holds just the weights that a network has now, and this training mean."""
+    try:
+        kept = read_tensors(path, "xaudio.model", "")[1]
+    except ModelError:
+        return False
+    own = {f"network.{name}": value for name, value in network.state_dict().items()} | ({} if mean is None else {"mean": mean})
+    return kept.keys() == own.keys() and all(_equal(kept[name], value) for name, value in own.items())
+
+
+def _equal(kept: Tensor, own: Any) -> bool:
+    return isinstance(own, Tensor) and kept.shape == own.shape and torch.equal(kept.to(own.dtype), own.detach().cpu())
 
 
 def _decode(metadata: Mapping[str, Any], tensors: dict[str, Tensor], folder: Path) -> dict[str, Any]:
@@ -79,7 +95,10 @@ def _decode(metadata: Mapping[str, Any], tensors: dict[str, Tensor], folder: Pat
     if mean is not None and tuple(mean.shape[1:]) != cells:
         raise ModelError(f"the training mean has shape {tuple(mean.shape)}; expected (channels, *{cells}).")
     facts = {**metadata["facts"], "run": str(folder)}
-    Rules.read(facts, reads.placement)  # refused now rather than when it is first used
+    try:
+        Rules.read(facts, reads.placement)  # refused now rather than when it is first used
+    except PluginError as error:
+        raise ModelError(f"its rules for recordings are damaged ({error}). Save the model again.") from None
     return {
         "network": network.eval(),
         "representation": reads,

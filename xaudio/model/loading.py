@@ -29,7 +29,9 @@ def read_model(place: str | os.PathLike[str]) -> Model:
     """
     text = os.fspath(place)
     name = registry().spelt("loader", text.partition(":")[0].strip())
-    if name in registry().names("loader") and not (Path(text) / WEIGHTS).exists():
+    if name in registry().names("loader") and not os.path.exists(
+        Path(text) / WEIGHTS
+    ):  # False, too, of what is too long for a name
         return _by_loader(name, parse_spec(text)[1] if ":" in text else {})
     _refuse_others(text)
     return Model.load(Path(text))
@@ -48,9 +50,9 @@ def _refuse_others(text: str) -> None:
     """Raise `ModelError` for what looks like a loader that there is not, or is a file."""
     loaders = registry().names("loader")
     name, colon, rest = text.partition(":")
-    if colon and "=" in rest and not Path(text).exists():
+    if colon and "=" in rest and not os.path.exists(text):
         raise ModelError(f"{text}: {unknown('loader of models', name, loaders)} {' '.join(registry().problems())}".strip())
-    if Path(text).is_file():
+    if os.path.isfile(text):
         raise ModelError(
             f"{text}: is a file, not the run folder of a model. Say which loader reads it, as in NAME:path={text}: "
             f"{', '.join(loaders)}."

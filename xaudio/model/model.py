@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from copy import copy as shallow_copy
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -20,7 +20,7 @@ from ..sound.preparation import Prepared, prepare_dataset
 from ..sound.rules import PlacedClips, Rules
 from ..types import Axis, Clip, Dataset, IntArray, Kind, Needs, Representation
 from .answers import Answer, Score
-from .folders import WEIGHTS, read_parts, write_model
+from .folders import WEIGHTS, holds_weights, read_parts, write_model
 from .frames import frame_axis
 from .lengths import OneLength, at_length, length_of, prepared_by_length
 from .modes import HALF, half_precision, offered_by, plain_torch, weights_dtype, workable
@@ -208,7 +208,7 @@ class Model:
         mean = {} if self.mean is None else {"mean": self.mean}
         named = {**(self.answers or self.network).state_dict(), **mean}.items()
         file = [str(self.facts["content"]).encode()] if "content" in self.facts else []
-        return digest_bytes([*file, *(part for name, tensor in named for part in (name.encode(), _bytes_of(tensor)))])
+        return digest_bytes([*file, *(part for name, value in named for part in (name.encode(), *_bytes_of(value)))])
 
     def features(self, waveforms: Tensor) -> Tensor:
         """What the network reads of placed waveforms (batch, samples): the representation less the training mean.
@@ -365,13 +365,22 @@ class Model:
         return cls(**read_parts(folder / name))
 
 
-def _bytes_of(tensor: Tensor) -> bytes:
-    content: bytes = tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes()
-    return content
+def _bytes_of(value: Any) -> Iterator[bytes]:
+    """What a state holds: tensors, and where layers are quantised tuples of tensors and of what is none."""
+    if isinstance(value, tuple | list):
+        for part in value:
+            yield from _bytes_of(part)
+    elif isinstance(value, Tensor):
+        numbers = value.dequantize() if value.is_quantized else value
+        yield numbers.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes()
+    else:
+        yield repr(value).encode()
 
 
 def weights_digest(model: Model) -> str:
-    """A hash of a model, so that results can name the one they came from: of the file of its run folder, else of its weights.
+    """A hash of a model, so that results can name the one they came from.
+
+    It is that of the file of its run folder while the model has the weights of that file, else of the weights it has.
 
     Parameters
     ----------
@@ -383,7 +392,9 @@ def weights_digest(model: Model) -> str:
         Hexadecimal.
     """
     path = Path(model.facts["run"]) / WEIGHTS if "run" in model.facts else None
-    if path is None or not path.exists():
+    network = model.answers or model.network
+    own = network.network if isinstance(network, Scored) else network
+    if path is None or not path.exists() or not holds_weights(path, own, model.mean):
         return model.digest()
     with path.open("rb") as file:
         return hashlib.file_digest(file, "blake2b").hexdigest()[:32]

@@ -103,6 +103,22 @@ def labels_of(model: Model, dataset: Dataset, paths: Sequence[Path]) -> list[int
     return [_label(labels[indices], model.classes) for indices in chosen]
 
 
+def check_told_of(model: Model, dataset: Dataset) -> None:
+    """Raise `DataError` if data of several labels, as `in_classes_of` gives them, never say whether one of the model's is true.
+
+    Parameters
+    ----------
+    model : Model
+    dataset : Dataset
+    """
+    untold = getattr(dataset, "untold", {}).get(model.task, ())
+    if untold:
+        raise DataError(
+            f"{dataset.title}: never says whether {listing(untold, 8)} is true, so that what the model gives is neither right nor"
+            " wrong: choose data with all labels of the model."
+        )
+
+
 def _label(rows: IntArray, classes: Sequence[str]) -> int | tuple[str, ...] | None:
     """The label that all rows of a file bear, or None."""
     if not len(rows) or not labelled(rows).all() or (rows != rows[0]).any():
@@ -219,17 +235,22 @@ class _Relabelled(_Around):
         self._index = np.array([-1 if one is None else classes.index(one) for one in matched], dtype=np.int64)
         self._names: Matches = dict(zip(dataset.tasks[task], matched, strict=True))
         self.tasks: Mapping[str, tuple[str, ...]] = {**dataset.tasks, name: classes}
-        self.several = frozenset((*getattr(dataset, "several", ()), *([name] if task in getattr(dataset, "several", ()) else ())))
+        several = getattr(dataset, "several", ())
+        self.several = frozenset((*several, *([name] if task in several else ())))
+        self.untold = {name: [one for one in classes if one not in matched]} if task in several else {}
 
     def __getitem__(self, index: int) -> Clip:
         clip = self._dataset[index]
-        label = clip.labels.get(self._task)
+        label: Any = clip.labels.get(self._task)
+        own = tuple(map(self._own, label)) if isinstance(label, tuple) else self._own(label)
+        return replace(clip, labels={**clip.labels, self._name: own})
+
+    def _own(self, label: Any) -> Any:
+        """A label by index or name, as the model has it; None where it does not know the class."""
         if isinstance(label, int | np.integer) and label >= 0:
             position = int(self._index[label])
-            label = None if position < 0 else position
-        elif isinstance(label, str):
-            label = self._names.get(label, label)
-        return replace(clip, labels={**clip.labels, self._name: label})
+            return None if position < 0 else position
+        return self._names.get(label, label) if isinstance(label, str) else label
 
     def folds(self, task: str) -> Any:
         return self._dataset.folds(self._task if task == self._name else task)

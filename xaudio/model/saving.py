@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from pydantic import NonNegativeInt
 from torch import Tensor
 
 from ..errors import ModelError
@@ -84,13 +85,13 @@ def save_model(
         If the folder cannot be written.
     """
     original = as_model(model, representation, classes, kind, feature_extractor)
-    target = output_folder(Path(folder))
     rules = {
         "fit": convert("fit", Fit | None, fit),
         "resampling": convert("resampling", Resampling | None, resampling),
-        "seed": seed,
+        "seed": convert("seed", NonNegativeInt | None, seed),
     }
     told, split = _training(trained_on)
+    target = output_folder(Path(folder))
     facts = {
         **{name: value for name, value in original.facts.items() if name not in ("run", "loader", "said")},
         **{name: value for name, value in rules.items() if value is not None},

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from ..registry.randomness import seeded_generator
 from ..sound.channels import channels_in
+from ..sound.preparation import waveform_shape
 from ..types import Representation
 from .running import evaluation_mode
 
@@ -35,6 +36,19 @@ def example_sound(representation: Representation, samples: int | None = None) ->
     sound = 0.2 * torch.as_tensor(buzz) + 0.1 * noise
     sound[: samples // 4] = sound[samples - samples // 4 :] = 0
     return sound[None] if channels == 1 else torch.stack([sound * 0.8**channel for channel in range(channels)])[None]
+
+
+def silence(representation: Representation, samples: int | None = None) -> Tensor:
+    """Zeros as a representation takes them, (1, samples), or (1, channels, samples) of several channels.
+
+    Parameters
+    ----------
+    representation : Representation
+    samples : int, optional
+        By default those of the representation.
+    """
+    channels = channels_in(representation)
+    return torch.zeros(1, *waveform_shape(channels, representation.samples if samples is None else samples))
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from ..registry.options import parse_spec
 from ..types import Kind
 from .model import Model
 from .modes import plain_torch
+from .trial import silence
 
 
 @plain_torch()
@@ -70,5 +71,5 @@ def new_model(
     )
     with torch.no_grad():
         network.eval()
-        untrained.logits(untrained.features(torch.zeros(1, reads.samples)))
+        untrained.logits(untrained.features(silence(reads)))
     return untrained

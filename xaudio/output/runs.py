@@ -29,6 +29,9 @@ PACKAGES = ("xaudio", "torch", "numpy", "scipy", "soundfile", "soxr", "zennit", 
 LEFTOVER = ".xaudio-"
 """How the names of temporary files begin."""
 
+SHOWN = 24
+"""Characters of a file's name that its temporary one repeats: a name has at most 255 bytes, up to four for a character."""
+
 
 @contextmanager
 def replaced(path: Path) -> Iterator[Path]:
@@ -46,7 +49,8 @@ def replaced(path: Path) -> Iterator[Path]:
     temporary: Path | None = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f"{LEFTOVER}{path.name}.", suffix=path.suffix, dir=path.parent)
+        prefix, suffix = f"{LEFTOVER}{path.name[:SHOWN]}.", path.suffix if len(path.suffix) <= SHOWN else ""
+        handle, name = tempfile.mkstemp(prefix=prefix, suffix=suffix, dir=path.parent)
         os.close(handle)
         temporary = Path(name)
         yield temporary
@@ -384,14 +388,18 @@ def refuse_other_command(folder: Path) -> None:
     if not path.exists() or all(other == path or other.name.startswith(LEFTOVER) for other in folder.iterdir()):
         return
     record = read_json(path)
-    earlier, now = (_named_command(str(line)) for line in ((record or {}).get("command", ""), command_line()))
+    record = record if isinstance(record, dict) else {}
+    earlier, now = (_named_command(str(line)) for line in (record.get("command", ""), command_line()))
     if earlier and now and earlier != now:
         raise OutputError(f"{folder}: holds the results of `xaudio {earlier}`. Choose another --out.")
 
 
 def _named_command(line: str) -> str:
     """The command of a line as `command_line` gives it, such as "bench speed"; "" if it is none of xaudio's."""
-    program, *words = shlex.split(line) or [""]
+    try:
+        program, *words = shlex.split(line) or [""]
+    except ValueError:  # a quotation mark without the other
+        return ""
     if program != "xaudio" or not words:
         return ""
     return " ".join(words[:2]) if words[0] == "bench" or _is_group(words[0]) else words[0]

@@ -31,6 +31,8 @@ LATEX = str.maketrans(
 DIGITS = 3
 """Significant ones of a number that is read by people; files for programs hold all."""
 
+MINUS = "\N{MINUS SIGN}"
+
 
 @dataclass(frozen=True)
 class Table:
@@ -148,7 +150,10 @@ def in_words(cell: Any) -> str:
     if isinstance(cell, bool):
         return "yes" if cell else "no"
     if isinstance(cell, float):
-        return f"{cell:.{DIGITS}g}".replace("-", "−") if 1e-4 <= abs(cell) < 1e5 or cell == 0 else f"{cell:.{DIGITS - 1}e}"
+        form = f".{DIGITS}g" if 1e-4 <= abs(cell) < 1e5 or cell == 0 else f".{DIGITS - 1}e"
+        return f"{cell:{form}}".replace("-", MINUS)
+    if isinstance(cell, int):
+        return str(cell).replace("-", MINUS)
     return " ".join(printable(str(cell)).split())
 
 

@@ -93,7 +93,13 @@ class Registry:
             try:
                 self._add(plugin, kind, _offered(kind, hook))
             except (Exception, SystemExit) as error:
-                self.plugins[self.plugins.index(plugin)] = replace(plugin, error=_reason(error))
+                self._fail(plugin, _reason(error))
+
+    def _fail(self, plugin: Plugin, error: str) -> None:
+        """Note what went wrong in a plugin that was loaded, beside what is noted of its other hooks."""
+        place = next(index for index, kept in enumerate(self.plugins) if replace(kept, error="") == plugin)
+        errors = filter(None, (self.plugins[place].error, error))
+        self.plugins[place] = replace(plugin, error="; ".join(errors))
 
     def problems(self) -> list[str]:
         """One line per plugin that failed to load and per name that two plugins offer."""

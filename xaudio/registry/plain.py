@@ -6,8 +6,10 @@ from typing import Any
 
 
 def plain(value: Any) -> Any:
-    """A scalar of numpy or torch as Python's own, and anything else as it is."""
-    return value.item() if getattr(value, "shape", None) == () and callable(getattr(value, "item", None)) else value
+    """A scalar of numpy or torch as Python's own, an array as a list, and anything else as it is."""
+    return (
+        value.tolist() if isinstance(getattr(value, "shape", None), tuple) and callable(getattr(value, "tolist", None)) else value
+    )
 
 
 def missing(value: Any) -> bool:

@@ -293,7 +293,7 @@ def open_dataset(
     """
     if spec is not None and not isinstance(spec, str):
         return _adapted(spec, options or {})
-    if isinstance(spec, str) and data is None and spec not in registry().names("dataset") and Path(spec).exists():
+    if isinstance(spec, str) and data is None and spec not in registry().names("dataset") and os.path.exists(spec):
         spec, data = None, Path(spec)
     if spec is None and data is None:
         raise DataError(f"Neither a data set nor a folder is named: give --dataset NAME (such as {DATASET}), or --data FOLDER.")

@@ -47,7 +47,7 @@ def read_manifest(path: Path, outside: bool = False) -> Iterator[dict[str, Any]]
     """
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
-            for number, row in enumerate(_rows(file, path), 2 if path.suffix.lower() in (".csv", ".tsv") else 1):
+            for number, row in _rows(file, path):
                 yield _fields(row, f"{path}, line {number}", outside)
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise DataError(
@@ -69,12 +69,14 @@ def within(root: Path, source: str) -> Path:
     return path
 
 
-def _rows(file: Any, path: Path) -> Iterator[Mapping[str, Any]]:
+def _rows(file: Any, path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
+    """Each row with the line at which it ends."""
     kind = path.suffix.lower()
     if kind in (".csv", ".tsv"):
-        yield from csv.DictReader(file, delimiter="\t" if kind == ".tsv" else ",")
+        reader = csv.DictReader(file, delimiter="\t" if kind == ".tsv" else ",")
+        yield from ((reader.line_num, row) for row in reader)
     elif kind in (".jsonl", ".ndjson", ".json"):
-        yield from (_object(line, f"{path}, line {number}") for number, line in enumerate(file, 1) if line.strip())
+        yield from ((number, _object(line, f"{path}, line {number}")) for number, line in enumerate(file, 1) if line.strip())
     else:
         raise DataError(f"{path}: is not a manifest that xaudio reads; expected .csv, .tsv or .jsonl (one JSON object a line).")
 

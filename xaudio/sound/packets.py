@@ -167,6 +167,8 @@ def _recordings(content: bytes, position: int) -> list[Recording]:
         _take(recordings, frame, part)
         position += frame.size
     for recording in recordings:
+        if not recording.parts:
+            raise IncompleteError("is truncated: behind its header no frame follows. Copy or download it again.")
         if recording.promised is not None and recording.promised > len(recording.parts):
             raise IncompleteError(
                 f"is truncated: its header promises {recording.promised} frames, it holds {len(recording.parts) - 1}. "

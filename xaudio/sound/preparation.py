@@ -136,7 +136,7 @@ def prepare_clips(
     channels : int
         That the model reads.
     """
-    waveforms = np.zeros((len(clips), *_shape(channels, samples)), dtype=np.float32)
+    waveforms = np.zeros((len(clips), *waveform_shape(channels, samples)), dtype=np.float32)
     lengths, starts, keys = np.zeros((3, len(clips)), np.int64)
     notes = []
     with closing(_rows(clips, rate, samples, fit, resampling, channels)) as rows:
@@ -182,7 +182,8 @@ def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _shape(channels: int, samples: int) -> tuple[int, ...]:
+def waveform_shape(channels: int, samples: int) -> tuple[int, ...]:
+    """Shape of what a model hears: (samples,), or (channels, samples) of several channels."""
     return (samples,) if channels == 1 else (channels, samples)
 
 
@@ -238,7 +239,7 @@ def prepare_dataset(
     """
     rate, samples, channels = representation.sample_rate, representation.samples, channels_in(representation)
     fit, resampling = fit or dataset.fit, resampling or dataset.resampling
-    shape = (len(dataset), *_shape(channels, samples))
+    shape = (len(dataset), *waveform_shape(channels, samples))
     key = json.dumps([CACHE_VERSION, dataset.fingerprint(), rate, *shape[1:], fit, resampling])
     folder = cache_folder() / "prepared" / digest_text(key)
     cached = _load(folder, shape)

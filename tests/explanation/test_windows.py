@@ -19,6 +19,7 @@ import xaudio
 from xaudio import AudioError, Clip, DataError, XaudioError, create
 from xaudio.cli.windows import Done, facts_of
 from xaudio.explanation.collection import KeptExplanations
+from xaudio.explanation.window_question import WindowQuestion
 from xaudio.explanation.windows import parse_choice
 from xaudio.plugin import Model
 from xaudio.sound import streaming
@@ -527,6 +528,21 @@ def test_of_each_window_the_same_is_asked_as_of_a_recording(kind, asked, model, 
     assert long.score == pytest.approx(np.mean([scored.score for scored in long.scores]))
     page = Page(create("renderer", "html").long_page(long, {}))
     assert any("what is asked" in text for _, text in page.find("p")) == (kind != "labels")
+
+
+def test_when_frames_are_is_measured_once_for_each_length(monkeypatch):
+    measured = []
+    original = xaudio.model.model.frame_axis
+    monkeypatch.setattr("xaudio.model.model.frame_axis", lambda *given: measured.append(given) or original(*given))
+    own = xaudio.Model(Framed(), create("representation", "raw", sample_rate=RATE), ("a", "b", "c", "d"), kind="frames")
+    asked = WindowQuestion(own, "b", None)
+    sounds = torch.from_numpy(noise(3)[:, 0]).reshape(3, RATE)
+    with torch.no_grad():
+        for samples in (RATE, RATE, RATE // 2):
+            model = own.at(samples)
+            told = [asked.answers(model, model.features(sounds[:, :samples]), [0.0] * 3) for _ in range(2)]
+            assert told[0] == told[1]
+    assert len(measured) == 2
 
 
 def test_the_path_of_a_window_is_one_number():

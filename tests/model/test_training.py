@@ -466,3 +466,21 @@ def test_a_model_of_two_channels_is_trained_and_tested(training, stereo, tmp_pat
     clip = stereo[0]
     assert clip.channels == model.channels == 2
     assert xaudio.explain(model, clip, explainer="gradient", device="cpu").relevance.shape[0] == 2
+
+
+def test_a_finished_training_is_recognised_before_anything_is_decoded(training, stereo, tmp_path, monkeypatch):
+    monkeypatch.setenv("XAUDIO_CACHE", str(tmp_path / "cache"))
+    settings = {"steps": 2, "batch_size": 8, "optimiser": "adam", "learning_rate": 0.05}
+    experiment = Experiment(stereo, "label", 0, "ears", model_options={"reads": "samples=none"}, training=settings, fit="error")
+    first = run_experiment(experiment, tmp_path / "run", CPU)
+    assert xaudio.load_model(tmp_path / "run").representation.samples == 900 + 10 * 31
+
+    def decode(self, index):
+        raise AssertionError(f"recording {index} is decoded")
+
+    monkeypatch.setattr(type(stereo), "__getitem__", decode)
+    assert run_experiment(experiment, tmp_path / "run", CPU) == first
+    (kept,) = (tmp_path / "cache" / "lengths").glob("*.json")
+    kept.write_text("-1")
+    with pytest.raises(AssertionError, match="recording 0 is decoded"):
+        run_experiment(experiment, tmp_path / "run", CPU)

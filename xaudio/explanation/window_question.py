@@ -15,6 +15,8 @@ from ..model.ctc import Path, row_of
 from ..model.model import Model
 from ..model.probability import PROBABLE, default_target
 from ..model.questions import FRAMED, Clearest, Question, Summed, held_fast, parts_of, question
+from ..model.trial import example_sound
+from ..types import Axis
 from .windows import Scored
 
 
@@ -44,6 +46,7 @@ class WindowQuestion:
 
     def __init__(self, model: Model, target: Any, contrast: Any) -> None:
         self.kind, self.classes = model.kind, model.classes
+        self._measured: dict[int, Axis] = {}
         self.target = _default(model) if target is None else _one_number(target, model)
         self.contrast = None if contrast is None else _one_number(contrast, model)
         if contrast is not None and target is None:
@@ -71,8 +74,17 @@ class WindowQuestion:
         begins : sequence of float
             Seconds of the recording at which each begins.
         """
-        answer = model.answer(features)
+        answer = model.answer(features, self._frames(model))
         return [self._told(model, _of_window(answer, row, begin)) for row, begin in enumerate(begins)]
+
+    def _frames(self, model: Model) -> Axis | None:
+        """When the frames of the answers are, measured once for each length of the windows, whichever of them comes first."""
+        if model.kind not in FRAMED:
+            return None
+        samples = model.representation.samples
+        if samples not in self._measured:
+            self._measured[samples] = model.frame_axis(model.features(example_sound(model.representation).to(model.device)))
+        return self._measured[samples]
 
     def _told(self, model: Model, answer: Answer) -> Told:
         predicted = int(answer.scores[0].argmax()) if self.kind in PROBABLE else None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,9 +13,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from pydantic import NonNegativeInt, ValidationError
 
-from ..errors import ModelError, XaudioError, XaudioWarning
+from ..errors import ModelError, OutputError, XaudioError, XaudioWarning
+from ..output.digests import digest_bytes, digest_text
 from ..output.memory import naming_memory
-from ..output.runs import output_folder, read_json, refuse_other_identity, remove_leftovers, write_json, write_rows, write_run
+from ..output.runs import (
+    cache_folder,
+    output_folder,
+    read_json,
+    refuse_other_identity,
+    remove_leftovers,
+    write_json,
+    write_rows,
+    write_run,
+)
 from ..registry.defaults import MODEL_OF_ANY_RATE
 from ..registry.options import convert, first_fault
 from ..sound.audio import power_above
@@ -41,6 +52,9 @@ LISTENED_TO = 8
 
 TIMED = 200
 """Recordings of which the length is looked at, where a model takes any and longer ones are cut."""
+
+LENGTHS = 1
+"""Of the lengths in the cache: counts up when one would be another."""
 
 
 @dataclass(frozen=True)
@@ -252,9 +266,25 @@ def usual_samples(dataset: Dataset, indices: IntArray, sample_rate: int, fit: Fi
     """How long a model of any length is to hear recordings, in samples at its rate.
 
     Where longer ones are refused (``fit``), it is the length of the longest; where they are cut, the length that nine of ten
-    do not exceed, of at most `TIMED` recordings spread evenly.
+    do not exceed, of at most `TIMED` recordings spread evenly. It is kept in the cache, since recordings are decoded for it.
     """
-    return _usual(_lengths(dataset, indices, sample_rate, fit), fit)
+    place = digest_text(LENGTHS, dataset.fingerprint(), sample_rate, fit, digest_bytes([indices.astype("<i8").tobytes()]))
+    path = cache_folder() / "lengths" / f"{place}.json"
+    samples = _kept_samples(path)
+    if samples is None:
+        samples = _usual(_lengths(dataset, indices, sample_rate, fit), fit)
+        with suppress(OutputError):  # it is found again next time
+            write_json(path, samples)
+    return samples
+
+
+def _kept_samples(path: Path) -> int | None:
+    """A length in the cache; None if it is not there or damaged."""
+    try:
+        samples = read_json(path)
+    except ModelError:
+        return None
+    return samples if isinstance(samples, int) and samples > 0 else None
 
 
 def _lengths(dataset: Dataset, indices: IntArray, sample_rate: int, fit: Fit) -> list[int]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +79,18 @@ def holds_weights(path: Path, network: nn.Module, mean: Tensor | None) -> bool:
 
 def _equal(kept: Tensor, own: Any) -> bool:
     return isinstance(own, Tensor) and kept.shape == own.shape and torch.equal(kept.to(own.dtype), own.detach().cpu())
+
+
+def bytes_of(value: Any) -> Iterator[bytes]:
+    """What a state holds: tensors, and where layers are quantised tuples of tensors and of what is none."""
+    if isinstance(value, tuple | list):
+        for part in value:
+            yield from bytes_of(part)
+    elif isinstance(value, Tensor):
+        numbers = value.dequantize() if value.is_quantized else value
+        yield numbers.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes()
+    else:
+        yield repr(value).encode()
 
 
 def _decode(metadata: Mapping[str, Any], tensors: dict[str, Tensor], folder: Path) -> dict[str, Any]:

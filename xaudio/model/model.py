@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from copy import copy as shallow_copy
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -20,7 +20,7 @@ from ..sound.preparation import Prepared, prepare_dataset
 from ..sound.rules import PlacedClips, Rules
 from ..types import Axis, Clip, Dataset, IntArray, Kind, Needs, Representation
 from .answers import Answer, Score
-from .folders import WEIGHTS, holds_weights, read_parts, write_model
+from .folders import WEIGHTS, bytes_of, holds_weights, read_parts, write_model
 from .frames import frame_axis
 from .lengths import OneLength, at_length, length_of, prepared_by_length
 from .modes import HALF, half_precision, offered_by, plain_torch, weights_dtype, workable
@@ -208,7 +208,7 @@ class Model:
         mean = {} if self.mean is None else {"mean": self.mean}
         named = {**(self.answers or self.network).state_dict(), **mean}.items()
         file = [str(self.facts["content"]).encode()] if "content" in self.facts else []
-        return digest_bytes([*file, *(part for name, value in named for part in (name.encode(), *_bytes_of(value)))])
+        return digest_bytes([*file, *(part for name, value in named for part in (name.encode(), *bytes_of(value)))])
 
     def features(self, waveforms: Tensor) -> Tensor:
         """What the network reads of placed waveforms (batch, samples): the representation less the training mean.
@@ -245,8 +245,14 @@ class Model:
         """The same for that length in samples."""
         return self if length_of(self.representation).fixed is not None else self.at(samples)
 
-    def answer(self, features: Tensor) -> Answer:
+    def answer(self, features: Tensor, frames: Axis | None = None) -> Answer:
         """What the network says of features ``(batch, channels, *axes)``.
+
+        Parameters
+        ----------
+        features : Tensor
+        frames : Axis, optional
+            When the frames of the answer are, if `frame_axis` has measured it at this length.
 
         Raises
         ------
@@ -258,10 +264,16 @@ class Model:
             scores = run_network(network, features)
         if scores.ndim < 3:
             return Answer(self.checked_logits(scores, len(features)), None, self.kind, None, self.classes)
-        return Answer(scores, self.frame_axis(features), self.kind, valid_frames_of(network, features), self.classes)
+        axis = self.frame_axis(features, frames)
+        return Answer(scores, axis, self.kind, valid_frames_of(network, features), self.classes)
 
-    def frame_axis(self, features: Tensor) -> Axis:
-        """When the frames of the answer are, in seconds of the window, of example features ``(1, channels, *axes)``."""
+    def frame_axis(self, features: Tensor, measured: Axis | None = None) -> Axis:
+        """When the frames of the answer are, in seconds of the window, of example features ``(1, channels, *axes)``.
+
+        What was measured at this length is not measured again.
+        """
+        if measured is not None:
+            return measured
         read, network = self.representation, self.answers or self.network
         with evaluation_mode(network):
             return frame_axis(network, features[:1], read.axes, read.samples / read.sample_rate)
@@ -363,18 +375,6 @@ class Model:
             If it is not a run folder, its weights are damaged, or they are of another format.
         """
         return cls(**read_parts(folder / name))
-
-
-def _bytes_of(value: Any) -> Iterator[bytes]:
-    """What a state holds: tensors, and where layers are quantised tuples of tensors and of what is none."""
-    if isinstance(value, tuple | list):
-        for part in value:
-            yield from _bytes_of(part)
-    elif isinstance(value, Tensor):
-        numbers = value.dequantize() if value.is_quantized else value
-        yield numbers.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes()
-    else:
-        yield repr(value).encode()
 
 
 def weights_digest(model: Model) -> str:

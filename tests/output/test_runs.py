@@ -223,7 +223,10 @@ with replaced(Path(sys.argv[1])) as temporary:
     assert all(name == "a.txt" or name.startswith(".xaudio-a.txt.") for name in names(tmp_path))
 
 
-@pytest.mark.parametrize("name", ["x" * 240 + ".txt", "é" * 120 + ".txt", "x." + "y" * 250, "漢" * 80])
+LONG = {"ascii": "x" * 240 + ".txt", "two bytes": "é" * 120 + ".txt", "ending": "x." + "y" * 250, "three bytes": "漢" * 80}
+
+
+@pytest.mark.parametrize("name", LONG.values(), ids=LONG)
 def test_a_name_as_long_as_the_file_system_takes_can_be_written(tmp_path: Path, name: str) -> None:
     assert write_text(tmp_path / name, "text").read_text() == "text"
     assert names(tmp_path) == [name]

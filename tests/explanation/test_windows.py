@@ -1,6 +1,7 @@
 """Long recordings: windows to the sample, sums that hold, memory that does not grow, commands that go on."""
 
 import csv
+import io
 import json
 import math
 import os
@@ -285,6 +286,35 @@ def test_all_channels_are_cut_into_windows(rate, resampling, tmp_path):
         told = {"representation": "raw:sample_rate=8000,channels=2", "kind": "classes", "explainer": "gradient", "device": "cpu"}
         whole = xaudio.explain(network, sound[:RATE].T.copy(), sample_rate=RATE, channels="all", target=1, **told)
         np.testing.assert_allclose(long.explanations[0].relevance, whole.relevance, rtol=1e-4, atol=1e-7)
+
+
+@pytest.mark.parametrize("form", ["path", "bytes", "file", "mapping of bytes", "mapping", "clip", "array"])
+def test_all_channels_are_heard_of_a_recording_of_any_form(form, tmp_path):
+    """Where the model reads several and nobody asks for another; an array must say that its rows are channels."""
+    path = tmp_path / "both.wav"
+    soundfile.write(path, noise(2.5, channels=2), RATE, subtype="FLOAT")
+    both = noise(2.5, channels=2).T
+    recording = {
+        "path": path,
+        "bytes": path.read_bytes(),
+        "file": io.BytesIO(path.read_bytes()),
+        "mapping of bytes": {"bytes": path.read_bytes()},
+        "mapping": {"array": both, "sampling_rate": RATE},
+        "clip": Clip(both, RATE),
+        "array": both,
+    }[form]
+    asked = {"window": 1, "choose": "all", "explainer": "gradient", "kind": "classes", "device": "cpu"}
+    asked |= {"representation": "raw:sample_rate=8000,channels=2"}
+    if form == "array":
+        with pytest.raises(AudioError, match='"all" of a model that reads several'):
+            xaudio.explain_windows(Apart().eval(), both, sample_rate=RATE, **asked)
+        asked |= {"sample_rate": RATE, "channels": "all"}
+    long = xaudio.explain_windows(Apart().eval(), recording, **asked)
+    of_path = xaudio.explain_windows(Apart().eval(), path, **asked)
+    assert list(long.scores) == list(of_path.scores)
+    for one, other in zip(long.explanations, of_path.explanations, strict=True):
+        np.testing.assert_array_equal(one.relevance, other.relevance)
+        assert not np.array_equal(*one.clip.waveform)
 
 
 def test_the_page_of_windows_shows_each_channel(tmp_path):

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from ..errors import AudioError, DataError, ModelError
-from ..model.arguments import as_clip, as_model, batch_of
+from ..model.arguments import as_model, batch_of, clip_for
 from ..model.devices import resolve_device
 from ..model.lengths import length_of
 from ..model.model import Model
@@ -108,7 +108,7 @@ def explain_windows(
     loaded = as_model(model, representation, classes, kind).to(resolve_device(device))
     if isinstance(channels, list | tuple):
         options, channels = {**options, "channels": channels}, None
-    read = _recording(recording, sample_rate, channels)
+    read = _recording(loaded, recording, sample_rate, channels)
     question = WindowQuestion(loaded, target, contrast)
     chooser = parse_choice(choose, question.probable)
     work = LongWork(loaded, read, window, hop, question, batch_size, seed, fit, resampling, channels)
@@ -118,7 +118,7 @@ def explain_windows(
     return work.result(scores, explanations, weights)
 
 
-def _recording(given: Any, sample_rate: int | None, channels: str | int | None) -> str | Path | Clip:
+def _recording(model: Model, given: Any, sample_rate: int | None, channels: str | int | None) -> str | Path | Clip:
     """A path, which is left to be read block by block, or a clip.
 
     Raises
@@ -131,9 +131,9 @@ def _recording(given: Any, sample_rate: int | None, channels: str | int | None) 
     if channels is None and isinstance(given, np.ndarray | torch.Tensor) and given.ndim == 2 and 1 < len(given) < given.shape[1]:
         raise AudioError(
             f"The array has shape {tuple(given.shape)}, and one long recording is explained at a time: give one row, or, if the "
-            'rows are its channels, channels="mean" (or "left", or an index).'
+            'rows are its channels, channels="mean" (or "left", an index, or "all" of a model that reads several).'
         )
-    return as_clip(given, sample_rate, channels)
+    return clip_for(model, given, sample_rate, channels)
 
 
 class LongWork:

@@ -111,7 +111,7 @@ def _state_of(network: nn.Module, layouts: Layouts) -> State:
         if layout is None:
             layout = layouts[kind, names] = _layout_of(attributes)
         plain, empty = layout.plain(attributes), layout.empty(attributes)
-        same = not any(empty) and [*map(type, empty)] == layout.kinds and PLAIN.issuperset(map(type, plain))
+        same = [*map(type, empty)] == layout.kinds and not any(empty) and PLAIN.issuperset(map(type, plain))
         state += (kind, names, plain) if same else (kind, names, None)
         for name in layout.others if same else attributes:
             _describe(attributes[name], state, seen)

@@ -4,6 +4,7 @@ import gc
 import weakref
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 from computations import Network, drawn
@@ -60,6 +61,19 @@ def _normed(net):
     net.conv.parametrizations.weight.original0.data.mul_(3)
 
 
+class Shifted(nn.Module):
+    """Adds all of what it has."""
+
+    def __init__(self, shifts):
+        super().__init__()
+        self.shifts = shifts
+
+    def forward(self, values):
+        return values + sum(self.shifts)
+
+
+SEVERAL = torch.tensor([0.7, -1.9])
+
 CHANGES = {
     "parametrisation": _normed,
     "number": lambda net: setattr(net, "scale", 2.5),
@@ -71,6 +85,9 @@ CHANGES = {
     "setting of a layer": lambda net: setattr(net.conv, "dilation", (1,)) or setattr(net.conv, "padding_mode", "circular"),
     "list without anything": lambda net: net.nothing.append(0.7),
     "nothing instead of a list": lambda net: setattr(net, "nothing", None),
+    "tensor instead of a list": lambda net: setattr(net, "nothing", SEVERAL),
+    "array instead of a list": lambda net: setattr(net, "nothing", np.array([0.7, 0.2])),
+    "tensor beside a tuple": lambda net: setattr(net, "conv", nn.Sequential(net.conv, Shifted(()), Shifted(SEVERAL))),
     "hook": lambda net: net.conv.register_forward_hook(lambda module, inputs, output: output * 2),
     "hook on the network": lambda net: net.conv.register_forward_hook(lambda module, inputs, output: output * net.scale),
     "forward": lambda net: net.way.__setitem__(0, lambda net, x: net.out(torch.tanh(net.conv(x)).flatten(1))),

@@ -68,19 +68,26 @@ class KeptLayer:
     Parameters
     ----------
     inputs : Kept or Again
-    outputs : Kept or None
-        None if the rule computes them again.
+    outputs : Tensor
+        As the layer gave them.
+    kept : Kept or None
+        The outputs; None if the rule computes them again.
     """
 
-    def __init__(self, inputs: Kept | Again, outputs: Kept | None) -> None:
-        self._inputs, self._outputs = inputs, outputs
+    def __init__(self, inputs: Kept | Again, outputs: Tensor, kept: Kept | None) -> None:
+        self._inputs, self._outputs, self._version = inputs, kept, outputs._version
 
     def before_writing(self) -> None:
         """Keep a copy of the outputs, as these are about to be written to."""
         self._outputs = self._outputs and self._outputs.copied()
 
     def outputs(self, outputs: Tensor) -> Kept:
-        """The outputs, for something else that needs them, so that they are kept all the same."""
+        """The outputs, for something else that needs them, so that they are kept all the same.
+
+        Once they have been written to without a gradient, the other needs what is there now, and the layer what it gave.
+        """
+        if outputs._version != self._version:
+            return Kept(outputs)
         self._outputs = self._outputs or Kept(outputs)
         return self._outputs
 

@@ -228,10 +228,11 @@ def _kept(inputs: Tensor, outputs: Tensor, layer: Layer, mode: Rules) -> KeptLay
     Linear maps keep less of it: inputs and outputs of all of them would be twice what a gradient keeps in a transformer.
     """
     if layer.settings is not None or mode.copies:
-        return KeptLayer(Kept(inputs, copies=mode.copies), Kept(outputs, copies=mode.copies))
+        return KeptLayer(Kept(inputs, copies=mode.copies), outputs, Kept(outputs, copies=mode.copies))
     again, version = getattr(inputs, "_xaudio_again", (None, -1))
     cheap = layer.rule == "gamma" and layer.factor is None and outputs.shape[-1] >= inputs.shape[-1]
-    return KeptLayer(Kept(inputs) if again is None or version != inputs._version else again, None if cheap else Kept(outputs))
+    kept = Kept(inputs) if again is None or version != inputs._version else again
+    return KeptLayer(kept, outputs, None if cheap else Kept(outputs))
 
 
 def _in_format(values: Any, number: torch.dtype) -> Any:
@@ -267,7 +268,7 @@ class _First(torch.autograd.Function):
     @staticmethod
     def forward(context: Any, inputs: Tensor, layer: Layer, mode: Rules, compute: Callable[[], Tensor]) -> Tensor:
         values = no_view(compute())
-        context.kept = KeptLayer(*(Kept(tensor, copies=mode.copies) for tensor in (inputs, values)))
+        context.kept = KeptLayer(Kept(inputs, copies=mode.copies), values, Kept(values, copies=mode.copies))
         context.layer, context.mode = layer._replace(inputs=inputs.new_empty(0)), mode
         return values
 

@@ -13,7 +13,7 @@ from torch.nn import functional
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from xaudio import ModelError, PluginError, create, explain, wrap
-from xaudio_lrp import _functions_mode, _functions_recurrent
+from xaudio_lrp import _functions, _functions_mode, _functions_recurrent
 from xaudio_lrp._functions import _forward, explain_by_functions
 from xaudio_lrp._plan import Method
 
@@ -441,9 +441,17 @@ def test_gamma_without_the_bias_divides_by_what_may_have_another_sign_than_the_o
     assert abs(float(found.residual)) <= 1e-9 * np.abs(expected).max()
 
 
+@pytest.fixture
+def runs(monkeypatch):
+    """One for each pass forward; the second one of an explanation keeps copies of all."""
+    made, forward = [], _functions._forward
+    monkeypatch.setattr(_functions, "_forward", lambda *given, **more: (made.append(1), forward(*given, **more))[1])
+    return made
+
+
 @pytest.mark.parametrize("rule", ["gamma", "plus", "epsilon"])
 @pytest.mark.parametrize("place", ["activation before", "activation behind", "outputs before", "outputs behind", "inputs"])
-def test_layers_may_be_written_to_though_they_are_computed_again(place, rule):
+def test_layers_may_be_written_to_though_they_are_computed_again(place, rule, runs):
     """Inputs that are an activation, and outputs: on the way back they are what they were when the layer read or gave them."""
     first, second, third = drawn(nn.ModuleList([nn.Linear(6, 8), nn.Linear(8, 8), nn.Linear(8, 3)]))
 
@@ -460,11 +468,39 @@ def test_layers_may_be_written_to_though_they_are_computed_again(place, rule):
         later = {"activation behind": activated, "outputs behind": outputs, "inputs": x}.get(place)
         return answers.sum((1, 2)) + (0 if later is None else write(later).sum((1, 2)))
 
-    in_place, out_of_place = (
-        relevance(lambda x, write=write: written(x, write)[:, None], rule=rule)
-        for write in (lambda values: values.mul_(1.5), lambda values: values * 1.5)
-    )
+    in_place = relevance(lambda x: written(x, lambda values: values.mul_(1.5))[:, None], rule=rule)
+    assert len(runs) == 1 or place in ("outputs behind", "inputs")
+    out_of_place = relevance(lambda x: written(x, lambda values: values * 1.5)[:, None], rule=rule)
     torch.testing.assert_close(in_place, out_of_place, rtol=1e-9, atol=1e-12)
+
+
+def _padded(values):
+    with torch.no_grad():
+        values[..., 4:] = 0.5
+    return values
+
+
+def _beside(values):
+    """The same in a tensor of its own, with the same gradient."""
+    padded = _padded(values.detach().clone())
+    return values + (padded - values).detach()
+
+
+@pytest.mark.parametrize("rule", ["gamma", "plus", "epsilon"])
+@pytest.mark.parametrize("place", ["before", "between", "dropout"])
+def test_what_is_written_without_a_gradient_is_not_what_the_layer_gave(place, rule):
+    """Whether an activation has read the outputs of the layer before or not."""
+    first, last = drawn(nn.ModuleList([nn.Linear(6, 8), nn.Linear(8, 3)]))
+
+    def written(x, write):
+        outputs = first(x)
+        whole = functional.silu(outputs) if place == "between" else 0
+        if place == "dropout":
+            outputs = functional.dropout(outputs, training=False, inplace=True)
+        return last(functional.gelu(write(outputs)) + whole).sum((1, 2))[:, None]
+
+    in_place, beside = (relevance(lambda x, write=write: written(x, write), rule=rule) for write in (_padded, _beside))
+    torch.testing.assert_close(in_place, beside, rtol=1e-9, atol=1e-12)
 
 
 # What is the answer
@@ -781,23 +817,43 @@ def test_keeps_nothing_behind_the_last_way_back(again):
     assert bool(kept) == again
 
 
-@pytest.mark.parametrize(("composite", "products"), [("epsilon", 2), ("epsilon_gamma", 4), ("epsilon_plus", 5)])
-def test_products_of_a_layer_with_inputs_of_both_signs(composite, products):
-    """That many of a depthwise convolution are computed, forward and back; two are those of the gradient."""
+def products_of(run, *kinds):
+    """How many products of those kinds a function computes."""
 
     class Counted(TorchDispatchMode):
         def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-            counts.append(func.overloadpacket in (torch.ops.aten.convolution, torch.ops.aten.convolution_backward))
+            counts.append(func.overloadpacket in kinds)
             return func(*args, **(kwargs or {}))
 
+    counts = []
+    with Counted():
+        run()
+    return sum(counts)
+
+
+@pytest.mark.parametrize(("composite", "products"), [("epsilon", 2), ("epsilon_gamma", 4), ("epsilon_plus", 5)])
+def test_products_of_a_layer_with_inputs_of_both_signs(composite, products):
+    """That many of a depthwise convolution are computed, forward and back; two are those of the gradient."""
     network = Network(
         lambda net, x: net.out(net.depthwise(x).mean(2)), depthwise=nn.Conv1d(4, 4, 3, groups=4), out=nn.Linear(4, 3)
     )
-    lrp, counts = create("explainer", "lrp", engine="functions", composite=composite), []
+    lrp = create("explainer", "lrp", engine="functions", composite=composite)
     lrp(drawn(network), FEATURES, TARGET)
-    with Counted():
-        lrp(network, FEATURES, TARGET)
-    assert sum(counts) == products
+    kinds = torch.ops.aten.convolution, torch.ops.aten.convolution_backward
+    assert products_of(lambda: lrp(network, FEATURES, TARGET), *kinds) == products
+
+
+def test_outputs_that_an_activation_keeps_are_not_computed_again():
+    layer = drawn(nn.Linear(6, 8))
+    alone, activated = (
+        products_of(
+            lambda function=function: relevance(lambda x: function(layer(x)), rule="gamma"),
+            torch.ops.aten.mm,
+            torch.ops.aten.addmm,
+        )
+        for function in (torch.neg, functional.gelu)
+    )
+    assert activated == alone - 1 > 0
 
 
 def test_threads_do_not_meet():

@@ -503,6 +503,20 @@ def test_parts_of_several_processes_are_put_together_to_the_table_of_one(run_fol
     assert "cannot be combined" in of_error(command, tmp_path / "both", "--shard", "1/2", "--workers", "2")
 
 
+@pytest.mark.parametrize("command", [("evaluate", "--model"), ("bench", "explainers", "--models")])
+@pytest.mark.parametrize("part", [(), ("--shard", "1/2")])
+def test_what_a_part_began_is_left_to_the_others_where_it_fails(command, part, run_folder, tmp_path, monkeypatch):
+    def failing(*args):
+        raise DataError("gone")
+
+    monkeypatch.setattr("xaudio_bench_explainers.benchmark.Leaderboard._evaluate", failing)
+    data = "--dataset" if command[0] == "evaluate" else "--datasets"
+    words = [*command, run_folder, data, "synthetic:speakers=8,repetitions=1", "--device", "cpu", "--out", tmp_path / "out"]
+    done = CliRunner().invoke(app, [str(word) for word in (*words, *part)])
+    assert str(done.exception) == "gone"
+    assert (tmp_path / "out/run.json").exists() == bool(part)
+
+
 def of_error(command, out, *more):
     done = CliRunner().invoke(app, [str(word) for word in (*command, "--out", out, *more)])
     assert not out.exists()

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from xaudio.errors import ModelError, OutputError, XaudioError
+from xaudio.output.folders import results_in
 from xaudio.output.runs import (
     PACKAGES,
     command_line,
@@ -21,7 +22,6 @@ from xaudio.output.runs import (
     read_json,
     refuse_other_command,
     replaced,
-    results_in,
     versions,
     write_json,
     write_run,
@@ -182,6 +182,17 @@ def test_a_command_that_is_refused_keeps_what_was_there_and_what_it_did(tmp_path
         "done/run.json",
         "there",
     ]
+
+
+def test_a_part_that_is_refused_removes_nothing_that_may_be_that_of_another(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    with pytest.raises(OutputError, match="stop"), results_in(out, shared=True) as made:
+        write_run(made, settings={})
+        with results_in(out, shared=True):  # another part begins
+            write_run(out, settings={})
+            (out / "work").mkdir()
+        raise OutputError("stop")
+    assert names(out) == ["run.json", "work"]
 
 
 def test_versions_are_those_of_this_environment() -> None:

@@ -352,6 +352,19 @@ def test_windows_of_many_recordings_are_shared(corpus, tmp_path, monkeypatch):
     assert tables[0] == tables[1] == tables[2]
 
 
+@pytest.mark.parametrize("part", [(), ("--shard", "1/2")])
+def test_what_a_part_of_windows_began_is_left_to_the_others_where_it_fails(part, corpus, tmp_path, monkeypatch):
+    def failing(*args):
+        raise DataError("gone")
+
+    monkeypatch.setattr("xaudio.cli.windows.share_recordings", failing)
+    monkeypatch.setattr("xaudio.cli.windows.explain_recordings", failing)
+    words = [*words_of(corpus, tmp_path / "out"), "--window", "0.3", "--render", "segments", *part]
+    done = CliRunner().invoke(app, words)
+    assert str(done.exception) == "gone"
+    assert (tmp_path / "out/run.json").exists() == bool(part)
+
+
 def test_what_a_killed_process_left_beside_its_windows_goes(corpus, tmp_path):
     soundfile.write(tmp_path / "long.wav", np.random.default_rng(0).uniform(-0.5, 0.5, 4000), 4000)
     out = tmp_path / "out"

@@ -116,14 +116,14 @@ def _command(name: str, factory: Callable[..., Any]) -> Callable[..., None]:
 
     @when_stopped()
     def run(out: Path, **given: Any) -> None:
-        from ..output.runs import results_in
+        from ..output.folders import results_in
 
         prepare_command()
         config = given.pop("config")
         options = {} if config is None else read_config(name, config, factory)
         options |= {key: value for key, value in given.items() if value is not None}
         benchmark = registry().create("benchmark", name, options)
-        with results_in(out) as folder:
+        with results_in(out, shared=options.get("shard") is not None) as folder:
             benchmark(folder)
 
     default_out = Path("xaudio-runs") / name

@@ -153,7 +153,7 @@ def explain(
     """
     from ..explanation.views import parse_view
     from ..model.devices import resolve_device
-    from ..output.runs import results_in
+    from ..output.folders import results_in
     from ..registry.options import split_specs
 
     prepare_command()
@@ -219,7 +219,7 @@ def explain(
     if window is not None:
         choices = {"choose": choose or "top:5", "weights": weights or "mean", "batch_size": batch_size}
         sharing = shared_by(workers, engine, shard, {} if manifest is None else os.environ)
-        with results_in(out):
+        with results_in(out, shared=sharing.part is not None):
             explain_by_windows(settings | {"window": window, "hop": hop}, choices, device, out, as_json, sharing)
         return
     with results_in(out):

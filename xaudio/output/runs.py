@@ -12,7 +12,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
@@ -208,39 +208,6 @@ def output_folder(path: Path) -> Path:
             return path
     except OSError as error:
         raise OutputError(f"{path}: cannot be written ({error.strerror or error}). Choose another --out.") from None
-
-
-@contextmanager
-def results_in(path: Path) -> Iterator[Path]:
-    """`output_folder` for the block that fills it: if that raises before it has written a result, no new folder is left.
-
-    Parameters
-    ----------
-    path : Path
-
-    Raises
-    ------
-    OutputError
-        If the folder cannot be written.
-    """
-    made = [folder for folder in (path, *path.parents) if not folder.exists()]
-    try:
-        yield output_folder(path)
-    except BaseException:
-        if path in made:
-            _remove_without_results(path, made)
-        raise
-
-
-def _remove_without_results(folder: Path, made: Sequence[Path]) -> None:
-    """Remove a folder that holds no file but ``run.json``, and those around it that were made for it, if they are then empty."""
-    inside = list(folder.rglob("*"))
-    if any(path != folder / "run.json" for path in inside if not path.is_dir()):
-        return
-    (folder / "run.json").unlink(missing_ok=True)
-    for empty in (*sorted((path for path in inside if path.is_dir()), reverse=True), *made):
-        with suppress(OSError):  # another process wrote into it
-            empty.rmdir()
 
 
 def versions() -> dict[str, str]:

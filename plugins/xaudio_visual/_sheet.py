@@ -52,13 +52,14 @@ class Sheet:
             bar.solids.set_edgecolor("none")
 
     def empty(self) -> None:
-        """Leave the panels as they were made, and nothing of the explanation that was drawn."""
+        """Leave the panels as they were made; the next explanation changes all that is left, as the bars' colours."""
         drawn = [*self.figure.artists]
         for panel in self.panels:
             drawn += [*panel.lines, *panel.collections, *panel.patches, *panel.images]
         for artist in drawn:
             artist.remove()
         for panel in self.panels:
+            panel.set_title("", loc="left")
             panel.relim()
             panel.set_xlim(0, 1, auto=True)
             panel.set_ylim(0, 1, auto=True)

@@ -35,6 +35,10 @@ def placed(item):
     return replace(item, provenance={**item.provenance, "placement": {"offset": 375, "start": 57_000, "samples": 250}})
 
 
+def left(item):
+    return replace(item, provenance={**item.provenance, "channel": {"name": "left", "share": 0.73}})
+
+
 def warned(item):
     missed = {"sum": 1.2, "expected": 1.7, "miss": 0.3, "holds": False}
     return replace(item, provenance={**item.provenance, "completeness": missed})
@@ -72,6 +76,7 @@ KINDS = {
     "long names": lambda: waves(classes=("a name that is too long to be shown", "another one of many letters", "c")),
     "warned": lambda: warned(waves()),
     "two channels": two_channels,
+    "left channel": lambda: left(planes()),
     "nothing": lambda: waves(0.0),
     "dense": dense,
     "spectrum": lambda: dense().view("frequency"),
@@ -114,7 +119,7 @@ def test_options_do_not_mix(tmp_path):
     assert [content(item, tmp_path, **chosen) for chosen in options * 2] == fresh * 2
 
 
-def test_few_figures_are_kept_and_nothing_of_what_they_showed(tmp_path):
+def test_few_figures_are_kept_and_no_explanation(tmp_path):
     for percentile in range(50, 60):
         content(waves(), tmp_path, percentile=percentile)
     assert len(_sheet._kept) == _sheet.MOST
@@ -136,12 +141,16 @@ def test_threads_draw_the_same(tmp_path):
     items = [make() for name, make in KINDS.items() if name != "spectrum"]
     folders = [tmp_path / str(number) for number in range(4)]
     expected = [content(item, tmp_path) for item in items]
+    _sheet._kept.clear()
 
     def draw(folder):
         return [content(item, folder) for item in items]
 
-    with ThreadPoolExecutor(4) as threads:
-        assert list(threads.map(draw, folders)) == [expected] * 4
+    with matplotlib.rc_context({"font.size": 25, "axes.grid": True}):
+        with ThreadPoolExecutor(4) as threads:
+            assert list(threads.map(draw, folders)) == [expected] * 4
+        assert matplotlib.rcParams["font.size"] == 25
+        assert matplotlib.rcParams["axes.grid"]
 
 
 def test_a_figure_that_could_not_be_filled_or_saved_is_not_used_again(tmp_path):

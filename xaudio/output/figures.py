@@ -5,10 +5,11 @@ from __future__ import annotations
 import unicodedata
 import warnings
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from contextvars import ContextVar
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from .runs import printable, replaced
@@ -40,8 +41,16 @@ LACKING = "\ufffd"
 """Drawn for a letter that no font has, instead of an empty box and a warning for each."""
 
 
-_styled: ContextVar[bool] = ContextVar("styled", default=False)
-"""Whether matplotlib's settings are ours already: to set them takes as long as to draw a panel."""
+@dataclass
+class _Style:
+    """Matplotlib's settings are those of the process: the first who draws sets ours, the last puts back what was."""
+
+    changing: Lock = field(default_factory=Lock)
+    drawing: int = 0
+    before: ExitStack = field(default_factory=ExitStack)
+
+
+_style = _Style()
 
 
 @contextmanager
@@ -49,21 +58,29 @@ def own_style() -> Iterator[None]:
     """Matplotlib's default settings for a while, whatever style sheets and matplotlibrc say; also a decorator.
 
     What they hold (usetex, other fonts, sizes, colours) would change what a figure shows, or need programs that are not there.
+    Threads that draw at once share the settings.
     """
-    if _styled.get():
+    with _style.changing:
+        if not _style.drawing:
+            _set_style(_style.before)
+        _style.drawing += 1
+    try:
         yield
-        return
+    finally:
+        with _style.changing:
+            _style.drawing -= 1
+            if not _style.drawing:
+                _style.before.close()
+
+
+def _set_style(before: ExitStack) -> None:
     import matplotlib
 
-    within = _styled.set(True)
-    try:
-        with matplotlib.rc_context(), warnings.catch_warnings():
-            settings: Any = matplotlib.rcParams
-            dict.update(settings, _settings())  # which are right, so that to check each of them takes longest
-            warnings.filterwarnings("ignore", "Glyph .* missing from")  # of tick labels; all else is replaced
-            yield
-    finally:
-        _styled.reset(within)
+    before.enter_context(matplotlib.rc_context())
+    before.enter_context(warnings.catch_warnings())
+    settings: Any = matplotlib.rcParams
+    dict.update(settings, _settings())  # which are right, so that to check each of them takes longest
+    warnings.filterwarnings("ignore", "Glyph .* missing from")  # of tick labels; all else is replaced
 
 
 @cache

@@ -1,15 +1,20 @@
 """Recordings of several channels: networks that read them, relevance of each channel, and what is refused in one line."""
 
 import json
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from torch import nn
+from typer.testing import CliRunner
 
 import xaudio.plugin
+from xaudio.cli.app import app
 from xaudio.errors import XaudioError
 from xaudio.explanation.rendering import render, save_and_render, write_report, write_together
+from xaudio.explanation.summary import summary_of
 
 RATE = 8000
 READS = {
@@ -176,6 +181,53 @@ def test_channels_that_are_read_at_once_are_written_where_no_renderer_shows_them
 
     shown.shows_channels = True
     assert render(explanations, [shown], tmp_path / "more") == []
+
+
+@pytest.mark.parametrize("kept", [False, True])
+def test_rows_that_are_no_channels_are_added_in_windows(kept, tmp_path):
+    """Else the relevance of mid and side would be called that of left and right."""
+    asked = {"window": 0.5, "choose": "all", "sample_rate": RATE, "channels": "all", "target": 1, "explainer": "gradient"}
+    asked |= {"kind": "classes", "device": "cpu"}
+    sounds = sound(8000)
+    long = xaudio.explain_windows(Each().eval(), sounds, representation=MidAndSide(), **asked)
+    explanations = list(long.explanations)
+    if kept:
+        paths = [one.save(tmp_path / f"{number}.safetensors") for number, one in enumerate(explanations)]
+        explanations = [xaudio.Explanation.load(path) for path in paths]
+    assert len(explanations) == 2
+    added = np.concatenate([piece.relevance for piece in replace(long, explanations=explanations).overlap_add()], axis=-1)
+    rows = np.concatenate([one.relevance for one in long.explanations], axis=1)
+    np.testing.assert_allclose(added, rows.sum(0, dtype=np.float64) / 2, rtol=1e-6)
+    apart = xaudio.explain_windows(Each().eval(), sounds, representation=READS["raw"], **asked)
+    assert "relevance_of_channels" not in summary_of(explanations[0])
+    assert list(summary_of(apart.explanations[0])["relevance_of_channels"]) == ["left", "right"]
+    assert [one.relevance.shape for one in apart.overlap_add()] == [(2, 4000)] * 2
+
+
+OWN = """
+import sys
+
+sys.path.insert(0, {folder!r})
+from test_channels import Each, MidAndSide
+
+def joined():
+    made = Each().eval()
+    made.representation, made.kind, made.classes = MidAndSide(), "classes", ["a", "b", "c"]
+    return made
+"""
+
+
+def test_windows_of_channels_that_are_read_at_once_are_refused_before_they_are_scored(stereo, tmp_path):
+    (tmp_path / "mine.py").write_text(OWN.format(folder=str(Path(__file__).parent)))
+    words = ["explain", stereo, "--model", f"python:at={tmp_path / 'mine.py'}:joined", "--window", "0.25", "--device", "cpu"]
+    words += ["--explainer", "gradient", "--explain", "top:1", "--out", tmp_path / "out", "--render"]
+    for renderer in ("html", "segments", "audible"):
+        done = CliRunner().invoke(app, [str(word) for word in (*words, renderer)])
+        assert str(done.exception).startswith("The representation MidAndSide reads all channels at once, and a renderer shows")
+        assert not (tmp_path / "out").exists()
+    done = CliRunner().invoke(app, [str(word) for word in (*words, "")])
+    assert not done.exception, done.output
+    assert len(list((tmp_path / "out/windows").rglob("*.safetensors"))) == 1
 
 
 def test_one_scale_of_colours_holds_for_all_channels(stereo):

@@ -44,6 +44,14 @@ def channel_of(explanation: Recorded, channel: str | int) -> Recorded:
     )
 
 
+def is_apart(explanation: Record) -> bool:
+    """Whether each row of the relevance is that of a channel, as far as is known of the representation."""
+    try:
+        return getattr(explanation.representation, "single", None) is not None
+    except ModelError:  # an object of the caller's own, and the explanation is from a file
+        return False
+
+
 def _share(explanation: Record, index: int) -> float:
     sizes = np.abs(explanation.relevance.astype(np.float64))
     return float(sizes[index].sum() / sizes.sum()) if sizes.any() else 0.0

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from .channels import is_apart
 from .explanation import Explanation
 
 PARTS = 16
@@ -34,7 +35,7 @@ def summary_of(explanation: Explanation) -> dict[str, Any]:
         "probabilities": None if shares is None else dict(zip(classes, (float(share) for share in shares), strict=True)),
         "scores": dict(zip(classes, map(float, explanation.logits), strict=True)),
         "relevance_sum": float(explanation.relevance.sum()),
-        **({"relevance_of_channels": _by_channel(explanation)} if explanation.channels else {}),
+        **({"relevance_of_channels": _by_channel(explanation)} if explanation.channels and is_apart(explanation) else {}),
         "logit": explanation.score,
         "explainer": explanation.explainer,
         "domain": explanation.domain,

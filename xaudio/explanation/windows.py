@@ -11,6 +11,7 @@ import numpy as np
 
 from ..errors import DataError
 from ..types import FloatArray, IntArray
+from .channels import is_apart
 from .explanation import Explanation
 
 Weights = Literal["mean", "sum"]
@@ -64,7 +65,7 @@ class Piece(NamedTuple):
     ----------
     start : int
         Its first sample in the recording, at the model's rate.
-    relevance : ndarray of float64, shape (samples,), or (channels, samples) of several channels
+    relevance : ndarray of float64, shape (samples,), or (channels, samples) of several channels that are read apart
         Sum of the weighted relevance of the windows that cover each sample.
     coverage : ndarray of int, shape (samples,)
         How many explained windows cover each.
@@ -167,11 +168,11 @@ def _covered(start: int, relevance: FloatArray, coverage: IntArray) -> Iterator[
 
 
 def relevance_in_time(explanation: Explanation) -> FloatArray:
-    """Relevance of each sample of the model's window, float64: (samples,), or (channels, samples) of several channels."""
+    """Relevance of each sample of the model's window, float64: (samples,), or (channels, samples) where channels are apart."""
     on_samples = explanation.relevance.shape[1:] == (explanation.clip.samples,)
     view = explanation if on_samples else explanation.view("time")
     relevance = np.asarray(view.relevance, np.float64)
-    if explanation.channels and len(relevance) == len(explanation.channels):
+    if explanation.channels and is_apart(view):
         return relevance
     total: FloatArray = relevance.sum(0)
     return total

@@ -72,7 +72,8 @@ def explainers(
     engine : str or None
         Where workers run, with options as in ray:workers=8; by default as processes of this machine.
     shard : str or None
-        Do the explainers of the Kth of N parts in this process, as in 1/4; the process that finds all done writes the table.
+        Do the explainers of the Kth of N parts in this process, as in 1/4. Each part predicts all recordings; the process that
+        finds all done writes the table.
 
     Examples
     --------

@@ -18,6 +18,8 @@ import xaudio.measuring.scoring
 import xaudio.model.arguments
 from xaudio import Clip, DataError, Explanation, Model, ModelError, PluginError, XaudioWarning, create, evaluate
 from xaudio.cli.app import app
+from xaudio.errors import PartDoneError
+from xaudio.explanation.collection import Opened
 from xaudio.measuring.choosing import spread
 from xaudio.measuring.evaluation import with_controls
 from xaudio.measuring.scoring import BATCH
@@ -25,6 +27,7 @@ from xaudio.measuring.timing import Timed
 from xaudio.model.statements import statement_of
 from xaudio.plugin import Recording, SpeakerDataset
 from xaudio.registry.loading import Registry
+from xaudio.shards.gathering import Sharing
 
 RATE, SAMPLES = 8000, 64
 ALL = 40
@@ -515,6 +518,19 @@ def test_what_a_part_began_is_left_to_the_others_where_it_fails(command, part, r
     done = CliRunner().invoke(app, [str(word) for word in (*words, *part)])
     assert str(done.exception) == "gone"
     assert (tmp_path / "out/run.json").exists() == bool(part)
+
+
+@pytest.mark.parametrize("part", [None, (1, 2)])
+def test_predictions_that_each_part_makes_are_not_timed(part, tmp_path, monkeypatch):
+    def shared(*given):
+        raise PartDoneError("the rest is that of others")
+
+    monkeypatch.setattr("xaudio.measuring.evaluation.share_measuring", shared)
+    opened = Opened("model", "cpu", None, None, "test", ())
+    with pytest.raises(PartDoneError):
+        measured(tmp_path, recordings=2 * BATCH, sharing=Sharing(None, part), opened=opened)
+    assert len(list(tmp_path.glob("*/explanations/*"))) == 2 * BATCH
+    assert len(list(tmp_path.glob("*/times.json"))) == (part is None)
 
 
 def of_error(command, out, *more):

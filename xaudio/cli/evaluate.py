@@ -24,8 +24,18 @@ from .common import (
     prepare_command,
     print_json,
 )
-from .sharing import EngineOption, ShardOption, WorkersOption
+from .sharing import EngineOption, WorkersOption
 from .stopping import when_stopped
+
+PartOption = Annotated[
+    str | None,
+    typer.Option(
+        "--shard",
+        metavar="K/N",
+        help="Measure the Kth of N parts of the explainers in this process: 1/N to N/N, or 0/N to (N-1)/N. Each part predicts "
+        "all recordings. The last one writes the table.",
+    ),
+]
 
 
 @when_stopped()
@@ -68,7 +78,7 @@ def evaluate(
     seed: SeedOption = 0,
     workers: WorkersOption = None,
     engine: EngineOption = None,
-    shard: ShardOption = None,
+    shard: PartOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Measure explainers by metrics on recordings that a model never heard.

@@ -155,9 +155,9 @@ def evaluate(
     title : str
         Of the progress bar.
     sharing : Sharing, optional
-        Who explains and measures, explainer by explainer; by default this process. With a part it does that alone, until all are
-        there. Times per explanation are then those of
-        processes beside others.
+        Who explains and measures, explainer by explainer; by default this process. With a part it predicts all recordings, and
+        explains and measures that part alone, until all are there. Times per explanation are then those of processes beside
+        others.
     opened : Opened, optional
         How others open the model and the data; the recordings it names are replaced by those that are chosen.
 
@@ -178,7 +178,8 @@ def evaluate(
     chosen = spread(indices[labelled(dataset.labels(model.task)[indices])], recordings, seed)
     require_enough(len(chosen), f"labelled recordings of {dataset.title}")
     work = Work(model, dataset, chosen, with_controls(explainers), metrics, folder)
-    told, predicted = dataset.labels(model.task)[chosen], work.predictions(f"{title}: predicting")
+    alone = sharing is None or sharing.part is None
+    told, predicted = dataset.labels(model.task)[chosen], work.predictions(f"{title}: predicting", timed=alone)
     labels = told if told.ndim == 1 else _one_true(told, predicted)
     common = guessing(told) if told.ndim == 1 else float(told.mean(0).max())
     chance = max(1 / len(model.classes) if told.ndim == 1 else float(told.mean()), common)

@@ -98,8 +98,15 @@ class Work:
             (spec, metric): _read_scores(self._score_path(spec, metric)) for spec in self.explainers for metric in self.metrics
         }
 
-    def predictions(self, title: str) -> IntArray:
+    def predictions(self, title: str, *, timed: bool = True) -> IntArray:
         """Predicted classes, (recordings,).
+
+        Parameters
+        ----------
+        title : str
+            Of the progress.
+        timed : bool
+            Whether times per explanation are noted; not where others predict the same at the same time.
 
         Raises
         ------
@@ -111,7 +118,7 @@ class Work:
         classes: dict[int, int] = {}
         with progress(title, len(self.indices)) as advance:
             for batch in self._batches():
-                predicted = [item.predicted for item in self._explained(QUICKEST, batch)]
+                predicted = [item.predicted for item in self._explained(QUICKEST, batch, timed)]
                 classes |= dict(zip(batch, predicted, strict=True))
                 advance(len(batch))
         return np.array([classes[index] for index in self.indices.tolist()], dtype=np.int64)
@@ -176,10 +183,10 @@ class Work:
             explanations = self._explain(spec, batch)
         return self._save(spec, batch, explanations)
 
-    def _explained(self, spec: str, batch: list[int]) -> list[Explanation]:
+    def _explained(self, spec: str, batch: list[int], timed: bool) -> list[Explanation]:
         """Explanations of a batch; what the explainer raises is passed on."""
         kept = self._kept(spec, batch)
-        return self._save(spec, batch, self._explain(spec, batch)) if kept is None else kept
+        return self._save(spec, batch, self._explain(spec, batch, timed)) if kept is None else kept
 
     def _kept(self, spec: str, batch: list[int]) -> list[Explanation] | None:
         with contextlib.suppress(ModelError):  # missing or damaged: made again
@@ -191,7 +198,7 @@ class Work:
             item.save(explanation_path(self.folders[spec], index))
         return explanations
 
-    def _explain(self, spec: str, batch: list[int]) -> list[Explanation]:
+    def _explain(self, spec: str, batch: list[int], timed: bool = True) -> list[Explanation]:
         """Explain a batch and note how long it took, unless it is the first: that one warms up."""
         method, described = self._methods[spec]
         clips, placed = self._hear(batch)
@@ -209,7 +216,7 @@ class Work:
                     raise
             self._sizes[spec] = size // 2
             warnings.warn(f"{spec}: memory ran out with {size} at once; going on with {size // 2}.", XaudioWarning, stacklevel=2)
-        if spec in self._warm:
+        if timed and spec in self._warm:
             self._times(spec, batch, sum(seconds))
         self._warm.add(spec)
         return explanations

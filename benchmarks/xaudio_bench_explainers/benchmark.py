@@ -82,10 +82,7 @@ class Leaderboard:
         xaudio.plugin.refuse_other_settings(folder, settings)
         facts = {"device": str(loaded[0].device), "data": [dataset.title for dataset, _ in held_out]}
         xaudio.plugin.write_run(folder, settings=settings, **facts)
-        evaluations = []
-        for number, (model, tested) in enumerate(zip(loaded, held_out, strict=True)):
-            with contextlib.suppress(PartDoneError):  # there is a part of the next model, too
-                evaluations.append(self._evaluate(number, model, *tested, folder / f"model{number}"))
+        evaluations = self._evaluations(loaded, held_out, folder)
         if len(evaluations) < len(loaded):
             xaudio.plugin.say(f"Done with this part; the rest is that of other workers. {DONE}")
             return
@@ -138,6 +135,18 @@ class Leaderboard:
     def report(self, folder: Path) -> Path:
         """Write ``report.html`` again from what the folder holds."""
         return write_report(folder)
+
+    def _evaluations(
+        self, models: Sequence[Model], held_out: Sequence[tuple[Dataset, IntArray]], folder: Path
+    ) -> list[Evaluation]:
+        """Of the models, in their order; without those of which parts of other processes are left."""
+        found: dict[int, Evaluation] = {}
+        for _ in range(min(2, len(models))):  # others may have ended a model while this process was at the next
+            for number, (model, tested) in enumerate(zip(models, held_out, strict=True)):
+                if number not in found:
+                    with contextlib.suppress(PartDoneError):  # there is a part of the next model, too
+                        found[number] = self._evaluate(number, model, *tested, folder / f"model{number}")
+        return [found[number] for number in sorted(found)]
 
     def _evaluate(self, number: int, model: Model, dataset: Dataset, indices: IntArray, folder: Path) -> Evaluation:
         choices, path = self.choices, self.choices.models[number]

@@ -24,7 +24,7 @@ from xaudio.measuring import statistics
 from xaudio.measuring.scoring import Column
 from xaudio.registry.loading import registry
 from xaudio_bench_explainers import rules as preset
-from xaudio_bench_explainers.benchmark import _name, all_explainers
+from xaudio_bench_explainers.benchmark import Leaderboard, _name, all_explainers
 from xaudio_bench_explainers.report import digest, drawing
 from xaudio_bench_explainers.results import Metric, Results, Score
 from xaudio_bench_explainers.scores import agreement, metrics_of
@@ -221,6 +221,24 @@ def test_the_same_command_goes_on_and_gives_the_same(folder, two_models, monkeyp
     monkeypatch.setattr("xaudio.measuring.scoring.explain_prepared", explained)
     leaderboard(two_models)(folder)
     assert read(folder) == before
+
+
+def test_the_table_is_written_where_each_process_did_the_last_part_of_one_model(two_models, tmp_path, monkeypatch):
+    def part(shard):
+        return leaderboard(two_models, explainers="amplitude", metrics="sparseness", recordings=8, examples=0, shard=shard)
+
+    def evaluated(self, number, *given):
+        if (number, self.choices.shard, others) == (1, "1/2", []):
+            others.append(part("2/2"))
+            others[0](tmp_path)  # the last of the first model, not of the second
+            assert not (tmp_path / "results.json").exists()
+        return evaluate(self, number, *given)
+
+    others = []
+    evaluate = Leaderboard._evaluate
+    monkeypatch.setattr(Leaderboard, "_evaluate", evaluated)
+    part("1/2")(tmp_path)
+    assert [model.run for model in read(tmp_path).models] == list(two_models)
 
 
 @pytest.mark.parametrize(

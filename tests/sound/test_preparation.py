@@ -4,6 +4,7 @@ import shutil
 import subprocess
 import sys
 import threading
+import time
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -341,8 +342,9 @@ def test_an_error_leaves_no_half_cache(run_python: Any, cache: Path, tmp_path: P
     assert prepare_dataset(data, READS, fit="loudest").lengths.tolist() == [100, 400, 100, 100]
 
 
+@pytest.mark.parametrize("rates", [(2 * RATE,), (2 * RATE, RATE, RATE, 3 * RATE)], ids=["one rate", "mixed rates"])
 def test_recordings_are_read_one_by_one_and_their_spectra_computed_beside_that(
-    cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rates: tuple[int, ...]
 ) -> None:
     """What a plugin reads may not be asked for by two threads at once; order and bits are those of one after the other."""
     lengths = [20 + 7 * number for number in range(40)]
@@ -350,25 +352,95 @@ def test_recordings_are_read_one_by_one_and_their_spectra_computed_beside_that(
     heard: list[tuple[str, str]] = []
 
     def read(recording: Recording) -> Clip:
-        heard.append((Path(recording.source).stem, threading.current_thread().name))
-        return replace(read_recording(recording), sample_rate=2 * RATE)
+        number = Path(recording.source).stem
+        heard.append((number, threading.current_thread().name))
+        return replace(read_recording(recording), sample_rate=rates[int(number) % len(rates)])
 
     computed: set[str] = set()
     resample = preparation.at_rate
 
-    def at_rate(*given: Any) -> Clip:
-        computed.add(threading.current_thread().name)
-        return resample(*given)
+    def at_rate(clip: Clip, *given: Any) -> Clip:
+        if clip.sample_rate != RATE:
+            computed.add(threading.current_thread().name)
+        return resample(clip, *given)
 
     monkeypatch.setattr(preparation, "at_rate", at_rate)
     prepared = prepare_dataset(replace(data, read=read), READS, resampling="fft")
     assert heard == [(str(number), "MainThread") for number in range(40)]
     assert "MainThread" not in computed
-    alone = [prepare_clips([read(recording)], RATE, SAMPLES, "error", "fft") for recording in data.recordings]
-    assert prepared.lengths.tolist() == [-(-length // 2) for length in lengths]
-    assert np.array_equal(prepared.waveforms, np.concatenate([one.waveforms for one in alone]))
-    assert prepared.keys.tolist() == [int(one.keys[0]) for one in alone]
-    assert list(prepared.notes) == [one.notes[0] for one in alone]
+    alone = [prepare_clip(read(recording), RATE, SAMPLES, "error", "fft") for recording in data.recordings]
+    expected = np.zeros((40, SAMPLES), np.float32)
+    for row, (waveform, _, _) in zip(expected, alone, strict=True):
+        row[: len(waveform)] = waveform
+    assert np.array_equal(prepared.waveforms, expected)
+    assert prepared.lengths.tolist() == [len(waveform) for waveform, _, _ in alone]
+    assert prepared.starts.tolist() == [start for _, start, _ in alone]
+    assert prepared.keys.tolist() == [sound_key(waveform) for waveform, _, _ in alone]
+    assert [tuple(notes) for notes in prepared.notes] == [notes for _, _, notes in alone]
+
+
+def test_a_long_recording_is_computed_alone_and_little_is_held(monkeypatch: pytest.MonkeyPatch) -> None:
+    lengths = [100, 100, 100, 1000, 100, 1000, 1000, 100, 100, 100, 100]
+    resample, computing, together, computed = preparation.at_rate, list[int](), list[int](), list[str]()
+
+    class Read(list[Clip]):
+        def __getitem__(self, index: Any) -> Any:
+            assert index == 0 or lengths[index - 1] < 1000 or f"clip {index - 1}" in computed
+            return super().__getitem__(index)
+
+    def at_rate(clip: Clip, *given: Any) -> Clip:
+        computing.append(clip.samples)
+        together.append(sum(computing))
+        time.sleep(0.05)
+        computing.remove(clip.samples)
+        computed.append(clip.source)
+        return resample(clip, *given)
+
+    monkeypatch.setattr(preparation, "at_rate", at_rate)
+    monkeypatch.setattr(preparation, "AT_ONCE", 300)
+    monkeypatch.setattr(preparation, "_threads", lambda: 8)
+    given = Read(replace(clip, sample_rate=2 * RATE) for clip in clips(lengths))
+    prepared = prepare_clips(given, RATE, SAMPLES, "loudest", "fft")
+    assert prepared.lengths.tolist() == [min(length // 2, SAMPLES) for length in lengths]
+    assert [number for number in together if number > 300] == [1000] * 3
+    assert max(number for number in together if number <= 300) > 100
+
+
+def test_spectra_are_computed_in_no_more_threads_than_torch_may_use(monkeypatch: pytest.MonkeyPatch) -> None:
+    threads = set()
+    resample = preparation.at_rate
+
+    def at_rate(*given: Any) -> Clip:
+        threads.add(threading.current_thread().name)
+        time.sleep(0.01)
+        return resample(*given)
+
+    monkeypatch.setattr(preparation, "at_rate", at_rate)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
+    prepare_clips([replace(clip, sample_rate=2 * RATE) for clip in clips([100] * 8)], RATE, SAMPLES, "error", "fft")
+    assert len(threads) == 1
+
+
+def test_an_interruption_waits_only_for_the_spectra_that_are_being_computed(monkeypatch: pytest.MonkeyPatch) -> None:
+    computed = []
+
+    class Interrupted(list[Clip]):
+        def __getitem__(self, index: Any) -> Any:
+            if index == 2:
+                raise KeyboardInterrupt
+            return super().__getitem__(index)
+
+    def at_rate(clip: Clip, *given: Any) -> Clip:
+        computed.append(clip.source)
+        time.sleep(0.2)
+        return replace(clip, sample_rate=RATE)
+
+    monkeypatch.setattr(preparation, "at_rate", at_rate)
+    monkeypatch.setattr(preparation, "_threads", lambda: 1)
+    given = Interrupted(replace(clip, sample_rate=2 * RATE) for clip in clips([100] * 4))
+    with pytest.raises(KeyboardInterrupt):
+        prepare_clips(given, RATE, SAMPLES, "error", "fft")
+    assert computed in ([], ["clip 0"])
 
 
 @pytest.mark.parametrize("unreadable", [2, 3, 30])

@@ -6,9 +6,10 @@ import json
 import math
 import os
 import shutil
+import sys
 import tempfile
 from collections import deque
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
@@ -44,6 +45,10 @@ KEY_SILENCE, KEY_QUIET = 100 * 2.0**-30, 0.04
 """Power, and share of the sound's mean power, below which the key hears nothing."""
 
 
+AT_ONCE = 2**24
+"""Samples of clips whose spectra are computed at once, as of 6 minutes at 48 kHz; a longer one is alone."""
+
+
 class _Row(NamedTuple):
     """A prepared recording before its zeros: see `Prepared`."""
 
@@ -51,6 +56,13 @@ class _Row(NamedTuple):
     start: int
     key: int
     notes: list[str]
+
+
+class _Begun(NamedTuple):
+    """A recording that is being prepared: what waits for it, and its size in samples."""
+
+    row: Callable[[], _Row]
+    size: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -150,36 +162,55 @@ def prepare_clips(
 def _rows(
     clips: Sequence[Clip] | Dataset, rate: int, samples: int, fit: Fit, resampling: Resampling, channels: int
 ) -> Generator[_Row]:
-    """What is made of each clip, in order. While spectra are computed in threads, the next clips are read in this one."""
+    """What is made of each clip, in order. While spectra are computed in threads, the next clips are read in this one.
+
+    What ends early, an error or Ctrl-C, waits only for the spectra that are being computed.
+    """
     from concurrent.futures import ThreadPoolExecutor
 
     def row(clip: Clip) -> _Row:
         waveform, start, notes = prepare_clip(clip, rate, samples, fit, resampling, channels)
         return _Row(waveform, start, sound_key(waveform), list(notes))
 
-    threads, begun = _cores(), deque[Callable[[], _Row]]()
-    with ThreadPoolExecutor(threads) as pool:
+    threads, begun = _threads(), deque[_Begun]()
+    pool = ThreadPoolExecutor(threads)
+    try:
         for index in range(len(clips)):
             try:
                 clip = clips[index]
             except Exception as error:
-                begun.append(partial(_fail, error))  # behind the faults of those before it
+                begun.append(_Begun(partial(_fail, error), 0))  # behind the faults of those before it
                 break
-            spectral = resampling == "fft" and clip.sample_rate != rate
-            begun.append(pool.submit(row, clip).result if spectral else partial(row, clip))
-            while len(begun) > (2 * threads if spectral else 0):
-                yield begun.popleft()()
+            size, spectral = _size(clip, rate), resampling == "fft" and clip.sample_rate != rate
+            while begun and _sizes(begun) + size > AT_ONCE:
+                yield begun.popleft().row()
+            begun.append(_Begun(pool.submit(row, clip).result if spectral else partial(row, clip), size))
+            del clip  # a long one is not held while the next is read
+            while begun and (len(begun) > 2 * threads or _sizes(begun) > AT_ONCE or not spectral):
+                yield begun.popleft().row()
         while begun:
-            yield begun.popleft()()
+            yield begun.popleft().row()
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _size(clip: Clip, rate: int) -> int:
+    """Samples of a clip at its rate or a model's, whichever are more."""
+    return clip.waveform.size * max(clip.sample_rate, rate) // clip.sample_rate
+
+
+def _sizes(begun: Iterable[_Begun]) -> int:
+    return sum(one.size for one in begun)
 
 
 def _fail(error: Exception) -> _Row:
     raise error
 
 
-def _cores() -> int:
-    """How many cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+def _threads() -> int:
+    """In how many threads spectra are computed: no more than torch may use in this process, which may be one of several."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(cores, sys.modules["torch"].get_num_threads()) if "torch" in sys.modules else cores
 
 
 def waveform_shape(channels: int, samples: int) -> tuple[int, ...]:

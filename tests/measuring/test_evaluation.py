@@ -4,7 +4,7 @@ import copy
 import inspect
 import json
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -64,6 +64,29 @@ def dataset(wrong=0, count=ALL, unlabelled=0):
     return SpeakerDataset(
         "signs", "signs", {"way": ("up", "down")}, recordings, {"way": []}, read=read, fingerprint_of=lambda found: "1"
     )
+
+
+class Counting(Sign):
+    """Counts its answers in a buffer."""
+
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("answers", torch.zeros(1))
+
+    def forward(self, features):
+        self.answers += 1
+        return super().forward(features)
+
+
+def test_workers_are_given_the_digest_of_the_model_before_it_predicts(tmp_path, monkeypatch):
+    """A worker loads the model anew, and compares."""
+    counting, told = replace(model(), network=Counting()), []
+    monkeypatch.setattr("xaudio.measuring.evaluation.share_measuring", lambda sharing, digest, *rest: told.append(digest))
+    opened = Opened("model", "cpu", None, None, "test", ())
+    loaded = counting.digest()
+    options = {"explainers": [], "metrics": [], "folder": tmp_path, "sharing": Sharing(), "opened": opened}
+    evaluate(counting, dataset(), np.arange(ALL), **options)
+    assert told == [loaded] != [counting.digest()]
 
 
 CALLS: list[tuple[str, int]] = []

@@ -178,6 +178,7 @@ def evaluate(
     chosen = spread(indices[labelled(dataset.labels(model.task)[indices])], recordings, seed)
     require_enough(len(chosen), f"labelled recordings of {dataset.title}")
     work = Work(model, dataset, chosen, with_controls(explainers), metrics, folder)
+    digest = "" if sharing is None else weights_digest(model)  # a network may write into its buffers while it predicts
     alone = sharing is None or sharing.part is None
     told, predicted = dataset.labels(model.task)[chosen], work.predictions(f"{title}: predicting", timed=alone)
     labels = told if told.ndim == 1 else _one_true(told, predicted)
@@ -188,7 +189,7 @@ def evaluate(
     if sharing is not None and opened is not None:
         options = {"opened": replace(opened, chosen=tuple(chosen.tolist())), "explainers": work.explainers, "folder": folder}
         options |= {"metrics": work.metrics, "right": (labels == predicted).tolist(), "unlearned": unlearned}
-        share_measuring(sharing, weights_digest(model), options, title)
+        share_measuring(sharing, digest, options, title)
         work = Work(model, dataset, chosen, work.explainers, metrics, folder)  # reads what they left
     work.measure(labels == predicted, unlearned, title)
     return Evaluation(

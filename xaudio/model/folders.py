@@ -78,7 +78,11 @@ def holds_weights(path: Path, network: nn.Module, mean: Tensor | None) -> bool:
 
 
 def _equal(kept: Tensor, own: Any) -> bool:
-    return isinstance(own, Tensor) and kept.shape == own.shape and torch.equal(kept.to(own.dtype), own.detach().cpu())
+    """Whether two tensors hold the same numbers, of which NaN is one."""
+    if not isinstance(own, Tensor) or kept.shape != own.shape:
+        return False
+    kept, own = kept.to(own.dtype), own.detach().cpu()
+    return torch.equal(kept, own) or bool(((kept == own) | (kept.isnan() & own.isnan())).all())
 
 
 def bytes_of(value: Any) -> Iterator[bytes]:

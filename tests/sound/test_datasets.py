@@ -9,7 +9,7 @@ import soundfile
 from hypothesis import assume, given, strategies as st
 
 from xaudio.errors import DataError
-from xaudio.sound.datasets import Recording, SpeakerDataset, speaker_folds
+from xaudio.sound.datasets import Recording, SpeakerDataset, files_of, speaker_folds
 from xaudio.types import Dataset
 
 DIGITS = {"digit": tuple("0123456789")}
@@ -19,6 +19,34 @@ def made(labels: list[tuple[str, int | None]], folds: list[list[str]], **fields:
     """A data set of (speaker, digit) without files."""
     recordings = [Recording(f"{index}.wav", speaker, {"digit": digit}) for index, (speaker, digit) in enumerate(labels)]
     return SpeakerDataset("made", "Made", DIGITS, recordings, {"digit": folds}, **fields)
+
+
+def test_files_are_named_where_they_are_missing_and_not_where_sounds_are_made(tmp_path: Path) -> None:
+    (tmp_path / "there.x").write_bytes(b"")
+    missing = str(tmp_path / "missing.x")
+
+    def data(source: str, **fields: Any) -> SpeakerDataset:
+        return SpeakerDataset("one", "One", DIGITS, [Recording(source, "a", {"digit": 1})], {"digit": []}, **fields)
+
+    assert data("a.wav").files == files_of(data("a.wav")) == ["a.wav"]
+    assert data(missing).files == [missing]
+    sources = [missing, str(tmp_path / "there.x"), "7_anna_0", "https://example.org/a.wav"]
+    assert [data(source, read=lambda recording: None).files for source in sources] == [
+        *([one] for one in sources[:2]),
+        [""],
+        [""],
+    ]
+
+
+@pytest.mark.parametrize("files", [None, [], ()])
+def test_data_that_name_no_files_have_none(files: Any) -> None:
+    class Named(list[int]):
+        pass
+
+    named: Any = Named([1, 2])
+    assert files_of(named) == ["", ""]
+    named.files = files
+    assert files_of(named) == ["", ""]
 
 
 @given(

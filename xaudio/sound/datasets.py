@@ -62,7 +62,8 @@ def files_of(dataset: Dataset) -> list[str]:
     ----------
     dataset : Dataset
     """
-    return list(getattr(dataset, "files", ())) or [""] * len(dataset)
+    files = getattr(dataset, "files", None)
+    return ([] if files is None else list(files)) or [""] * len(dataset)
 
 
 def read_recording(recording: Recording) -> Clip:
@@ -156,8 +157,13 @@ class SpeakerDataset:
 
     @property
     def files(self) -> list[str]:
-        """The file of each recording; "" where its source is no file, such as the name of a sound that is made."""
-        return [recording.source if os.path.isfile(recording.source) else "" for recording in self.recordings]
+        """The file of each recording, there or missing; "" of a sound that is made, whose source is a name."""
+        return [recording.source if self._of_file(recording.source) else "" for recording in self.recordings]
+
+    def _of_file(self, source: str) -> bool:
+        """Whether a source is a file's: all that `read_recording` reads, else a path, or a name that is there."""
+        own = self.read is not read_recording
+        return not own or ("://" not in source if os.path.dirname(source) else os.path.isfile(source))
 
     @cached_property
     def speakers(self) -> list[str]:

@@ -14,14 +14,16 @@ from safetensors.torch import load_file
 from torch import nn
 
 import xaudio
-from xaudio import AudioError, DataError, Experiment, ModelError, OutputError, PluginError, run_experiment
+from xaudio import AudioError, Clip, DataError, Experiment, ModelError, OutputError, PluginError, run_experiment
 from xaudio.model.examples import Examples, examples
+from xaudio.model.experiment import usual_samples
 from xaudio.model.initialisation import feature_statistics, initialise
 from xaudio.model.settings import TrainingSettings, settings_for
 from xaudio.model.training import _Order, _Step, evaluate, train
 from xaudio.model.untrained import new_model
 from xaudio.output.runs import first_difference
 from xaudio.output.tensors import read_tensors
+from xaudio.plugin import Recording, SpeakerDataset
 from xaudio.registry.loading import registry
 
 CPU = torch.device("cpu")
@@ -484,3 +486,22 @@ def test_a_finished_training_is_recognised_before_anything_is_decoded(training, 
     kept.write_text("-1")
     with pytest.raises(AssertionError, match="recording 0 is decoded"):
         run_experiment(experiment, tmp_path / "run", CPU)
+
+
+def test_a_length_is_kept_of_one_data_set_only(tmp_path, monkeypatch):
+    """A fingerprint of a plugin may say no more than its version."""
+    monkeypatch.setenv("XAUDIO_CACHE", str(tmp_path / "cache"))
+
+    def samples(name, *lengths):
+        recordings = [Recording(str(length), "a", {"word": 0}) for length in lengths]
+
+        def read(recording):
+            return Clip(np.ones(int(recording.source), np.float32), 8000)
+
+        tasks, made = {"word": ("no", "yes")}, {"fingerprint_of": lambda _: "1"}
+        data = SpeakerDataset(name, name, tasks, recordings, {"word": []}, read=read, **made)
+        return usual_samples(data, np.array([0, 1]), 8000, "error")
+
+    assert samples("one", 100, 200) == samples("one", 300, 400) == 200
+    assert samples("two", 300, 400) == 400
+    assert samples("one", 300, 500, 600) == 500

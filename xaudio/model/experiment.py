@@ -268,7 +268,8 @@ def usual_samples(dataset: Dataset, indices: IntArray, sample_rate: int, fit: Fi
     Where longer ones are refused (``fit``), it is the length of the longest; where they are cut, the length that nine of ten
     do not exceed, of at most `TIMED` recordings spread evenly. It is kept in the cache, since recordings are decoded for it.
     """
-    place = digest_text(LENGTHS, dataset.fingerprint(), sample_rate, fit, digest_bytes([indices.astype("<i8").tobytes()]))
+    data = (dataset.name, len(dataset), dataset.fingerprint())
+    place = digest_text(LENGTHS, *data, sample_rate, fit, digest_bytes([indices.astype("<i8").tobytes()]))
     path = cache_folder() / "lengths" / f"{place}.json"
     samples = _kept_samples(path)
     if samples is None:

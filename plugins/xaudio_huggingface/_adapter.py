@@ -136,10 +136,10 @@ class HuggingFaceModel(Model):
         """The representation, which is a twin of the extractor."""
         return cast(Twin, self.representation)
 
-    def frame_axis(self, features: Tensor, measured: Axis | None = None) -> Axis:
+    def frame_axis(self, features: Tensor) -> Axis:
         """When the frames of the answer are, in seconds: from the configuration, or measured where it does not say."""
         if self.times is None:
-            return super().frame_axis(features, measured)
+            return super().frame_axis(features)
         return self.times.axis(self.times.count(self.twin.frames(features)[0]), self.twin.sample_rate)
 
     def hear_each(self, clips: Sequence[Clip], rules: Rules | None = None) -> list[tuple[IntArray, PlacedClips]]:

@@ -22,7 +22,7 @@ from xaudio.cli.windows import Done, facts_of
 from xaudio.explanation.collection import KeptExplanations
 from xaudio.explanation.window_question import WindowQuestion
 from xaudio.explanation.windows import parse_choice
-from xaudio.plugin import Model
+from xaudio.plugin import Axis, Model
 from xaudio.sound import streaming
 from xaudio.sound.audio import at_rate, read_audio
 from xaudio.sound.streaming import Outline, Stream, windows_of
@@ -573,6 +573,28 @@ def test_when_frames_are_is_measured_once_for_each_length(monkeypatch):
             told = [asked.answers(model, model.features(sounds[:, :samples]), [0.0] * 3) for _ in range(2)]
             assert told[0] == told[1]
     assert len(measured) == 2
+
+
+def test_the_score_of_a_window_and_its_explanation_take_the_same_times(monkeypatch):
+    """Times that are measured anew may differ with the sound; here they differ by a second each time."""
+    measured = []
+
+    def frame_axis(network, features, axes, seconds):
+        measured.append(seconds)
+        return Axis("time", "s", (np.arange(network(features).shape[1]) + 0.5) * 500 / RATE + len(measured))
+
+    monkeypatch.setattr("xaudio.model.model.frame_axis", frame_axis)
+
+    def late(answer):
+        return answer.scores[:, :, 0].mean(1) * float(answer.frames.centres[0])
+
+    options = {"kind": "frames", "classes": ("a", "b", "c", "d"), "explainer": "input_x_gradient", "target": late}
+    long = xaudio.explain_windows(Framed(), Clip(noise(3)[:, 0], RATE), window=1, choose="all", **options)
+    assert measured == [1]
+    assert len(long.scores) == 3
+    for scored, explanation in zip(long.scores, long.explanations, strict=True):
+        assert scored.label == explanation.question
+        assert scored.score == pytest.approx(explanation.explained_score)
 
 
 def test_the_path_of_a_window_is_one_number():

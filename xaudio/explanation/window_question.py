@@ -74,17 +74,20 @@ class WindowQuestion:
         begins : sequence of float
             Seconds of the recording at which each begins.
         """
-        answer = model.answer(features, self._frames(model))
+        answer = self.timed(model).answer(features)
         return [self._told(model, _of_window(answer, row, begin)) for row, begin in enumerate(begins)]
 
-    def _frames(self, model: Model) -> Axis | None:
-        """When the frames of the answers are, measured once for each length of the windows, whichever of them comes first."""
+    def timed(self, model: Model) -> Model:
+        """The model that knows when its frames are, measured once for each length of the windows, whichever comes first.
+
+        So the scores of a window and its explanation name the same times.
+        """
         if model.kind not in FRAMED:
-            return None
+            return model
         samples = model.representation.samples
         if samples not in self._measured:
             self._measured[samples] = model.frame_axis(model.features(example_sound(model.representation).to(model.device)))
-        return self._measured[samples]
+        return model.timed(self._measured)
 
     def _told(self, model: Model, answer: Answer) -> Told:
         predicted = int(answer.scores[0].argmax()) if self.kind in PROBABLE else None

@@ -190,7 +190,7 @@ class LongWork:
             for batch in _batches(windows, self.at_once):
                 asked = self.question.targets([wanted[one.number] for one in batch])
                 arguments = {**self.given, "batch_size": self.at_once, **options, **asked}
-                explained = explain(self._for(batch[0]), self._clips(batch), **arguments)
+                explained = explain(self.question.timed(self._for(batch[0])), self._clips(batch), **arguments)
                 for one, explanation in zip(batch, explained, strict=True):
                     yield self._of_window(one, explanation)
                 advance(len(batch))

@@ -76,6 +76,7 @@ class Model:
     facts: Mapping[str, Any] = field(default_factory=dict)
     kind: Kind = "classes"
     answers: nn.Module | None = None
+    _measured: Mapping[int, Axis] = field(default_factory=dict, init=False, repr=False)
 
     def __post_init__(self) -> None:
         self.kind = kind_of(checked_kind(self.kind), len(self.classes))
@@ -245,14 +246,12 @@ class Model:
         """The same for that length in samples."""
         return self if length_of(self.representation).fixed is not None else self.at(samples)
 
-    def answer(self, features: Tensor, frames: Axis | None = None) -> Answer:
+    def answer(self, features: Tensor) -> Answer:
         """What the network says of features ``(batch, channels, *axes)``.
 
         Parameters
         ----------
         features : Tensor
-        frames : Axis, optional
-            When the frames of the answer are, if `frame_axis` has measured it at this length.
 
         Raises
         ------
@@ -264,19 +263,21 @@ class Model:
             scores = run_network(network, features)
         if scores.ndim < 3:
             return Answer(self.checked_logits(scores, len(features)), None, self.kind, None, self.classes)
-        axis = self.frame_axis(features, frames)
+        frames = self._measured.get(self.representation.samples)
+        axis = frames if frames is not None else self.frame_axis(features)
         return Answer(scores, axis, self.kind, valid_frames_of(network, features), self.classes)
 
-    def frame_axis(self, features: Tensor, measured: Axis | None = None) -> Axis:
-        """When the frames of the answer are, in seconds of the window, of example features ``(1, channels, *axes)``.
-
-        What was measured at this length is not measured again.
-        """
-        if measured is not None:
-            return measured
+    def frame_axis(self, features: Tensor) -> Axis:
+        """When the frames of the answer are, in seconds of the window, of example features ``(1, channels, *axes)``."""
         read, network = self.representation, self.answers or self.network
         with evaluation_mode(network):
             return frame_axis(network, features[:1], read.axes, read.samples / read.sample_rate)
+
+    def timed(self, measured: Mapping[int, Axis]) -> Model:
+        """The same model, which need not measure when its frames are at these lengths of the window in samples."""
+        copy = shallow_copy(self)
+        copy._measured = measured
+        return copy
 
     def embedding_of(self, text: str) -> Tensor | None:
         """The embedding (dimensions,) of a text, for a model of sounds and texts; None of one that reads no text."""

@@ -226,7 +226,7 @@ class Dataset(Protocol):
         The rules that suit this data set, used unless the user says otherwise.
     notes : tuple of str
         What a reader of the results must know (folds that are not the published ones, missing recordings, ...).
-    files : sequence of str, one per recording; optional
+    files : sequence of str, one per recording, or None; optional
         The path of the file that holds a recording and nothing else; "" of one without (an excerpt, what lies in an archive, a
         sound that is made). By these a recording that is explained finds what the data say of it, as with
         ``xaudio explain --data``, and messages of ``xaudio data info`` name the file.

@@ -164,7 +164,7 @@ def test_a_data_set_that_says_nothing_of_the_files_is_refused(tmp_path):
     folder = written(tmp_path / "heard", ["rain", "dog", "rain", "dog"])
     with pytest.raises(DataError, match=r"x\.wav: is not among the recordings of heard"):
         labels_of(model(*FOUR), xaudio.open_dataset(None, folder), [tmp_path / "x.wav"])
-    gone = [Recording(str(folder / "dog" / f"{row}.wav"), "a", {"digit": 0}) for row in range(2)]
+    gone = [Recording(str(folder / "gone" / f"{row}.wav"), "a", {"digit": 0}) for row in range(2)]
     moved = SpeakerDataset("moved", "Moved", {"digit": tuple("0123456789")}, gone, {"digit": []}, read=lambda recording: None)
     with pytest.raises(DataError, match=r"x\.wav: is not among the recordings of Moved"):
         labels_of(model(*"0123456789", task="digit"), moved, [tmp_path / "x.wav"])

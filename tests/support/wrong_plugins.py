@@ -948,6 +948,16 @@ class file_that_is_not_there:
     files = ["", "", "", "no-such-file.wav", *[""] * 20]
 
 
+@wrong_dataset(FILES, "recording 23 is 'gone/23.wav', which is not there")
+class source_that_is_not_there:
+    @property
+    def files(self):
+        from xaudio.plugin import Recording, SpeakerDataset
+
+        recordings = [Recording(f"{'gone/' if index == 23 else ''}{index}.wav", "a", {}) for index in range(24)]
+        return SpeakerDataset("gone", "Gone", {}, recordings, {}, read=lambda recording: None).files
+
+
 @wrong_dataset(FILES, "recording 5 is None")
 class file_that_is_no_text:
     files = [*[""] * 5, None, *[""] * 18]

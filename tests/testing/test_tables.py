@@ -7,6 +7,7 @@ import random
 import signal
 import warnings
 from importlib.metadata import EntryPoint, entry_points
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -22,7 +23,9 @@ from xaudio.cli.app import app
 from xaudio.registry.loading import Registry
 from xaudio.registry.options import parse_spec
 from xaudio.testing import ContractError, check, checks_of
+from xaudio.testing.datasets import files_are_those_of_the_recordings
 from xaudio.testing.state import restored, watching
+from xaudio.testing.suite import Unasked
 
 OTHERS = Registry(
     [*entry_points(group="xaudio"), *(EntryPoint(name, name, "xaudio") for name in ("wrong_plugins", "right_plugins"))]
@@ -157,3 +160,8 @@ def test_an_interrupt_of_the_user_ends_the_check_and_one_of_a_plugin_does_not():
     with pytest.raises(KeyboardInterrupt):
         pressing.result()
     assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_a_data_set_that_says_none_of_its_files_is_asked_no_more():
+    with pytest.raises(Unasked):
+        files_are_those_of_the_recordings(SimpleNamespace(plugin=SimpleNamespace(files=None)))

@@ -4,6 +4,7 @@ import copy
 import inspect
 import json
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -527,6 +528,19 @@ def test_parts_of_several_processes_are_put_together_to_the_table_of_one(run_fol
     (tmp_path / "parts/results.json").unlink()
     assert of("parts")[0]["scores"] == alone["scores"]
     assert "cannot be combined" in of_error(command, tmp_path / "both", "--shard", "1/2", "--workers", "2")
+
+
+def test_parts_at_the_same_time_are_put_together_to_the_table_of_one(run_folder, run_command, tmp_path):
+    command = ["evaluate", "--model", run_folder, "--dataset", "synthetic:speakers=8,repetitions=1", "--explainers", "gradient"]
+    command += ["--metrics", "sparseness,auc", "--recordings", "8", "--examples", "0", "--device", "cpu", "--out"]
+    assert not CliRunner().invoke(app, [str(word) for word in (*command, tmp_path / "alone")]).exception
+    with ThreadPoolExecutor(2) as pool:
+        at_once = [pool.submit(run_command, *command, tmp_path / "parts", "--shard", part) for part in ("1/2", "2/2")]
+    said = [one.result().stdout for one in at_once]
+    assert any("Report:" in text for text in said)
+    (alone,), (parts,) = (json.loads((tmp_path / out / "results.json").read_text())["models"] for out in ("alone", "parts"))
+    for name in ("scores", "refused", "accuracy", "indices", "compared"):
+        assert alone[name] == parts[name], name
 
 
 @pytest.mark.parametrize("command", [("evaluate", "--model"), ("bench", "explainers", "--models")])

@@ -174,7 +174,7 @@ def test_a_cell_is_the_mean_over_recordings_the_model_never_heard(folder, run_fo
 def test_the_page_holds_everything_and_needs_nothing_else(folder):
     page = (folder / "report.html").read_text()
     assert not re.search(r'(src|href)="(?!data:)', page)
-    assert "http" not in page.replace("http-equiv", "")
+    assert "://" not in page.replace("http-equiv", "")
     assert len(re.findall(r'<img [^>]*src="data:image/png', page)) == 2 * 4
     assert page.count("<xaudio-player>") == 2
     assert len(re.findall(r"<svg [^>]*aria-label", page)) == 2 * 3 * 4

@@ -15,7 +15,7 @@ def log_mel_cnn(
     bands: Annotated[int, Ge(8)] = 64,
     window: Positive = 0.032,
     hop: Positive = 0.016,
-    width: Annotated[int, Ge(8)] = 16,
+    width: Count = 16,
     dropout: Share = 0.2,
 ) -> Any:
     """Log-mel residual network: four stages of two convolutions each, then the mean over time and frequency.
@@ -36,8 +36,7 @@ def log_mel_cnn(
     hop : float
         From one frame to the next, in seconds.
     width : int
-        Channels of the first stage, which each further one doubles. At least 8: with fewer, torch 2.13 writes beyond its memory
-        in a training on processors with AVX2 alone.
+        Channels of the first stage, which each further one doubles.
     dropout : float
         Share of the last features that are left out at each step of the training.
     """

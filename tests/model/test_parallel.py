@@ -26,7 +26,7 @@ def speech():
 
 
 def _planned(speech, folder, **training):
-    network = ("log-mel-cnn", {"width": 8, "bands": 16, "sample_rate": 8000})
+    network = ("log-mel-cnn", {"width": 2, "bands": 16, "sample_rate": 8000})
     return [
         (Experiment(speech, "sex", fold, *network, training={**SHORT, **training}), folder / f"fold{fold}") for fold in (0, 1)
     ]

@@ -163,7 +163,7 @@ def test_data_that_disappear_do_not_stop_a_training_and_are_named_when_they_are_
 def test_a_command_killed_at_twenty_random_moments_ends_with_the_same_weights(processes, training, tmp_path):
     """SIGKILL while it prepares, trains or writes a checkpoint (one after every step here); then it finishes."""
     arguments = ["train", "--dataset", "synthetic:speakers=8,repetitions=1", "--task", "sex", "--fit", "loudest"]
-    arguments += ["--model", "log-mel-cnn:width=8,bands=16,sample_rate=8000", "--set", "batch_size=4", "--set", "steps=60"]
+    arguments += ["--model", "log-mel-cnn:width=2,bands=16,sample_rate=8000", "--set", "batch_size=4", "--set", "steps=60"]
     context = commands.start()
 
     def begun(out):

@@ -32,6 +32,8 @@ from .settings import TrainingSettings
 CHECKPOINT, RESULTS = "checkpoint.safetensors", "results.json"
 DAMAGED = "Delete it to train from the start."
 CHECKPOINT_SECONDS = 60.0
+ONEDNN_BLOCK = 16
+"""Channels that oneDNN takes together with AVX-512; 8 with AVX2."""
 LOSS_EVERY = 10
 """Steps between two looks at the loss: each look waits for the device."""
 
@@ -72,6 +74,8 @@ def train(
     if not len(data):
         raise DataError(f"{title}: the training set is empty.")
     network = model.network
+    if model.device.type == "cpu" and any(_overrun(layer) for layer in network.modules()):
+        network.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
     precision = decided_precision(settings, folder, model.device)
     full_identity = {**identity, "settings": settings.model_dump() | {"precision": precision}}
     if settings.subtract_mean or settings.initialisation == "he":  # else the pass over the data would be for nothing
@@ -252,6 +256,12 @@ class _Order:
             parts.append(part)
             start += len(part)
         return np.concatenate(parts)
+
+
+def _overrun(layer: nn.Module) -> bool:
+    """Whether oneDNN writes beyond its memory for these weights where channels come last (issue 6035 of uxlfoundation/oneDNN)."""
+    strided = isinstance(layer, nn.Conv2d) and set(layer.kernel_size) == {1} and max(layer.stride) > 1
+    return strided and layer.in_channels // layer.groups < ONEDNN_BLOCK
 
 
 def _optimiser(network: nn.Module, settings: TrainingSettings) -> torch.optim.Optimizer:

@@ -1071,6 +1071,7 @@ def command(monkeypatch, capsys):
         from xaudio.cli.app import main
 
         monkeypatch.setattr(sys, "argv", ["xaudio", *map(str, arguments)])
+        monkeypatch.setattr("xaudio.cli.stopping.watch", lambda: None)  # or the second Ctrl-C of later tests ends the worker
         with warnings.catch_warnings(), pytest.raises(SystemExit) as end:
             main()
         shown = capsys.readouterr()

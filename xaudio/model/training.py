@@ -75,7 +75,7 @@ def train(
         raise DataError(f"{title}: the training set is empty.")
     network = model.network
     if model.device.type == "cpu" and any(_overrun(layer) for layer in network.modules()):
-        network.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+        network.to(memory_format=torch.contiguous_format)
     precision = decided_precision(settings, folder, model.device)
     full_identity = {**identity, "settings": settings.model_dump() | {"precision": precision}}
     if settings.subtract_mean or settings.initialisation == "he":  # else the pass over the data would be for nothing
@@ -260,8 +260,9 @@ class _Order:
 
 def _overrun(layer: nn.Module) -> bool:
     """Whether oneDNN writes beyond its memory for these weights where channels come last (issue 6035 of uxlfoundation/oneDNN)."""
-    strided = isinstance(layer, nn.Conv2d) and set(layer.kernel_size) == {1} and max(layer.stride) > 1
-    return strided and layer.in_channels // layer.groups < ONEDNN_BLOCK
+    if not isinstance(layer, nn.Conv2d) or set(layer.kernel_size) != {1} or max(layer.stride) == 1:
+        return False
+    return layer.in_channels // layer.groups < ONEDNN_BLOCK
 
 
 def _optimiser(network: nn.Module, settings: TrainingSettings) -> torch.optim.Optimizer:

@@ -75,7 +75,7 @@ def train(
         raise DataError(f"{title}: the training set is empty.")
     network = model.network
     if model.device.type == "cpu" and any(_overrun(layer) for layer in network.modules()):
-        network.to(memory_format=torch.contiguous_format)
+        network.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
     precision = decided_precision(settings, folder, model.device)
     full_identity = {**identity, "settings": settings.model_dump() | {"precision": precision}}
     if settings.subtract_mean or settings.initialisation == "he":  # else the pass over the data would be for nothing

@@ -7,17 +7,16 @@ nox.options.reuse_existing_virtualenvs = True
 PINNED = ("-c", "constraints.txt")
 # Without it each worker, and each process of a test, compiles all modules anew.
 BYTECODE = {"PYTHONDONTWRITEBYTECODE": ""}
-SLOW = "browser or process or trains or bench or data or sweep"
 
 
 @nox.session
 def quick(session: nox.Session) -> None:
-    """Lint, types, and the tests without marks."""
+    """Lint, types, and the quick tests."""
     session.install(*PINNED, "-e", ".[test]")
     session.run("ruff", "check", ".")
     session.run("ruff", "format", "--check", ".")
     session.run("mypy")
-    session.run("pytest", "-m", f"not ({SLOW})", *session.posargs, env=BYTECODE)
+    session.run("pytest", "-m", "quick", *session.posargs, env=BYTECODE)
 
 
 @nox.session

@@ -30,6 +30,7 @@ FIXTURES = {
     "training": "trains",
     "real_data": "data",
 }
+MARKS = {*FOLDERS.values(), *FIXTURES.values(), "slow", "sweep"}
 COMMAND = "import sys; sys.argv[0] = 'xaudio'; from xaudio.cli.app import main; main()"
 
 
@@ -42,16 +43,17 @@ def pytest_configure(config: pytest.Config) -> None:
     """
     signal.signal(signal.SIGINT, signal.default_int_handler)
     os.environ["OMP_NUM_THREADS"] = "1"
-    marks = config.option.markexpr
-    settings.load_profile("quick" if marks.startswith("not") and "sweep" in marks else "xaudio")
+    settings.load_profile("quick" if config.option.markexpr == "quick" else "xaudio")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark each test by its folder and by what it asks for."""
+    """Mark each test by its folder and by what it asks for; one without any mark is quick."""
     for item in items:
         marks = {FIXTURES.get(name) for name in getattr(item, "fixturenames", ())} | {FOLDERS.get(item.path.parent.name)}
         for mark in filter(None, marks):
             item.add_marker(mark)
+        if MARKS.isdisjoint(mark.name for mark in item.iter_markers()):
+            item.add_marker("quick")
 
 
 @pytest.hookimpl(wrapper=True)

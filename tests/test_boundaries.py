@@ -316,6 +316,7 @@ def test_the_check_of_order_sees(source: str) -> None:
     assert upward(graph, ORDER) == ["xaudio.output.runs imports xaudio.sound.audio"]
 
 
+@pytest.mark.slow
 def test_no_modules_import_each_other_in_a_circle() -> None:
     assert circle_in(imported_by()) == []
 
@@ -345,6 +346,7 @@ def test_the_core_imports_no_plugin(path: Path) -> None:
     assert core_violations(path.read_text(encoding="utf-8")) == []
 
 
+@pytest.mark.slow
 def test_the_core_names_no_plugin_but_in_one_module() -> None:
     plugins = registry()
     assert plugins.problems() == []
@@ -387,6 +389,7 @@ def test_a_plugin_imports_only_public_names_and_no_other_plugin(package: Path) -
     assert {name: wrong for name, wrong in found.items() if wrong} == {}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("package", [ROOT / "xaudio", *PACKAGES], ids=lambda path: path.name)
 def test_nothing_is_pickled(package: Path) -> None:
     found = {path.name: serialisation_violations(path.read_text(encoding="utf-8")) for path in package.rglob("*.py")}

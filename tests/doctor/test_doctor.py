@@ -122,6 +122,7 @@ def chain(*layers):
     return nn.Sequential(*layers)
 
 
+@pytest.mark.slow
 def test_a_module_used_twice():
     def forward(net, x):
         return net.head(net.relu3(net.second(net.relu2(net.first(net.relu1(net.conv(x)))))).flatten(1))
@@ -903,6 +904,7 @@ BLOCKS = {
 }
 
 
+@pytest.mark.slow
 @given(blocks=st.lists(st.sampled_from(sorted(BLOCKS)), min_size=1, max_size=4), again=st.booleans(), seed=st.integers(0, 99))
 @settings(max_examples=60)
 def test_what_is_not_found_is_right(blocks, again, seed):
@@ -1029,6 +1031,7 @@ def test_the_network_is_left_as_it_was():
     assert reference() is None
 
 
+@pytest.mark.slow
 def test_a_scripted_model_cannot_be_watched():
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
@@ -1190,6 +1193,7 @@ def recurrent(function):
     return Net(lambda net, x: function(net, net.conv(x).transpose(1, 2)), conv=conv(outputs=3), **parts).eval()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", LAST_GATES)
 def test_gates_behind_the_last_weights_are_no_probabilities(name):
     for explainer in ("integrated_gradients", "occlusion"):
@@ -1197,6 +1201,7 @@ def test_gates_behind_the_last_weights_are_no_probabilities(name):
         assert not found & {"softmax", "sigmoid"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("function", "expected"),
     [

@@ -52,6 +52,7 @@ def names(model, method):
     return {finding.name for finding in diagnosed(model, method).findings}
 
 
+@pytest.mark.slow
 def test_what_a_third_party_states_is_looked_for():
     assert names(Functional(), explainer()) == set()
     assert names(Functional(), explainer(needs="gradient")) == set()

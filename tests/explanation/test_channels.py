@@ -78,6 +78,7 @@ def test_relevance_of_a_stereo_network_is_its_gradient(network, stereo):
     assert not any("mixed down" in remark for remark in explanation.remarks)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("reads", READS)
 @pytest.mark.parametrize("explainer", ["gradient", "input_x_gradient", "lrp:composite=epsilon", "integrated_gradients"])
 def test_each_channel_has_the_relevance_that_it_has_alone(reads, explainer, stereo):
@@ -99,6 +100,7 @@ def test_each_channel_has_the_relevance_that_it_has_alone(reads, explainer, ster
             np.testing.assert_allclose(part.view(view).relevance, explanation.view(view).channel(name).relevance, atol=1e-7)
 
 
+@pytest.mark.slow
 def test_several_recordings_go_together_whatever_their_lengths_and_channels(stereo):
     network = Each().eval()
     audio = [sound(3000, seed=1), stereo, sound(4000, 1, seed=2)[0], sound(3000, seed=3)]
@@ -110,6 +112,7 @@ def test_several_recordings_go_together_whatever_their_lengths_and_channels(ster
     np.testing.assert_array_equal(together[2].clip.waveform[0], together[2].clip.waveform[1])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("explainer", xaudio.names("explainer"))
 def test_every_explainer_explains_all_channels(explainer, stereo):
     spec = {"parts": None, "kernel_shap": "kernel_shap:samples=20", "lime": "lime:samples=20"}.get(explainer, explainer)
@@ -134,6 +137,7 @@ def test_what_is_seen_keeps_its_sum_and_is_kept_in_a_file(stereo, tmp_path):
     assert again.channel(1).levels().shape == explanation.relevance.shape[1:]
 
 
+@pytest.mark.slow
 def test_channels_are_drawn_below_each_other_and_heard_one_by_one(stereo, tmp_path):
     explanation = explain(Each().eval(), stereo, explainer="input_x_gradient")
     paths = explanation.render("visual:dpi=40", "audible", "html", folder=tmp_path / "out")
@@ -217,6 +221,7 @@ def joined():
 """
 
 
+@pytest.mark.slow
 def test_windows_of_channels_that_are_read_at_once_are_refused_before_they_are_scored(stereo, tmp_path):
     (tmp_path / "mine.py").write_text(OWN.format(folder=str(Path(__file__).parent)))
     words = ["explain", stereo, "--model", f"python:at={tmp_path / 'mine.py'}:joined", "--window", "0.25", "--device", "cpu"]
@@ -230,6 +235,7 @@ def test_windows_of_channels_that_are_read_at_once_are_refused_before_they_are_s
     assert len(list((tmp_path / "out/windows").rglob("*.safetensors"))) == 1
 
 
+@pytest.mark.slow
 def test_one_scale_of_colours_holds_for_all_channels(stereo):
     """Else a channel without relevance would look as full of it as the other."""
     explanation = explain(Each(weights=(1.0, 0.01)).eval(), stereo, explainer="gradient")
@@ -284,6 +290,7 @@ def test_one_channel_is_heard_of_several_by_any_model(channels, stereo):
     np.testing.assert_allclose(explanation.clip.waveform, wanted, atol=1e-7)
 
 
+@pytest.mark.slow
 def test_the_doctor_and_similarities_take_all_channels(stereo):
     network = Each(weights=(1.0, 0.5)).eval()
     network.representation = READS["raw"]

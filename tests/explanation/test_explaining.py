@@ -100,6 +100,7 @@ def test_the_command_weights_a_sound_once_for_file_page_and_report(run_folder, r
     assert set(sounds[2]) == {*sounds[0], *sounds[1]}
 
 
+@pytest.mark.slow
 def test_what_is_rendered_follows_the_relevance(network, sound, tmp_path):
     """Also of an explanation whose arrays were changed in between."""
     item = xaudio.explain(network, sound, sample_rate=8000, representation="waveform", explainer=gradient)

@@ -158,6 +158,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return made().save(tmp_path_factory.mktemp("whole") / "whole.safetensors")
 
 
+@pytest.mark.slow
 @settings(max_examples=150)
 @given(st.data())
 def test_a_damaged_file_is_an_explanation_or_refused(whole: Path, data: st.DataObject) -> None:

@@ -82,6 +82,7 @@ def test_no_page_names_the_folders_of_a_computer(tmp_path):
         assert "model.py:build" in page
 
 
+@pytest.mark.slow
 def test_a_page_of_many_is_bounded_and_leads_to_the_pages_of_those_left_out(monkeypatch):
     monkeypatch.setattr("xaudio_html._html.MOST", 100_000)
     monkeypatch.setattr("xaudio_html._listing.SOUNDS", 20_000)

@@ -75,6 +75,7 @@ def transform(samples, spec):
         assume(False)
 
 
+@pytest.mark.slow
 @given(samples=st.integers(1, 30), spec=transforms, seed=st.integers(0, 99), zeros=st.sampled_from([0, 0.3]))
 def test_time_frequency_is_the_dense_layer(samples, spec, seed, zeros):
     waveform, relevance = sound_and_relevance(samples, seed, zeros)
@@ -110,6 +111,7 @@ def test_nothing_is_lost_in_float64(samples, spec, scale, seed):
         assert abs(found.sum() - lost - expected) <= 1e-10 * max(1, relevance.abs().sum()), domain.name
 
 
+@pytest.mark.slow
 @given(samples=st.integers(1, 200), spec=transforms, seed=st.integers(0, 99))
 def test_back_to_the_samples_by_the_gradient(samples, spec, seed):
     """The closed forms are what autograd makes of sum R ln|V|, and conserve the sum."""
@@ -127,6 +129,7 @@ def test_back_to_the_samples_by_the_gradient(samples, spec, seed):
         assert float(found.sum()) == pytest.approx(float(relevance.sum()), abs=1e-8)
 
 
+@pytest.mark.slow
 @given(samples=st.integers(1, 500), spec=transforms, seed=st.integers(0, 99))
 def test_a_mask_of_ones_gives_the_sound(samples, spec, seed):
     waveform, _ = sound_and_relevance(samples, seed)

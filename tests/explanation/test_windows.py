@@ -47,6 +47,7 @@ def model():
     return network.eval()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("rate", "target"), [(44100, 16000), (8000, 16000), (22050, 44100), (48000, 8000), (16000, 16000)])
 @pytest.mark.parametrize("samples", [20, 777, 400_001])
 def test_a_stream_is_the_whole_recording(rate, target, samples, tmp_path):
@@ -76,6 +77,7 @@ def test_streams_refuse_what_cannot_be_had(tmp_path):
         list(Stream(tmp_path / "c.wav", RATE))
 
 
+@pytest.mark.slow
 @given(st.integers(2, 3000), st.integers(1, 500), st.integers(1, 700), st.integers(1, 400))
 def test_windows_are_where_they_should_be(samples, window, hop, block):
     signal = np.arange(samples, dtype=np.float32)
@@ -183,6 +185,7 @@ def test_windows_that_cannot_be(wrong, model):
         xaudio.explain_windows(model, Clip(noise(3)[:, 0], RATE), **wrong)
 
 
+@pytest.mark.slow
 def test_a_model_of_any_length_takes_any_window_and_says_so():
     class Levels(nn.Module):
         def forward(self, features):
@@ -209,6 +212,7 @@ def test_arrays_are_recordings_too(model):
         xaudio.explain_windows(model, sound, window=1)
 
 
+@pytest.mark.slow
 def test_one_channel_of_several_is_cut_into_windows(model, tmp_path):
     both = noise(2.5, channels=2).T
     soundfile.write(tmp_path / "both.wav", both.T, RATE, subtype="FLOAT")
@@ -247,6 +251,7 @@ class Apart(nn.Module):
         return self.single(waveforms[:, :1]) - 2 * self.single(waveforms[:, 1:])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("rate", "resampling"), [(RATE, "soxr"), (11025, "soxr"), (11025, "fft")])
 def test_all_channels_are_cut_into_windows(rate, resampling, tmp_path):
     """Of each channel the relevance that it has alone; of all, what the whole recording has without a window."""
@@ -317,6 +322,7 @@ def test_all_channels_are_heard_of_a_recording_of_any_form(form, tmp_path):
         assert not np.array_equal(*one.clip.waveform)
 
 
+@pytest.mark.slow
 def test_the_page_of_windows_shows_each_channel(tmp_path):
     asked = {"window": 1, "choose": "top:2", "sample_rate": RATE, "channels": "all", "target": 1, "explainer": "gradient"}
     asked |= {"kind": "classes", "device": "cpu", "representation": "raw:sample_rate=8000,channels=2"}
@@ -539,6 +545,7 @@ ASKED = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("kind", "asked"), sweep(ASKED, quick=[ASKED[place] for place in (0, 2, 4, 5, 8, 9, 12)]))
 def test_of_each_window_the_same_is_asked_as_of_a_recording(kind, asked, model, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
@@ -597,6 +604,7 @@ def test_the_score_of_a_window_and_its_explanation_take_the_same_times(monkeypat
         assert scored.score == pytest.approx(explanation.explained_score)
 
 
+@pytest.mark.slow
 def test_the_path_of_a_window_is_one_number():
     clip = Clip(noise(2)[:, 0], RATE)
     asked = {"kind": "ctc", "classes": ("<blank>", "b", "c", "d"), "explainer": "input_x_gradient"}
@@ -637,6 +645,7 @@ def test_what_cannot_be_asked_of_windows(kind, asked, said, model):
         xaudio.explain_windows(network, Clip(noise(3)[:, 0], RATE), window=1, kind=kind, **asked)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rate", [11025, 8192, 48000, 4000])
 def test_by_fft_each_window_is_resampled_as_a_recording_of_its_own(rate, model, tmp_path):
     sound = noise(3.37, rate)

@@ -80,6 +80,7 @@ def printed(*words):
     return CliRunner().invoke(app, ["bench", "compare", *map(str, words)]).stdout
 
 
+@pytest.mark.slow
 def test_what_differs_is_told_in_a_short_table_and_the_rest_counted(tmp_path):
     """Of a long list the first entry that differs, of many settings the first, of many trainings those beyond noise."""
     files = [f"recording{number}.wav" for number in range(2500)]
@@ -117,6 +118,7 @@ def test_folders_without_results_or_without_common_trainings_are_named(tmp_path)
         compare(one, tmp_path / "empty")
 
 
+@pytest.mark.slow
 def test_resampling_has_the_spread_of_a_plain_two_stage_bootstrap():
     from xaudio.measuring.comparison import _resampled_means
 

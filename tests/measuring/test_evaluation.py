@@ -227,6 +227,7 @@ def measured(folder, explainers=("product",), metrics=("total",), data=None, rec
     )
 
 
+@pytest.mark.slow
 def test_values_are_those_of_the_metric_on_the_explanations(tmp_path):
     found = measured(tmp_path, ("product:factor=3",))
     assert list(found.folders) == ["product:factor=3", "amplitude", "random"]
@@ -254,6 +255,7 @@ def test_the_controls_are_always_among_the_explainers():
     assert with_controls([]) == ["amplitude", "random"]
 
 
+@pytest.mark.slow
 def test_what_is_done_is_not_done_again(tmp_path):
     first = measured(tmp_path, ("product",), ("total", "hit"))
     CALLS.clear()
@@ -264,6 +266,7 @@ def test_what_is_done_is_not_done_again(tmp_path):
         np.testing.assert_array_equal(again.values[key], values)
 
 
+@pytest.mark.slow
 def test_what_is_missing_or_damaged_is_made_again_and_gives_the_same(tmp_path):
     first = measured(tmp_path, ("product",), ("total", "hit"))
     folder = first.folders["product"]
@@ -286,6 +289,7 @@ def test_what_is_missing_or_damaged_is_made_again_and_gives_the_same(tmp_path):
     assert list(json.loads((folder / "times.json").read_text())) == ["32"]
 
 
+@pytest.mark.slow
 def test_a_run_that_stops_in_the_middle_goes_on(tmp_path, monkeypatch):
     whole = measured(tmp_path / "whole", ("product",), ("total", "particular"))
     measure, done = xaudio.measuring.scoring.Work._measure, []
@@ -308,6 +312,7 @@ def test_a_run_that_stops_in_the_middle_goes_on(tmp_path, monkeypatch):
         np.testing.assert_array_equal(again.values[key], values)
 
 
+@pytest.mark.slow
 def test_what_a_plugin_refuses_has_its_reason_in_one_line(tmp_path):
     metrics = ("total", "nothing", "particular", "shapeless", "needy", "missing", "total:a=1")
     found = measured(tmp_path, ("picky", "broken", "product", "product:factor=x"), metrics)
@@ -333,6 +338,7 @@ def test_what_a_plugin_refuses_has_its_reason_in_one_line(tmp_path):
     }
 
 
+@pytest.mark.slow
 def test_an_error_that_is_no_refusal_is_named_and_the_others_go_on(tmp_path, monkeypatch):
     def explode(self, model, explanations):
         raise ZeroDivisionError("by\nzero")
@@ -352,6 +358,7 @@ def test_a_folder_that_cannot_be_written_is_no_refusal(tmp_path, monkeypatch):
         measured(tmp_path)
 
 
+@pytest.mark.slow
 def test_the_truth_is_asked_of_rightly_predicted_recordings_only(tmp_path):
     found = measured(tmp_path, ("product",), ("hit", "total"), dataset(wrong=5))
     assert found.accuracy == pytest.approx(35 / 40)
@@ -361,6 +368,7 @@ def test_the_truth_is_asked_of_rightly_predicted_recordings_only(tmp_path):
     assert found.chance == 0.5 or found.chance == pytest.approx(max(np.bincount(found.labels)) / 40)
 
 
+@pytest.mark.slow
 def test_a_model_that_did_not_learn_is_not_compared_with_the_truth(tmp_path):
     data = dataset(wrong=20)
     found = measured(tmp_path / "a", ("product",), ("hit", "total"), data)
@@ -414,6 +422,7 @@ def test_recordings_depend_on_the_seed_and_not_on_the_order_of_classes():
     assert len(np.unique(found % 10)) == 10  # a stride of 20 would meet one class of ten
 
 
+@pytest.mark.slow
 def test_memory_that_runs_out_halves_the_batch(tmp_path):
     with pytest.warns(XaudioWarning, match="hungry: memory ran out with") as caught:
         found = measured(tmp_path, ("hungry", "product:factor=2"))
@@ -425,6 +434,7 @@ def test_memory_that_runs_out_halves_the_batch(tmp_path):
     np.testing.assert_array_equal(*values)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("recordings", [BATCH, 2 * BATCH])
 def test_milliseconds_leave_out_a_batch_that_warms_up(tmp_path, recordings):
     found = measured(tmp_path, ("slow",), recordings=recordings)
@@ -461,6 +471,7 @@ def test_a_clock_loses_nothing_that_an_explainer_says_of_itself(name):
     assert statement_of(clocked) == statement_of(explainer)
 
 
+@pytest.mark.slow
 def test_kept_explanations_hold_how_far_their_sum_is_from_what_it_should_be(tmp_path):
     kept = measured(tmp_path, ("claiming",)).explanation("claiming", 5)
     assert (

@@ -73,6 +73,7 @@ def test_a_metric_is_right_or_refused_in_one_line(case, name):
         assert message.startswith(f"{name}: ")
 
 
+@pytest.mark.slow
 def test_metrics_measure_models_of_any_length_at_that_of_the_recording():
     """As the same model that takes this length alone."""
     torch.manual_seed(0)

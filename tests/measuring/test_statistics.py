@@ -27,6 +27,7 @@ def slow_intervals(values, levels, draws, seed):
     return [[mean - np.quantile(studentised, share) * np.std(values) / root for share in pair] for pair in shares]
 
 
+@pytest.mark.slow
 def test_the_interval_is_that_of_a_slow_studentised_bootstrap():
     values, levels = np.random.default_rng(3).exponential(size=30), (0.8, 0.95)
     for level, (low, high) in zip(levels, slow_intervals(values, levels, 20_000, 1), strict=True):
@@ -97,6 +98,7 @@ def test_rare_events_have_an_interval_that_covers_or_none(count, share):
     assert missed / 400 < 0.1
 
 
+@pytest.mark.slow
 @settings(max_examples=50)
 @given(values=VALUES, scale=st.floats(0.1, 10), shift=st.floats(-10, 10), seed=st.integers(0, 99))
 def test_it_moves_with_the_values(values, scale, shift, seed):

@@ -99,6 +99,7 @@ def test_drawn_signs_are_near_all_of_them():
     assert exchange_tests(values, np.random.default_rng(0)) == pytest.approx(exact, abs=0.01)
 
 
+@pytest.mark.slow
 def test_a_difference_counts_where_0_lies_outside_its_interval():
     """Exponential differences about a mean at which the two tests disagree."""
     rng = np.random.default_rng(3)
@@ -119,6 +120,7 @@ def test_what_is_no_table_of_numbers_is_refused(values):
         difference_tests(np.array(values).reshape(0, 1) if values == [[]] else values)
 
 
+@pytest.mark.slow
 def test_controls_that_could_be_exchanged_are_rarely_told_apart():
     """In at most 5 % of all evaluations any of six pairs; a simulation of 100, with their chance."""
     rng, wrong = np.random.default_rng(1), 0

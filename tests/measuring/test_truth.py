@@ -60,6 +60,7 @@ boxes = st.lists(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(
     boxes,

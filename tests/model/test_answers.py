@@ -134,6 +134,7 @@ def test_parts_of_a_dataclass_are_chosen_and_listed_by_their_fields():
         explain(network, audio, output="tags")
 
 
+@pytest.mark.slow
 def test_layers_are_called_as_the_network_calls_them(tmp_path):
     """Whatever stands around it: another form of input, a part of its output, a softmax left out, one logit of two classes."""
 
@@ -244,6 +245,7 @@ def test_frames_become_one_number_in_several_ways(over):
     np.testing.assert_allclose(explanation.relevance, gradient(lambda x: ways[over](network(x)[:, :, 2]), audio), atol=1e-7)
 
 
+@pytest.mark.slow
 def test_an_embedding_is_asked_for_its_similarity_to_a_recording():
     network, one, other = Speaker(), sound(8000), sound(6000, 2)
     reference = network(other[None])[0].detach()
@@ -362,6 +364,7 @@ def test_a_sound_that_is_too_short_for_a_network_is_called_so(layer):
         explain(nn.Sequential(layer, nn.AdaptiveAvgPool1d(1), nn.Flatten()), sound(3))
 
 
+@pytest.mark.slow
 def test_vectors_of_length_one_are_an_embedding_not_probabilities():
     class Positive(Speaker):
         def forward(self, sounds):
@@ -379,6 +382,7 @@ def test_vectors_of_length_one_are_an_embedding_not_probabilities():
     assert explanation.kind == "values"
 
 
+@pytest.mark.slow
 def test_what_is_asked_of_classes_is_no_class_that_excludes_others():
     network = nn.Sequential(nn.Conv1d(1, 3, 400), nn.ReLU(), nn.AdaptiveAvgPool1d(1), nn.Flatten())
     assert any("exclude each other" in remark for remark in explain(network, sound(5000)).remarks)
@@ -386,6 +390,7 @@ def test_what_is_asked_of_classes_is_no_class_that_excludes_others():
     assert not any("exclude each other" in remark for remark in asked.remarks)
 
 
+@pytest.mark.slow
 def test_relevance_of_a_recording_is_the_same_alone_in_any_batch_and_in_any_order():
     network = Voice()
     sounds = [sound(count, seed) for seed, count in enumerate([5000, 7000, 5000, 6000, 7000])]

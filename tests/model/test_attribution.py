@@ -111,6 +111,7 @@ def test_an_error_of_the_explainer_itself_is_its_own():
         attribute(make_model(), Broken(), make_waveforms())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(set(xaudio.names("explainer")) - {"random", "amplitude", "grad_cam"}))
 def test_no_more_is_in_the_model_at_once_than_wanted(name, monkeypatch):
     model, waveforms = make_model(), make_waveforms()

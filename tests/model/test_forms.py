@@ -97,6 +97,7 @@ def test_channels_are_mixed_or_one_is_taken(file: Path) -> None:
             xaudio.read_audio(file, channels=wrong)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", [np.asarray, torch.as_tensor])
 def test_an_array_of_several_recordings_is_several(network: nn.Module, kind) -> None:
     many = np.stack([SOUND, 0.5 * SOUND, SOUND[::-1]]).astype(np.float32)

@@ -71,6 +71,7 @@ def test_classes_that_are_no_list_are_refused(given, message):
         class_names(given)
 
 
+@pytest.mark.slow
 def test_numbers_as_class_names_are_text_everywhere(tmp_path):
     found = explained(classes=np.array([5, 7, 9]), target=np.int64(1))
     assert found.question == "7"
@@ -155,6 +156,7 @@ class Own:
         return waveforms[:, None]
 
 
+@pytest.mark.slow
 def test_what_lacks_the_way_back_is_explained_and_drawn_and_else_says_so(tmp_path):
     found = explained(representation=Own())
     found.render("visual:dpi=40", folder=tmp_path)
@@ -196,6 +198,7 @@ def test_what_is_no_representation_is_refused(nothing):
         explained(representation=nothing)
 
 
+@pytest.mark.slow
 def test_a_representation_is_named_with_options_and_made_anew_after_loading(tmp_path):
     wide = {"sample_rate": 16000, "samples": 16000}
     for given in ("waveform:sample_rate=16000,samples=16000", xaudio.create("representation", "waveform", **wide)):
@@ -242,6 +245,7 @@ def test_a_network_that_wants_more_is_told_how_to_give_it():
     assert "representation" not in str(caught.value)
 
 
+@pytest.mark.slow
 def test_programs_are_explained_as_their_modules_are():
     network = net()
     expected = explained(network).relevance

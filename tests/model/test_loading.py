@@ -118,6 +118,7 @@ def test_a_network_without_weights_is_refused_in_one_line():
         explained(net().to("meta"), representation="waveform")
 
 
+@pytest.mark.slow
 def test_torchscript_offers_no_layers_and_the_refusal_says_what_works():
     scripted = torch.jit.trace(net(), torch.zeros(1, 1, 8000))
     expected = explained(net(), representation="waveform").relevance

@@ -139,6 +139,7 @@ IN_THREADS = ("gradient", "lrp")
 """Explainers that the quick loop asks with two threads, which get in each other's way beside other work."""
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:Anomaly Detection")
 @pytest.mark.parametrize(
     ("spec", "mode"), sweep(IN_MODES, [(s, m) for s, m in IN_MODES if s in (IN_THREADS if m == "two threads" else QUICK)])
@@ -156,6 +157,7 @@ def test_a_mode_of_torch_changes_no_number_and_is_left_on(spec, mode):
     np.testing.assert_allclose(found.logits, expected.logits, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["bfloat16", "half", "mixed", "inference", "frozen", "compiled", "compiled part"])
 @pytest.mark.parametrize("spec", EACH)
 def test_whatever_its_weights_are_a_model_is_explained_as_in_float32(spec, kind):
@@ -185,6 +187,7 @@ def test_whatever_its_weights_are_a_model_is_explained_as_in_float32(spec, kind)
         assert any("computed in float32" in note for note in found.clip.notes)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("part", ["whole", "layer", "inner"])
 def test_nothing_is_compiled_to_explain_or_to_measure(part):
     """Compiling anew for gradients, hooks and batches of other sizes takes a minute, in which nothing would be said."""
@@ -318,6 +321,7 @@ def test_tensors_that_are_no_sound_are_refused(made):
         explain(network(), "gradient", made(torch.from_numpy(SOUND)))
 
 
+@pytest.mark.slow
 def test_threads_that_share_a_model_get_what_each_would_get_alone():
     """Different explainers at once, one model in training mode: the numbers of one thread, and the model as it was."""
     specs = EXPLAINERS * 2
@@ -402,6 +406,7 @@ def test_a_run_learns_and_answers_the_same_under_another_default_format(run_fold
     np.testing.assert_array_equal(after.logits, before.logits)
 
 
+@pytest.mark.slow
 def test_a_network_of_float64_is_given_its_own_format():
     """What it makes in its forward is of the default format, which under xaudio is that of its weights."""
 

@@ -209,6 +209,7 @@ def of_any_length():
     return xaudio.Model(Louder(), xaudio.create("representation", "raw", sample_rate=8000), ("first", "second"), "half")
 
 
+@pytest.mark.slow
 def test_recordings_of_different_lengths_are_measured_as_they_are(tmp_path):
     dataset = halves(1000, 1500, 2000)
     metrics = ["sparseness", "pixel_flipping:steps=2"]

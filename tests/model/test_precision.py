@@ -66,6 +66,7 @@ def test_products_are_cut_to_tf32_only_for_a_while():
     assert (matrices.allow_tf32, convolutions.allow_tf32) == before
 
 
+@pytest.mark.slow
 def test_the_matrix_peak_is_what_a_product_takes(monkeypatch):
     """Measured again here over a longer time: the peak is no less than half of it and not ten times as much.
 
@@ -106,6 +107,7 @@ def _gradient(network, features, mixed=False, compiled=False):
 NETWORKS = [("alexnet", (1, 227, 227)), ("audionet", (1, 8000))]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "shape"), sweep(NETWORKS, quick=NETWORKS[1:]))
 def test_bfloat16_products_change_loss_and_gradient_little(name, shape):
     network = xaudio.create("model", name, classes=10).eval()

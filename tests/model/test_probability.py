@@ -87,6 +87,7 @@ def test_a_saved_explanation_keeps_the_kind(tmp_path):
     assert (again.kind, again.title()) == ("labels", found.title())
 
 
+@pytest.mark.slow
 def test_pages_and_pictures_say_that_nothing_is_predicted(tmp_path):
     found = xaudio.explain(constant(-2.0), SOUND, classes=["siren"], explainer="gradient", **KNOWN)
     page = next(path for path in found.render("html", folder=tmp_path) if path.suffix == ".html").read_text(encoding="utf-8")

@@ -24,6 +24,7 @@ def model_of(speech, placement, **facts):
     )
 
 
+@pytest.mark.slow
 def test_the_rules_are_those_of_the_training_and_have_one_set_of_defaults(speech, tmp_path):
     assert Rules() == Rules(fit="error", resampling="soxr", placement="start", seed=0)
     assert model_of(speech, "start").rules == Rules()
@@ -33,11 +34,13 @@ def test_the_rules_are_those_of_the_training_and_have_one_set_of_defaults(speech
     assert Model.load(tmp_path).rules == trained.rules
 
 
+@pytest.mark.slow
 def test_a_data_set_has_a_say_only_where_the_model_has_none(speech):
     assert model_of(speech, "file").rules_in(speech) == Rules(speech.fit, speech.resampling, "file", 0)
     assert model_of(speech, "file", fit="trim", resampling="fft").rules_in(speech) == Rules("trim", "fft", "file", 0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("facts", [{"fit": "squeeze"}, {"resampling": "linear"}, {"seed": -1}, {"seed": "x"}])
 def test_what_is_no_rule_is_refused_with_its_name(speech, facts):
     (name, value), *_ = facts.items()
@@ -61,6 +64,7 @@ def test_own_recordings_are_centred_where_training_drew_unless_a_draw_is_asked_f
     assert rules.of_own(**asked) == replace(rules, placement=placement, seed=asked.get("seed", 3))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("placement", ["start", "centre", "file", "step"])
 def test_a_recording_sounds_alike_alone_in_a_data_set_and_in_an_explanation(speech, placement):
     model = model_of(speech, placement, seed=3)

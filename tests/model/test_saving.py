@@ -67,6 +67,7 @@ def test_a_saved_model_is_the_same_in_a_new_process_bit_by_bit(code, tmp_path, r
     assert json.loads((folder / "run.json").read_text())["data"]["said"] == "dogs of the neighbourhood"
 
 
+@pytest.mark.slow
 def test_a_model_of_a_loader_or_a_plugin_is_saved_as_it_is(code, tmp_path):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -93,6 +94,7 @@ def test_a_model_of_a_loader_or_a_plugin_is_saved_as_it_is(code, tmp_path):
         xaudio.load_model(tmp_path / "of-script")
 
 
+@pytest.mark.slow
 def test_a_model_that_code_makes_whole_and_names_with_a_plus_are_saved(code):
     code.write_text(
         CODE
@@ -113,6 +115,7 @@ def scores():
     assert xaudio.load_model(saved(code, classes=["a+b", "c,d", "e:f"]), "cpu").classes == ("a+b", "c,d", "e:f")
 
 
+@pytest.mark.slow
 def test_half_precision_and_shared_weights_are_saved(code):
     network = net().half()
     expected = explained(net().half().float(), representation=READS, classes=NAMES, kind="classes").relevance
@@ -186,6 +189,7 @@ def test_damaged_rules_are_called_that(code):
     assert "plugin that is not there" not in str(caught.value)
 
 
+@pytest.mark.slow
 def test_the_digest_is_that_of_the_file_while_the_weights_are(code):
     folder = saved(code)
     (file, other) = (xaudio.plugin.weights_digest(xaudio.load_model(folder)) for _ in range(2))

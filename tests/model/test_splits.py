@@ -296,6 +296,7 @@ def up_and_down() -> SpeakerDataset:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("classes", "order"), [(("down", "up"), [0, 1]), (("up", "down"), [1, 0])])
 def test_classes_are_matched_by_name(classes, order, tmp_path):
     """One model with its outputs and their names in another order has the same accuracy everywhere."""

@@ -69,6 +69,7 @@ BODIES = {
 EXACT = {"square", "abs", "snake", "ties"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", sweep(BODIES, quick=["square", "ties", "sorted", "control flow"]))
 def test_deep_lift_is_right_to_a_hundredth_or_refused(kind):
     """Whatever the weights: 5 draws, explained for the class that differs most and for the one that differs least."""
@@ -160,6 +161,7 @@ LONG = ("gradient_shap:samples=2000", "noise_floor")
 """2000 baselines drawn."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("spec", "baseline"), sweep(CLAIMS, quick=[claim for claim in CLAIMS if claim != LONG]))
 def test_methods_that_claim_a_sum_tell_theirs(spec, baseline):
     torch.manual_seed(0)

@@ -297,6 +297,7 @@ def test_the_learning_rate_follows_its_schedule():
     assert cosine.rate_at(99) < 1e-3
 
 
+@pytest.mark.slow
 def test_the_published_settings_come_with_the_models():
     alexnet = settings_for(xaudio.create("model", "alexnet", classes=10), {})
     assert (alexnet.steps, alexnet.learning_rate, alexnet.halve_every, alexnet.clip_norm) == (10_000, 1e-3, 2_500, 5.0)
@@ -334,6 +335,7 @@ def test_initialisation_gives_hidden_values_of_order_one_and_undecided_outputs()
     assert torch.equal(first, network[0].weight)
 
 
+@pytest.mark.slow
 def test_placement_per_step_moves_recordings_only_in_training(speech):
     model = new_model("audionet", speech.tasks["digit"], representation="waveform", representation_options={"placement": "step"})
     data = examples(model.hear_all(speech), speech.labels("digit"), np.arange(4))
@@ -343,6 +345,7 @@ def test_placement_per_step_moves_recordings_only_in_training(speech):
     assert torch.allclose(data.training_batch(indices).square().sum(1), data.batch(indices).square().sum(1), rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_differences_are_named_by_their_path():
     assert first_difference({"a": {"b": 1}}, {"a": {"b": 2}}) == "a.b was 1, now 2"
     assert first_difference({"a": 1}, {"a": 1, "c": 2}) == "c was None, now 2"

@@ -61,6 +61,7 @@ def test_what_depends_on_the_batch_is_asked_alone():
     np.testing.assert_allclose(model.logits(model.features(sounds)), expected, rtol=1e-5)
 
 
+@pytest.mark.slow
 def test_relevance_of_a_function_is_that_of_the_network_it_hides():
     torch.manual_seed(0)
     network = nn.Sequential(nn.Conv1d(1, 4, 65, 8), nn.ReLU(), nn.AdaptiveAvgPool1d(1), nn.Flatten(), nn.Linear(4, 3)).eval()

@@ -31,6 +31,7 @@ def explained(source="a.wav", **more):
 NAMES = ["a\x01b.wav", "日本語.wav", "مرحبا.wav", "a\udce9.wav", "🎉\u200d.wav", "$x_1$ & <b> -- .wav", "a\nb.wav"]
 
 
+@pytest.mark.slow
 def test_no_style_of_the_users_changes_a_picture(tmp_path):
     found = explained()
     (plain,) = found.render("visual:dpi=40", folder=tmp_path / "plain")
@@ -48,6 +49,7 @@ def test_what_is_no_style_is_left_alone():
     assert dict(matplotlib.rcParams) == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", sweep(NAMES, quick=["a\x01b.wav", "日本語.wav", "$x_1$ & <b> -- .wav"]))
 @pytest.mark.parametrize("kind", ["svg", "png"])
 def test_any_name_is_drawn_without_a_warning_into_a_good_file(tmp_path, name, kind):

@@ -105,6 +105,7 @@ def plain(tmp_path_factory):
     return {make: elements(make("zero", tmp_path_factory.mktemp("plain"))) for make in (page, report, long, leaderboard, explore)}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", HOSTILE, ids=range(len(HOSTILE)))
 def test_no_element_arises_from_a_name(plain, tmp_path, name):
     for make, expected in plain.items():
@@ -113,6 +114,7 @@ def test_no_element_arises_from_a_name(plain, tmp_path, name):
         assert elements(make(name, folder)) == expected, make.__doc__
 
 
+@pytest.mark.slow
 def test_the_page_of_a_study_is_one_file_whatever_it_is_about(make_study, tmp_path):
     """What comes with answers it sets as text."""
     name = "".join(HOSTILE)

@@ -11,6 +11,7 @@ from xaudio.output.tensors import read_tensors
 CONTENT = save({"a": np.arange(6.0).reshape(2, 3), "b": np.ones(2, np.int32)}, {"kind": '{"classes": ["x", "y"]}'})
 
 
+@pytest.mark.slow
 def test_a_changed_bit_is_never_read(tmp_path):
     path, whole = tmp_path / "x.safetensors", sealed(CONTENT)
     path.write_bytes(whole)

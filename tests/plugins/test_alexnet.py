@@ -26,6 +26,7 @@ def network():
     return create("model", "alexnet", classes=10)
 
 
+@pytest.mark.slow
 def test_output_and_gradient_equal_the_published_order():
     torch.manual_seed(1)
     network = create("model", "alexnet", classes=3).double().eval()
@@ -51,6 +52,7 @@ def test_size_is_the_published_one(network):
         assert network(torch.zeros(1, 1, 227, 227)).shape == (1, 10)
 
 
+@pytest.mark.slow
 def test_starts_as_published_from_the_global_generator(network):
     layers = [layer for layer in network.modules() if isinstance(layer, nn.Conv2d | nn.Linear)]
     deviations = [0.01, 0.01, 0.01, 0.01, 0.01, 0.005, 0.005, 0.01]

@@ -127,6 +127,7 @@ def test_recording_that_would_clip_is_scaled(random_relevance, tmp_path):
     assert facts["sounds"]["original.wav"]["gain_db"] == pytest.approx(20 * math.log10(gain), abs=1e-3)
 
 
+@pytest.mark.slow
 @settings(max_examples=25, deadline=None)
 @given(
     scale=st.floats(1e-30, 1e30), level=st.floats(1e-3, 8), seed=st.integers(0, 99), loudness=st.sampled_from(["peak", "match"])
@@ -299,6 +300,7 @@ def test_a_view_is_heard_in_the_samples_if_asked(view):
     np.testing.assert_allclose(part, expected * PEAK / np.abs(expected).max(), atol=1e-5)
 
 
+@pytest.mark.slow
 def test_memory_of_long_recordings_is_a_few_numbers_for_each_sample(tmp_path):
     """Beside the explanation: the sounds, and one more of each while it is made; 44 bytes when this was written, 104 before."""
     peaks = []

@@ -97,6 +97,7 @@ def test_one_reference_for_loud_and_quiet_long_and_short(tmp_path, level, second
         assert levels[name] == pytest.approx(levels["original"], abs=0.2) or facts[name]["limited_by_peak"]
 
 
+@pytest.mark.slow
 def test_less_than_a_hundredth_of_the_relevance_is_nothing_to_hear(tmp_path):
     sound = noise()
     against = np.zeros(SAMPLES)

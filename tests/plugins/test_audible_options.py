@@ -94,6 +94,7 @@ def mask_by_loop(values, normalisation, percentile, top):
     return [rules[normalisation](value) for value in strength]
 
 
+@pytest.mark.slow
 @settings(max_examples=60)
 @given(
     values=st.lists(
@@ -198,6 +199,7 @@ def test_a_domain_is_that_view(domain):
         np.testing.assert_array_equal(one[name].waveform, other[name].waveform)
 
 
+@pytest.mark.slow
 def test_samples_are_smoothed_by_default_and_cells_are_not(tmp_path):
     for item, domain, width in ((of_samples(), "waveform", 20), (of_samples(), "auto", 0), (of_cells(), "auto", 0)):
         Audible(domain=domain)(item, tmp_path)
@@ -221,6 +223,7 @@ def test_a_contrast_is_an_explanation_like_any_other(tmp_path):
 # Levels
 
 
+@pytest.mark.slow
 @settings(max_examples=30)
 @given(
     level=st.floats(1e-5, 5),
@@ -278,6 +281,7 @@ def level_nearest(wanted, sound):
     return min(levels, key=lambda level: abs(level - wanted))
 
 
+@pytest.mark.slow
 @settings(max_examples=20)
 @example(seed=134, level=0.125, normalisation="maximum")  # a part that would need 30.7 dB
 @example(seed=512, level=0.1351872621145731, normalisation="soft")  # a part with a block at the gate

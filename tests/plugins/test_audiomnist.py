@@ -203,6 +203,7 @@ def test_valid_names_are_parsed(digit: int, speaker: int, repetition: int, padde
     assert _corpus.parse_name(file) == (digit, speaker, repetition)
 
 
+@pytest.mark.slow
 @given(st.one_of(st.text(), st.from_regex(r"[0-9]?_?[0-9]*_[0-9]*\.wav"), st.text("0123456789_.wavWAV\n٣²")))
 def test_any_name_is_parsed_or_refused(file: str) -> None:
     if re.fullmatch(r"[0-9]_[0-9]{1,2}_[0-9]{1,4}\.[wW][aA][vV]", file):
@@ -220,6 +221,7 @@ JSON = st.recursive(
 )
 
 
+@pytest.mark.slow
 @given(st.one_of(st.text(), JSON.map(json.dumps)))
 def test_any_metadata_are_parsed_or_refused(text: str) -> None:
     try:
@@ -230,6 +232,7 @@ def test_any_metadata_are_parsed_or_refused(text: str) -> None:
     assert set(sexes.values()) <= {0, 1}
 
 
+@pytest.mark.slow
 @given(st.dictionaries(st.integers(1, 99), st.sampled_from(["male", "Female ", "?", None, 3]), max_size=8), st.booleans(), JSON)
 def test_metadata_give_the_sex_whatever_the_other_fields_say(genders, padded: bool, age) -> None:
     key = "{:02d}" if padded else "{:d}"

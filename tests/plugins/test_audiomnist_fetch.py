@@ -122,6 +122,7 @@ def refused(server: Server, folder: Path, pattern: str, **options: int) -> None:
     assert {path.name for path in folder.iterdir()} <= {"audiomnist.download.zip.part"}
 
 
+@pytest.mark.slow
 def test_a_good_archive_becomes_a_data_set(server: Server, tmp_path: Path) -> None:
     folder = get(server, tmp_path / "new" / "cache")
     assert folder == (tmp_path / "new" / "cache" / "audiomnist").resolve()
@@ -164,6 +165,7 @@ def test_the_progress_goes_to_stderr(server: Server, tmp_path: Path, capsys: pyt
     assert not captured.out
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ranges", [True, False])
 def test_a_stalled_download_is_continued(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ranges: bool) -> None:
     monkeypatch.setattr(module, "CHUNK", 1000)
@@ -250,6 +252,7 @@ def test_links_and_special_files(server: Server, tmp_path: Path, kind: int) -> N
     refused(server, tmp_path, "link or special file")
 
 
+@pytest.mark.slow
 def test_bombs(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     bomb = ROOT + "data/01/5_01_0.wav"
     for size in (50_000_000, 500_000):  # too large; not too large, but of zeros
@@ -350,6 +353,7 @@ def test_verify_takes_any_corpus(tmp_path: Path) -> None:
         verify(tmp_path, speakers=1, per_speaker=1, longest=0.4, progress=False)
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.tuples(st.integers(0, len(GOOD) - 1), st.integers(0, 255)), max_size=4), st.integers(0, len(GOOD)))
 def test_any_damage_is_refused_or_harmless(tmp_path_factory: pytest.TempPathFactory, changes, cut: int) -> None:

@@ -28,6 +28,7 @@ def network():
     return create("model", "audionet", classes=10)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("pool1", "kernel"), [("code", 3), ("paper", 2)])
 def test_output_and_gradient_equal_the_published_order(pool1, kernel):
     torch.manual_seed(1)
@@ -61,6 +62,7 @@ def test_size_is_the_published_one(network):
     assert lengths == [4000, 2000, 1000, 500, 250, 125]
 
 
+@pytest.mark.slow
 def test_starts_as_published_from_the_global_generator(network):
     for layer in network.modules():
         if isinstance(layer, nn.Conv2d | nn.Linear):

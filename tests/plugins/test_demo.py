@@ -93,6 +93,7 @@ def test_a_dog_and_a_seven_on_the_command_line(run_command, real_data, tmp_path)
     assert {one.classes[one.predicted] for one in kept} == {"7", "no digit"}
 
 
+@pytest.mark.slow
 def test_scenes_follow_from_the_seed_and_hold_what_they_should():
     tone = np.sin(np.arange(3000, dtype=np.float32))
     words = sounds.Sounds([tone, tone[:2000], tone], np.array([3, 8, sounds.NO_DIGIT]))

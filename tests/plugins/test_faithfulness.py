@@ -205,6 +205,7 @@ def compare(model, explanations, options):
     assert np.ptp(most) > 0.01  # the model notices
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", CASES, ids=str)
 def test_curves_equal_the_naive_loop(waves, options):
     compare(waves, explained(waves), options)
@@ -261,6 +262,7 @@ def test_turning_the_relevance_round_turns_the_difference_round_also_with_ties(w
     assert turned["aopc_morf"] == pytest.approx(values["aopc_lerf"], abs=1e-12)
 
 
+@pytest.mark.slow
 def test_equal_scores_are_worth_what_random_ones_are_on_average(waves):
     explanation = explained(waves, 1)[0]
     rng = np.random.default_rng(0)
@@ -270,6 +272,7 @@ def test_equal_scores_are_worth_what_random_ones_are_on_average(waves):
     assert np.mean(flat) == pytest.approx(np.mean(drawn), abs=4 * np.std(drawn) / np.sqrt(20))
 
 
+@pytest.mark.slow
 def test_curves_in_the_short_time_transform_equal_the_naive_loop(waves):
     compare(waves, explained(waves, 2), {"domain": "time-frequency", "imputation": "noise_floor", "segment": 9})
 
@@ -306,6 +309,7 @@ def test_fractions_always_have_0(waves):
     np.testing.assert_allclose(found, (curves[:, :1] - curves).mean(1), atol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("kind", "signed"), [("waveform", True), ("waveform", False), ("spectrogram", True)])
 def test_pixel_flipping_equals_quantus(kind, signed):
     pytest.importorskip("xaudio_lrp._zennit")  # Quantus imports zennit, which this does even beside a broken torchvision
@@ -389,6 +393,7 @@ def slow_values(before, after, rest, target):
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "options",
     [
@@ -422,6 +427,7 @@ def compare_masked(waves, items, options):
         np.testing.assert_allclose(found[name], [values[name] for values in expected], rtol=1e-4, atol=1e-5, err_msg=name)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", [{}, {"domain": "time"}], ids=str)
 def test_the_class_that_was_explained_is_measured_where_another_is_predicted(waves, options):
     items = [replace(item, target=(item.predicted + 1) % 3) for item in explained(waves, 5)]
@@ -509,6 +515,7 @@ def test_rounding_that_differs_from_row_to_row_is_no_increase(waves):
     assert (create("metric", "faithfulness_ff")(uneven, zeros)["faithfulness_ff"] == 0).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CURVES + MASKED)
 def test_every_metric_keeps_the_contract(waves, name, monkeypatch):
     metric = create("metric", name)

@@ -47,6 +47,7 @@ def naive(model, features, scores, fractions, share):
     return found
 
 
+@pytest.mark.slow
 @settings(max_examples=20)
 @given(seed=st.integers(0, 1000), share=st.sampled_from(["nonzero", "all"]), batch_size=st.integers(1, 30))
 def test_it_equals_the_naive_loop(model, seed, share, batch_size):
@@ -154,6 +155,7 @@ def test_a_factor_that_is_not_positive_is_refused():
         scaled_frequencies(torch.zeros(1, 1, 4, 4), torch.zeros(1))
 
 
+@pytest.mark.slow
 @settings(max_examples=20)
 @given(seed=st.integers(0, 1000), share=st.sampled_from(["nonzero", "all"]), batch_size=st.integers(1, 30))
 def test_both_orders_equal_the_naive_loop(model, seed, share, batch_size):

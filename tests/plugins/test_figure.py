@@ -34,6 +34,7 @@ def test_there_is_one_bar_and_a_panel_for_each(count):
     assert bool(len(bars(figure)[0].get_yticks())) == (count == 1), "scales that differ have no numbers"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("count", "width"), [(1, 3), (2, 7), (3, 10), (4, 7)])
 def test_the_words_of_the_bar_lie_within_the_figure(count, width):
     figure = figure_of([renamed(boxes(), f"/{number}.wav") for number in range(count)], width=width)
@@ -51,6 +52,7 @@ def test_a_colour_is_the_same_relevance_where_that_is_asked_for():
         assert limits[1] / limits[0] == pytest.approx(ratio)
 
 
+@pytest.mark.slow
 def test_waveforms_have_three_panels_or_one_with_its_samples_coloured():
     assert len(figure_of([clicks(), clicks()]).axes) == 2 * 3 + 1
     figure = figure_of([clicks()] * 4)
@@ -75,6 +77,7 @@ def stereo(reads="raw:samples=4000,sample_rate=8000,channels=2"):
     )
 
 
+@pytest.mark.slow
 def test_channels_lie_below_each_other_in_one_scale():
     figure = figure_of([stereo(), clicks()], titles=["both", "one"])
     axes = [item for item in figure.axes if item not in bars(figure)]
@@ -127,6 +130,7 @@ def test_an_explanation_is_drawn_into_axes_of_another_figure():
     assert all(axes.has_data() for axes in figure.axes)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", ["pdf", "png", "svg"])
 def test_the_command_draws_what_was_saved(tmp_path, suffix):
     for number in range(2):

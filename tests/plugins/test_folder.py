@@ -740,6 +740,7 @@ def test_numbers_in_names_are_in_their_order() -> None:
     assert sorted(["10", "9", "b2", "b10", "a"], key=natural) == ["9", "10", "a", "b2", "b10"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("several", [False, True])
 def test_it_keeps_the_contract_of_data_sets(tmp_path: Path, several: bool) -> None:
     make(tmp_path, *(f"{name[:3]}/{name}" for name in FILES))

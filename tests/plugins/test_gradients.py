@@ -128,6 +128,7 @@ def test_relevance_sums_to_the_difference_from_a_baseline(name, baseline, smooth
     assert torch.equal(other, relevance) == (baseline == "silence")
 
 
+@pytest.mark.slow
 def test_gradient_shap_goes_to_integrated_gradients(smooth, features):
     exact = explain("integrated_gradients", smooth, features)
     errors = [
@@ -138,6 +139,7 @@ def test_gradient_shap_goes_to_integrated_gradients(smooth, features):
     assert errors[1] < errors[0] / 3
 
 
+@pytest.mark.slow
 def test_gradient_shap_draws_a_baseline_for_each_sample(linear, features, sound):
     """Of a linear model it is the weights times the way from the mean baseline, which goes to 0 as the noise averages out."""
     weights = linear[1].weight[TARGET].reshape(features.shape).detach()
@@ -196,6 +198,7 @@ class Counting(nn.Module):
         return self.network(features)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("internal", [1, 3, 7, None])
 @pytest.mark.parametrize("name", EXPLAINERS)
 def test_the_internal_batch_bounds_the_memory_and_changes_nothing(name, network, features, internal, recwarn):
@@ -289,6 +292,7 @@ def test_other_impossible_options_are_named(network, features):
         explain("deep_lift", network, features, baseline="silence")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", EXPLAINERS)
 @pytest.mark.parametrize("model", sweep(["alexnet", "audionet"], quick=["audionet"]))
 def test_both_networks_are_explained(published, name, model):

@@ -127,6 +127,7 @@ def test_deep_lift_is_the_textbooks_where_pooling_overlaps(features):
 ACTIVATIONS = [nn.ReLU(), nn.ELU(), nn.Tanh(), nn.Sigmoid(), nn.Softplus(), nn.GELU(), nn.LeakyReLU(0.1, inplace=True)]
 
 
+@pytest.mark.slow
 @settings(max_examples=25)
 @given(
     channels=st.lists(st.integers(1, 4), min_size=1, max_size=3),
@@ -151,6 +152,7 @@ def test_deep_lift_sums_to_the_difference_of_the_logits(channels, kernel, stride
     assert (relevance[1, 0, :50] == 0).all()
 
 
+@pytest.mark.slow
 def test_deep_lift_is_exact_in_float32_on_the_papers_networks():
     for name, shape in (("audionet", (2, 1, 8000)), ("alexnet", (1, 1, 227, 227))):
         torch.manual_seed(0)

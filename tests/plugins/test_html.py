@@ -212,6 +212,7 @@ def test_sounds_are_those_of_the_renderer(page, tmp_path):
     assert [share and share[1] for share in shares] == [None, "75", "25", None]  # the two that the page names, in all 100 %
 
 
+@pytest.mark.slow
 def test_explanations_are_grouped_by_recording():
     one = explanation()
     other = replace(one, target=1)
@@ -348,6 +349,7 @@ def test_all_sounds_of_a_page_are_at_the_reference(tmp_path):
                 assert loudness(sound, rate) == pytest.approx(-23, abs=0.1)
 
 
+@pytest.mark.slow
 def test_other_renderers_are_shown(monkeypatch):
     page = Page(create("renderer", "html", renderers="visual:dpi=20").page(explanation()))
     ((picture, _),) = page.find("img")

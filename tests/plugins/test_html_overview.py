@@ -54,6 +54,7 @@ def test_times_as_people_write_them(seconds, said):
     assert clock(seconds) == said
 
 
+@pytest.mark.slow
 def test_the_page_is_whole_and_safe_and_leads_to_the_players():
     page = Page(create("renderer", "html").long_page(long_explanation(), {}))
     sections = [attributes["id"] for attributes, _ in page.find("section") if "id" in attributes]
@@ -65,6 +66,7 @@ def test_the_page_is_whole_and_safe_and_leads_to_the_players():
     assert len(page.find("xaudio-player")) == 3
 
 
+@pytest.mark.slow
 def test_windows_that_would_make_the_page_too_large_are_linked(monkeypatch):
     monkeypatch.setattr(_html, "LARGEST", 1000)
     page = Page(create("renderer", "html").long_page(long_explanation(), {10: "windows/000010/explanation.html"}))
@@ -74,11 +76,13 @@ def test_windows_that_would_make_the_page_too_large_are_linked(monkeypatch):
     assert any("2 of them have no player here" in text for _, text in page.find("p"))
 
 
+@pytest.mark.slow
 def test_a_page_of_an_hour_is_small():
     text = create("renderer", "html").long_page(long_explanation(chosen=tuple(range(0, 7000, 140))), {})
     assert len(text) < 20e6
 
 
+@pytest.mark.slow
 def test_a_page_without_explained_windows_shows_the_scores():
     page = Page(create("renderer", "html").long_page(long_explanation(chosen=()), {}))
     assert page.find("xaudio-player") == []

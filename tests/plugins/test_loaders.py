@@ -146,6 +146,7 @@ def script(tmp_path):
     return tmp_path / "model.pt"
 
 
+@pytest.mark.slow
 def test_torchscript_is_explained_as_its_module_is(script):
     model = xaudio.load_model(f"torchscript:path={script},{TOLD}")
     assert model.offers == {"scores", "gradient"}
@@ -164,6 +165,7 @@ def test_frozen_torchscript_has_no_weights_and_is_explained_all_the_same(script)
     np.testing.assert_allclose(found.relevance, explained(net(), representation=READS).relevance, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_an_exported_program_is_read_by_own_code_alone(tmp_path):
     """torch unpickles such files, so that they could run anything."""
     with warnings.catch_warnings():
@@ -234,6 +236,7 @@ def saved(weights, path):
     return path
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", [".safetensors", ".pt"])
 @pytest.mark.parametrize("prefix", sweep(["", "module.", "_orig_mod.", "model._orig_mod."], quick=["module."]))
 def test_weights_are_those_of_the_model_however_they_were_saved(tmp_path, suffix, prefix):
@@ -247,6 +250,7 @@ def test_weights_are_those_of_the_model_however_they_were_saved(tmp_path, suffix
     np.testing.assert_array_equal(explained(named, "lrp").relevance, lrp_of_audionet())
 
 
+@pytest.mark.slow
 def test_a_checkpoint_holds_weights_beside_other_things(tmp_path):
     weights = {f"model.{name}": tensor for name, tensor in audionet().state_dict().items()}
     torch.save({"state_dict": weights, "epoch": 3, "hyper_parameters": {"lr": 0.1}}, tmp_path / "last.ckpt")
@@ -259,6 +263,7 @@ class Harmful:
         return (open, ("harmed", "w"))
 
 
+@pytest.mark.slow
 def test_a_checkpoint_with_code_is_refused_and_runs_nothing(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     torch.save({"state_dict": audionet().state_dict(), "more": Harmful()}, "harmful.pt")
@@ -268,6 +273,7 @@ def test_a_checkpoint_with_code_is_refused_and_runs_nothing(tmp_path, monkeypatc
     assert not (tmp_path / "harmed").exists()
 
 
+@pytest.mark.slow
 def test_weights_that_do_not_fit_are_refused_in_one_line(tmp_path):
     weights = audionet().state_dict()
     name = next(iter(weights))
@@ -308,6 +314,7 @@ def write_onnx(path, inputs=("sound",), outputs=("scores",), shape=("batch", RAT
     return weight
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", [("batch", RATE), (1, RATE), (1, 1, RATE), ("batch", 1, 1, "time")])
 def test_onnx_gives_the_scores_of_its_graph(tmp_path, shape):
     weight = write_onnx(tmp_path / "model.onnx", shape=shape)

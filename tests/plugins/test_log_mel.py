@@ -204,6 +204,7 @@ def test_silence_and_what_is_shorter_than_a_window(name, convention):
         assert torch.isfinite(made.masked_waveform(silence, torch.ones_like(values))).all()
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None)
 @given(
     st.sampled_from(["log_mel", "mfcc"]),
@@ -226,6 +227,7 @@ def test_masks_of_ones_give_the_sound_back_and_sums_agree(name, padding, n_fft, 
     torch.testing.assert_close(samples_relevance.sum(1), heard.sum((1, 2, 3)), rtol=1e-8, atol=1e-8)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "options",
     [
@@ -297,6 +299,7 @@ class Net(torch.nn.Module):
         return self.layers(features)
 
 
+@pytest.mark.slow
 def test_what_is_saved_is_seen_and_rendered_again(tmp_path):
     clip = Clip(noise(9000).astype(np.float32), 16000)
     made = explain(Net(), clip, representation="log_mel:convention=torchaudio,bands=32,samples=9000")
@@ -308,6 +311,7 @@ def test_what_is_saved_is_seen_and_rendered_again(tmp_path):
     assert {path.suffix for path in loaded.render("visual", "audible", "html", folder=tmp_path)} >= {".png", ".wav", ".html"}
 
 
+@pytest.mark.slow
 def test_coefficients_are_seen_in_time_alone(tmp_path):
     clip = Clip(noise(9000).astype(np.float32), 16000)
     made = explain(Net(), clip, representation="mfcc:sample_rate=16000,samples=9000")

@@ -43,6 +43,7 @@ def network_2d(bias=True, seed=0):
 TARGET = torch.tensor([2, 0, 1])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("make", [network_1d, network_2d])
 @pytest.mark.parametrize("composite", COMPOSITES)
 @pytest.mark.parametrize("bias", [True, False])
@@ -156,6 +157,7 @@ def test_padding_gets_no_relevance_where_the_first_rule_multiplies_by_the_input(
     assert on_padding == 0 if composite in INPUT_MULTIPLICATIVE else on_padding > 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("composite", COMPOSITES)
 def test_each_recording_is_explained_for_itself_and_the_same_each_time(padded, composite):
     network, features = padded

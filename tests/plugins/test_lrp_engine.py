@@ -105,6 +105,7 @@ def networks(draw):
     return network, features
 
 
+@pytest.mark.slow
 @settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 @given(
     case=networks(),
@@ -133,11 +134,13 @@ def model(request):
     return network, features, torch.tensor([3, 1])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("composite", MAIN)
 def test_equals_zennit_on_the_models_in_single_precision(model, composite):
     assert_equal(explain(*model, "fast", composite), explain(*model, "zennit", composite), 1e-5)
 
 
+@pytest.mark.slow
 def test_equals_zennit_on_the_models_in_double_precision(model):
     network, features, target = model
     case = (network.double(), features[:1].double(), target[:1])
@@ -454,6 +457,7 @@ def test_a_plan_dies_with_its_model_and_its_weights(make):
 # Max-pooling
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None)
 @given(
     kernel=st.sampled_from([(1, 2), (2, 1), (1, 3), (2, 2), (3, 3), (2, 3)]),

@@ -765,6 +765,7 @@ def most_memory(run):
     return max(itertools.accumulate(event.nbytes() for event in sorted(events, key=lambda event: event.start_ns())))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("composite", ["epsilon", "epsilon_plus", "epsilon_gamma"])
 @pytest.mark.parametrize("kind", ["normalised", "gelu"])
 def test_needs_hardly_more_memory_than_the_gradient(kind, composite):
@@ -790,6 +791,7 @@ def assert_little_memory(network, features, composite):
     assert most_memory(lambda: lrp(network, features, target)) <= 1.2 * most_memory(gradient)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["transformer", "gru"])
 def test_needs_hardly_more_memory_than_the_gradient_with_gamma_in_linear_maps(kind):
     def transformer(net, x):
@@ -856,6 +858,7 @@ def test_outputs_that_an_activation_keeps_are_not_computed_again():
     assert activated == alone - 1 > 0
 
 
+@pytest.mark.slow
 def test_threads_do_not_meet():
     network, features = drawn(NETWORKS["efficientnet"]()), torch.randn(4, 1, 20, 40, dtype=torch.float64)
     lrp = create("explainer", "lrp", composite="epsilon_plus")
@@ -876,6 +879,7 @@ def test_threads_do_not_meet():
         torch.testing.assert_close(found[row][0], expected[row])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("composite", ["epsilon", "epsilon_plus", "gamma"])
 @pytest.mark.parametrize("name", ["resnet18", "ecapa", "transformer"])
 def test_channels_of_a_layer_add_up(name, composite):

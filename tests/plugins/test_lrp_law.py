@@ -34,12 +34,14 @@ def assert_law(network, features, tolerance=EXACT, **options):
         assert not explained.is_output or (explained.answers - answer).abs().max() <= 1e-14 * answer.abs().max()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("products", ["gate", "uniform"])
 @pytest.mark.parametrize("name", NETWORKS)
 def test_of_networks(name, products):
     assert_law(drawn(NETWORKS[name]()), FEATURES, products=products)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rule", ["plus", "gamma", "alpha2_beta1"])
 @pytest.mark.parametrize("name", ["resnet18", "efficientnet", "gates, powers and recurrence"])
 def test_of_rules_that_change_weights(name, rule):
@@ -125,6 +127,7 @@ def transformers():
         yield pytest.importorskip("transformers")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("attention", ["eager", "sdpa"])
 @pytest.mark.parametrize("name", MODELS)
 def test_of_transformers(name, attention, transformers):
@@ -238,6 +241,7 @@ def computations(draw):
     ]
 
 
+@pytest.mark.slow
 @settings(max_examples=60)
 @given(steps=computations(), products=st.sampled_from(["gate", "uniform"]))
 def test_of_random_computations(steps, products):

@@ -155,6 +155,7 @@ def test_a_normalisation_with_a_forward_of_its_own(times):
             lrp(network, "epsilon_plus", "zennit")
 
 
+@pytest.mark.slow
 def test_a_layer_whose_weight_another_one_shares_is_merged_alone():
     network = Ordered("first relu second norm relu third flat out", "first relu second third norm flat out")
     network.third = nn.Conv1d(4, 4, 3, padding=1, groups=2).double()

@@ -154,6 +154,7 @@ def test_a_copy_does_not_keep_its_network():
     assert gone() is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("part", ["whole", "layer"])
 def test_nothing_is_compiled_to_explain_a_compiled_network(part):
     compiled = []

@@ -100,6 +100,7 @@ def test_band_occlusion_is_brute_force(name, baseline):
         assert float(found[row].sum()) == pytest.approx(sum(losses), abs=1e-9)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", REPRESENTATIONS)
 def test_slot_occlusion_is_brute_force(name):
     """Slots replaced by noise as loud as the quietest frames, with raised cosines at their edges, sample by sample."""
@@ -225,6 +226,7 @@ def test_band_edges():
     torch.testing.assert_close(mels.diff(), mels.diff()[0].expand(5))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", REPRESENTATIONS)
 @settings(max_examples=15)
 @given(seed=st.integers(0, 2**31), bands=st.integers(1, 4), slots=st.integers(1, 6), at_once=st.integers(1, 30))
@@ -322,6 +324,7 @@ def test_a_planted_truth_is_found(name, options, representation, target):
     assert float(relevance[~truth].abs().sum() / relevance[truth].abs().sum()) < 0.3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", TINY)
 @pytest.mark.parametrize("representation", REPRESENTATIONS)
 @pytest.mark.parametrize("baseline", ["silence", "noise_floor", "mean_spectrum"])
@@ -430,6 +433,7 @@ def test_impossible_options_are_one_line(name, options, message):
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", sweep(["audionet", "alexnet"], quick=["audionet"]))
 @pytest.mark.parametrize("name", TINY)
 def test_works_for_both_models_from_a_sound(published, name, model, recording):

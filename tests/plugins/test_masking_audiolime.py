@@ -76,6 +76,7 @@ def textbook(masks, scores, kernel_width, ridge):
     return solution[1:], solution[0], left
 
 
+@pytest.mark.slow
 @settings(max_examples=25)
 @given(
     seed=st.integers(0, 2**31),

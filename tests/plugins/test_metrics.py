@@ -83,6 +83,7 @@ def slow_gini(values):
     return differences / (2 * len(values) ** 2 * (sum(values) / len(values)))
 
 
+@pytest.mark.slow
 @settings(max_examples=50, deadline=None)
 @given(arrays.arrays(np.float64, (2, 9), elements=st.floats(-1e6, 1e6).filter(lambda v: v == 0 or abs(v) > 1e-6)))
 def test_sparseness_and_complexity(values):
@@ -163,6 +164,7 @@ def test_which_values_are_better():
     assert found == {"conservation": "none", "silence": "lower", "sparseness": "higher", "complexity": "lower"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["sparseness", "complexity"])
 def test_quantus_agrees(name, many):
     from xaudio_lrp import _zennit  # noqa: F401 (imports zennit, as quantus does, also beside a broken torchvision)

@@ -174,6 +174,7 @@ def test_kernel_shap_of_all_coalitions_is_exact(network, features):
     torch.testing.assert_close(sums(relevance, 5), shapley(network, features, 5))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "option"), [("kernel_shap", "samples"), ("shapley_value_sampling", "permutations")])
 def test_sampled_shapley_values_go_to_the_exact_ones(name, option, network, features):
     exact = shapley(network, features, 8)
@@ -384,6 +385,7 @@ def test_impossible_options_are_named(name, option, message):
         create("explainer", name, **option)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", EXPLAINERS)
 @pytest.mark.parametrize("model", sweep(["alexnet", "audionet"], quick=["audionet"]))
 def test_both_networks_are_explained(published, name, model):

@@ -64,6 +64,7 @@ ORDERS = ("cascading", "independent")
 # Ranks
 
 
+@pytest.mark.slow
 @settings(max_examples=50)
 @given(
     arrays.arrays(np.float32, (2, 9), elements=st.integers(-3, 3)),
@@ -174,6 +175,7 @@ def test_padding_does_not_count(values, monkeypatch):
     np.testing.assert_allclose(measure(model, loud, values=values), expected, atol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", [{"composite": "epsilon_plus"}, {"composite": "epsilon"}])
 def test_relevance_by_plans_is_that_of_the_random_model(options):
     """A plan that outlived a change of the weights would differ from zennit, which makes none."""

@@ -96,6 +96,7 @@ def test_options_close_gaps_leave_out_what_is_short_and_take_the_largest_mass():
     assert [row.kind for row in other] == ["for", "against", "for", "against", "for", "rest"]
 
 
+@pytest.mark.slow
 @given(
     st.integers(0, 2**31),
     st.sampled_from(["auto", "time", "boxes"]),

@@ -68,6 +68,7 @@ def test_recordings_do_not_mix(waveforms):
     torch.testing.assert_close(representation(waveforms)[2:], representation(waveforms[2:]), rtol=0, atol=1e-10)
 
 
+@pytest.mark.slow
 @settings(max_examples=30, deadline=None)
 @given(st.integers(4, 40), st.integers(1, 20), st.integers(100, 200), st.integers(0, 1000))
 def test_any_window_and_hop_are_scipys_and_invertible(window, hop, samples, seed):
@@ -90,6 +91,7 @@ def test_inverse(waveforms, dtype, tolerance):
     assert (back - waveforms).abs().max() < tolerance
 
 
+@pytest.mark.slow
 def test_is_differentiable():
     waveforms = torch.from_numpy(np.random.default_rng(0).normal(size=(2, 60))).requires_grad_()
     representation = create("representation", "spectrogram", samples=60, window=12, hop=5)

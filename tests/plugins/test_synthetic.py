@@ -94,6 +94,7 @@ def test_importing_the_plugin_imports_nothing_heavy(run_python):
     assert run_python(code).stdout.strip() == "[]"
 
 
+@pytest.mark.slow
 def test_the_same_recording_twice_is_the_same_to_the_bit(usual):
     again = make(speakers=24, repetitions=1)
     for index in range(0, 240, 37):
@@ -102,6 +103,7 @@ def test_the_same_recording_twice_is_the_same_to_the_bit(usual):
         assert all(np.array_equal(first.truth[key], second.truth[key]) for key in ("f0", "formants", "times"))
 
 
+@pytest.mark.slow
 @settings(max_examples=15, deadline=None)
 @given(st.integers(8, 40), st.integers(1, 4), st.data())
 def test_a_recording_does_not_depend_on_how_many_there_are(speakers, repetitions, data):
@@ -143,6 +145,7 @@ def test_truth_has_the_shapes_it_promises(usual):
         assert 0.1 < (f0 > 0).mean() <= 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rate", [8000, 22050])
 def test_f0_is_what_yin_measures(rate):
     dataset = make(speakers=16, repetitions=1, difficulty=0.0, sample_rate=rate)
@@ -172,6 +175,7 @@ def test_there_is_no_voice_where_f0_is_0(clear):
     assert np.median(ratios) > 100
 
 
+@pytest.mark.slow
 def test_formants_are_peaks_of_the_spectral_envelope(clear):
     """Of men, whose harmonics are dense enough for linear prediction to find the envelope."""
     errors = {0: [], 1: []}
@@ -188,6 +192,7 @@ def test_formants_are_peaks_of_the_spectral_envelope(clear):
     assert (np.array(errors[1]) < 0.15).mean() > 0.85
 
 
+@pytest.mark.slow
 def test_vowels_are_where_their_table_says(clear):
     """The end of "three" has the high second formant of its vowel, "four" a low one."""
     for speaker in range(0, 16, 2):
@@ -215,6 +220,7 @@ def test_half_of_the_speakers_are_female(usual):
     assert sum(sexes.values()) == len(sexes) / 2 == 12
 
 
+@pytest.mark.slow
 @settings(max_examples=15, deadline=None)
 @given(st.integers(8, 60), st.integers(0, 9))
 def test_folds_share_no_speaker_and_have_both_sexes(speakers, seed):
@@ -243,6 +249,7 @@ def test_folds_come_from_the_seed():
     assert first != other
 
 
+@pytest.mark.slow
 def test_the_sample_rate_changes_the_sound_only_above_4_khz(usual):
     fine = make(speakers=24, repetitions=1, sample_rate=48000)
     for index in (1, 14, 203):  # "one" and "four": the voice is not random, the noise is
@@ -264,6 +271,7 @@ def test_nothing_clicks_between_frames(clear):
     assert folded.max() < 4 * folded.mean()
 
 
+@pytest.mark.slow
 def test_difficulty_adds_noise():
     easy, hard = (make(speakers=8, repetitions=1, difficulty=difficulty) for difficulty in (0.0, 2.0))
 
@@ -303,6 +311,7 @@ def test_options_out_of_range_are_refused_in_one_line(options, message):
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.slow
 def test_a_simple_model_tells_digits_of_unknown_speakers_apart(usual, clips):
     """Ridge regression on a coarse log spectrogram must do far better than chance, and not be perfect."""
 

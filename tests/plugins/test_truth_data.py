@@ -111,6 +111,7 @@ def test_evidence_and_decoys_do_not_overlap(dataset, task):
                 assert box[0] >= end or box[1] <= start or box[2] > high or box[3] < low
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("task", TASKS)
 def test_what_is_in_the_boxes_tells_the_label(dataset, task):
     clips = of_task(dataset, task, 3)
@@ -118,6 +119,7 @@ def test_what_is_in_the_boxes_tells_the_label(dataset, task):
     assert np.mean([a == clip.labels[task] for a, clip in zip(found, clips, strict=True)]) > 0.98
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("task", TASKS)
 def test_what_is_outside_the_boxes_does_not(dataset, task):
     """With noise in place of what is in the boxes, the oracle is right by chance only."""
@@ -145,6 +147,7 @@ BUILDERS = {
 }
 
 
+@pytest.mark.slow
 @settings(max_examples=30, deadline=None)
 @given(st.sampled_from(list(TASKS)), st.integers(0, 2**32 - 1), st.data())
 def test_sounds_of_two_classes_differ_in_the_boxes_alone(task, seed, data):
@@ -199,6 +202,7 @@ def test_carriers_are_where_they_should_be_and_nothing_else_near(label, others, 
     assert np.delete(amplitudes, sorted(found)).max() < 1e-9
 
 
+@pytest.mark.slow
 def test_the_number_of_others_is_as_asked():
     counts = [len(clip.truth["decoys.carriers"]) for clip in of_task(make(fewest_others=3, most_others=5), "carriers", 2)]
     assert set(counts) == {3, 4, 5}
@@ -206,12 +210,14 @@ def test_the_number_of_others_is_as_asked():
     assert (min(counts), max(counts)) == (10, 50)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("task", ["carriers", "slot", "conjunction"])
 def test_there_are_decoys_in_every_class(dataset, task):
     classes = {clip.labels[task] for clip in of_task(dataset, task) if len(clip.truth[f"decoys.{task}"]) >= 3}
     assert classes == set(range(len(TASKS[task])))
 
 
+@pytest.mark.slow
 def test_neither_time_nor_frequency_alone_tells_a_conjunction(dataset):
     """A linear rule on the energy per quarter and tone is right; on that per quarter, or per tone, it guesses."""
     clips = of_task(make(recordings=1000), "conjunction")
@@ -237,6 +243,7 @@ def click_quarters(dataset, indices):
     return np.array([-1 if box is None else int(box[0, 0] * 4) for box in boxes])
 
 
+@pytest.mark.slow
 def test_the_click_follows_the_label_in_training_only():
     dataset = make(recordings=1000)
     labels, (fold,) = dataset.labels("clever_hans"), dataset.folds("clever_hans")
@@ -281,6 +288,7 @@ def test_the_seed_determines_everything(dataset):
     assert len({dataset[index].waveform.tobytes() for index in range(0, len(dataset), 20)}) == len(dataset) / 20
 
 
+@pytest.mark.slow
 @settings(max_examples=10, deadline=None)
 @given(st.integers(160, 400), st.integers(0, 3), st.integers(0, 159))
 def test_a_recording_does_not_depend_on_how_many_there_are(recordings, task, index):

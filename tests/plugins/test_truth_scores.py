@@ -80,6 +80,7 @@ relevances = st.one_of(
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 @settings(max_examples=60, deadline=None)
 @given(relevances, st.sampled_from(["positive", "absolute", "signed"]))
@@ -91,6 +92,7 @@ def test_scores_are_those_of_a_loop(name, relevance, sign):
     assert measure(name, item, sign=sign)[0] == pytest.approx(expected, abs=1e-9)
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(relevances, st.sampled_from([0.3, 0.5, 1.0]))
 def test_iou_of_what_is_above_a_threshold(relevance, threshold):
@@ -100,6 +102,7 @@ def test_iou_of_what_is_above_a_threshold(relevance, threshold):
     assert measure("iou", item, threshold=threshold)[0] == pytest.approx((relevant & mask).sum() / (relevant | mask).sum())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 @settings(max_examples=40, deadline=None)
 @given(relevances, st.floats(1e-3, 1e3))
@@ -127,6 +130,7 @@ def test_no_relevance_and_even_relevance_have_the_score_of_chance(name):
     np.testing.assert_allclose(measure(name, *items), chance)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_random_relevance_has_the_score_of_chance_on_average(name):
     rng = np.random.default_rng(0)

@@ -14,6 +14,7 @@ def speech():
     return xaudio.create("dataset", "synthetic", speakers=16, repetitions=1, difficulty=0.5)
 
 
+@pytest.mark.slow
 @settings(max_examples=25, deadline=None)
 @given(index=st.integers(0, 159))
 def test_boxes_hold_the_tracks_of_the_voiced_frames_and_no_others(speech, index):
@@ -31,6 +32,7 @@ def test_boxes_hold_the_tracks_of_the_voiced_frames_and_no_others(speech, index)
     assert truth["boxes.sex"][:, 3].max() < 8000
 
 
+@pytest.mark.slow
 def test_boxes_are_few_and_narrow(speech):
     for index in range(0, 160, 9):
         truth = speech[index].truth
@@ -44,6 +46,7 @@ def test_boxes_are_few_and_narrow(speech):
         assert area < 0.35 * speech[index].duration * 4000
 
 
+@pytest.mark.slow
 def test_the_voice_is_in_the_boxes(speech):
     """The recording's mean power per cell is far higher around the F0 and the formants than elsewhere."""
     ratios = []

@@ -43,6 +43,7 @@ def pixel(figure, axes, x, y):
     return image[image.shape[0] - 1 - int(row), int(column)]
 
 
+@pytest.mark.slow
 def test_red_where_relevance_was_planted_for_and_blue_against(planted):
     figure = Visual().figure(planted)
     axes = figure.axes[0]
@@ -54,6 +55,7 @@ def test_red_where_relevance_was_planted_for_and_blue_against(planted):
     assert quiet[0] == pytest.approx(1, abs=0.05)
 
 
+@pytest.mark.slow
 def test_weaker_relevance_is_paler_and_the_level_shines_through():
     relevance = np.zeros((1, 20, 40))
     relevance[0, :, 10:13], relevance[0, :, 20:23] = 4.0, 1.0
@@ -64,6 +66,7 @@ def test_weaker_relevance_is_paler_and_the_level_shines_through():
     assert pixel(figure, axes, 0.525, 470)[1] < weak[1] - 0.3
 
 
+@pytest.mark.slow
 def test_axes_and_cells_are_where_their_centres_say(planted):
     figure = Visual().figure(planted)
     axes = figure.axes[0]
@@ -77,6 +80,7 @@ def test_axes_and_cells_are_where_their_centres_say(planted):
         assert np.ptp(pixel(figure, axes, x, y)) == 0
 
 
+@pytest.mark.slow
 def test_time_lies_horizontally_whatever_the_order_of_the_axes(planted):
     class Turned(Levels):
         axes = Levels.axes[::-1]
@@ -93,6 +97,7 @@ def test_time_lies_horizontally_whatever_the_order_of_the_axes(planted):
     np.testing.assert_array_equal(*pictures)
 
 
+@pytest.mark.slow
 def test_uneven_axis(planted):
     class Octaves(Levels):
         axes = (Axis("frequency", "Hz", 10 * 1.25 ** np.arange(20)), Levels.axes[1])
@@ -103,6 +108,7 @@ def test_uneven_axis(planted):
     assert np.ptp(pixel(figure, figure.axes[0], 0.7, centres[11])) == 0
 
 
+@pytest.mark.slow
 def test_channels_are_summed(planted):
     two = np.concatenate([planted.relevance, -planted.relevance + np.eye(20, 40)[None]])
     figure = Visual().figure(explanation(Levels(), two))
@@ -110,6 +116,7 @@ def test_channels_are_summed(planted):
     assert pixel(figure, figure.axes[0], 0.25, 250) == pytest.approx(to_rgb(FOR), abs=0.01)
 
 
+@pytest.mark.slow
 def test_title_names_what_a_reader_must_know(planted):
     title = " ".join(Visual().figure(planted).get_suptitle().split("\n"))
     for part in (
@@ -132,6 +139,7 @@ def test_title_names_what_a_reader_must_know(planted):
     assert labels == ["Level (dB)", "Relevance (red: for 'zero', blue: against)"]
 
 
+@pytest.mark.slow
 def test_title_fits_the_picture(planted):
     long = {"explainer": {"name": "lrp", "options": {f"option_{i}": "some_value" for i in range(8)}}, "data": "A " * 60}
     figure = Visual().figure(replace(planted, provenance=long))
@@ -141,11 +149,13 @@ def test_title_fits_the_picture(planted):
     assert figure.axes[0].get_window_extent().y1 < box.y0 < box.y1 <= picture.y1
 
 
+@pytest.mark.slow
 def test_names_are_not_read_as_formulas(planted, tmp_path):
     odd = replace(planted, classes=(r"$\frac{$", "$x^2$", "{}%"), task="$_$")
     assert Visual(dpi=40)(odd, tmp_path)[0].stat().st_size > 1000
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", ["planted", "planted_samples"])
 def test_png_has_the_size_that_was_asked_for(shape, request, tmp_path):
     (path,) = Visual(dpi=50)(request.getfixturevalue(shape), tmp_path)
@@ -161,6 +171,7 @@ def test_png_says_what_it_shows(planted, tmp_path):
     assert planted.title().encode() in path.read_bytes()
 
 
+@pytest.mark.slow
 def test_svg_and_pdf(planted_samples, tmp_path):
     (svg,) = Visual(format="svg")(planted_samples, tmp_path)
     assert ElementTree.parse(svg).getroot().tag.endswith("svg")
@@ -192,6 +203,7 @@ def test_waveform_panels(planted_samples):
     assert "red: for 'zero', blue: against" in bar.get_ylabel()
 
 
+@pytest.mark.slow
 def test_detail_shows_single_samples_in_their_colours(planted_samples):
     figure = Visual().figure(planted_samples)
     figure.canvas.draw()
@@ -256,6 +268,7 @@ def test_no_relevance_is_said(planted, planted_samples):
     assert "no relevance" not in Visual().figure(planted).get_suptitle()
 
 
+@pytest.mark.slow
 def test_panels_can_be_composed(planted, planted_samples):
     figure = Figure()
     FigureCanvasAgg(figure)
@@ -282,6 +295,7 @@ def test_three_axes_are_refused(planted):
         Visual().figure(cube)
 
 
+@pytest.mark.slow
 def test_relevance_that_is_not_a_number_is_refused(planted, tmp_path):
     with pytest.raises(OutputError, match=r"zero\.wav holds NaN"):
         Visual()(replace(planted, relevance=np.full_like(planted.relevance, np.nan)), tmp_path)
@@ -294,6 +308,7 @@ def test_folder_that_cannot_be_written(planted, tmp_path):
         Visual(dpi=40)(planted, tmp_path / "file")
 
 
+@pytest.mark.slow
 def test_failure_leaves_the_old_picture(planted, tmp_path, monkeypatch):
     (path,) = Visual(dpi=40)(planted, tmp_path)
     before = path.read_bytes()
@@ -341,6 +356,7 @@ def two_tones():
     return replace(item, clip=replace(item.clip, waveform=sound.astype(np.float32)))
 
 
+@pytest.mark.slow
 def test_frequency_view_is_a_curve_of_relevance_per_frequency(two_tones):
     seen = two_tones.view("frequency")
     figure = Visual(percentile=100).figure(seen)
@@ -362,6 +378,7 @@ def test_frequency_view_is_a_curve_of_relevance_per_frequency(two_tones):
     assert Visual(zoom=(280, 320)).figure(seen).axes[2].get_xlim() == pytest.approx((280, 319), abs=1)
 
 
+@pytest.mark.slow
 def test_time_frequency_view_is_an_image_in_hertz_and_seconds(two_tones):
     figure = Visual().figure(two_tones.view("time-frequency", window="hann", length=100, hop=25))
     axes = figure.axes[0]
@@ -384,6 +401,7 @@ def test_time_view_of_a_spectrogram_is_drawn_as_a_waveform(planted):
     assert "every sample" in figure.axes[1].get_title(loc="left")
 
 
+@pytest.mark.slow
 def test_times_are_those_of_the_recording_and_zeros_are_hatched(planted, planted_samples):
     """A quarter of a second from 57 s on, in the middle of the model's second; the model's own times are there on request."""
     place = {"offset": 375, "start": 57_000, "samples": 250}

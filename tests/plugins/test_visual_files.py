@@ -95,6 +95,7 @@ def content(item, folder, **options):
     return path.read_bytes()
 
 
+@pytest.mark.slow
 def test_a_picture_is_the_same_whatever_was_drawn_before(tmp_path):
     items = {name: make() for name, make in KINDS.items()}
     fresh = {}
@@ -109,6 +110,7 @@ def test_a_picture_is_the_same_whatever_was_drawn_before(tmp_path):
     assert _sheet._kept, "figures are kept"
 
 
+@pytest.mark.slow
 def test_options_do_not_mix(tmp_path):
     item = placed(planes())
     options = [{}, {"percentile": 100}, {"zoom": (57.0, 57.2)}, {"scale": "mel"}, {"times": "model"}]
@@ -119,6 +121,7 @@ def test_options_do_not_mix(tmp_path):
     assert [content(item, tmp_path, **chosen) for chosen in options * 2] == fresh * 2
 
 
+@pytest.mark.slow
 def test_few_figures_are_kept_and_no_explanation(tmp_path):
     for percentile in range(50, 60):
         content(waves(), tmp_path, percentile=percentile)
@@ -137,6 +140,7 @@ def test_few_figures_are_kept_and_no_explanation(tmp_path):
     assert gone() is None
 
 
+@pytest.mark.slow
 def test_threads_draw_the_same(tmp_path):
     items = [make() for name, make in KINDS.items() if name != "spectrum"]
     folders = [tmp_path / str(number) for number in range(4)]
@@ -153,6 +157,7 @@ def test_threads_draw_the_same(tmp_path):
         assert matplotlib.rcParams["axes.grid"]
 
 
+@pytest.mark.slow
 def test_a_figure_that_could_not_be_filled_or_saved_is_not_used_again(tmp_path):
     expected = content(waves(), tmp_path)
     with pytest.raises(OutputError, match="NaN"):
@@ -176,6 +181,7 @@ def _extents(figure, count):
     return np.array([panel.get_position().extents for panel in figure.axes[:count]]).T
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", KINDS)
 def test_files_are_laid_out_as_figures_are(name):
     item = KINDS[name]()
@@ -197,6 +203,7 @@ def test_files_are_laid_out_as_figures_are(name):
         assert max(box.y1 for box in boxes) < min(text.get_window_extent().y0 for text in figure.texts or [figure._suptitle])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["large wave", "small wave"])
 def test_the_factor_of_the_ticks_lies_beside_no_title(name):
     panel = filled(KINDS[name]()).axes[1]
@@ -205,6 +212,7 @@ def test_the_factor_of_the_ticks_lies_beside_no_title(name):
     assert factor.y1 <= title.y0 + 1
 
 
+@pytest.mark.slow
 def test_a_dense_waveform_reaches_as_far_in_every_column_of_pixels(tmp_path):
     """Beside every sample drawn as a line."""
     item = dense()

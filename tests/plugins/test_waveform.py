@@ -21,6 +21,7 @@ def test_equals_the_published_normalisation_in_16_bit_units(dtype):
     np.testing.assert_allclose(features[:, 0], published, rtol=1e-14 if dtype == torch.float64 else 1e-6, atol=0)
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(st.integers(2, 300), st.integers(0, 2**32 - 1), st.integers(1, 300))
 def test_percentile_is_numpys(samples, seed, distinct):

@@ -18,6 +18,7 @@ words = st.text(st.characters(exclude_characters=":=,"), min_size=1).map(str.str
 values = st.text(st.characters(exclude_characters=",")).map(str.strip)
 
 
+@pytest.mark.slow
 @given(words, st.dictionaries(words, values))
 def test_parse_spec_undoes_format_spec(name: str, options: dict[str, str]) -> None:
     assert parse_spec(format_spec(name, options)) == (name, options)

@@ -50,6 +50,7 @@ def dead_process():
     return process.pid
 
 
+@pytest.mark.slow
 def test_an_owner_elsewhere_counts_as_dead_when_its_count_stands_still_whatever_the_clocks_say(tmp_path, monkeypatch):
     monkeypatch.setattr(xaudio.shards.claims, "LEASE", 0.2)
     path = tmp_path / "claim-000001.log"
@@ -78,6 +79,7 @@ def test_a_claim_beats(tmp_path, monkeypatch):
     assert lines[-1] == "over"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("links", [True, False])
 def test_of_many_at_once_one_gets_it(tmp_path, monkeypatch, links):
     if not links:

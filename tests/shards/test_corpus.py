@@ -147,6 +147,7 @@ def killed(process):
     return 1
 
 
+@pytest.mark.slow
 def test_parts_of_a_cluster_are_the_same_rows(corpus, tmp_path, monkeypatch):
     explain(corpus, tmp_path / "whole", "--shards", "3")
     for part in ("1/2", "2/2"):
@@ -161,6 +162,7 @@ def test_parts_of_a_cluster_are_the_same_rows(corpus, tmp_path, monkeypatch):
     assert whole == (tmp_path / "out/results.jsonl").read_bytes() == (tmp_path / "slurm/results.jsonl").read_bytes()
 
 
+@pytest.mark.slow
 def test_variables_of_a_cluster_cut_no_ordinary_command_and_what_they_cut_is_told(corpus, tmp_path, monkeypatch):
     for name, value in {"SLURM_ARRAY_TASK_ID": "1", "SLURM_ARRAY_TASK_COUNT": "4", "RANK": "1", "WORLD_SIZE": "4"}.items():
         monkeypatch.setenv(name, value)
@@ -209,6 +211,7 @@ def test_a_part_that_is_none_is_refused(corpus, tmp_path, shard):
     assert "is not a part" in explain(corpus, tmp_path, f"--shard={shard}", status=1)
 
 
+@pytest.mark.slow
 def test_a_row_says_what_the_explanation_says(corpus, tmp_path):
     explain(corpus, tmp_path, "--maps")
     row = lines_of(tmp_path / "results.jsonl")[3]
@@ -327,6 +330,7 @@ def test_a_link_out_of_the_folder_is_an_error_of_its_row_and_outside_may_be_allo
     assert list(read_manifest(tmp_path / "data/m.tsv", outside=True)) == [{"source": str(tmp_path / "secret.wav")}]
 
 
+@pytest.mark.slow
 def test_windows_of_many_recordings_are_shared(corpus, tmp_path, monkeypatch):
     monkeypatch.setattr("xaudio_local._local.CONTEXT", "fork")
     for number in range(3):
@@ -418,6 +422,7 @@ def test_what_no_row_could_be_explained_with_is_refused_at_once(corpus, tmp_path
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 def test_a_model_that_changed_is_refused(corpus, tmp_path):
     explain(corpus, tmp_path / "out")
     (tmp_path / "other.py").write_text((corpus / "model.py").read_text().replace("manual_seed(0)", "manual_seed(1)"))

@@ -95,6 +95,7 @@ def test_a_full_disk_stops_with_its_own_line_and_is_no_error_of_a_row(tmp_path):
     assert gather(plan, tmp_path).failed == 0
 
 
+@pytest.mark.slow
 def test_a_row_that_kills_its_process_is_found_and_the_others_are_done(tmp_path):
     """Twice with its batch, twice alone; every process that dies is one that the next takes over from."""
     plan = planned_in(tmp_path, numbered(12, n5={"kills": 1}), shards=1)

@@ -239,6 +239,7 @@ def scratch(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("scratch")
 
 
+@pytest.mark.slow
 @settings(max_examples=200)
 @given(content=st.binary(max_size=200), head=st.sampled_from([b"", b"RIFF", b"fLaC", b"OggS", b"FORM", b".snd", b"caff", b"ID3"]))
 def test_any_bytes_are_a_clip_or_an_error(scratch: Path, content: bytes, head: bytes) -> None:
@@ -254,6 +255,7 @@ def whole_file(folder: Path, ending: str, subtype: str) -> bytes:
     return path.read_bytes()
 
 
+@pytest.mark.slow
 @settings(max_examples=300)
 @given(
     kind=st.sampled_from([("wav", "PCM_16"), ("wav", "FLOAT"), ("wav", "PCM_24"), ("flac", "PCM_16"), ("ogg", "VORBIS")]),
@@ -413,6 +415,7 @@ def test_rates_that_no_recording_has_are_refused(rate: float) -> None:
         make_clip(np.zeros(10), rate)  # type: ignore[arg-type]
 
 
+@pytest.mark.slow
 @given(arrays.arrays(arrays.scalar_dtypes(), arrays.array_shapes(min_dims=0, max_dims=3, min_side=0, max_side=6), elements=None))
 def test_any_array_is_a_clip_or_an_error(samples: np.ndarray[Any, Any]) -> None:
     try:
@@ -545,6 +548,7 @@ def test_too_long_is_refused_by_name_length_and_remedy() -> None:
         fit_length(clip_of(np.ones(1234)), 1000, "trim")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rule", ["error", "trim"])
 @pytest.mark.parametrize(
     ("rate", "samples", "over", "note"),

@@ -83,6 +83,7 @@ def test_a_format_whose_truncation_cannot_be_told_is_refused_by_name(tmp_path: P
     assert f"is a {form} file, which xaudio does not read; expected WAV, FLAC, OGG" in refused(tmp_path, encoded(form, "PCM_16"))
 
 
+@pytest.mark.slow
 @settings(max_examples=150)
 @given(st.sampled_from([pair for pair in FORMATS if pair[0] != "CAF"]), st.floats(0, 1), st.binary(max_size=3))
 def test_any_cut_is_a_clip_or_an_error(tmp_path_factory: Any, kind: tuple[str, str], share: float, junk: bytes) -> None:

@@ -23,6 +23,7 @@ def found(synthetic: Any) -> dict[str, Any]:
     return inspect(synthetic, 1.0)
 
 
+@pytest.mark.slow
 def test_everything_is_counted(synthetic: Any, found: dict[str, Any]) -> None:
     clips = [synthetic[index] for index in range(len(synthetic))]
     assert (found["dataset"], found["title"], found["recordings"], found["speakers"]) == ("synthetic", synthetic.title, 80, 8)
@@ -62,6 +63,7 @@ def test_it_is_json_and_text(found: dict[str, Any]) -> None:
     assert not any(line.startswith("problem") for line in lines)
 
 
+@pytest.mark.slow
 def test_recordings_that_must_be_fitted_are_counted(synthetic: Any, found: dict[str, Any]) -> None:
     limit = found["duration"]["median"]
     shorter = inspect(synthetic, limit, fit="loudest")

@@ -92,6 +92,7 @@ def test_an_offset_depends_on_content_and_seed_alone() -> None:
     assert offsets[0] != offsets[2]  # of the same length but another content
 
 
+@pytest.mark.slow
 def test_offsets_are_uniform() -> None:
     lengths = [100] * 2000
     draws = prepare_clips(clips(lengths), RATE, SAMPLES, "error", "soxr").offsets("file", 0)
@@ -138,6 +139,7 @@ def formats_of(wave: Any) -> list[Any]:
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("rate", "resampling"), [(RATE, "fft"), (16000, "fft"), (44100, "soxr")])
 def test_a_sound_lies_where_it_lies_in_every_format(rate: int, resampling: Any) -> None:
     drawn = []
@@ -379,6 +381,7 @@ def test_recordings_are_read_one_by_one_and_their_spectra_computed_beside_that(
     assert [tuple(notes) for notes in prepared.notes] == [notes for _, _, notes in alone]
 
 
+@pytest.mark.slow
 def test_a_long_recording_is_computed_alone_and_little_is_held(monkeypatch: pytest.MonkeyPatch) -> None:
     lengths = [100, 100, 100, 1000, 100, 1000, 1000, 100, 100, 100, 100]
     resample, computing, together, computed = preparation.at_rate, list[int](), list[int](), list[str]()
@@ -421,6 +424,7 @@ def test_spectra_are_computed_in_no_more_threads_than_torch_may_use(monkeypatch:
     assert len(threads) == 1
 
 
+@pytest.mark.slow
 def test_an_interruption_waits_only_for_the_spectra_that_are_being_computed(monkeypatch: pytest.MonkeyPatch) -> None:
     computed = []
 

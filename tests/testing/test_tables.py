@@ -46,6 +46,7 @@ def problems_of(kind, name, options=None, **more):
     return {result.what: result.problem for result in results if result.problem}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("kind", "name"), WRONG, ids=[f"{kind}-{name}" for kind, name in WRONG])
 def test_a_wrong_plugin_is_found_by_the_check_that_is_meant_for_it(kind, name, tmp_path):
     finding, words = WRONG[kind, name]
@@ -60,6 +61,7 @@ def test_a_wrong_plugin_is_found_by_the_check_that_is_meant_for_it(kind, name, t
         assert word in problems[finding.replace("_", " ")]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("kind", "spec"), [(kind, spec) for kind, specs in RIGHT.items() for spec in specs])
 def test_a_right_but_unusual_plugin_passes(kind, spec):
     assert problems_of(kind, *parse_spec(spec)) == {}
@@ -70,6 +72,7 @@ def test_what_a_model_reads_may_be_named():
     assert "it says what it reads" in problems_of("model", "reads_what_is_named")
 
 
+@pytest.mark.slow
 def test_a_wrong_plugin_does_no_harm_to_the_process(monkeypatch):
     def state():
         settings = (torch.get_default_dtype(), torch.is_grad_enabled(), random.getstate())
@@ -129,6 +132,7 @@ def test_checks_of_a_first_party_plugin(check):
     check()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "status", "said"),
     [

@@ -24,6 +24,7 @@ PLUGINS = [
 LONG = {("model", "alexnet"), ("model", "audionet"), ("dataset", "synthetic"), ("dataset", "truth"), ("explainer", "freqrise")}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("kind", "name"), sweep(PLUGINS, [plugin for plugin in PLUGINS if plugin not in LONG]))
 def test_first_party_plugins_conform(kind, name):
     results = check(kind, name)
@@ -31,6 +32,7 @@ def test_first_party_plugins_conform(kind, name):
     assert [f"{result.what}: {result.problem}" for result in results if result.problem] == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "options"),
     [
@@ -189,6 +191,7 @@ def xaudio_metrics():
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "problem"),
     [

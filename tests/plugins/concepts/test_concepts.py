@@ -117,6 +117,7 @@ def test_a_channels_part_is_gradient_times_input_through_it_alone(engine, layer)
     assert expected.abs().sum() > 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("composite", COMPOSITES)
 @pytest.mark.parametrize("axes", [1, 2])
 def test_fast_engine_equals_hooks_of_zennit_for_any_weights(axes, composite):
@@ -240,6 +241,7 @@ def stacks(draw):
     return size, [*layers, last], [*twins, last], values.shape, position
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much])
 @given(stack=stacks())
 def test_fields_are_where_the_gradient_is_not_zero(stack):
@@ -453,6 +455,7 @@ def test_it_finds_the_channels_and_the_sounds_that_they_hear(found):
         assert values == sorted(values, reverse=True)
 
 
+@pytest.mark.slow
 def test_batches_change_nothing_and_it_is_the_same_again(found):
     again = xaudio_concepts.concepts(
         knowing(), tones(), range(40), explainer="lrp:engine=zennit", top=4, references=3, draws=2, batch_size=7
@@ -464,6 +467,7 @@ def test_batches_change_nothing_and_it_is_the_same_again(found):
             assert (mine.recording, mine.position) == (yours.recording, yours.position)
 
 
+@pytest.mark.slow
 def test_a_class_and_activation_can_be_asked_for():
     found = xaudio_concepts.concepts(
         knowing(),
@@ -488,6 +492,7 @@ def test_a_class_and_activation_can_be_asked_for():
     assert found.channels[0].references[0].value == pytest.approx(highest, rel=1e-5)
 
 
+@pytest.mark.slow
 def test_recordings_that_are_given_are_what_is_explained(tmp_path):
     clips = [tone(1), tone(3)]
     found = xaudio_concepts.concepts(

@@ -189,6 +189,7 @@ def test_an_estimate_comes_from_the_first_pass(served):
     assert served.work("estimate", many)["result"]["seconds"] > 2 * served.work("estimate", few)["result"]["seconds"] > 0
 
 
+@pytest.mark.slow
 def test_long_work_tells_how_far_it_is_and_ends_when_it_is_cancelled(served):
     state = served.post("explain", {"clip": "d0", "explainer": "smooth_grad", "options": {"samples": "500000"}})
     shares = [served.get(f"jobs/{state['job']}")["share"] for _ in range(2)]
@@ -306,6 +307,7 @@ def test_what_is_left_is_a_recording_of_its_own(served, word):
 # The test set.
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::xaudio.XaudioWarning")  # that it is not known what the model was trained on
 def test_a_test_set_is_predicted_as_the_library_does(served, model, digits):
     found = served.work("set", {})["result"]
@@ -335,6 +337,7 @@ def test_labels_are_no_test_set(model, digits):
 # Saving.
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("form", "begins"),
     [
@@ -380,6 +383,7 @@ def test_the_command_and_the_python_make_the_same_explanation(run_folder, tmp_pa
 # In Python.
 
 
+@pytest.mark.slow
 def test_a_model_is_served_to_this_computer_until_it_is_stopped(model):
     served = xaudio.explore(model)
     base, _, token = served.address.partition("#token=")

@@ -47,6 +47,7 @@ def heard(file):
     return mono if rate == 16000 else soxr.resample(mono, rate, 16000).astype(np.float32)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["wav2vec2", "hubert", "bert", "ast", "whisper"])
 def test_probabilities_are_those_of_the_pipeline(name, files):
     network, extractor = small(name)
@@ -58,6 +59,7 @@ def test_probabilities_are_those_of_the_pipeline(name, files):
         assert explanation.provenance["placement"]["offset"] == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["float32", "float64", "int16", "tensor", "stereo"])
 def test_arrays_of_any_format_are_one_sound(kind):
     waveform = np.round(sound(12000) * 32767).astype(np.int16)
@@ -76,6 +78,7 @@ def test_arrays_of_any_format_are_one_sound(kind):
     assert explain("wavlm", given, sample_rate=16000, **channels).logits == pytest.approx(theirs.numpy(), abs=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["wav2vec2", "ast", "bert", "frames"])
 def test_relevance_is_the_same_alone_in_any_batch_and_in_any_order(name):
     clips = [xaudio.Clip(sound(samples, seed), 16000) for seed, samples in enumerate([9000, 16000, 9000, 12000])]
@@ -86,6 +89,7 @@ def test_relevance_is_the_same_alone_in_any_batch_and_in_any_order(name):
             np.testing.assert_allclose(relevance, alone.relevance, rtol=0, atol=1e-5 * np.abs(alone.relevance).max())
 
 
+@pytest.mark.slow
 def test_a_span_of_frames_is_asked_by_its_seconds():
     """The logits of frames whose centres, (40 k + 19.5) / 16000 s, lie in it, against transformers."""
     network, extractor = small("frames")
@@ -98,6 +102,7 @@ def test_a_span_of_frames_is_asked_by_its_seconds():
     assert explanation.logits[0] == pytest.approx(float(logits[inside, 1].mean()), abs=1e-5)
 
 
+@pytest.mark.slow
 def test_masked_frames_count_in_no_score():
     """What the extractor pads to a whole frame is masked; the network says something of it all the same."""
     network, extractor = small("frames-bert")
@@ -120,6 +125,7 @@ def test_layers_are_called_as_the_network_calls_them():
     assert set(dict(adapted(network, extractor).network.named_modules())) == set(dict(network.named_modules()))
 
 
+@pytest.mark.slow
 def test_the_path_of_a_ctc_model_says_its_symbols():
     network, extractor = small("ctc")
     waveform = sound(4000)
@@ -130,6 +136,7 @@ def test_the_path_of_a_ctc_model_says_its_symbols():
     assert total == pytest.approx(float(logits.amax(1).sum()), rel=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "part"), [("xvector", "embeddings"), ("clap", "audio_embeds")])
 def test_a_similarity_is_the_cosine_of_two_embeddings(name, part, tmp_path):
     network, extractor = small(name)
@@ -143,6 +150,7 @@ def test_a_similarity_is_the_cosine_of_two_embeddings(name, part, tmp_path):
     assert explanation.logits[0] == pytest.approx(cosine, abs=1e-3)
 
 
+@pytest.mark.slow
 def test_what_is_padding_is_said():
     said = explain("ast", [sound(16000), sound(24000)], sample_rate=16000)
     assert "18% of the 1.22 s that the model reads is padding" in said[0].clip.notes
@@ -154,6 +162,7 @@ def test_what_is_padding_is_said():
     assert not explain("wav2vec2", sound(8000), sample_rate=16000).clip.notes
 
 
+@pytest.mark.slow
 def test_the_relevance_on_padding_is_said():
     """A second of AST's 120 frames is 98 of them; Whisper's 2 s are padded with silence, and half a window hears both."""
     for name, first in [("ast", 98), ("whisper", 102)]:
@@ -182,6 +191,7 @@ def test_too_short_and_too_long_recordings_are_refused_in_one_line():
         assert "\n" not in str(refusal.value)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("view", ["time", "frequency"])
 def test_relevance_of_levels_is_seen_in_other_views(view):
     for name in ("ast", "bert"):
@@ -190,6 +200,7 @@ def test_relevance_of_levels_is_seen_in_other_views(view):
         assert np.abs(explanation.relevance).max() > 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["ast", "wav2vec2", "clap", "bert"])
 def test_an_explanation_is_saved_and_seen_and_heard_again(name, tmp_path):
     explanation = explain(name, sound(9000), sample_rate=16000, target=0)

@@ -38,6 +38,7 @@ def load(folder):
     return xaudio.load_model(f"huggingface:path={folder}", device="cpu")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", sweep(MAKERS, QUICK))
 def test_a_folder_holds_the_model_that_was_saved(name, tmp_path):
     network, extractor = saved(tmp_path, name)
@@ -72,6 +73,7 @@ def broken(folder):
     return str(refusal.value)
 
 
+@pytest.mark.slow
 def test_folders_that_hold_something_else_are_refused_in_one_line(tmp_path):
     library = transformers()
     assert "is not a folder" in broken(tmp_path / "nothing")

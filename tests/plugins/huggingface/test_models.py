@@ -47,6 +47,7 @@ def expected(name, network, extractor, waveform):
     return answer if isinstance(answer, torch.Tensor) else answer.pooler_output if name == "clap-whole" else answer[part]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", EACH)
 def test_scores_are_those_of_transformers(name):
     network, extractor = small(name)
@@ -167,6 +168,7 @@ def test_without_a_tokenizer_the_symbol_without_sound_is_known():
     assert adapted(network, extractor).classes == (*map(str, range(10)), "<pad>")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", sweep([name for name in MAKERS if name.startswith(("ctc", "frames"))], ["ctc", "ctc-bert"]))
 def test_frames_are_where_the_sound_is_that_they_hear(name):
     """Measured: the features' extractor is taken as it is, and of the network only the convolutions before the attention."""
@@ -244,6 +246,7 @@ def test_a_module_of_ones_own_on_an_encoder_is_taken():
     assert (model.kind, model.classes) == ("classes", ("0", "1"))
 
 
+@pytest.mark.slow
 def test_a_compiled_model_is_its_module():
     network, extractor = small("wav2vec2")
     compiled = torch.compile(network)
@@ -269,6 +272,7 @@ def refused(model, extractor):
     return str(refusal.value)
 
 
+@pytest.mark.slow
 def test_what_cannot_be_explained_is_refused_in_one_line():
     library = transformers()
     network, extractor = small("wav2vec2")

@@ -35,6 +35,7 @@ def given(clap, audio, texts):
     return {"input_ids": words["input_ids"], "attention_mask": words["attention_mask"], **heard}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("text", TEXTS)
 def test_a_text_is_asked_for_by_its_cosine(clap, text):
     audio = sound()
@@ -48,6 +49,7 @@ def test_a_text_is_asked_for_by_its_cosine(clap, text):
     assert explanation.relevance.any()
 
 
+@pytest.mark.slow
 def test_texts_are_classes_as_in_zero_shot_classification(clap):
     audio = [sound(seed=1), sound(9000, seed=2)]
     explanations = explain(clap, audio, classes=TEXTS)
@@ -62,6 +64,7 @@ def test_texts_are_classes_as_in_zero_shot_classification(clap):
     assert labels.probabilities[1] == pytest.approx(1 / (1 + np.exp(-labels.logits[1])), abs=1e-6)
 
 
+@pytest.mark.slow
 def test_one_text_rather_than_another(clap):
     audio = sound()
     dog, rain = (explain(clap, audio, target=text) for text in TEXTS)
@@ -69,6 +72,7 @@ def test_one_text_rather_than_another(clap):
     np.testing.assert_allclose(contrast.relevance, dog.relevance - rain.relevance, atol=1e-7)
 
 
+@pytest.mark.slow
 def test_a_folder_reads_texts(clap, tmp_path):
     for part in clap:
         part.save_pretrained(tmp_path)

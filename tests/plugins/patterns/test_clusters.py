@@ -89,6 +89,7 @@ def test_neighbours_are_the_logarithm_of_the_points_rounded_up(points, neighbour
     assert default_neighbours(points) == neighbours  # e^3 = 20.1, e^4 = 54.6, e^5 = 148.4
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sizes", [(60,), (30, 20), (30, 20, 10)])
 def test_clusters_are_found_and_only_those_that_are_there(sizes):
     for seed in range(5):
@@ -100,6 +101,7 @@ def test_clusters_are_found_and_only_those_that_are_there(sizes):
         assert len(sizes) == 1 or found.chance == 1 / 40
 
 
+@pytest.mark.slow
 def test_without_surrogates_small_clouds_fall_apart():
     """Why cuts are compared with chance: the largest gap of a cloud without clusters is often not the first."""
     alone = [len(set(spectral_clusters(planted((40,), seed)[0], 4, surrogates=0).labels)) for seed in range(20)]
@@ -135,6 +137,7 @@ def test_the_chance_of_a_cut_is_how_many_surrogates_are_cut_as_clearly_anywhere(
     assert as_clear > 0
 
 
+@pytest.mark.slow
 def test_points_without_clusters_are_cut_one_time_in_twenty():
     """With 19 surrogates a cut counts that is clearer than all of them: 1 in 20, 10 of 200, with a deviation of 3.1."""
     cut = sum(
@@ -144,12 +147,14 @@ def test_points_without_clusters_are_cut_one_time_in_twenty():
     assert 1 <= cut <= 20
 
 
+@pytest.mark.slow
 def test_the_number_of_clusters_can_be_given():
     points, _ = planted((30, 20))
     for count in (1, 2, 4):
         assert len(set(spectral_clusters(points, 5, count, surrogates=0).labels)) == count
 
 
+@pytest.mark.slow
 def test_k_means_beats_chance_and_takes_what_there_is():
     points, labels = planted((20, 15, 10))
     assert all(

@@ -181,6 +181,7 @@ def slow_permutation_test(values, groups):
     return p / count, corrected / count
 
 
+@pytest.mark.slow
 @settings(max_examples=15)
 @given(st.integers(0, 10_000), st.integers(2, 4), st.integers(2, 4))
 def test_the_exact_test_is_that_of_welchs_t(seed, first, second):
@@ -256,6 +257,7 @@ def test_what_would_mark_more_than_it_says_is_not_tested():
     assert result.contrasts[0].smallest_p == 1
 
 
+@pytest.mark.slow
 def test_several_groups_are_each_tested_against_the_others():
     rng = np.random.default_rng(3)
     values, groups = rng.standard_normal((7, 2)), np.array([0, 1, 2, 0, 1, 2, 2])
@@ -314,6 +316,7 @@ def test_arrangements_that_are_drawn_exchange_within_blocks_only_and_all_as_ofte
         assert abs(drawn.count(row) - 1000) < 5 * 26
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("by", "permute", "arrangements"),
     [
@@ -344,6 +347,7 @@ def test_differences_between_blocks_are_no_effect():
     assert within.correlation[0, 0] == pytest.approx(np.corrcoef(groups == 0, centred)[0, 1])
 
 
+@pytest.mark.slow
 def test_the_family_wise_error_is_near_its_level():
     """On data without any difference, something is marked in about a twentieth of all cases; without correction in most."""
     marked = uncorrected = 0

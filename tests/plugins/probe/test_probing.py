@@ -191,6 +191,7 @@ def test_noise_with_a_recordings_spectrum_is_as_loud_as_what_it_replaces(reader)
     assert float(energy[0] / energy[1]) == pytest.approx(1, abs=0.25)
 
 
+@pytest.mark.slow
 @settings(max_examples=100)
 @given(
     low=st.floats(0, 3000),
@@ -233,6 +234,7 @@ def test_mel_and_back():
 # Stretches of time
 
 
+@pytest.mark.slow
 @settings(max_examples=200)
 @given(st.floats(0, 1), st.floats(0.01, 1), st.floats(0, 1, exclude_max=True), st.floats(0.5, 2))
 def test_a_stretch_beside_another_lies_inside_and_overlaps_only_without_room(start, length, share, top):
@@ -532,6 +534,7 @@ def test_removing_what_gradients_point_at_silences_a_model_of_one_band_and_contr
 # The whole
 
 
+@pytest.mark.slow
 def test_removing_the_band_a_model_reads_destroys_it_and_other_bands_do_not(reader, tmp_path):
     from statsmodels.stats.multitest import multipletests
 
@@ -597,6 +600,7 @@ def test_models_of_several_folds_are_tested_on_their_own_and_reported_together(r
         xaudio_probe.probe([reader, linear_on_levels()], data, parts, "level:gain=3")
 
 
+@pytest.mark.slow
 def test_each_control_is_summarised_from_its_own_versions(reader):
     results = xaudio_probe.probe(reader, data_of(with_a_tone_at_500_hz), np.arange(40), "scale:factor=1.5", draws=3)
     change = results.changes[0]
@@ -609,6 +613,7 @@ def test_each_control_is_summarised_from_its_own_versions(reader):
     assert change.controls[2].verdict == "more"
 
 
+@pytest.mark.slow
 def test_results_do_not_depend_on_the_batch_and_follow_the_seed(reader):
     data = data_of(with_a_tone_at_500_hz)
     changes = "slots:start=0.02,stop=0.08,relevant:explainer=input_x_gradient,share=0.5,scale:factor=1.2,band:low=100,high=400"
@@ -625,6 +630,7 @@ def test_results_do_not_depend_on_the_batch_and_follow_the_seed(reader):
     assert runs[1].changes[3].controls[0].draws != runs[2].changes[3].controls[0].draws
 
 
+@pytest.mark.slow
 def test_what_is_random_for_a_recording_does_not_depend_on_the_others(reader, tmp_path):
     data, found = data_of(with_a_tone_at_500_hz), []
     for name, indices in (("all", np.arange(40)), ("some", np.arange(8, 40))):
@@ -636,6 +642,7 @@ def test_what_is_random_for_a_recording_does_not_depend_on_the_others(reader, tm
         assert probability == pytest.approx(found[0][index], abs=1e-5)
 
 
+@pytest.mark.slow
 def test_an_interrupted_probe_goes_on(tmp_path, monkeypatch):
     model, data = model_of(Reads()), data_of(with_a_tone_at_500_hz)
     changes = ["band:low=400,high=600", "slots:start=0.02,stop=0.08"]
@@ -676,6 +683,7 @@ def test_an_interrupted_probe_goes_on(tmp_path, monkeypatch):
         xaudio_probe.probe(model, data, np.arange(40), changes, draws=4, folder=tmp_path)
 
 
+@pytest.mark.slow
 def test_a_change_that_is_stopped_halfway_goes_on_where_it_was(tmp_path, monkeypatch):
     """Recordings of two models, of which the second is stopped: what is measured is kept, and the rest gives the same."""
     models, data = [model_of(Reads()), model_of(Reads())], data_of(with_a_tone_at_500_hz)
@@ -787,6 +795,7 @@ def test_older_results_have_a_table_without_probabilities(reader):
     assert whole["p_holm"] == whole["p"] == results.changes[0].cost.p
 
 
+@pytest.mark.slow
 def test_intervals_over_speakers_are_wider_where_their_recordings_go_together():
     values = np.repeat(np.random.default_rng(0).normal(size=12), 20)
     over_speakers = interval_over_groups(values, np.repeat(np.arange(12), 20))

@@ -144,6 +144,7 @@ def test_wrong_and_right_recordings_are_apart_and_missing_classes_are_named():
 rows = st.lists(st.tuples(st.integers(0, 2), st.integers(0, 2)), min_size=8, max_size=8)
 
 
+@pytest.mark.slow
 @given(rows)
 @settings(max_examples=25)
 def test_results_do_not_depend_on_the_order_of_answers_or_the_names_of_people(pairs):
@@ -326,6 +327,7 @@ def test_the_mixed_model_is_that_of_lme4(name):
         assert fit.test()[1] == pytest.approx(chance, rel=1e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")  # what statsmodels says of its derivatives at the largest likelihood
 @pytest.mark.parametrize("seed", range(4))
 def test_the_mixed_model_is_that_of_statsmodels_where_that_finds_the_largest_likelihood(seed):
@@ -366,6 +368,7 @@ def test_the_mixed_model_without_pairs_is_that_of_lme4():
     assert fit.df == 5  # 7 recordings less 2: fewer than the 12.6 of lmerTest
 
 
+@pytest.mark.slow
 @given(st.lists(st.lists(st.sampled_from([-1.0, 0.0, 1.0, np.nan]), min_size=5, max_size=5), min_size=3, max_size=8))
 @settings(max_examples=50)
 def test_every_table_has_a_finite_test(rows):
@@ -511,6 +514,7 @@ def test_a_draw_counts_each_answer_as_often_as_its_person_and_its_recording():
     assert strata_of(table).tolist() == [1, 1, 1, 0]
 
 
+@pytest.mark.slow
 def test_a_cell_is_made_of_its_own_answers_and_draws(simulated):
     answers = tuple(one.model_copy(update={"plays": 1 + place % 4}) for place, one in enumerate(simulated.answers))
     data = simulated.model_copy(update={"answers": answers})
@@ -677,6 +681,7 @@ def simulated():
     return simulate(design, behaviour, 14, seed=3)
 
 
+@pytest.mark.slow
 def test_the_report_says_on_every_page_that_it_is_simulated(simulated, tmp_path):
     results = analyze(simulated, draws=200)
     write_run(tmp_path, settings={})
@@ -693,6 +698,7 @@ def test_the_report_says_on_every_page_that_it_is_simulated(simulated, tmp_path)
     assert "SIMULATED" not in write_results(tmp_path, people).read_text()
 
 
+@pytest.mark.slow
 def test_the_report_command_writes_the_page_anew(simulated, tmp_path):
     from typer.testing import CliRunner
 
@@ -708,6 +714,7 @@ def test_the_report_command_writes_the_page_anew(simulated, tmp_path):
     assert (tmp_path / "figure5.png").exists()
 
 
+@pytest.mark.slow
 def test_the_figure_stands_odd_names_and_says_where_nothing_is_to_be_seen(tmp_path):
     odd = ("$x_{1}^$", 'a,"b"', "n" * 300)
     items = [item(str(number), odd[number % 3]) for number in range(9)]
@@ -728,6 +735,7 @@ def test_the_figure_stands_odd_names_and_says_where_nothing_is_to_be_seen(tmp_pa
     assert not (tmp_path / "figure5.png").exists()
 
 
+@pytest.mark.slow
 def test_the_figure_shows_the_numbers(simulated):
     results = analyze(simulated, draws=200)
     wrong, right = figure_of(results).axes
@@ -759,10 +767,12 @@ def test_the_schema_of_results_is_kept():
         assert PowerResults.model_validate_json((kept.parent / f"{name}.json").read_text()).simulated
 
 
+@pytest.mark.slow
 def test_the_analysis_is_the_same_again(simulated):
     assert analyze(simulated, draws=200) == analyze(simulated, draws=200)
 
 
+@pytest.mark.slow
 def test_of_many_conditions_each_is_compared_with_the_plain_signal():
     conditions = [("audible-explanation", f"e{number}") for number in range(9)] + [("audible-signal", None)]
     design = plain_design(CLASSES, 8, 8, conditions)
@@ -790,6 +800,7 @@ def test_of_many_conditions_unanswered_classes_are_counted():
     assert any(f"nobody answered ({first} in 9 of 10 conditions)." in note for note in results.notes)
 
 
+@pytest.mark.slow
 def test_of_many_conditions_each_is_compared_with_the_controls_of_its_kind():
     methods, controls = ("lrp:epsilon=1", "amplitude", "random"), ("amplitude", "random")
     conditions = [("audible-signal", None), ("visual-explanation", "random")]

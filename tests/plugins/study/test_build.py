@@ -175,6 +175,7 @@ texts = st.text(st.characters(exclude_categories=("Cs",)), max_size=40).filter(
 )
 
 
+@pytest.mark.slow
 @given(texts, st.lists(texts, min_size=1, max_size=3), st.floats(0.1, 99.9))
 def test_settings_read_back_as_they_were_written(title, names, percentile):
     settings = settings_from(
@@ -238,6 +239,7 @@ def test_both_languages_have_all_texts_with_the_same_gaps():
         assert english == german, key
 
 
+@pytest.mark.slow
 def test_a_study_has_all_modes_of_all_recordings(make_study, tmp_path):
     folder = make_study(tmp_path / "study")
     key, public = read_key(folder), read_public(folder)
@@ -256,6 +258,7 @@ def test_a_study_has_all_modes_of_all_recordings(make_study, tmp_path):
     assert [trial.item for trial in public.items] == sorted(trial.item for trial in public.items)
 
 
+@pytest.mark.slow
 def test_all_that_is_heard_is_at_the_reference(make_study, tmp_path):
     folder = make_study(tmp_path / "study", checks={"headphones": True, "level": True}, seconds=0.5)
     names = {medium.name for trial in read_public(folder).items for medium in trial.media if medium.kind == "sound"}
@@ -263,6 +266,7 @@ def test_all_that_is_heard_is_at_the_reference(make_study, tmp_path):
         assert loudness(*soundfile.read(folder / "media" / name)) == pytest.approx(REFERENCE, abs=0.2)
 
 
+@pytest.mark.slow
 def test_explanation_and_signal_differ_and_pictures_differ_in_colour_alone(make_study, tmp_path):
     from PIL import Image
     from scipy.ndimage import binary_dilation
@@ -284,6 +288,7 @@ def test_explanation_and_signal_differ_and_pictures_differ_in_colour_alone(make_
         assert not np.allclose(one, other)
 
 
+@pytest.mark.slow
 def test_files_tell_nothing_of_their_content(make_study, tmp_path):
     folder = make_study(tmp_path / "study", checks={"headphones": True, "catch_trials": 1})
     for path in (folder / "media").iterdir():
@@ -297,6 +302,7 @@ def test_files_tell_nothing_of_their_content(make_study, tmp_path):
     assert (folder / "secret.key").stat().st_mode & 0o077 == 0
 
 
+@pytest.mark.slow
 def test_the_same_secret_gives_the_same_files_and_another_gives_other_names(make_study, tmp_path):
     first = make_study(tmp_path / "first", anew=True)
     (tmp_path / "second").mkdir()
@@ -309,6 +315,7 @@ def test_the_same_secret_gives_the_same_files_and_another_gives_other_names(make
     assert not {path.name for path in (first / "media").iterdir()} & {path.name for path in (third / "media").iterdir()}
 
 
+@pytest.mark.slow
 def test_preferences_and_ratings(make_study, tmp_path):
     folder = make_study(
         tmp_path / "study",
@@ -445,6 +452,7 @@ def test_labels_of_unknown_classes_are_refused(make_study, tmp_path):
     assert not (tmp_path / "study" / "media").exists()
 
 
+@pytest.mark.slow
 def test_classes_that_are_never_predicted_are_named(make_study, tmp_path):
     heard = [{"name": "class", "modes": ["audible-signal"]}]
     folder = make_study(tmp_path / "study", right=3, wrong=1, questions=heard)

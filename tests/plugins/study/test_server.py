@@ -124,6 +124,7 @@ def served(folder):
         yield study
 
 
+@pytest.mark.slow
 def test_a_whole_visit(served):
     person, name = served.invited()
     person.enter("de")
@@ -150,6 +151,7 @@ def test_a_whole_visit(served):
     assert len(data.answers) == 13
 
 
+@pytest.mark.slow
 def test_a_visit_goes_on_after_a_crash_on_any_device(served):
     person, _ = served.invited()
     person.enter()
@@ -242,6 +244,7 @@ def test_steps_out_of_their_order_are_refused(served):
     assert read_study(served.folder).answers == ()
 
 
+@pytest.mark.slow
 def test_media_are_handed_out_in_their_turn_only(served):
     person, _ = served.invited()
     names = [path.name for path in (served.folder / "media").iterdir()]
@@ -272,6 +275,7 @@ def test_an_item_begins_when_it_is_given_out(served):
     assert person.get(f"/media/{trial.media[0].name}").status_code == 200
 
 
+@pytest.mark.slow
 def test_the_key_never_reaches_the_browser(served, folder):
     """Everything that is served in a whole visit: no word of the key, and not a byte that depends on it."""
 
@@ -355,6 +359,7 @@ def test_forged_links_are_refused(served, token):
     assert served.client.get("/api/state", headers=headers).status_code == 401
 
 
+@pytest.mark.slow
 def test_only_this_studys_secret_makes_links(served, make_study, tmp_path):
     person, name = served.invited()
     other = make_study(tmp_path / "other", right=1, wrong=1)
@@ -386,6 +391,7 @@ def test_a_damaged_secret_signs_nothing(tmp_path, content):
         Links(tmp_path)
 
 
+@pytest.mark.slow
 def test_participants_never_see_each_other(served):
     (one, first), (two, second) = served.invited(), served.invited()
     one.enter("de")
@@ -461,6 +467,7 @@ def address(monkeypatch):
         thread.join()
 
 
+@pytest.mark.slow
 def test_connections_without_a_request_are_closed(address):
     """Each counts towards the limit, so that those who send nothing would shut the others out."""
     with ExitStack() as connections:
@@ -473,6 +480,7 @@ def test_connections_without_a_request_are_closed(address):
                 pass
 
 
+@pytest.mark.slow
 def test_a_connection_in_use_is_kept(address):
     used = http.client.HTTPConnection(*address, timeout=10)
     used.connect()
@@ -560,6 +568,7 @@ def test_withdrawal_by_the_participant(served):
     assert name in [one.participant for one in read_study(served.folder).participants if one.withdrawn]
 
 
+@pytest.mark.slow
 def test_a_full_disk_is_told_and_nothing_is_acknowledged(served):
     people = [served.invited()[0] for _ in range(6)]
     for person in people:
@@ -589,6 +598,7 @@ def checks(connection):
     return connection.execute("SELECT COUNT(*) FROM checks").fetchone()[0]
 
 
+@pytest.mark.slow
 def test_nothing_personal_is_stored(served):
     """No address, no browser: neither where the columns are nor anywhere in the files."""
     person, _ = served.invited()
@@ -616,6 +626,7 @@ def test_nothing_personal_is_stored(served):
     }
 
 
+@pytest.mark.slow
 def test_in_a_preference_half_get_b_first_and_answers_mean_the_same(make_study, tmp_path):
     folder = make_study(
         tmp_path / "study",
@@ -711,6 +722,7 @@ def sounds():
 """
 
 
+@pytest.mark.slow
 def test_a_study_of_an_own_model_is_built_served_and_analysed(tmp_path):
     """A network of the user's own, of any length, and recordings in folders."""
     (tmp_path / "mine.py").write_text(CODE)

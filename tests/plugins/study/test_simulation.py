@@ -51,6 +51,7 @@ def skills_of(classes, behaviour, condition):
 DESIGN = plain_design(CLASSES, 20, 20, [(mode, None) for mode in MODES])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("bias", [{}, {"5": 6.0, "9": 0.0}], ids=["even", "biased"])
 @pytest.mark.parametrize("knows", sweep([0.0, 0.35, 0.8, 1.0], quick=[0.35]))
 def test_informedness_is_the_probability_of_knowing_whatever_the_bias(knows, bias):
@@ -236,6 +237,7 @@ PAIR = ("audible-explanation", "visual-explanation")
 KNOWS = {"audible-explanation": 0.5, "visual-explanation": 0.25}
 
 
+@pytest.mark.slow
 def test_power_without_drop_outs_is_what_it_was():
     kept = Path(__file__).parents[3] / "benchmarks/results/study-simulated-fsdd/power.json"
     known = json.loads(kept.read_text())
@@ -296,6 +298,7 @@ def test_who_drops_out_or_clicks_at_random_costs_as_much_power_as_staying_away()
         assert cell.mean_difference == pytest.approx(0.9 * 0.25, abs=0.05)
 
 
+@pytest.mark.slow
 def test_a_study_of_which_too_few_are_left_finds_nothing():
     behaviour = Behaviour(knows={"audible-explanation": 0.9}, dropout=0.8)
     cell = power(behaviour, PAIR, participants=(3,), recordings=(12,), simulations=60).cells[0]
@@ -341,6 +344,7 @@ def run(*words):
     return CliRunner().invoke(app, ["study", *map(str, words)])
 
 
+@pytest.mark.slow
 def test_simulate_and_analyze_from_the_command_line(answered):
     knows = ("--knows", "audible-explanation=0.9", "--person-spread", "0", "--item-spread", "0")
     done = run("simulate", answered / "design.json", "--out", answered / "s", "--participants", 10, *knows, "--draws", 100)
@@ -353,6 +357,7 @@ def test_simulate_and_analyze_from_the_command_line(answered):
     assert json.loads(again.stdout) == json.loads((answered / "s/results.json").read_text())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("words", [("analyze", "design.json"), ("simulate", "design.json"), ("power",)])
 def test_results_never_go_into_the_folder_of_a_study(answered, monkeypatch, make_study, tmp_path, words):
     monkeypatch.chdir(answered)
@@ -375,6 +380,7 @@ def test_an_export_that_is_not_one_gets_one_line(answered, answers):
     assert "answers.0.response_ms" in str(done.exception)
 
 
+@pytest.mark.slow
 def test_rules_that_the_study_did_not_state_are_named(answered, make_study, tmp_path, monkeypatch):
     folder = make_study(tmp_path / "study")
     design = plain_design(CLASSES, 8, 8, TWO)

@@ -282,6 +282,7 @@ def test_a_study_is_read_while_it_is_written(study):
     assert len(read_study(folder).answers) == 1
 
 
+@pytest.mark.slow
 def test_a_full_disk_acknowledges_nothing_and_goes_on_when_there_is_room(study):
     folder, visits, clock = study
     people = [begin(visits) for _ in range(6)]
@@ -313,6 +314,7 @@ def test_another_process_that_writes_for_long_is_told_of(study, monkeypatch):
     assert visits.database.invite(1)
 
 
+@pytest.mark.slow
 def test_answers_are_never_taken_for_those_to_another_study(study, make_study, tmp_path):
     folder, visits, _ = study
     visits.database.close()

@@ -38,17 +38,14 @@ def example_sound(representation: Representation, samples: int | None = None) ->
     return sound[None] if channels == 1 else torch.stack([sound * 0.8**channel for channel in range(channels)])[None]
 
 
-def silence(representation: Representation, samples: int | None = None) -> Tensor:
+def silence(representation: Representation) -> Tensor:
     """Zeros as a representation takes them, (1, samples), or (1, channels, samples) of several channels.
 
     Parameters
     ----------
     representation : Representation
-    samples : int, optional
-        By default those of the representation.
     """
-    channels = channels_in(representation)
-    return torch.zeros(1, *waveform_shape(channels, representation.samples if samples is None else samples))
+    return torch.zeros(1, *waveform_shape(channels_in(representation), representation.samples))
 
 
 @contextmanager

@@ -55,10 +55,10 @@ def like(tensor: Tensor, other: Tensor) -> Tensor:
     return tensor.to(other.dtype).to(other.device)
 
 
-def per_amplitude(waveforms: Tensor, relevance: Tensor) -> Tensor:
-    """R / x, and 0 where x is exactly 0; all (batch, samples)."""
-    silent = waveforms == 0
-    return torch.where(silent, 0, relevance / torch.where(silent, 1, waveforms))
+def per_value(relevance: Tensor, values: Tensor) -> Tensor:
+    """R / x of samples, or R / V of complex spectra, and 0 where that is exactly 0; all of one shape."""
+    zero = values == 0
+    return torch.where(zero, 0, relevance / torch.where(zero, 1, values))
 
 
 def times_in_spectrum(length: int) -> Tensor:
@@ -165,7 +165,7 @@ class Frequency:
         sound, cells = exact(waveforms), exact(relevance)[:, 0]
         spectra = torch.fft.rfft(sound)
         # d ln|X_k| / dx_n is the real part of exp(-2 pi i k n / N) / X_k: a sum over k, which is a transform again.
-        gradient = torch.fft.fft(_per_spectrum(spectra, cells), n=self.samples).real
+        gradient = torch.fft.fft(per_value(cells, spectra), n=self.samples).real
         return like(sound * gradient, relevance)
 
     def from_waveform_relevance(self, waveforms: Tensor, relevance: Tensor) -> Tensor:
@@ -175,7 +175,7 @@ class Frequency:
         frequency is in the whole spectrum. By Parseval's theorem its sum is that of R over the samples that are not 0.
         """
         sound = exact(waveforms)
-        gradient = per_amplitude(sound, exact(relevance))
+        gradient = per_value(exact(relevance), sound)
         products: Tensor = (torch.fft.rfft(sound) * torch.fft.rfft(gradient).conj()).real
         return (products * like(times_in_spectrum(self.samples) / self.samples, products))[:, None]
 
@@ -262,7 +262,7 @@ class TimeFrequency:
 
         def gradient(part: slice) -> Tensor:
             spectra = torch.fft.rfft(frames[:, part] * window)
-            inside: Tensor = torch.fft.fft(_per_spectrum(spectra, cells[:, part]), n=self.length).real
+            inside: Tensor = torch.fft.fft(per_value(cells[:, part], spectra), n=self.length).real
             return inside * window
 
         return like(sound * self._overlap_add(sound, gradient), relevance)
@@ -275,7 +275,7 @@ class TimeFrequency:
         w(n - m hop) R_n / W_n over n, and the sum over the frames is that of R over the samples that are not 0.
         """
         sound = exact(waveforms)
-        gradient = per_amplitude(sound, exact(relevance)) / self._sums.to(sound)
+        gradient = per_value(exact(relevance), sound) / self._sums.to(sound)
         window = self.window.to(sound)
         weights = (times_in_spectrum(self.length) / self.length).to(sound)
 
@@ -326,9 +326,3 @@ class TimeFrequency:
 
 
 Domain = Time | Frequency | TimeFrequency | Channelwise
-
-
-def _per_spectrum(spectra: Tensor, relevance: Tensor) -> Tensor:
-    """R / V, complex, and 0 where V is exactly 0."""
-    silent = spectra == 0
-    return torch.where(silent, 0, relevance / torch.where(silent, 1, spectra))

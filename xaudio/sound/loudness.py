@@ -42,7 +42,7 @@ def integrated_loudness(sound: FloatArray, rate: int) -> float:
     rate : int
         In Hz.
     """
-    powers = _block_powers(_weighted(sound, rate), len(sound), rate)
+    powers = _block_powers(k_weighted(sound, rate), len(sound), rate)
     audible = powers[_in_lufs(powers) >= GATE]
     if not len(audible):
         return -math.inf
@@ -51,26 +51,17 @@ def integrated_loudness(sound: FloatArray, rate: int) -> float:
     return float(_in_lufs(passing.mean())) if len(passing) else -math.inf
 
 
-def k_weighted(sound: FloatArray, rate: int) -> FloatArray:
-    """A sound as the ear weights it: highs raised by 4 dB, and lows cut.
+def k_weighted(sound: FloatArray, rate: int) -> Iterator[FloatArray]:
+    """A sound as the ear weights it, chunk by chunk: highs raised by 4 dB, and lows cut.
 
-    The recursive filters are applied as products of spectra, chunk by chunk, each behind the `MEMORY_S` before it.
+    The recursive filters are applied as products of spectra, to each chunk behind the `MEMORY_S` before it.
 
     Parameters
     ----------
     sound : ndarray of float64, shape (samples,)
     rate : int
         In Hz.
-
-    Returns
-    -------
-    ndarray, shape (samples,)
     """
-    return np.concatenate(list(_weighted(sound, rate)))
-
-
-def _weighted(sound: FloatArray, rate: int) -> Iterator[FloatArray]:
-    """The weighted sound chunk by chunk."""
     memory = math.ceil(MEMORY_S * rate)
     size = 1 << (min(len(sound), CHUNK) + memory - 1).bit_length()
     weights = _response(rate, size)

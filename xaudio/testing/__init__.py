@@ -1,7 +1,8 @@
 """The conformance suite of `xaudio plugins check`: whether a plugin keeps the contract of its kind.
 
 Each check is a function of its own, whose name says what must hold; it takes the case, the plugin with its options, and
-returns what is wrong, or nothing. The cases of a kind stand beside its checks.
+returns what is wrong, or nothing. The cases of a kind stand beside its checks, which are made
+in the order of their module.
 """
 
 from __future__ import annotations
@@ -13,21 +14,21 @@ from ..errors import PluginError, unknown
 from ..output.terminal import progress
 from ..registry.loading import registry
 from . import benchmarks, datasets, engines, explainers, loaders, metrics, models, renderers, representations, separators
-from .suite import Case, Check, CheckFunction, ContractError, Result
+from .suite import Case, Check, ContractError, Result, checks_in
 
 __all__ = ["Check", "ContractError", "Result", "check", "checks_of"]
 
-_KINDS: dict[str, tuple[type[Case], tuple[CheckFunction, ...]]] = {
-    "dataset": (datasets.DatasetCase, datasets.CHECKS),
-    "representation": (representations.RepresentationCase, representations.CHECKS),
-    "model": (models.ModelCase, models.CHECKS),
-    "loader": (loaders.LoaderCase, loaders.CHECKS),
-    "explainer": (explainers.ExplainerCase, explainers.CHECKS),
-    "separator": (separators.SeparatorCase, separators.CHECKS),
-    "renderer": (renderers.RendererCase, renderers.CHECKS),
-    "metric": (metrics.MetricCase, metrics.CHECKS),
-    "benchmark": (benchmarks.BenchmarkCase, benchmarks.CHECKS),
-    "engine": (engines.EngineCase, engines.CHECKS),
+_CASES: dict[str, type[Case]] = {
+    "dataset": datasets.DatasetCase,
+    "representation": representations.RepresentationCase,
+    "model": models.ModelCase,
+    "loader": loaders.LoaderCase,
+    "explainer": explainers.ExplainerCase,
+    "separator": separators.SeparatorCase,
+    "renderer": renderers.RendererCase,
+    "metric": metrics.MetricCase,
+    "benchmark": benchmarks.BenchmarkCase,
+    "engine": engines.EngineCase,
 }
 
 
@@ -59,11 +60,10 @@ def checks_of(
     >>> [check.__name__ for check in checks_of("benchmark", "speed")]
     ['it_has_defaults_for_all_options', 'it_can_be_called_and_report']
     """
-    if kind not in _KINDS:
-        raise PluginError(unknown("kind of plugin", kind, _KINDS))
-    case_of, functions = _KINDS[kind]
-    case = case_of(registry(), kind, name, options or {}, representation)
-    return [Check(function, case) for function in functions]
+    if kind not in _CASES:
+        raise PluginError(unknown("kind of plugin", kind, _CASES))
+    case = _CASES[kind](registry(), kind, name, options or {}, representation)
+    return [Check(function, case) for function in checks_in(type(case).__module__)]
 
 
 def check(kind: str, name: str, options: Mapping[str, Any] | None = None, *, representation: str | None = None) -> list[Result]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..registry.options import REQUIRED, options_of
-from .suite import Case, CheckFunction
+from .suite import Case
 
 
 class BenchmarkCase(Case):
@@ -20,6 +20,3 @@ def it_can_be_called_and_report(case: BenchmarkCase) -> str:
     if not callable(case.plugin):
         return f"it is a {type(case.plugin).__name__}; expected something that can be called with a folder"
     return "" if callable(getattr(case.plugin, "report", None)) else "it has no method report(folder)"
-
-
-CHECKS: tuple[CheckFunction, ...] = (it_has_defaults_for_all_options, it_can_be_called_and_report)

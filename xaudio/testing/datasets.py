@@ -22,9 +22,8 @@ from ..registry.options import options_of
 from ..sound.datasets import SpeakerDataset
 from ..sound.labels import label_index, labelled
 from ..types import Clip, Fit, Fold, IntArray, Resampling
-from .separators import left_in_process
-from .state import Left, watching
-from .suite import Case, CheckFunction, Unasked, need, refusal
+from .state import Left, left_in_process, watching
+from .suite import Case, Unasked, need, refusal
 
 DECODED = 200
 """Recordings that are decoded: all, or so many, evenly spread."""
@@ -234,6 +233,16 @@ def _same_label(label: Any, expected: Any, classes: Sequence[str]) -> bool:
     return set(label) == {classes[index] for index in np.flatnonzero(expected == 1).tolist()}
 
 
+def folds_are_given_or_refused_in_one_line(case: DatasetCase) -> str:
+    for task in case.plugin.tasks:
+        try:
+            if not case.plugin.folds(task):
+                return f"task {task!r} has no folds"
+        except XaudioError as error:
+            return refusal(error)
+    return ""
+
+
 def folds_are_whole_and_disjoint(case: DatasetCase) -> str:
     need(case, labels_are_class_indices_and_every_class_has_recordings)
     for task in case.plugin.tasks:
@@ -361,36 +370,3 @@ def _with_another_file(folder: Path, source: Path, others: Sequence[Path]) -> It
 
 def decoding_leaves_the_process_as_it_was(case: DatasetCase) -> str:
     return left_in_process(replace(case.decoded[1], files=[]))  # it may keep a cache
-
-
-def folds_are_given_or_refused_in_one_line(case: DatasetCase) -> str:
-    for task in case.plugin.tasks:
-        try:
-            if not case.plugin.folds(task):
-                return f"task {task!r} has no folds"
-        except XaudioError as error:
-            return refusal(error)
-    return ""
-
-
-CHECKS: tuple[CheckFunction, ...] = (
-    it_has_recordings_tasks_and_a_title,
-    it_says_how_recordings_are_fitted_and_resampled,
-    it_decodes_to_float32_clips,
-    samples_are_finite_and_in_full_scales,
-    rates_are_whole_numbers_above_0,
-    the_same_recording_decodes_the_same_twice,
-    the_data_set_opened_anew_is_the_same,
-    beyond_the_end_is_an_index_error,
-    every_recording_has_a_speaker,
-    files_are_those_of_the_recordings,
-    labels_are_class_indices_and_every_class_has_recordings,
-    labels_of_clips_are_those_of_the_data_set,
-    folds_are_given_or_refused_in_one_line,
-    folds_are_whole_and_disjoint,
-    folds_share_no_speaker,
-    folds_share_no_recording_by_content,
-    the_fingerprint_stays,
-    the_fingerprint_follows_the_content,
-    decoding_leaves_the_process_as_it_was,
-)

@@ -11,7 +11,7 @@ from typing import Any
 from ..errors import XaudioError
 from ..shards.gathering import carry_out, gather
 from ..shards.plan import Row, planned
-from .suite import Case, CheckFunction, Unasked, refusal
+from .suite import Case, Unasked, refusal
 
 ROWS = 6
 
@@ -60,6 +60,3 @@ def every_row_is_done_or_failed_once(case: EngineCase) -> str:
         raise Unasked(f"it refuses: {error}")
     expected = f"{ROWS - 1} done, 1 failed, 0 missing, {ROWS - 1} written"
     return "" if came == expected else f"{came}; expected {expected}"
-
-
-CHECKS: tuple[CheckFunction, ...] = (it_works_or_refuses_in_one_line, every_row_is_done_or_failed_once)

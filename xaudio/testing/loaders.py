@@ -7,7 +7,7 @@ from pathlib import Path
 from ..errors import XaudioError
 from ..model.model import Model
 from ..registry.options import REQUIRED, options_of
-from .suite import Case, CheckFunction, refusal
+from .suite import Case, refusal
 
 
 class LoaderCase(Case):
@@ -30,6 +30,3 @@ def what_is_not_there_is_refused_in_one_line(case: LoaderCase) -> str:
     except XaudioError as error:
         return refusal(error)
     return f"it took {', '.join(missing)} = 'no/such/thing' for a model" if missing else ""
-
-
-CHECKS: tuple[CheckFunction, ...] = (it_makes_a_model_or_refuses_in_one_line, what_is_not_there_is_refused_in_one_line)

@@ -14,9 +14,8 @@ from ..errors import XaudioError
 from ..measuring.metric import Better
 from ..registry.defaults import SLOPE
 from ..types import Explainer
-from .separators import left_in_process
-from .state import Left, watching
-from .suite import Case, CheckFunction, Unasked, need, refusal, unlike
+from .state import Left, left_in_process, watching
+from .suite import Case, Unasked, need, refusal, unlike
 from .toys import changed_in, content_of, times_input, toy_explanations
 
 ALL = [0, 1, 2, 3]
@@ -174,20 +173,3 @@ def the_process_is_left_as_it_was(case: MetricCase) -> str:
     left = case.first.left
     others = {aspect: names for aspect, names in left.changes.items() if aspect != "hooks"}
     return left_in_process(Left(others, left.files), chance=bool(not _misshapen(case) and case.unlike))
-
-
-CHECKS: tuple[CheckFunction, ...] = (
-    it_measures_or_refuses_in_one_line,
-    it_says_which_values_are_better,
-    it_gives_named_values_one_per_explanation,
-    values_are_finite,
-    it_says_of_every_value_that_it_gives_which_is_better_and_of_no_other,
-    the_same_call_gives_the_same_values,
-    a_value_does_not_depend_on_the_other_explanations,
-    the_explanations_are_not_changed,
-    modes_of_the_model_are_left_as_they_were,
-    no_hooks_are_left_behind,
-    weights_are_left_as_they_were,
-    the_model_is_left_as_it_was,
-    the_process_is_left_as_it_was,
-)

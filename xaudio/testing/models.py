@@ -16,7 +16,7 @@ from ..registry.options import REQUIRED, options_of, parse_spec
 from ..sound.channels import channels_in
 from ..types import Representation
 from .state import Left, stirred, watching
-from .suite import Case, CheckFunction, Unasked, close, need, unlike
+from .suite import Case, Unasked, close, need, unlike
 from .toys import sounds, unlike_number
 
 ASKED = (3, 5)
@@ -48,7 +48,7 @@ class ModelCase(Case):
             network = self.network(ASKED[0])
         except XaudioError as error:
             return (self._fixed(error, option.default),)
-        said = said_classes(network)
+        said = _said_classes(network)
         return (said,) if said not in (None, ASKED[0]) else ASKED
 
     def _fixed(self, error: XaudioError, default: Any) -> int:
@@ -113,7 +113,7 @@ class ModelCase(Case):
         return unlike(first, again, self.answer(self.features, self.network(self.numbers[0])), drawn=False)
 
 
-def said_classes(network: Any) -> int | None:
+def _said_classes(network: Any) -> int | None:
     """The number of classes that a network says it has, by an attribute ``classes``: a number, or names."""
     said = getattr(network, "classes", None)
     if isinstance(said, int) and not isinstance(said, bool):
@@ -141,6 +141,15 @@ def it_says_what_it_reads(case: ModelCase) -> str:
     return "" if callable(case.reads) else f"representation is {chosen!r}"
 
 
+def forward_takes_features_alone(case: ModelCase) -> str:
+    needed = [
+        name
+        for name, parameter in inspect.signature(case.plugin.forward).parameters.items()
+        if parameter.default is parameter.empty and parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY)
+    ]
+    return "" if len(needed) <= 1 else f"it needs {', '.join(needed)}"
+
+
 def it_gives_logits_batch_by_classes(case: ModelCase) -> str:
     return _misshapen(case)
 
@@ -149,7 +158,7 @@ def it_gives_as_many_classes_as_are_asked_for(case: ModelCase) -> str:
     for number in case.numbers:
         network = case.plugin if number == case.numbers[0] else case.network(number)
         outputs = case.logits.shape[1] if network is case.plugin else case.answer(case.features[:1], network).shape[1]
-        expected = said_classes(network) if number is None else number
+        expected = _said_classes(network) if number is None else number
         if outputs != expected and number is None:
             return "it takes no option classes; with a fixed number it says so by an attribute classes"
         if outputs != expected:
@@ -253,30 +262,3 @@ def training_settings_are_a_mapping(case: ModelCase) -> str:
     if settings is None:
         raise Unasked("it has none")
     return "" if isinstance(settings, Mapping) else f"training_settings is a {type(settings).__name__}"
-
-
-def forward_takes_features_alone(case: ModelCase) -> str:
-    needed = [
-        name
-        for name, parameter in inspect.signature(case.plugin.forward).parameters.items()
-        if parameter.default is parameter.empty and parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY)
-    ]
-    return "" if len(needed) <= 1 else f"it needs {', '.join(needed)}"
-
-
-CHECKS: tuple[CheckFunction, ...] = (
-    it_is_a_torch_module,
-    it_says_what_it_reads,
-    forward_takes_features_alone,
-    it_gives_logits_batch_by_classes,
-    it_gives_as_many_classes_as_are_asked_for,
-    logits_are_finite,
-    logits_are_not_squashed,
-    the_gradient_reaches_the_features,
-    the_same_call_gives_the_same_logits,
-    logits_do_not_depend_on_the_batch,
-    a_call_changes_nothing_of_the_model,
-    the_weights_are_all_that_it_learns,
-    weights_follow_the_global_generator,
-    training_settings_are_a_mapping,
-)

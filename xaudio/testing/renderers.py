@@ -12,9 +12,8 @@ from typing import Any
 
 from ..errors import XaudioError
 from ..explanation.rendering import Written as FileWritten, as_written
-from .separators import left_in_process
-from .state import Left, watching
-from .suite import Case, CheckFunction, Unasked, refusal
+from .state import Left, left_in_process, watching
+from .suite import Case, Unasked, refusal
 from .toys import changed_in, content_of, times_input, toy_explanations
 
 KEPT = "explanation.safetensors"
@@ -128,13 +127,3 @@ def the_explanation_is_not_changed(case: RendererCase) -> str:
 
 def the_process_is_left_as_it_was(case: RendererCase) -> str:
     return next((said for item in case.written if item.left and (said := left_in_process(item.left))), "")
-
-
-CHECKS: tuple[CheckFunction, ...] = (
-    it_renders_or_refuses_in_one_line,
-    it_returns_the_files_that_it_wrote,
-    it_leaves_nothing_else_in_the_folder,
-    it_writes_nowhere_else,
-    the_explanation_is_not_changed,
-    the_process_is_left_as_it_was,
-)

@@ -14,9 +14,8 @@ from torch import Tensor
 from ..errors import XaudioError
 from ..sound.channels import channels_in
 from ..types import Axis, Placement
-from .separators import left_in_process
-from .state import Left, stirred, watching
-from .suite import Case, CheckFunction, Unasked, close, need, refusal, unlike
+from .state import Left, left_in_process, stirred, watching
+from .suite import Case, Unasked, close, need, refusal, unlike
 from .toys import SOUNDS, noise, sounds, unlike_number
 
 UNITS = {"time": "s", "frequency": "Hz"}
@@ -265,6 +264,15 @@ def it_is_differentiable(case: RepresentationCase) -> str:
     return "" if gradient[0].any() else "the gradient of noise is 0 everywhere"
 
 
+def the_way_back_refuses_in_one_line(case: RepresentationCase) -> str:
+    for method, cells in (("masked_waveform", case.ones()), ("to_waveform_relevance", case.ones())):
+        try:
+            getattr(case.plugin, method)(case.noise(1), cells)
+        except XaudioError as error:
+            return refusal(error)
+    return ""
+
+
 def a_mask_of_ones_gives_the_sound_back(case: RepresentationCase) -> str:
     low, high = case.pitches
     waveforms = case.heard(case.bell(0.5, 0.9) * (case.tone(low) + case.tone(high)) / 4)
@@ -347,37 +355,3 @@ def relevance_of_samples_sums_to_that_of_the_cells(case: RepresentationCase) -> 
     if torch.allclose(sums, expected, rtol=2e-3):
         return ""
     return f"it sums to {float(sums[0]):.6g}; that of the cells to {float(expected[0]):.6g}"
-
-
-def the_way_back_refuses_in_one_line(case: RepresentationCase) -> str:
-    for method, cells in (("masked_waveform", case.ones()), ("to_waveform_relevance", case.ones())):
-        try:
-            getattr(case.plugin, method)(case.noise(1), cells)
-        except XaudioError as error:
-            return refusal(error)
-    return ""
-
-
-CHECKS: tuple[CheckFunction, ...] = (
-    it_has_a_rate_a_length_a_unit_and_a_placement,
-    axes_increase_and_have_names_and_units,
-    features_are_shaped_as_the_axes_say,
-    features_are_finite,
-    the_same_call_gives_the_same_features,
-    features_do_not_depend_on_the_batch,
-    its_input_is_not_changed_in_place,
-    a_call_leaves_everything_as_it_was,
-    amplitude_is_shaped_like_the_features_and_not_negative,
-    amplitude_is_linear,
-    cells_lie_in_time_where_the_axis_says,
-    cells_lie_in_frequency_where_the_axis_says,
-    it_is_differentiable,
-    the_way_back_refuses_in_one_line,
-    a_mask_of_ones_gives_the_sound_back,
-    a_mask_of_zeros_gives_silence,
-    a_mask_of_halves_gives_half_the_sound,
-    a_mask_in_time_keeps_that_part_of_the_sound,
-    a_mask_in_frequency_keeps_that_part_of_the_sound,
-    each_recording_has_its_own_mask,
-    relevance_of_samples_sums_to_that_of_the_cells,
-)

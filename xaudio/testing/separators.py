@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from ..errors import XaudioError
-from .state import Left, stirred, watching
-from .suite import Case, CheckFunction, Unasked, close, need, refusal, unlike
+from .state import Left, left_in_process, stirred, watching
+from .suite import Case, Unasked, close, need, refusal, unlike
 from .toys import RATE, sounds, unlike_number
 
 
@@ -100,29 +100,3 @@ def its_input_is_not_changed_in_place(case: SeparatorCase) -> str:
 
 def the_process_is_left_as_it_was(case: SeparatorCase) -> str:
     return left_in_process(case.tried[2], chance=bool(case.tried[1] is None and not _misshapen(case) and case.unlike))
-
-
-def left_in_process(left: Left, *, chance: bool = False) -> str:
-    """What was left behind of the generators (unless chance is named already), settings, figures and files, or nothing."""
-    drawn = "a seed was set or numbers were drawn; take an option seed and a generator of your own"
-    parts = [
-        "" if chance else left.said("generators", drawn),
-        left.said("settings", "changed for everybody"),
-        left.said("hooks", "left behind"),
-        left.said("figures", "left open"),
-        left.said("style", "changed for everybody"),
-        f"it wrote {', '.join(left.files[:3])}" if left.files else "",
-    ]
-    return "; ".join(filter(None, parts))
-
-
-CHECKS: tuple[CheckFunction, ...] = (
-    it_separates_or_refuses_in_one_line,
-    sources_are_batch_by_sources_by_samples,
-    sources_are_finite,
-    sources_sum_to_the_recording,
-    the_same_call_gives_the_same_sources,
-    sources_do_not_depend_on_the_batch,
-    its_input_is_not_changed_in_place,
-    the_process_is_left_as_it_was,
-)

@@ -55,6 +55,20 @@ class Left:
         return f"{', '.join(names[:3])}{' and more' if len(names) > 3 else ''}: {how}" if names else ""
 
 
+def left_in_process(left: Left, *, chance: bool = False) -> str:
+    """What was left behind of the generators (unless chance is named already), settings, figures and files, or nothing."""
+    drawn = "a seed was set or numbers were drawn; take an option seed and a generator of your own"
+    parts = [
+        "" if chance else left.said("generators", drawn),
+        left.said("settings", "changed for everybody"),
+        left.said("hooks", "left behind"),
+        left.said("figures", "left open"),
+        left.said("style", "changed for everybody"),
+        f"it wrote {', '.join(left.files[:3])}" if left.files else "",
+    ]
+    return "; ".join(filter(None, parts))
+
+
 @contextmanager
 def watching(network: Any = None) -> Iterator[Left]:
     """Notes what changes meanwhile, of a network and of the process; see `stirred`."""

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
+from inspect import isfunction
 from typing import Any
 from unittest import SkipTest
 
@@ -158,6 +160,12 @@ def _interrupts() -> Iterator[list[int]]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def checks_in(module: str) -> list[CheckFunction]:
+    """The checks that a module defines, in their order: its functions but those with an underscore."""
+    functions = [value for name, value in vars(sys.modules[module]).items() if isfunction(value) and not name.startswith("_")]
+    return [function for function in functions if function.__module__ == module]
 
 
 def need(case: Case, *checks: CheckFunction) -> None:

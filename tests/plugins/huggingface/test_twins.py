@@ -10,7 +10,7 @@ from sweeps import sweep
 import xaudio
 from xaudio.plugin import ModelError
 from xaudio.testing import representations
-from xaudio.testing.suite import Check
+from xaudio.testing.suite import Check, checks_in
 from xaudio_huggingface._library import transformers
 from xaudio_huggingface._twins import TWINS, twin_of
 
@@ -140,7 +140,7 @@ class TwinCase(representations.RepresentationCase):
         return twin_of(own).at(own.sampling_rate)
 
 
-@pytest.mark.parametrize("check", representations.CHECKS, ids=lambda check: check.__name__)
+@pytest.mark.parametrize("check", checks_in(representations.__name__), ids=lambda check: check.__name__)
 @pytest.mark.parametrize("name", sweep(FILLED, ["waveform", "AST"]))
 def test_a_twin_keeps_the_contract(name, check):
     Check(check, TwinCase(xaudio.plugin.registry(), "representation", name))()

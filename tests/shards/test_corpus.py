@@ -374,6 +374,7 @@ def test_what_a_killed_process_left_beside_its_windows_goes(corpus, tmp_path):
     for left in (out / ".xaudio-1", out / "windows/.xaudio-2"):
         left.mkdir()
         (left / "explanation.safetensors").write_text("half")
+        os.utime(left, (0, 0))
     done = CliRunner().invoke(app, [*words, "top:2"])
     assert not done.exception, done.output
     assert not list(out.rglob(".xaudio-*"))

@@ -15,7 +15,8 @@ from ..errors import DataError, ModelError, OutputError
 from ..explanation.window_question import WindowQuestion
 from ..explanation.windowing import LongWork
 from ..explanation.windows import LongExplanation, Scored, Weights, overlap_added, parse_choice, weighted
-from ..output.runs import LEFTOVER, output_folder, remove_leftovers, write_text
+from ..output.runs import output_folder, write_text
+from ..output.temporary import remove_leftovers, temporary_prefix
 from ..output.terminal import say
 from ..shards.gathering import Sharing, require_all
 from ..shards.plan import Row, planned
@@ -252,7 +253,7 @@ def _write(explanation: Explanation, view: str | None, renderers: Sequence[Any],
     """A window's explanation and what renderers make of it, in a folder that is there when all of it is."""
     from ..explanation.rendering import render
 
-    building = Path(tempfile.mkdtemp(prefix=LEFTOVER, dir=folder.parent))
+    building = Path(tempfile.mkdtemp(prefix=temporary_prefix(), dir=folder.parent))
     try:
         explanation.save(building / EXPLANATION)
         render([explanation if view is None else explanation.view(view)], renderers, building)

@@ -409,6 +409,8 @@ def test_an_option_that_would_be_ignored_is_refused(corpus, tmp_path, more, word
     [
         (["--explainer", "none"], "Unknown explainer 'none'"),
         (["--target", "d"], "'d'"),
+        (["--contrast", "d"], "'d'"),
+        (["--threshold", "0.5"], "A threshold of 0.5 was given to a model of the kind 'classes': it is a probability of labels"),
         (["--render", "none"], "Unknown renderer 'none'"),
         (["--engine", "none"], "Unknown engine 'none'"),
         (["--shard", "1/2", "--workers", "2"], "cannot be combined"),

@@ -244,6 +244,7 @@ def explain_whole(settings: dict[str, Any], batch_size: int, device: str, out: P
     out : Path
     as_json : bool
     """
+    from ..explanation.channels import refuse_joined_channels
     from ..explanation.explaining import explain as explain_audio, load_model
     from ..explanation.rendering import save_and_render, write_report, write_together
     from ..explanation.summary import summary_of
@@ -258,6 +259,7 @@ def explain_whole(settings: dict[str, Any], batch_size: int, device: str, out: P
     specs = split_specs(settings["render"])
     renderers = [registry().create("renderer", *parse_spec(spec)) for spec in specs]  # before anything takes time
     loaded = load_model(settings["model"], device)
+    refuse_joined_channels(loaded, renderers, bool(settings["view"]))
     clips = _clips(loaded, settings)
     passed_on = ("threshold", "fit", "resampling", "seed", "contrast", "channels")
     asked: dict[str, Any] = {name: settings.get(name) for name in passed_on}

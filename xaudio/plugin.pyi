@@ -212,6 +212,7 @@ from .sound.domains import (
     Samples as Samples,
     Time as Time,
     TimeFrequency as TimeFrequency,
+    check_waveforms as check_waveforms,
     exact as exact,
     like as like,
 )

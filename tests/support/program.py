@@ -17,10 +17,11 @@ def commands_below(command: Any, names: tuple[str, ...] = ()) -> list[tuple[str,
 
 def command_of(*names: str) -> Any:
     """A command of the program; without names the program."""
-    command = get_command(app)
+    command: Any = PROGRAM
     for name in names:
-        command = command.get_command(None, name)  # type: ignore[attr-defined]
+        command = command.get_command(None, name)
     return command
 
 
-EVERY = commands_below(command_of())
+PROGRAM = get_command(app)
+EVERY = commands_below(PROGRAM)

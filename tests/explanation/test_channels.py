@@ -207,10 +207,13 @@ def test_rows_that_are_no_channels_are_added_in_windows(kept, tmp_path):
 OWN = """
 import sys
 
+import torch
+
 sys.path.insert(0, {folder!r})
 from test_channels import Each, MidAndSide
 
 def joined():
+    torch.manual_seed(0)
     made = Each().eval()
     made.representation, made.kind, made.classes = MidAndSide(), "classes", ["a", "b", "c"]
     return made

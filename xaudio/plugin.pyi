@@ -144,7 +144,6 @@ from .output.runs import (
     output_folder as output_folder,
     read_json as read_json,
     refuse_other_settings as refuse_other_settings,
-    remove_leftovers as remove_leftovers,
     replaced as replaced,
     write_json as write_json,
     write_rows as write_rows,
@@ -152,6 +151,7 @@ from .output.runs import (
     write_text as write_text,
 )
 from .output.table import Table as Table
+from .output.temporary import remove_leftovers as remove_leftovers
 from .output.tensors import read_tensors as read_tensors, write_tensors as write_tensors
 from .output.terminal import in_sight as in_sight, progress as progress, reported_to as reported_to, say as say
 from .output.words import counted as counted, counted_of as counted_of, without_folders as without_folders
@@ -212,6 +212,7 @@ from .sound.domains import (
     Samples as Samples,
     Time as Time,
     TimeFrequency as TimeFrequency,
+    check_waveforms as check_waveforms,
     exact as exact,
     like as like,
 )

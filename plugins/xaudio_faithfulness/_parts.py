@@ -9,9 +9,19 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from xaudio.plugin import Explanation, Model, ModelError, PluginError, Sound, baseline_features, baseline_waveforms, check_outputs
+from xaudio.plugin import (
+    Around,
+    Explanation,
+    Model,
+    ModelError,
+    PluginError,
+    Sound,
+    baseline_features,
+    baseline_waveforms,
+    check_outputs,
+)
 
 BLOCK = 64
 """Explanations on the device at once: 53 MB of each quantity of spectrograms of 227 x 227 cells in float64."""
@@ -45,17 +55,8 @@ class Block:
     mixed: Mixed
 
 
-class InBfloat16(nn.Module):
-    """A network whose products are computed in bfloat16.
-
-    Parameters
-    ----------
-    network : nn.Module
-    """
-
-    def __init__(self, network: nn.Module) -> None:
-        super().__init__()
-        self.network = network
+class InBfloat16(Around):
+    """A network whose products are computed in bfloat16."""
 
     def forward(self, features: Tensor) -> Tensor:
         """Logits, in float32."""

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from xaudio.plugin import Axis, Length, ModelError, TimeFrequency, create, exact, like, spectral_window
+from xaudio.plugin import Axis, Length, TimeFrequency, check_waveforms, create, exact, like, spectral_window
 
 from ._conventions import Settings, settings_of
 from ._filters import corners, filters, gains, transform_frequencies
@@ -100,9 +100,7 @@ class LogMel(nn.Module):
         ModelError
             If the waveforms have another shape.
         """
-        if waveforms.ndim != 2 or waveforms.shape[1] != self.samples:
-            expected = f"(batch, {self.samples})"
-            raise ModelError(f"The {self.name} representation got waveforms {tuple(waveforms.shape)}; expected {expected}.")
+        check_waveforms(self.name, waveforms, self.samples)
         settings = self.settings
         frames = self._framed(waveforms * settings.gain if settings.gain != 1 else waveforms)
         spectra = torch.fft.rfft(frames * like(self._window, waveforms), n=settings.n_fft)

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from xaudio.plugin import Axis, ModelError, Placement, PluginError
+from xaudio.plugin import Axis, Placement, PluginError, check_waveforms
 
 FULL_SCALE = 32768.0
 """The published constant below belongs to 16-bit integers; our waveforms are those divided by this."""
@@ -65,9 +65,7 @@ class Spectrogram(nn.Module):
         ModelError
             If the waveforms have another shape.
         """
-        if waveforms.ndim != 2 or waveforms.shape[1] != self.samples:
-            expected = f"(batch, {self.samples})"
-            raise ModelError(f"The spectrogram representation got waveforms {tuple(waveforms.shape)}; expected {expected}.")
+        check_waveforms("spectrogram", waveforms, self.samples)
         window = self._hann(waveforms)
         padded = functional.pad(waveforms, (self.window // 2, self._padded - self.window // 2 - self.samples))
         # Scaled before the transform: 455 numbers instead of 52,440.

@@ -62,7 +62,7 @@ class Visual:
     scale: Literal["linear", "log", "mel"] = "linear"
     format: Literal["png", "svg", "pdf"] = "png"
 
-    shows_channels = True
+    shows_channels = "apart"
 
     def __post_init__(self) -> None:
         if self.zoom is not None and not 0 <= self.zoom[0] < self.zoom[1]:

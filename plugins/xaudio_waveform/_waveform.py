@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from xaudio.plugin import Axis, Length, ModelError, Placement, Samples, create
+from xaudio.plugin import Axis, Length, Placement, Samples, check_waveforms, create
 
 FULL_SCALE = 32768.0
 """The published constant below belongs to 16-bit integers; our waveforms are those divided by this."""
@@ -59,9 +59,7 @@ class Waveform(Samples, nn.Module):
         ModelError
             If the waveforms have another shape.
         """
-        if waveforms.ndim != 2 or waveforms.shape[1] != self.samples:
-            expected = f"(batch, {self.samples})"
-            raise ModelError(f"The waveform representation got waveforms {tuple(waveforms.shape)}; expected {expected}.")
+        check_waveforms("waveform", waveforms, self.samples)
         if self.normalisation == "none":
             return waveforms[:, None]
         if self.normalisation == "standard":

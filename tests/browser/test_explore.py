@@ -80,6 +80,22 @@ def test_the_page_is_accessible_and_fits_in_every_size_and_colour(visit):
     accessible(page)
 
 
+BEYOND = """() => [...document.querySelectorAll(".xa-stage :is(.xa-option span, .xa-button, select)")].filter((control) => {
+  const room = control.closest(".xa-stage").getBoundingClientRect(), own = control.getBoundingClientRect();
+  const within = own.left > room.left - 0.5 && own.right < room.right + 0.5 && control.scrollWidth <= control.clientWidth;
+  return own.width && !within;
+}).map((control) => control.textContent)"""
+
+
+@pytest.mark.parametrize("lecture", [False, True])
+def test_no_control_of_a_player_is_wider_than_its_room_on_a_phone(visit, lecture):
+    page = visit("7", width=390, height=844)
+    if lecture:
+        page.click("#lecture")
+    assert page.locator(".xa-choose-part .xa-option").all_inner_texts() == ["Recording", "For", "Against", "Rest"]
+    assert page.evaluate(BEYOND) == []
+
+
 WRITTEN = """() => {
   window.written = [];
   const pen = CanvasRenderingContext2D.prototype;

@@ -209,8 +209,9 @@ def test_a_command_that_refuses_its_data_leaves_no_folder(error_of, run_folder, 
         ("explain", "no-sound.wav", "--window", "1"): "cannot be read as audio",
         ("evaluate", "--dataset", "synthetic:speakers=8,repetitions=1", "--recordings", "2"): "expected 8 or more",
         ("bench", "explainers", "--models", run_folder, "--data", tmp_path): "reads no files",
+        ("study", "export", tmp_path): "study",
     }.items():
-        model = [] if command[0] == "bench" else ["--model", run_folder]
+        model = [] if command[0] in ("bench", "study") else ["--model", run_folder]
         words = [tmp_path / word if word == "no-sound.wav" else word for word in command]
         assert reason in error_of(*words, *model, "--out", out)
         assert [path.name for path in tmp_path.iterdir()] == ["no-sound.wav"], command

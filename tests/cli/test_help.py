@@ -4,28 +4,12 @@ import shlex
 from importlib.metadata import EntryPoint
 
 import pytest
-from typer.main import get_command
+from program import EVERY, command_of
 from typer.testing import CliRunner
 
 from xaudio.cli import app as app_module, common
 from xaudio.cli.app import app
 from xaudio.registry.loading import Registry
-
-
-def commands_below(command, names=()):
-    """The words of each command, those of plugins and benchmarks too."""
-    if not hasattr(command, "list_commands"):
-        return [names]
-    parts = [(part, command.get_command(None, part)) for part in command.list_commands(None)]
-    return [words for part, below in parts for words in commands_below(below, (*names, part))]
-
-
-def command_of(*names: str):
-    """A command of the program."""
-    command = get_command(app)
-    for name in names:
-        command = command.get_command(None, name)
-    return command
 
 
 @pytest.mark.parametrize("asked", ["--help", "loudness"])
@@ -36,7 +20,7 @@ def test_a_command_may_be_missing_since_its_plugin_could_not_be_loaded(asked, mo
     assert "The plugin loud (? ?) could not be loaded" in CliRunner().invoke(app, [asked]).output
 
 
-@pytest.mark.parametrize("names", commands_below(get_command(app)), ids=" ".join)
+@pytest.mark.parametrize("names", EVERY, ids=" ".join)
 def test_examples_in_the_help_can_be_typed(names):
     command = command_of(*names)
     context = command.context_class(command, info_name="xaudio " + " ".join(names))

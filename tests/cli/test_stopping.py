@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 import typer
+from program import EVERY
 from typer.main import get_command
 
 from xaudio.cli.app import app
 from xaudio.cli.stopping import GOES_ON, NOTHING, kept
-from xaudio.output.runs import LEFTOVER
+from xaudio.output.temporary import LEFTOVER
 from xaudio.plugin import when_stopped
 from xaudio.registry.loading import registry
 
@@ -114,16 +115,6 @@ finally:
     assert (rest, process.returncode) == ("xaudio: stopped at once.\n", 130)
 
 
-def commands(group, names=()):
-    """The words of all commands."""
-    for name in group.list_commands(None):
-        command = group.get_command(None, name)
-        if hasattr(command, "commands"):
-            yield from commands(command, (*names, name))
-        else:
-            yield (*names, name)
-
-
 SAID = {
     **dict.fromkeys(("train", "evaluate", "probe", "groups", "cluster", "concepts", "study build", "bench audiomnist"), GOES_ON),
     "explore": "only what you saved was kept. Run the same command again to start over.",
@@ -139,7 +130,7 @@ SAID = {
 def test_every_command_says_what_is_kept():
     program = get_command(app)
     benchmarks = {f"bench {name}": GOES_ON for name in registry().names("benchmark")}
-    every = [" ".join(words) for words in commands(program)]
+    every = [" ".join(words) for words in EVERY]
     assert set(SAID) <= set(every)
     assert {words: kept(program, [*words.split(), "x"]) for words in every} == dict.fromkeys(every, NOTHING) | SAID | benchmarks
     for words, said in SAID.items():

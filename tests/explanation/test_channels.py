@@ -211,10 +211,13 @@ def test_rows_that_are_no_channels_are_added_in_windows(kept, tmp_path):
 OWN = """
 import sys
 
+import torch
+
 sys.path.insert(0, {folder!r})
 from test_channels import Each, MidAndSide
 
 def joined():
+    torch.manual_seed(0)
     made = Each().eval()
     made.representation, made.kind, made.classes = MidAndSide(), "classes", ["a", "b", "c"]
     return made
@@ -222,17 +225,21 @@ def joined():
 
 
 @pytest.mark.slow
-def test_windows_of_channels_that_are_read_at_once_are_refused_before_they_are_scored(stereo, tmp_path):
+@pytest.mark.parametrize("how", [("--window", "0.25", "--explain", "top:1"), (), ("--workers", "1")])
+def test_channels_that_are_read_at_once_are_refused_before_anything_is_computed(how, stereo, tmp_path, monkeypatch):
     (tmp_path / "mine.py").write_text(OWN.format(folder=str(Path(__file__).parent)))
-    words = ["explain", stereo, "--model", f"python:at={tmp_path / 'mine.py'}:joined", "--window", "0.25", "--device", "cpu"]
-    words += ["--explainer", "gradient", "--explain", "top:1", "--out", tmp_path / "out", "--render"]
-    for renderer in ("html", "segments", "audible"):
-        done = CliRunner().invoke(app, [str(word) for word in (*words, renderer)])
-        assert str(done.exception).startswith("The representation MidAndSide reads all channels at once, and a renderer shows")
-        assert not (tmp_path / "out").exists()
+    words = ["explain", stereo, "--model", f"python:at={tmp_path / 'mine.py'}:joined", "--device", "cpu", *how]
+    words += ["--explainer", "gradient", "--out", tmp_path / "out", "--render"]
+    with monkeypatch.context() as patch:
+        patch.setattr("xaudio.explanation.asking.Asker.__call__", None)
+        patch.setattr("xaudio.explanation.windowing.LongWork.scores", None)
+        for renderer in ("html", "segments", "audible", "visual"):
+            done = CliRunner().invoke(app, [str(word) for word in (*words, renderer)])
+            assert str(done.exception).startswith("The representation MidAndSide reads all channels at once, and a renderer")
+            assert not (tmp_path / "out").exists()
     done = CliRunner().invoke(app, [str(word) for word in (*words, "")])
     assert not done.exception, done.output
-    assert len(list((tmp_path / "out/windows").rglob("*.safetensors"))) == 1
+    assert len(list((tmp_path / "out").rglob("*.safetensors"))) == (how != ("--workers", "1"))
 
 
 @pytest.mark.slow

@@ -627,3 +627,9 @@ def test_flipping_in_bfloat16_is_flipping_but_for_rounding(waves, name, domain):
         np.testing.assert_array_equal(measured[1][measure], exact)
         assert not np.array_equal(measured[2][measure], exact)
         np.testing.assert_allclose(measured[2][measure], exact, atol=0.02)
+
+
+def test_a_network_in_bfloat16_offers_what_it_does_by_the_same_names(waves):
+    network = _parts.InBfloat16(waves.network)
+    assert network.offers == waves.offers
+    assert {name for name, _ in network.named_modules()} == {name for name, _ in waves.network.named_modules()}

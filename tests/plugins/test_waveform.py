@@ -142,3 +142,13 @@ def test_a_network_of_ones_own_is_told_of_the_division():
     for name, said in (("waveform", True), ("waveform:normalisation=none", False), ("raw:sample_rate=8000,samples=8000", False)):
         remarks = explain(network, sound, sample_rate=8000, representation=name, explainer="gradient").remarks
         assert any("95th percentile" in remark for remark in remarks) == said
+
+
+@pytest.mark.parametrize("name", ["waveform", "spectrogram", "log_mel"])
+def test_waveforms_of_another_shape_are_refused(name):
+    representation = create("representation", name)
+    samples = representation.samples
+    for shape in ((samples,), (2, 5), (1, 2, samples)):
+        with pytest.raises(ModelError) as caught:
+            representation(torch.zeros(shape))
+        assert str(caught.value) == f"The {name} representation got waveforms {shape}; expected (batch, {samples})."

@@ -378,6 +378,7 @@ def test_what_a_killed_process_left_beside_its_windows_goes(corpus, tmp_path):
     for left in (out / ".xaudio-1", out / "windows/.xaudio-2"):
         left.mkdir()
         (left / "explanation.safetensors").write_text("half")
+        os.utime(left, (0, 0))
     done = CliRunner().invoke(app, [*words, "top:2"])
     assert not done.exception, done.output
     assert not list(out.rglob(".xaudio-*"))
@@ -412,6 +413,8 @@ def test_an_option_that_would_be_ignored_is_refused(corpus, tmp_path, more, word
     [
         (["--explainer", "none"], "Unknown explainer 'none'"),
         (["--target", "d"], "'d'"),
+        (["--contrast", "d"], "'d'"),
+        (["--threshold", "0.5"], "A threshold of 0.5 was given to a model of the kind 'classes': it is a probability of labels"),
         (["--render", "none"], "Unknown renderer 'none'"),
         (["--engine", "none"], "Unknown engine 'none'"),
         (["--shard", "1/2", "--workers", "2"], "cannot be combined"),

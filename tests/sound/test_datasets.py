@@ -21,7 +21,7 @@ def made(labels: list[tuple[str, int | None]], folds: list[list[str]], **fields:
     return SpeakerDataset("made", "Made", DIGITS, recordings, {"digit": folds}, **fields)
 
 
-def test_files_are_named_where_they_are_missing_and_not_where_sounds_are_made(tmp_path: Path) -> None:
+def test_files_are_named_where_they_are_missing_and_not_where_a_data_set_reads_something_else(tmp_path: Path) -> None:
     (tmp_path / "there.x").write_bytes(b"")
     missing = str(tmp_path / "missing.x")
 
@@ -30,12 +30,16 @@ def test_files_are_named_where_they_are_missing_and_not_where_sounds_are_made(tm
 
     assert data("a.wav").files == files_of(data("a.wav")) == ["a.wav"]
     assert data(missing).files == [missing]
-    sources = [missing, str(tmp_path / "there.x"), "7_anna_0", "https://example.org/a.wav"]
-    assert [data(source, read=lambda recording: None).files for source in sources] == [
-        *([one] for one in sources[:2]),
-        [""],
-        [""],
-    ]
+    there = str(tmp_path / "there.x")
+    for source in (there, missing, f"{there}/clip.wav", f"{there}:clip.wav", "train/7", "7_anna_0", "https://example.org/a.wav"):
+        own = data(source, read=lambda recording: None)
+        assert own.files == [source if source == there else ""]
+        if source == there:
+            assert own.fingerprint() == data(source).fingerprint()
+        else:
+            with pytest.raises(DataError, match=rf"^{source}: there is no such file\..+ needs its own `fingerprint_of`"):
+                own.fingerprint()
+            assert data(source, read=lambda recording: None, fingerprint_of=lambda recordings: "own").fingerprint() == "own"
 
 
 @pytest.mark.parametrize("files", [None, [], ()])

@@ -116,15 +116,14 @@ def _command(name: str, factory: Callable[..., Any]) -> Callable[..., None]:
 
     @when_stopped()
     def run(out: Path, **given: Any) -> None:
-        from ..output.folders import results_in
+        from ..output.runs import output_folder
 
         prepare_command()
         config = given.pop("config")
         options = {} if config is None else read_config(name, config, factory)
         options |= {key: value for key, value in given.items() if value is not None}
         benchmark = registry().create("benchmark", name, options)
-        with results_in(out, shared=options.get("shard") is not None) as folder:
-            benchmark(folder)
+        benchmark(output_folder(out))
 
     default_out = Path("xaudio-runs") / name
     parameters = [inspect.Parameter("out", inspect.Parameter.KEYWORD_ONLY, default=default_out, annotation=OutOption)]

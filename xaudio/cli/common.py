@@ -13,9 +13,11 @@ import typer
 
 from ..errors import DataError, OutputError
 from ..model.allocator import keep_large_buffers
+from ..output.folders import missing_folders, remove_without_results
 from ..output.runs import refuse_other_command
 from ..registry.defaults import DATASET_WITH_OPTIONS, LOADER_WITH_OPTIONS
 from ..registry.loading import registry
+from .sharing import is_part
 
 WIDE = 160
 """Characters of a line that no terminal limits."""
@@ -34,11 +36,13 @@ def with_examples(command: Any) -> Any:
     return command
 
 
-def no_other_results(out: Path | None) -> Path | None:
-    """A callback of --out, which refuses a folder with the results of another command.
+def no_other_results(context: typer.Context, out: Path | None) -> Path | None:
+    """A callback of --out, which refuses a folder with the results of another command, and leaves no new one without results.
 
     Parameters
     ----------
+    context : typer.Context
+        At whose end a new folder that holds nothing but ``run.json`` is removed, unless other processes share the work.
     out : Path or None
 
     Returns
@@ -48,6 +52,8 @@ def no_other_results(out: Path | None) -> Path | None:
     """
     if out is not None:
         refuse_other_command(out)
+        made = missing_folders(out)
+        context.call_on_close(lambda: None if is_part(context.params.get("shard")) else remove_without_results(made))
     return out
 
 

@@ -88,8 +88,7 @@ def evaluate(
     xaudio evaluate --model runs/digits --out evaluation
     xaudio evaluate --model runs/digits --explainers lrp,gradient --recordings 100 --out evaluation
     """
-    from ..output.folders import results_in
-    from ..output.runs import read_json
+    from ..output.runs import output_folder, read_json
 
     prepare_command()
     options: dict[str, Any] = {
@@ -107,7 +106,7 @@ def evaluate(
     }
     benchmark = registry().create("benchmark", EVALUATION, options)
     quiet = contextlib.redirect_stdout(sys.stderr) if as_json else contextlib.nullcontext()
-    with quiet, results_in(out, shared=shard is not None) as folder:
-        benchmark(folder)
+    with quiet:
+        benchmark(output_folder(out))
     if as_json and (out / "results.json").exists():  # not if others are still at work
         print_json(read_json(out / "results.json"))

@@ -153,7 +153,7 @@ def explain(
     """
     from ..explanation.views import parse_view
     from ..model.devices import resolve_device
-    from ..output.folders import results_in
+    from ..output.runs import output_folder
     from ..registry.options import split_specs
 
     prepare_command()
@@ -216,14 +216,13 @@ def explain(
         "resampling": resampling,
         "seed": seed,
     }
+    output_folder(out)
     if window is not None:
         choices = {"choose": choose or "top:5", "weights": weights or "mean", "batch_size": batch_size}
         sharing = shared_by(workers, engine, shard, {} if manifest is None else os.environ)
-        with results_in(out, shared=sharing.part is not None):
-            explain_by_windows(settings | {"window": window, "hop": hop}, choices, device, out, as_json, sharing)
+        explain_by_windows(settings | {"window": window, "hop": hop}, choices, device, out, as_json, sharing)
         return
-    with results_in(out):
-        explain_whole(settings, batch_size, device, out, as_json)
+    explain_whole(settings, batch_size, device, out, as_json)
 
 
 def _refuse_without(there: bool, companion: str, given: Mapping[str, Any]) -> None:
@@ -245,11 +244,13 @@ def explain_whole(settings: dict[str, Any], batch_size: int, device: str, out: P
     out : Path
     as_json : bool
     """
+    from ..explanation.channels import refuse_joined_channels
     from ..explanation.explaining import explain as explain_audio, load_model
     from ..explanation.rendering import save_and_render, write_report, write_together
     from ..explanation.summary import summary_of
     from ..explanation.table import Explanations
-    from ..output.runs import files_of_earlier_run, refuse_other_settings, remove_files, remove_leftovers, write_run
+    from ..output.runs import files_of_earlier_run, refuse_other_settings, remove_files, write_run
+    from ..output.temporary import remove_leftovers
     from ..registry.loading import registry
     from ..registry.options import parse_spec, split_specs
 
@@ -258,6 +259,7 @@ def explain_whole(settings: dict[str, Any], batch_size: int, device: str, out: P
     specs = split_specs(settings["render"])
     renderers = [registry().create("renderer", *parse_spec(spec)) for spec in specs]  # before anything takes time
     loaded = load_model(settings["model"], device)
+    refuse_joined_channels(loaded, renderers, bool(settings["view"]))
     clips = _clips(loaded, settings)
     passed_on = ("threshold", "fit", "resampling", "seed", "contrast", "channels")
     asked: dict[str, Any] = {name: settings.get(name) for name in passed_on}
@@ -335,7 +337,8 @@ def explain_by_windows(
     sharing : Sharing
         Who does the work, recording by recording.
     """
-    from ..output.runs import files_in, files_of_earlier_run, refuse_other_settings, remove_leftovers, write_run
+    from ..output.runs import files_in, files_of_earlier_run, refuse_other_settings, write_run
+    from ..output.temporary import remove_leftovers
     from ..registry.options import split_specs
     from ..shards.gathering import Sharing
     from .windows import Asked, WindowedRows, explain_recordings, facts_of, only_one, share_recordings

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated
@@ -32,6 +33,21 @@ ShardOption = Annotated[
         help="Do the Kth of N parts in this process: 1/N to N/N, or 0/N to (N-1)/N.",
     ),
 ]
+
+
+PLACES = ("SLURM_ARRAY_TASK_ID", "RANK")
+"""Variables that say which part of the work of a cluster is this process's."""
+
+
+def is_part(shard: str | None) -> bool:
+    """Whether other processes may do parts of the same work: as the option says it, or a variable of a cluster.
+
+    Parameters
+    ----------
+    shard : str or None
+        Value of `ShardOption`.
+    """
+    return shard is not None or any(name in os.environ for name in PLACES)
 
 
 def shared_by(

@@ -11,11 +11,13 @@ from itertools import chain, count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ..errors import DataError, ModelError, OutputError
+from ..errors import DataError, OutputError
+from ..explanation.channels import refuse_joined_channels
 from ..explanation.window_question import WindowQuestion
 from ..explanation.windowing import LongWork
 from ..explanation.windows import LongExplanation, Scored, Weights, overlap_added, parse_choice, weighted
-from ..output.runs import LEFTOVER, output_folder, remove_leftovers, write_text
+from ..output.runs import output_folder, write_text
+from ..output.temporary import remove_leftovers, temporary_prefix
 from ..output.terminal import say
 from ..shards.gathering import Sharing, require_all
 from ..shards.plan import Row, planned
@@ -96,7 +98,7 @@ class WindowedRows:
         self.model, self.asked, self.out = load_model(model, device), asked, Path(out)
         self.digest, self.question = self.model.digest(), WindowQuestion(self.model, asked.target, asked.contrast)
         self.renderers = [registry().create("renderer", *parse_spec(spec)) for spec in renderers]
-        _refuse_joined_channels(self.model, self.renderers, asked.view)
+        refuse_joined_channels(self.model, self.renderers, asked.view is not None, ("together", "long_page"))
 
     def load(self, row: Row) -> Row:
         """The row: a long recording is read block by block."""
@@ -108,19 +110,6 @@ class WindowedRows:
             place = self.out / row.fields["folder"]
             _explained(self.model, Path(row.fields["source"]), self.asked, self.question, self.renderers, place)
         return [{"files": sizes_of([self.out / row.fields["folder"] / TABLE], folder.parents[1])} for row in rows]
-
-
-def _refuse_joined_channels(model: Model, renderers: Sequence[Any], view: str | None) -> None:
-    """Raise `ModelError` before anything takes time if a renderer shows channel by channel, and the model reads all at once."""
-    if model.channels == 1 or getattr(model.representation, "single", None) is not None:
-        return
-    for renderer in renderers:
-        of_each = view is None and not getattr(renderer, "shows_channels", False)
-        if of_each or hasattr(renderer, "together") or hasattr(renderer, "long_page"):
-            raise ModelError(
-                f"The representation {type(model.representation).__name__} reads all channels at once, and a renderer shows each "
-                "alone. Give --render '', which writes scores and explanations, or choose one channel by --channels."
-            )
 
 
 def share_recordings(job: WindowedRows, options: Mapping[str, Any], files: Sequence[Path], sharing: Sharing) -> bool:
@@ -252,7 +241,7 @@ def _write(explanation: Explanation, view: str | None, renderers: Sequence[Any],
     """A window's explanation and what renderers make of it, in a folder that is there when all of it is."""
     from ..explanation.rendering import render
 
-    building = Path(tempfile.mkdtemp(prefix=LEFTOVER, dir=folder.parent))
+    building = Path(tempfile.mkdtemp(prefix=temporary_prefix(), dir=folder.parent))
     try:
         explanation.save(building / EXPLANATION)
         render([explanation if view is None else explanation.view(view)], renderers, building)

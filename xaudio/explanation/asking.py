@@ -21,6 +21,17 @@ from .prepared import explain_prepared, provenance_of
 from .table import Explanations
 
 
+def check_threshold(threshold: float | None, target: Any, contrast: Any, model: Model) -> None:
+    """Raise `ModelError` if a threshold is asked of a model that gives no labels, or together with something else."""
+    if threshold is None:
+        return
+    if model.kind != "labels" or not (target is None and contrast is None) or not 0 <= threshold < 1:
+        raise ModelError(
+            f"A threshold of {threshold} was given to a model of the kind {model.kind!r}: it is a probability of labels, 0 to 1, "
+            "and takes the place of a target."
+        )
+
+
 class Asking(NamedTuple):
     """Recordings of one length of which the same is asked.
 
@@ -75,19 +86,8 @@ class Asker:
         """Explanations: for each view of each recording, in their order, of each output that is asked for."""
         return self._in_order(self._askings(questions))
 
-    def labels_above(self, threshold: float, target: Any, contrast: Any) -> Explanations:
-        """Explanations of all labels whose probability is above a threshold, of each recording the likeliest first.
-
-        Raises
-        ------
-        ModelError
-            If the model gives no labels, or something else is asked for as well.
-        """
-        if self.model.kind != "labels" or not (target is None and contrast is None) or not 0 <= threshold < 1:
-            raise ModelError(
-                f"A threshold of {threshold} was given to a model of the kind {self.model.kind!r}: it is a probability of "
-                "labels, 0 to 1, and takes the place of a target."
-            )
+    def labels_above(self, threshold: float) -> Explanations:
+        """Explanations of all labels whose probability is above a threshold, of each recording the likeliest first."""
         labels = self._above(threshold)
         if not any(labels):
             warnings.warn(f"No label is above {threshold:g} in any of the recordings.", XaudioWarning, stacklevel=5)

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from typing import TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
 from ..errors import ModelError, unknown
 from ..registry.plain import whole
 from .record import Record
+
+if TYPE_CHECKING:
+    from ..model.model import Model
 
 Recorded = TypeVar("Recorded", bound=Record)
 
@@ -50,6 +53,29 @@ def is_apart(explanation: Record) -> bool:
         return getattr(explanation.representation, "single", None) is not None
     except ModelError:  # an object of the caller's own, and the explanation is from a file
         return False
+
+
+def refuse_joined_channels(model: Model, renderers: Iterable[Any], viewed: bool, methods: Sequence[str] = ()) -> None:
+    """Raise `ModelError`, before anything takes time, if a renderer shows each channel and a representation reads all at once.
+
+    Parameters
+    ----------
+    model : Model
+    renderers : iterable of callable
+    viewed : bool
+        Whether they are given explanations in a view, which are of each channel.
+    methods : sequence of str
+        Of renderers, which are given explanations as they are.
+    """
+    if model.channels == 1 or getattr(model.representation, "single", None) is not None:
+        return
+    for renderer in renderers:
+        of_each = not viewed and getattr(renderer, "shows_channels", False) is not True
+        if of_each or any(hasattr(renderer, method) for method in methods):
+            raise ModelError(
+                f"The representation {type(model.representation).__name__} reads all channels at once, and a renderer shows each "
+                "alone. Give --render '', which writes the explanations themselves."
+            )
 
 
 def _share(explanation: Record, index: int) -> float:

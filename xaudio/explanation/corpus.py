@@ -20,6 +20,8 @@ from ..shards.records import sizes_of
 from ..sound.audio import read_audio
 from ..sound.manifests import within
 from ..types import Clip
+from .asking import check_threshold
+from .channels import refuse_joined_channels
 from .explaining import explain, load_model
 from .explanation import Explanation
 from .rendering import save_and_render
@@ -131,10 +133,14 @@ class ExplainRows:
         for explainer in self.explainers:
             name, options = parse_spec(explainer)
             check_offers(self.model, as_explainer(name, dict(options))[0], name)
+        contrast = self.settings.get("contrast")
         for target in self.targets:
             questions(target, 1, self.model)
-        for renderer in self.renderers:
-            registry().create("renderer", *parse_spec(renderer))
+            check_threshold(self.settings.get("threshold"), target, contrast, self.model)
+        if contrast is not None:
+            questions(contrast, 1, self.model)
+        renderers = [registry().create("renderer", *parse_spec(renderer)) for renderer in self.renderers]
+        refuse_joined_channels(self.model, renderers, bool(self.settings.get("view")))
 
     def load(self, row: Row) -> Clip:
         """The recording of a row."""

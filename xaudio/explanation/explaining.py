@@ -23,7 +23,7 @@ from ..registry.defaults import EXPLAINER
 from ..registry.loading import registry
 from ..registry.options import convert
 from ..types import Clip, Explainer, Fit, Kind, Placement, Representation, Resampling
-from .asking import Asker, contrasted
+from .asking import Asker, check_threshold, contrasted
 from .explanation import Explanation
 from .prepared import BATCH
 from .table import Explanations
@@ -236,11 +236,12 @@ def explain(
     method, spec = as_explainer(seeded(explainer, seed), options)
     check_offers(loaded, method, spec["name"])
     targets = questions(target, len(clips), loaded)
+    check_threshold(threshold, target, contrast, loaded)
     others = None if contrast is None else questions(contrast, len(clips), loaded)
     rules = loaded.rules.of_own(fit, resampling, placement, None if seed is None else int(seed))
     ask = Asker(loaded, method, spec, clips, rules, at_once, views)
     if threshold is not None:
-        return ask.labels_above(threshold, target, contrast)
+        return ask.labels_above(threshold)
     explanations = ask(targets)
     if others is not None:
         explanations = contrasted(explanations, ask(others))

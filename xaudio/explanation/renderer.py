@@ -18,7 +18,8 @@ class Renderer(Protocol):
     has a method ``together`` that takes them and a folder. One that shows a long recording has a method ``long_page`` that takes
     a `xaudio.LongExplanation` and the pages of single windows.
     Of a recording with several channels it is given each by itself (`Explanation.channel`), with a folder of its own, unless it
-    says by an attribute ``shows_channels = True`` that it shows them together.
+    says by an attribute ``shows_channels = True`` that it shows them together, or by ``shows_channels = "apart"`` that it shows
+    one beside the other.
     """
 
     def __call__(self, explanation: Explanation, folder: Path) -> Sequence[Path | Written]:

@@ -21,11 +21,11 @@ from ..output.runs import (
     output_folder,
     read_json,
     refuse_other_identity,
-    remove_leftovers,
     write_json,
     write_rows,
     write_run,
 )
+from ..output.temporary import remove_leftovers
 from ..registry.defaults import MODEL_OF_ANY_RATE
 from ..registry.options import convert, first_fault
 from ..sound.audio import power_above

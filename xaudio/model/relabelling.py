@@ -92,7 +92,9 @@ def labels_of(model: Model, dataset: Dataset, paths: Sequence[Path]) -> list[int
     """
     files = files_of(dataset)
     if not any(files):
-        raise DataError(f"{dataset.title}: its recordings are no files, so that it says nothing of those that are explained.")
+        raise DataError(
+            f"{dataset.title}: its recordings are no files, or none that are there: it says nothing of those that are explained."
+        )
     places: dict[str, list[int]] = {}
     for index, file in enumerate(files):
         places.setdefault(os.path.realpath(file) if file else "", []).append(index)

@@ -2,39 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
-from .runs import output_folder
 
-
-@contextmanager
-def results_in(path: Path, *, shared: bool = False) -> Iterator[Path]:
-    """`output_folder` for the block that fills it: if that raises before it has written a result, no new folder is left.
+def missing_folders(path: Path) -> list[Path]:
+    """A folder and those around it that are not there yet, the innermost first.
 
     Parameters
     ----------
     path : Path
-    shared : bool
-        Whether other processes do parts of the same work: then nothing is removed, since it may be theirs.
-
-    Raises
-    ------
-    OutputError
-        If the folder cannot be written.
     """
-    made = [folder for folder in (path, *path.parents) if not folder.exists()]
-    try:
-        yield output_folder(path)
-    except BaseException:
-        if path in made and not shared:
-            _remove_without_results(path, made)
-        raise
+    return [folder for folder in (path, *path.parents) if not folder.exists()]
 
 
-def _remove_without_results(folder: Path, made: Sequence[Path]) -> None:
-    """Remove a folder that holds no file but ``run.json``, and those around it that were made for it, if they are then empty."""
+def remove_without_results(made: Sequence[Path]) -> None:
+    """Remove a folder that holds no file but ``run.json``, and those around it that were made for it, if they are then empty.
+
+    Parameters
+    ----------
+    made : sequence of Path
+        What `missing_folders` gave before the folder was there; of none nothing is removed.
+    """
+    if not made:
+        return
+    folder = made[0]
     inside = list(folder.rglob("*"))
     if any(path != folder / "run.json" for path in inside if not path.is_dir()):
         return

@@ -8,7 +8,6 @@ import json
 import os
 import platform
 import shlex
-import shutil
 import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -21,13 +20,11 @@ from typing import Any
 
 from ..errors import ModelError, OutputError
 from ..registry.loading import registry
+from .temporary import LEFTOVER, temporary_prefix
 from .words import counted
 
 PACKAGES = ("xaudio", "torch", "numpy", "scipy", "soundfile", "soxr", "zennit", "captum")
 
-
-LEFTOVER = ".xaudio-"
-"""How the names of temporary files begin."""
 
 SHOWN = 24
 """Characters of a file's name that its temporary one repeats: a name has at most 255 bytes, up to four for a character."""
@@ -49,7 +46,7 @@ def replaced(path: Path) -> Iterator[Path]:
     temporary: Path | None = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        prefix, suffix = f"{LEFTOVER}{path.name[:SHOWN]}.", path.suffix if len(path.suffix) <= SHOWN else ""
+        prefix, suffix = f"{temporary_prefix()}{path.name[:SHOWN]}.", path.suffix if len(path.suffix) <= SHOWN else ""
         handle, name = tempfile.mkstemp(prefix=prefix, suffix=suffix, dir=path.parent)
         os.close(handle)
         temporary = Path(name)
@@ -65,20 +62,6 @@ def replaced(path: Path) -> Iterator[Path]:
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
-
-
-def remove_leftovers(folder: Path) -> None:
-    """Remove the temporary files and folders of a process that was killed while it wrote into a folder that is now ours.
-
-    Parameters
-    ----------
-    folder : Path
-    """
-    for path in folder.glob(f"{LEFTOVER}*"):
-        if path.is_dir() and not path.is_symlink():
-            shutil.rmtree(path, ignore_errors=True)
-        else:
-            path.unlink(missing_ok=True)
 
 
 def files_in(folder: Path) -> list[Path]:

@@ -12,7 +12,6 @@ import contextlib
 import errno
 import json
 import os
-import socket
 import tempfile
 import threading
 import time
@@ -22,7 +21,8 @@ from pathlib import Path
 from types import TracebackType
 
 from ..errors import OutputError, XaudioError
-from ..output.runs import LEFTOVER
+from ..output.processes import machine, started
+from ..output.temporary import temporary_prefix
 
 BEAT = 10.0
 """Seconds from one heartbeat to the next."""
@@ -183,7 +183,7 @@ def _lines(path: Path) -> list[str]:
 def _made(path: Path) -> bool:
     """Make a claim's file unless it is there: by a link, which is exclusive also where making a file is not (NFS)."""
     first = f"{json.dumps(_self())}\n".encode()
-    handle, name = tempfile.mkstemp(prefix=LEFTOVER, dir=path.parent)
+    handle, name = tempfile.mkstemp(prefix=temporary_prefix(), dir=path.parent)
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(first)
@@ -209,38 +209,13 @@ def _made_alone(path: Path, first: bytes) -> bool:
 
 
 def _self() -> dict[str, object]:
-    return {"machine": _machine(), "pid": os.getpid(), "started": _started(os.getpid())}
-
-
-def _machine() -> str:
-    """The machine since it was switched on, and the container: where a number of a process means one process."""
-    parts = [socket.gethostname()]
-    with contextlib.suppress(OSError):  # where there is no /proc, the name must do
-        parts += [Path("/proc/sys/kernel/random/boot_id").read_text().strip(), os.readlink("/proc/self/ns/pid")]
-    return " ".join(parts)
-
-
-def _started(pid: int) -> str:
-    """When a process started, since its number may be given again; "" if it is not there, "?" if that cannot be told."""
-    if not Path("/proc/self/stat").exists():
-        try:
-            os.kill(pid, 0)
-        except ProcessLookupError:
-            return ""
-        except OSError:
-            pass
-        return "?"
-    try:
-        words = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
-    except OSError:
-        return ""
-    return "" if words[0] in "ZX" else words[19]
+    return {"machine": machine(), "pid": os.getpid(), "started": started(os.getpid())}
 
 
 def _known_dead(lines: list[str]) -> bool:
     """Whether the owner ran on this machine and is no more, which need not be waited for."""
     try:
         owner = json.loads(lines[0])
-        return bool(owner["machine"] == _machine() and _started(int(owner["pid"])) != owner["started"])
+        return bool(owner["machine"] == machine() and started(int(owner["pid"])) != owner["started"])
     except (IndexError, ValueError, KeyError, TypeError):
         return False

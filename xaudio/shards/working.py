@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, Protocol
 
 from ..errors import ModelError, OutputError, XaudioError
 from ..output.memory import out_of_memory
-from ..output.runs import remove_leftovers
+from ..output.temporary import remove_leftovers
 from .claims import Claim, Watch, claims_in, deaths, ended_since, take
 from .plan import RESULTS, Plan, Row, read_plan
 from .records import Outcome, Record, outcomes_of, pieces_in, write_outcomes

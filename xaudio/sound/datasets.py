@@ -99,9 +99,9 @@ class SpeakerDataset:
     fit, resampling, notes
         See `xaudio.types.Dataset`.
     read : callable
-        Recording to Clip; by default reads the file.
+        Recording to Clip; by default reads the file. For one of your own a source may be any name, such as a place in an archive.
     fingerprint_of : callable
-        Recordings to a hash of their content; by default of the files.
+        Recordings to a hash of their content; by default of the files. A ``read`` that finds sounds elsewhere needs one.
     synthetic : bool
         Whether the sounds are generated: every explanation of a model that was trained on them says so.
     contents_of : callable, optional
@@ -157,13 +157,9 @@ class SpeakerDataset:
 
     @property
     def files(self) -> list[str]:
-        """The file of each recording, there or missing; "" of a sound that is made, whose source is a name."""
-        return [recording.source if self._of_file(recording.source) else "" for recording in self.recordings]
-
-    def _of_file(self, source: str) -> bool:
-        """Whether a source is a file's: all that `read_recording` reads, else a path, or a name that is there."""
+        """The file of each recording; "" of one whose source is no file for a ``read`` of its own, as a place in an archive."""
         own = self.read is not read_recording
-        return not own or ("://" not in source if os.path.dirname(source) else os.path.isfile(source))
+        return ["" if own and not os.path.isfile(recording.source) else recording.source for recording in self.recordings]
 
     @cached_property
     def speakers(self) -> list[str]:
@@ -216,6 +212,12 @@ class SpeakerDataset:
     def fingerprint(self) -> str:
         """A hash of the content of all recordings, computed once."""
         if not self._hash:
+            if self.fingerprint_of is fingerprint_files and "" in (files := self.files):
+                source = self.recordings[files.index("")].source
+                raise DataError(
+                    f"{source}: there is no such file. Is the data set {self.name!r} complete? If its own `read` finds this "
+                    "elsewhere, it needs its own `fingerprint_of`, too: a hash of what is read."
+                )
             self._hash.append(self.fingerprint_of(self.recordings))
         return self._hash[0]
 

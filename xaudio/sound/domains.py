@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from ..errors import PluginError
+from ..errors import ModelError, PluginError
 from ..types import Axis, Placement
 from .channelwise import Channelwise
 from .window import spectral_window
@@ -78,6 +78,27 @@ def level(amplitude: Tensor) -> Tensor:
     loudest = amplitude.flatten(1).amax(1).reshape(-1, *[1] * (amplitude.ndim - 1))
     share = (amplitude / torch.where(loudest > 0, loudest, 1)).float()
     return share.clamp_(min=10 ** (FLOOR_DB / 20)).log10_().mul_(20)  # in place: there may be many cells
+
+
+def check_waveforms(representation: str, waveforms: Tensor, samples: int) -> None:
+    """Refuse what a representation of a fixed length does not read.
+
+    Parameters
+    ----------
+    representation : str
+        Its name, for the message.
+    waveforms : Tensor
+    samples : int
+        That each waveform must have.
+
+    Raises
+    ------
+    ModelError
+        If the waveforms are not (batch, samples).
+    """
+    if tuple(waveforms.shape[1:]) != (samples,):
+        shape = tuple(waveforms.shape)
+        raise ModelError(f"The {representation} representation got waveforms {shape}; expected (batch, {samples}).")
 
 
 class Samples:

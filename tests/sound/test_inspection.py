@@ -138,4 +138,4 @@ def test_a_file_that_vanishes_after_it_was_read_is_a_problem(tmp_path: Path) -> 
     recordings = [Recording(str(tmp_path / "a.wav"), "a", {"digit": 0})]
     found = inspect(SpeakerDataset("gone", "Gone", {"digit": ("null",)}, recordings, {"digit": [["a"]]}, read=read), 1.0)
     assert len(found["problems"]) == 1
-    assert "a.wav: cannot be read (No such file or directory)" in found["problems"][0]
+    assert "a.wav: there is no such file. Is the data set 'gone' complete?" in found["problems"][0]

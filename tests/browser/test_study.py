@@ -455,7 +455,7 @@ def test_what_the_page_waits_for_is_told(serve, browser_page):
 
 
 def test_a_sound_that_stops_or_fails_does_not_hold_up_the_task(serve, browser_page):
-    _, _, page = at_first_task(serve, browser_page, questions=[{"name": "p", "modes": ["audible-signal"]}], seconds=4)
+    _, _, page = at_first_task(serve, browser_page, questions=[{"name": "p", "modes": ["audible-signal"]}], seconds=8)
     page.click(".player")
     page.wait_for_selector(".player.playing")
     page.evaluate("document.querySelector('audio').pause()")  # as a call, or a key of the headphones
@@ -482,17 +482,17 @@ def test_a_sound_that_stops_or_fails_does_not_hold_up_the_task(serve, browser_pa
 
 
 def test_a_sound_has_its_time_and_ends_with_its_page(serve, browser_page):
-    server, _, page = at_first_task(serve, browser_page, questions=[{"name": "p", "modes": ["audible-signal"]}], seconds=4)
+    server, _, page = at_first_task(serve, browser_page, questions=[{"name": "p", "modes": ["audible-signal"]}], seconds=8)
     page.evaluate("document.querySelector('audio').playbackRate = 16")
     listen(page)
     page.check("input[value=two]")
     press(page, "Next")
     page.wait_for_selector(".alert:has-text('You answered before the sound was over')")
-    page.wait_for_timeout(4000)
+    page.wait_for_timeout(8000)
     press(page, "Next")
     page.wait_for_selector("h1:has-text('Task 2 of 2')")
     (stored,) = read_study(server.folder).answers
-    assert stored.response_ms >= 4000, "until it was accepted"
+    assert stored.response_ms >= 8000, "until it was accepted"
     page.evaluate("window.sound = document.querySelector('audio')")
     page.click(".player")
     page.wait_for_function("!window.sound.paused")

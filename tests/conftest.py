@@ -30,6 +30,8 @@ FIXTURES = {
     "training": "trains",
     "real_data": "data",
 }
+LARGE = 2 * 2**30
+"""Bytes of a worker's memory."""
 MARKS = {*FOLDERS.values(), *FIXTURES.values(), "slow", "sweep"}
 COMMAND = "import sys; sys.argv[0] = 'xaudio'; from xaudio.cli.app import main; main()"
 
@@ -102,11 +104,14 @@ def commands_made_once() -> Iterator[None]:
 def returned_memory() -> Iterator[None]:
     """What a command keeps for reuse (`keep_large_buffers`) goes back to the system, which has other workers to serve.
 
-    What is left of a file's tests, such as the modules that they imported, lives as long as the worker (`freeze`).
+    What is left of a file's tests, such as the modules that they imported, is not looked through again (`freeze`), until so much
+    is left that some of it is likely to be garbage by now.
     """
     yield
     give_back = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc's alone
     if give_back is not None:
+        if int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") > LARGE:
+            gc.unfreeze()
         gc.collect()
         gc.freeze()
         give_back(0)

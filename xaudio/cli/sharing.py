@@ -110,11 +110,9 @@ def part_in(environment: Mapping[str, str]) -> tuple[int, int] | None:
         If they say no part.
     """
     first, step = (environment.get(f"SLURM_ARRAY_TASK_{name}", default) for name, default in (("MIN", "0"), ("STEP", "1")))
-    told = {
-        "SLURM_ARRAY_TASK_ID": (environment.get("SLURM_ARRAY_TASK_ID"), environment.get("SLURM_ARRAY_TASK_COUNT"), first, step),
-        "RANK": (environment.get("RANK"), environment.get("WORLD_SIZE"), "0", "1"),
-    }
-    for name, (number, count, start, stride) in told.items():
+    told = [(environment.get("SLURM_ARRAY_TASK_COUNT"), first, step), (environment.get("WORLD_SIZE"), "0", "1")]
+    for name, (count, start, stride) in zip(PLACES, told, strict=True):
+        number = environment.get(name)
         if number is None or count is None:
             continue
         try:

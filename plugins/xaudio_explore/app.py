@@ -136,7 +136,7 @@ class App:
 
     async def _state(self, job: Job, name: str, wait: float) -> Response:
         state = await run_in_threadpool(job.state, wait)
-        if job.ended.is_set():
+        if "result" in state or "error" in state:  # and not merely by now: its end would never be told
             self.jobs.forget(name)
         return JSONResponse({"job": name, **state})
 

@@ -16,7 +16,7 @@ from xaudio_explore.brushing import Region, brushed, heard
 from xaudio_explore.clips import Store
 from xaudio_explore.explorer import Ask, Explorer, Why, given_model
 from xaudio_explore.forms import explainer_forms
-from xaudio_explore.jobs import MOST, Jobs
+from xaudio_explore.jobs import MOST, Job, Jobs
 from xaudio_explore.testset import predictions
 
 WHY = {"explainer": "gradient"}
@@ -199,6 +199,21 @@ def test_long_work_tells_how_far_it_is_and_ends_when_it_is_cancelled(served):
         pass
     assert state["error"] == "Cancelled."
     served.get("jobs/j99", status=404)
+
+
+def test_the_end_of_work_that_ends_while_its_progress_is_told_is_told_next(served, monkeypatch):
+    state, first = Job.state, iter([True])
+
+    def late(job, wait):
+        if not next(first, False):
+            return state(job, wait)
+        assert job.ended.wait(60)
+        return {"text": "working", "share": 0.5}
+
+    monkeypatch.setattr(Job, "state", late)
+    begun = served.post("explain", {"clip": "d0", **WHY})
+    assert begun["share"] == 0.5
+    assert "markup" in served.get(f"jobs/{begun['job']}")["result"]
 
 
 # What is kept.

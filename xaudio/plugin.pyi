@@ -123,7 +123,7 @@ from .model.precision import count_operations as count_operations, matrix_peak a
 from .model.probability import log_odds as log_odds, probabilities as probabilities
 from .model.relabelling import in_classes_of as in_classes_of
 from .model.results import TrainingResult as TrainingResult
-from .model.running import Around as Around, evaluation_mode as evaluation_mode
+from .model.running import Around as Around, evaluation_mode as evaluation_mode, network_name as network_name
 from .model.saving import save_model as save_model
 from .model.splits import held_out as held_out, training_notes as training_notes, used_recordings as used_recordings
 from .model.sums import Law as Law, completeness as completeness, difference_from_baseline as difference_from_baseline

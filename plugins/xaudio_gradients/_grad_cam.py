@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from xaudio.plugin import ModelError, in_this_thread, own_hooks
+from xaudio.plugin import ModelError, in_this_thread, network_name, own_hooks
 
 from ._gradients import backward, blocks
 
@@ -90,7 +90,7 @@ def _layer(model: nn.Module, name: str | None) -> tuple[str, nn.Module]:
     convolutions = _convolutions(model)
     if name is None:
         if not convolutions:
-            raise ModelError(f"grad_cam needs a convolution, and {type(model).__name__} has none: use input_x_gradient.")
+            raise ModelError(f"grad_cam needs a convolution, and {network_name(model)} has none: use input_x_gradient.")
         return list(convolutions.items())[-1]
     modules = dict(model.named_modules())
     if name not in modules:

@@ -22,6 +22,7 @@ from xaudio.plugin import (
     baseline_features,
     difference_from_baseline,
     in_sight,
+    network_name,
     seeded_generator,
 )
 
@@ -69,7 +70,7 @@ def differentiate(
         gradient = backward(model, score.sum(), leaf)
     if gradient is None:
         raise ModelError(
-            f"{type(model).__name__} gives its features no gradient (is there a detach or no_grad in it, or is it quantised?): "
+            f"{network_name(model)} gives its features no gradient (is there a detach or no_grad in it, or is it quantised?): "
             f"{FORWARD}."
         )
     return gradient, logits.detach()
@@ -89,7 +90,7 @@ def backward(model: nn.Module, score: Tensor, values: Tensor) -> Tensor | None:
         if any(words in str(error) for words in ("out of memory", "enough memory", "allocate memory")):
             raise
         reason = " ".join(str(error).split("\n")[0].split()).rstrip(".")
-        raise ModelError(f"{type(model).__name__} cannot be run backward ({reason}): {FORWARD}.") from error
+        raise ModelError(f"{network_name(model)} cannot be run backward ({reason}): {FORWARD}.") from error
 
 
 def products_in(precision: ProductPrecision, inputs: Tensor) -> AbstractContextManager[Any]:

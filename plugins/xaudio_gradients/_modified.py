@@ -13,7 +13,15 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from xaudio.plugin import Baseline, ModelError, Sound, baseline_features, completeness, difference_from_baseline
+from xaudio.plugin import (
+    Baseline,
+    ModelError,
+    Sound,
+    baseline_features,
+    completeness,
+    difference_from_baseline,
+    network_name,
+)
 
 from ._gradients import blocks, differentiate, promises_from
 
@@ -145,9 +153,7 @@ class GuidedBackprop:
         chunks = blocks(len(features), self.internal_batch_size)
         gradients = [differentiate(model, features[rows], target[rows], guided)[0] for rows in chunks]
         if not guided.calls:
-            raise ModelError(
-                f"guided_backprop changes the derivative of ReLU, and {type(model).__name__} has none: use gradient."
-            )
+            raise ModelError(f"guided_backprop changes the derivative of ReLU, and {network_name(model)} has none: use gradient.")
         return torch.cat(gradients)
 
 
@@ -223,4 +229,4 @@ def _deep_lift(model: nn.Module, features: Tensor, baseline: Tensor, target: Ten
 
 
 def _refusal(model: nn.Module, reason: str) -> ModelError:
-    return ModelError(f"deep_lift cannot explain {type(model).__name__}: {reason}: use integrated_gradients.")
+    return ModelError(f"deep_lift cannot explain {network_name(model)}: {reason}: use integrated_gradients.")

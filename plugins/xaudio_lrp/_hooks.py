@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from xaudio.plugin import LayerRelevance, ModelError, own_hooks, plain_copy
+from xaudio.plugin import LayerRelevance, ModelError, network_name, own_hooks, plain_copy
 
 from . import _zennit as zennit
 from ._finite import check_finite
@@ -81,7 +81,7 @@ def relevance_by_hooks(model: nn.Module, features: Tensor, target: Tensor, metho
             raise
         reason = " ".join(str(error).split()).rstrip(".")
         raise ModelError(
-            f"lrp cannot follow {type(model).__name__} ({reason}): a layer without gradient or with several inputs, such as "
+            f"lrp cannot follow {network_name(model)} ({reason}): a layer without gradient or with several inputs, such as "
             "attention, has no rule. Use integrated_gradients, or feature_ablation, which needs no gradient."
         ) from error
     check_finite(model, features, explained[0][:, 0])

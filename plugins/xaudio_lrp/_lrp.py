@@ -8,7 +8,7 @@ from typing import ClassVar, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from xaudio.plugin import Law, LayerRelevance, ModelError, PluginError, find_layer
+from xaudio.plugin import Law, LayerRelevance, ModelError, PluginError, find_layer, network_name
 
 from ._cache import plan_for
 from ._chain import UnknownChainError
@@ -231,7 +231,7 @@ class LayerwiseRelevance:
         if not any(isinstance(module, WEIGHTED) for module in model.modules()):
             scripted = ": TorchScript hides them, so give the model as it was before" if _is_scripted(model) else ""
             raise ModelError(
-                f"lrp needs a model with convolutions or linear layers as modules; {type(model).__name__} has none{scripted}."
+                f"lrp needs a model with convolutions or linear layers as modules; {network_name(model)} has none{scripted}."
             )
         if self.engine == "zennit":
             return None

@@ -10,7 +10,17 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from xaudio.plugin import Better, Explanation, FloatArray, Model, ModelError, attribute, evaluation_mode, in_batches
+from xaudio.plugin import (
+    Better,
+    Explanation,
+    FloatArray,
+    Model,
+    ModelError,
+    attribute,
+    evaluation_mode,
+    in_batches,
+    network_name,
+)
 
 from ._given import Given, as_array, given, the_explainer
 from ._ranks import rank_correlation, ranks
@@ -124,7 +134,7 @@ def _layers(model: Model, items: Given) -> dict[str, list[nn.Module]]:
         if around != name and around in layers:
             layers[around].append(module)
     if not layers:
-        raise ModelError(f"model_randomisation needs a model with weights in modules; {type(network).__name__} has none.")
+        raise ModelError(f"model_randomisation needs a model with weights in modules; {network_name(network)} has none.")
     return {name or "(model)": layers[name] for name in sorted(layers, key=order.__getitem__, reverse=True)}
 
 

@@ -1047,6 +1047,40 @@ def test_a_scripted_model_cannot_be_watched():
     assert not any(module._forward_hooks or module._forward_pre_hooks for module in network.modules())
 
 
+class Drawing(nn.Module):
+    """Adds chance to scores, even in evaluation mode."""
+
+    def forward(self, scores):
+        return scores + torch.rand_like(scores)
+
+
+class Beside(nn.Module):
+    """Takes off half of what the recordings of a batch have in common."""
+
+    def forward(self, scores):
+        return scores - 0.5 * scores.mean(0)
+
+
+class Probable(nn.Module):
+    def forward(self, scores):
+        return scores.softmax(1)
+
+
+@pytest.mark.parametrize(
+    ("last", "name"), [(Drawing(), "non-deterministic"), (Beside(), "batch-dependence"), (Probable(), "softmax")]
+)
+def test_what_answers_alone_show_is_found_of_a_model_that_cannot_be_watched(last, name):
+    layers = nn.Flatten(), nn.Linear(SAMPLES, 3)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        network = torch.jit.script(chain(*layers, last))
+    for explainer, found in (("gradient", {name, "not-watched"}), ("occlusion", {name})):
+        assert {finding.name for finding in diagnose(network, explainer).findings} == found
+    if name != "softmax":  # which xaudio.explain takes back
+        with pytest.warns(xaudio.XaudioWarning, match=name):
+            explain(network, "occlusion")
+
+
 def test_hooks_are_removed_when_the_network_fails():
     network = chain(conv(2), nn.Flatten(), head())
     with pytest.raises(xaudio.ModelError, match="does not take features"):

@@ -129,3 +129,38 @@ def test_torchscript_offers_no_layers_and_the_refusal_says_what_works():
         works = str(caught.value).partition("work: ")[2].rstrip(".").split(", ")
         assert {"gradient", "integrated_gradients", "occlusion", "audiolime"} <= set(works)
         assert not {"lrp", "grad_cam", "amplitude", "random"} & set(works)
+
+
+class Chunked(nn.Module):
+    """Takes chunks of one length, and says so."""
+
+    def forward(self, sound: torch.Tensor) -> torch.Tensor:
+        if sound.shape[-1] != 512:
+            raise ValueError(f"expected 512 samples, got {sound.shape[-1]}")
+        return sound.mean(-1)
+
+
+def test_what_torchscript_refuses_is_told_without_the_lines_of_code_that_led_there():
+    with pytest.raises(ModelError, match=r": ValueError: expected 512 samples, got 8000\. Choose") as caught:
+        explained(torch.jit.script(Chunked()), representation="raw:sample_rate=8000", classes=["a"], kind="labels")
+    assert "\n" not in str(caught.value)
+
+
+class Cut(nn.Module):
+    """Probabilities of tags, without a gradient."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.network = net()
+
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        with torch.no_grad():
+            return self.network(features).sigmoid()
+
+
+def test_a_network_is_called_by_its_own_name_however_it_is_asked():
+    given = {"representation": "waveform", "kind": "labels"}
+    with pytest.raises(ModelError, match="^Cut gives its features no gradient"):
+        explained(Cut(), **given)
+    with pytest.raises(ModelError, match=r"^lrp needs the model's layers, but the model \(Cut\) gives"):
+        explained(torch.jit.trace(Cut(), torch.zeros(1, 1, 8000)), "lrp", **given)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -13,7 +13,7 @@ from torch.autograd.graph import saved_tensors_hooks
 
 from ..errors import ModelError
 from ..model.modes import own_hooks
-from ..model.running import evaluation_mode, run_network
+from ..model.running import evaluation_mode, network_name, run_network
 from ..model.trial import undisturbed
 from .recorder import Call, Operation, Place, Recorder
 
@@ -79,12 +79,54 @@ def trace(network: nn.Module, features: Tensor) -> Trace:
     ModelError
         If the network does not take them.
     """
+    return _kept(_traced, network, features)
+
+
+def answers(network: nn.Module, features: Tensor) -> Trace:
+    """What can be said of a network by its answers alone, where nobody can look into it; as `trace`, without what happens inside.
+
+    Parameters
+    ----------
+    network : nn.Module
+    features : Tensor, shape (1, channels, *axes)
+
+    Raises
+    ------
+    ModelError
+        If the network does not take them.
+    """
+    return _kept(_answered, network, features)
+
+
+def _kept(look: Callable[[nn.Module, Tensor], Trace], network: nn.Module, features: Tensor) -> Trace:
     parts = tuple((name, type(module)) for name, module in network.named_modules())
     tensors = tuple((tensor.data_ptr(), _version(tensor)) for tensor in (*network.parameters(), *network.buffers()))
-    state = (parts, tensors, features.shape, features.device)
+    state = (look, parts, tensors, features.shape, features.device)
     if network not in _TRACES or _TRACES[network][0] != state:
-        _TRACES[network] = (state, _traced(network, features))
+        _TRACES[network] = (state, look(network, features))
     return _TRACES[network][1]
+
+
+def _answered(network: nn.Module, features: Tensor) -> Trace:
+    with undisturbed(network, features):
+        with torch.no_grad():
+            output = run_network(network, features.clone())
+        deterministic = _is_deterministic(network, features)
+        depends_on_batch = deterministic and _depends_on_batch(network, features)
+    finite = not isinstance(output, Tensor) or bool(output.isfinite().all())
+    return Trace(
+        calls=(),
+        operations=(),
+        squashing=(),
+        random=(),
+        batch_statistics=(),
+        deterministic=deterministic,
+        depends_on_batch=depends_on_batch,
+        overwritten=(),
+        features_changed=False,
+        sums_to_one=isinstance(output, Tensor) and _are_probabilities(output),
+        not_finite="" if finite else network_name(network),
+    )
 
 
 def _traced(network: nn.Module, features: Tensor) -> Trace:
@@ -113,7 +155,7 @@ def _traced(network: nn.Module, features: Tensor) -> Trace:
         overwritten=tuple(recorder.overwritten()),
         features_changed=changed,
         sums_to_one=tensor is not None and _are_probabilities(tensor),
-        not_finite=next((name or type(network).__name__ for name, total in finite if not bool(total.isfinite())), ""),
+        not_finite=next((name or network_name(network) for name, total in finite if not bool(total.isfinite())), ""),
     )
 
 

@@ -15,7 +15,7 @@ from ..model.statements import statement_of
 from ..model.trial import example_sound
 from .checks import Statements, check, check_modules
 from .findings import Finding
-from .tracing import trace
+from .tracing import answers, trace
 
 _SAID: WeakKeyDictionary[nn.Module, set[str]] = WeakKeyDictionary()
 
@@ -37,7 +37,7 @@ def examine(model: Model, features: Tensor, stated: Statements) -> list[Finding]
     """
     network = model.network
     if "layers" not in model.offers:
-        return _unseen(model, stated)
+        return check(answers(network, features), stated) + _unseen(model, stated)
     return check(trace(network, features), stated) + check_modules(network, stated)
 
 

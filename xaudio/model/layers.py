@@ -7,6 +7,7 @@ from typing import Any
 from torch import nn
 
 from ..errors import ModelError, unknown
+from .running import network_name
 
 CONVOLUTIONS = (nn.Conv1d, nn.Conv2d)
 LAYERS = (*CONVOLUTIONS, nn.Linear)
@@ -41,10 +42,10 @@ def find_layer(network: nn.Module, name: str | None = None) -> str:
     listed = ", ".join(f"{layer} ({type(module).__name__}, {channels_of(module)} channels)" for layer, module in layers.items())
     if not layers:
         raise ModelError(
-            f"{type(network).__name__} has no convolution or linear layer as a module, so it has no channels to show."
+            f"{network_name(network)} has no convolution or linear layer as a module, so it has no channels to show."
         )
     if name is None:
-        raise ModelError(f"{type(network).__name__} has no convolution, so name a layer. It has: {listed}.")
+        raise ModelError(f"{network_name(network)} has no convolution, so name a layer. It has: {listed}.")
     others = dict(network.named_modules())
     if name in others:
         kind = type(others[name]).__name__

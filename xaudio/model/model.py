@@ -27,7 +27,7 @@ from .modes import HALF, half_precision, offered_by, plain_torch, weights_dtype,
 from .precision import float32_products
 from .probability import ASSUMED, checked_kind, kind_of, probabilities
 from .representations import checked_features, completed
-from .running import described, evaluation_mode, run_network, unwrapped, valid_frames_of
+from .running import described, evaluation_mode, network_name, run_network, unwrapped, valid_frames_of
 from .scored import AboveMean, Scored
 
 
@@ -104,7 +104,7 @@ class Model:
         """Where the model comes from, in words: how it was loaded, its run folder, or the type of its network."""
         loader = self.facts.get("loader") or ({} if "run" in self.facts else self.model_spec.get("loader"))
         spelt = format_spec(loader["name"], loader["options"]) if loader else self.facts.get("run")
-        return str(spelt or self.model_spec.get("name") or type(self.network).__name__)
+        return str(spelt or self.model_spec.get("name") or network_name(self.network))
 
     @property
     def rules(self) -> Rules:

@@ -54,6 +54,18 @@ class Around(nn.Module):
         return valid_frames_of(self.network, features)
 
 
+def network_name(network: nn.Module) -> str:
+    """What people call a network: its class, also of one that stands within others or was read from TorchScript.
+
+    Parameters
+    ----------
+    network : nn.Module
+    """
+    while isinstance(network, Around):
+        network = network.network
+    return str(getattr(network, "original_name", type(network).__name__))
+
+
 def valid_frames_of(network: nn.Module, features: Tensor) -> Tensor | None:
     """How many frames of a network's answer to features are not padding, (batch,); None if all, or nobody says."""
     return network.valid(features) if isinstance(network, Around) else None
@@ -94,7 +106,7 @@ def run_network(network: nn.Module, features: Tensor) -> Any:
         if isinstance(error, XaudioError) or out_of_memory(error):
             raise
         shape, reason = tuple(features.shape), _reason(error)
-        if isinstance(error, TypeError) and "argument" in reason:
+        if (isinstance(error, TypeError) and "argument" in reason) or "missing value for argument" in reason:
             advice = "It is called with the features alone: wrap it in a module that gives it the rest."
         elif "dtype" in reason or "same type" in reason or "scalar type" in reason:
             advice = "Its parts compute in different number formats: call model.float(), and let its forward convert nothing."
@@ -113,8 +125,10 @@ def run_network(network: nn.Module, features: Tensor) -> Any:
 
 
 def _reason(error: Exception) -> str:
-    lines = str(error).strip().splitlines()
-    told = lines[0].rstrip(".") if lines else ""
+    first, *others = str(error).strip().splitlines() or [""]
+    if others and "TorchScript" in first:  # which tells what went wrong below the code that led there
+        return others[-1].removeprefix("builtins.").rstrip(".")
+    told = first.rstrip(".")
     return told if isinstance(error, RuntimeError | ValueError | TypeError) and told else f"{type(error).__name__} {told}".strip()
 
 

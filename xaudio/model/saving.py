@@ -24,7 +24,7 @@ from .arguments import as_model
 from .folders import WEIGHTS
 from .model import Model
 from .modes import plain_torch
-from .running import evaluation_mode
+from .running import evaluation_mode, network_name
 from .splits import Split, write_split
 from .trial import example_sound
 
@@ -119,7 +119,7 @@ def _spec(model: Model, loader: str | None) -> Mapping[str, Any]:
     if loader is None and not told:
         if not model.model_spec:
             raise ModelError(
-                f"Nothing says how the network {type(model.network).__name__} is made again: name a function that makes it, "
+                f"Nothing says how the network {network_name(model.network)} is made again: name a function that makes it, "
                 "loader='python:at=FILE.py:function'."
             )
         return model.model_spec

@@ -358,7 +358,7 @@ def test_probabilities_that_are_mixed_become_log_odds():
     assert any("log-odds" in remark for remark in explanation.remarks)
 
 
-@pytest.mark.parametrize("layer", [nn.Conv1d(1, 2, 65), nn.MaxPool1d(65)])
+@pytest.mark.parametrize("layer", [nn.Conv1d(1, 2, 65), nn.MaxPool1d(65), nn.ReflectionPad1d(5)])
 def test_a_sound_that_is_too_short_for_a_network_is_called_so(layer):
     with pytest.raises(ModelError, match="too short for it: give a longer one"):
         explain(nn.Sequential(layer, nn.AdaptiveAvgPool1d(1), nn.Flatten()), sound(3))

@@ -88,7 +88,10 @@ def evaluation_mode(network: nn.Module) -> Iterator[None]:
 CHANNELS = re.compile(r"to have (\d+) channels")
 """What torch says where a convolution expects other channels."""
 
-TOO_SHORT = ("greater than actual input size", "Output size is too small", "Invalid computed output size")
+TOO_SHORT = (
+    *("greater than actual input size", "Output size is too small", "Invalid computed output size"),
+    "Padding size should be less than",
+)
 """What torch says where a kernel is longer than what it goes over."""
 
 

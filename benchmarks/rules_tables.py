@@ -53,13 +53,19 @@ TRANSFORMERS = (
     Network("rules-fsdd", "FSDD, waveform", 2),
     Network("rules-arabic-patches", "Arabic words, patches"),
     Network("rules-arabic-waveform", "Arabic words, waveform"),
+    Network("rules-az-patches", "AZ digits, patches"),
     Network("rules-az-waveform", "AZ digits, waveform"),
     Network("rules-esc10-patches", "ESC-10, patches"),
+    Network("rules-esc10-waveform", "ESC-10, waveform"),
 )
 AGAIN = (
     Network("rules-arabic-seed1", "Arabic words, residual, 1,000 steps"),
+    Network("rules-arabic-patches-seed1", "Arabic words, patches"),
     Network("rules-arabic-waveform-seed1", "Arabic words, waveform"),
+    Network("rules-az-patches-seed1", "AZ digits, patches"),
     Network("rules-az-waveform-seed1", "AZ digits, waveform"),
+    Network("rules-esc10-patches-seed1", "ESC-10, patches"),
+    Network("rules-esc10-waveform-seed1", "ESC-10, waveform"),
 )
 NETWORKS = {
     "truth": (TRUTH, tasks("rules-truth")),

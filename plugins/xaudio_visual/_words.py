@@ -51,7 +51,8 @@ def meaning_of_colours(explanation: Explanation, letters: int | None = None) -> 
     red, blue = f"(red: for {name!r},", f"blue: {against})"
     if letters is None:
         return f"Relevance {red} {blue}"
-    lines = [f"{red} {blue}"] if len(f"{red} {blue}") <= letters else [red, blue]
+    # Each meaning has a line of its own, where it fits into one.
+    lines = [red, blue] if len(red) <= letters < len(f"{red} {blue}") else [f"{red} {blue}"]
     return "\n".join(["Relevance", *(part for line in lines for part in textwrap.wrap(line, letters))])
 
 

@@ -203,6 +203,19 @@ def test_waveform_panels(planted_samples):
     assert "red: for 'zero', blue: against" in bar.get_ylabel()
 
 
+@pytest.mark.parametrize(
+    ("name", "label"),
+    [
+        ("no", "Relevance\n(red: for 'no', blue: against)"),
+        ("high tone", "Relevance\n(red: for 'high tone',\nblue: against)"),
+        ("high tone, 0.5 to 0.7 s", "Relevance\n(red: for 'high tone, 0.5 to 0.7\ns', blue: against)"),
+    ],
+)
+def test_what_colours_mean_stands_in_as_few_lines_as_fit_beside_a_panel(planted_samples, name, label):
+    *_, bar = Visual().figure(replace(planted_samples, classes=(name, *planted_samples.classes[1:]))).axes
+    assert bar.get_ylabel() == label
+
+
 @pytest.mark.slow
 def test_detail_shows_single_samples_in_their_colours(planted_samples):
     figure = Visual().figure(planted_samples)

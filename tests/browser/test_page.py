@@ -47,14 +47,16 @@ WATCH = """async (seconds) => {
   const end = context.currentTime + seconds;
   player.place = function () { // as each frame draws the play head
     Object.getPrototypeOf(this).place.call(this);
-    const times = [performance.now() / 1000, context.currentTime - (context.outputLatency || context.baseLatency)];
-    rows.push([...times, (new DOMMatrix(getComputedStyle(this.head).transform).e - left) / width * this.duration]);
+    const machine = performance.now() / 1000, stamp = context.getOutputTimestamp();
+    const sound = context.currentTime - (context.outputLatency || context.baseLatency);
+    const stamped = stamp.performanceTime ? stamp.contextTime + machine - stamp.performanceTime / 1000 : sound;
+    rows.push([machine, sound, stamped, (new DOMMatrix(getComputedStyle(this.head).transform).e - left) / width * this.duration]);
   };
   while (player.deck.playing && context.currentTime < end) await new Promise(requestAnimationFrame);
   delete player.place;
   return rows;
 }"""
-"""By frame: the machine's time, the sound's, which moves on in blocks, and where the play head is drawn."""
+"""By frame: a machine's time, the sound's by its latency (in blocks) and by its time stamp, and where the play head is drawn."""
 
 FRAMES = """async (rate) => {
   await new Promise((done) => setTimeout(done, 100));
@@ -312,17 +314,23 @@ def test_frequency_view_reads_sums(show):
 def play_head_errors(page, start):
     """By frame: seconds by which the play head is ahead of the click that is heard, and the sound's clock of its own mean."""
     page.evaluate("(from) => { window.heard.length = 0; return document.querySelector('xaudio-player').from(from); }", start)
-    machine, sound, head = np.transpose(page.evaluate(WATCH, 0.95 - start))
+    machine, *sounds, head = np.transpose(page.evaluate(WATCH, 0.95 - start))
     page.evaluate("document.querySelector('xaudio-player').pause()")
     first, rate, samples = recorded(page)
     onsets = first + onsets_of(samples) / rate
     known = np.array([time for time in CLICKS if time > start])
     zero = np.mean(onsets - known[: len(onsets)])  # when the recording's start was, or would have been, computed
     np.testing.assert_allclose(onsets, zero + known[: len(onsets)], atol=2 / RATE)
+    # The browser says twice what leaves the loudspeaker, and may differ where there is none: the play head may follow either.
+    return min((errors_by(machine, sound - zero, head, start) for sound in sounds), key=lambda errors: abs(np.median(errors[0])))
+
+
+def errors_by(machine, sound, head, start):
+    """As `play_head_errors`, by one statement of what is heard, in seconds of the recording."""
     ahead = sound - machine - np.median(sound - machine)
-    running = sound - ahead > zero + start
+    running = sound - ahead > start
     assert running.sum() > 2
-    return (head - (sound - ahead - zero))[running], ahead[running]
+    return (head - (sound - ahead))[running], ahead[running]
 
 
 def test_play_head_keeps_step_with_the_sound(show):

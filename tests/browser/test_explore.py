@@ -407,14 +407,19 @@ def test_a_file_that_is_no_sound_is_refused_in_one_line(visit, browser_page, tmp
 def test_a_word_into_the_microphone(served, hearing_page):
     page = hearing_page(served.address, permissions=["microphone"])
     page.wait_for_selector("body[data-ready]")
-    page.click("#record")
-    page.wait_for_selector("#level:not([hidden])")
-    page.wait_for_selector("#count:has-text('Speak now')")
-    explained(page)
-    assert not page.is_visible("#alert"), page.inner_text("#alert")
-    recorded, predicted, seen = page.evaluate(MARKS)
-    assert 0 < recorded < predicted < seen
-    start, end = (float(page.locator(f".handle >> nth={index}").get_attribute("aria-valuenow")) for index in (0, 1))
+    for count in range(1, 6):
+        page.click("#record")
+        page.wait_for_selector("#level:not([hidden])")
+        page.wait_for_selector("#count:has-text('Speak now')")
+        page.wait_for_function("(count) => performance.getEntriesByName('recorded').length === count", arg=count)
+        page.wait_for_function(f"() => {{ const [recorded, , seen] = ({MARKS})(); return seen > recorded; }}")
+        explained(page)
+        assert not page.is_visible("#alert"), page.inner_text("#alert")
+        recorded, predicted, seen = page.evaluate(MARKS)
+        assert 0 < recorded < predicted < seen
+        start, end = (float(page.locator(f".handle >> nth={index}").get_attribute("aria-valuenow")) for index in (0, 1))
+        if start > 0:
+            break  # and not in the middle of a word, which is said again and again
     assert 0.3 < end - start < 0.8, "cut to the word"
     assert page.inner_text("#record") == "Record a word"
     with page.expect_download() as download:

@@ -94,7 +94,7 @@ def nested(spec: str) -> str:
 
 
 def names_of(text: str) -> Any:
-    """Class names from names separated by '+', or from a file.
+    """Class names from names separated by '+', a single one, or from a file.
 
     Raises
     ------
@@ -107,7 +107,9 @@ def names_of(text: str) -> Any:
     if "+" in text and not path.exists():
         return [name.strip() for name in text.split("+")]
     if not path.is_file():
-        raise ModelError(f"The classes {text!r} are neither a file nor names separated by '+', as in dog+cat.")
+        if path.suffix or len(Path(text.strip()).parts) != 1:  # it was meant as a file
+            raise ModelError(f"The classes {text!r} are neither a file nor names separated by '+', as in dog+cat.")
+        return [text.strip()]
     try:
         content = path.read_text(encoding="utf-8-sig")
         return _json(content, str(path)) if path.suffix == ".json" else _of_lines(content)

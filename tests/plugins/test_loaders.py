@@ -218,6 +218,15 @@ def test_names_that_cannot_be_read_are_refused_in_one_line(script, tmp_path):
     refused(f"torchscript:path={script},sample_rate=8000,classes=absent.txt", "neither a file nor names")
 
 
+def test_a_detector_has_a_single_name_which_is_no_file(tmp_path):
+    network = nn.Sequential(nn.Conv1d(1, 2, 65, 8), nn.AdaptiveAvgPool1d(1), nn.Flatten(), nn.Linear(2, 1))
+    torch.jit.save(torch.jit.trace(network, torch.zeros(1, 1, 8000)), tmp_path / "m.pt")
+    place = f"torchscript:path={tmp_path / 'm.pt'},sample_rate=8000,samples=8000,kind=labels"
+    assert xaudio.load_model(f"{place},classes=speech").classes == ("speech",)
+    for no_name in ("names/speech", " "):
+        refused(f"{place},classes={no_name}", "neither a file nor names")
+
+
 @cache
 def audionet():
     """Made once, and only read."""

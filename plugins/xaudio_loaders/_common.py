@@ -107,9 +107,10 @@ def names_of(text: str) -> Any:
     if "+" in text and not path.exists():
         return [name.strip() for name in text.split("+")]
     if not path.is_file():
-        if path.suffix or len(Path(text.strip()).parts) != 1:  # it was meant as a file
+        name = text.strip()
+        if not name or path.suffix or path.name != text:  # it was meant as a file
             raise ModelError(f"The classes {text!r} are neither a file nor names separated by '+', as in dog+cat.")
-        return [text.strip()]
+        return [name]
     try:
         content = path.read_text(encoding="utf-8-sig")
         return _json(content, str(path)) if path.suffix == ".json" else _of_lines(content)

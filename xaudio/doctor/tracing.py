@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -20,12 +20,20 @@ from .recorder import Call, Operation, Place, Recorder
 
 @dataclass(frozen=True)
 class Trace:
-    """What happened in one forward pass in evaluation mode. It holds no reference to the network.
+    """What happened in one forward pass in evaluation mode, and what more of them say. It holds no reference to the network.
 
     Parameters
     ----------
+    deterministic : bool
+        Whether two forward passes give the same output.
+    depends_on_batch : bool
+        Whether a recording's output changes with the recordings beside it.
+    sums_to_one : bool
+        Whether the outputs are not negative and sum to 1.
+    not_finite : str
+        The first module whose output is NaN or infinite, "" if there is none.
     calls : tuple of Call
-        In the order in which they ended.
+        In the order in which they ended. This and what follows is empty where nobody can look into the network.
     operations : tuple of Operation
         Views left out.
     squashing : tuple of Operation
@@ -34,37 +42,29 @@ class Trace:
         Where random numbers are drawn that change the output.
     batch_statistics : tuple of Place
         Where a normalisation takes its statistics from the batch.
-    deterministic : bool
-        Whether two forward passes give the same output.
-    depends_on_batch : bool
-        Whether a recording's output changes with the recordings beside it.
     overwritten : tuple of Place
         Where in place is overwritten what a backward pass needs.
     features_changed : bool
         Whether the features themselves are overwritten.
-    sums_to_one : bool
-        Whether the outputs are not negative and sum to 1.
-    not_finite : str
-        The first module whose output is NaN or infinite, "" if there is none.
     """
 
-    calls: tuple[Call, ...]
-    operations: tuple[Operation, ...]
-    squashing: tuple[Operation, ...]
-    random: tuple[Place, ...]
-    batch_statistics: tuple[Place, ...]
     deterministic: bool
     depends_on_batch: bool
-    overwritten: tuple[Place, ...]
-    features_changed: bool
     sums_to_one: bool
     not_finite: str
+    calls: tuple[Call, ...] = ()
+    operations: tuple[Operation, ...] = ()
+    squashing: tuple[Operation, ...] = ()
+    random: tuple[Place, ...] = ()
+    batch_statistics: tuple[Place, ...] = ()
+    overwritten: tuple[Place, ...] = ()
+    features_changed: bool = False
 
 
 _TRACES: WeakKeyDictionary[nn.Module, tuple[Any, Trace]] = WeakKeyDictionary()
 
 
-def trace(network: nn.Module, features: Tensor) -> Trace:
+def trace(network: nn.Module, features: Tensor, *, inside: bool = True) -> Trace:
     """What a network does with features; the network and the state of torch's generators are left as they were.
 
     It costs a few forward passes of one recording, and nothing when the same unchanged network is asked again.
@@ -73,59 +73,31 @@ def trace(network: nn.Module, features: Tensor) -> Trace:
     ----------
     network : nn.Module
     features : Tensor, shape (1, channels, *axes)
+    inside : bool
+        Whether one can look into the network; else its answers alone are compared.
 
     Raises
     ------
     ModelError
         If the network does not take them.
     """
-    return _kept(_traced, network, features)
-
-
-def answers(network: nn.Module, features: Tensor) -> Trace:
-    """What can be said of a network by its answers alone, where nobody can look into it; as `trace`, without what happens inside.
-
-    Parameters
-    ----------
-    network : nn.Module
-    features : Tensor, shape (1, channels, *axes)
-
-    Raises
-    ------
-    ModelError
-        If the network does not take them.
-    """
-    return _kept(_answered, network, features)
-
-
-def _kept(look: Callable[[nn.Module, Tensor], Trace], network: nn.Module, features: Tensor) -> Trace:
     parts = tuple((name, type(module)) for name, module in network.named_modules())
     tensors = tuple((tensor.data_ptr(), _version(tensor)) for tensor in (*network.parameters(), *network.buffers()))
-    state = (look, parts, tensors, features.shape, features.device)
+    state = (parts, tensors, features.shape, features.device, inside)
     if network not in _TRACES or _TRACES[network][0] != state:
-        _TRACES[network] = (state, look(network, features))
+        _TRACES[network] = (state, (_traced if inside else _answered)(network, features))
     return _TRACES[network][1]
 
 
 def _answered(network: nn.Module, features: Tensor) -> Trace:
     with undisturbed(network, features):
-        with torch.no_grad():
-            output = run_network(network, features.clone())
-        deterministic = _is_deterministic(network, features)
-        depends_on_batch = deterministic and _depends_on_batch(network, features)
-    finite = not isinstance(output, Tensor) or bool(output.isfinite().all())
+        output, deterministic, depends_on_batch = _asked_again(network, features)
+    tensor = output if isinstance(output, Tensor) else None
     return Trace(
-        calls=(),
-        operations=(),
-        squashing=(),
-        random=(),
-        batch_statistics=(),
         deterministic=deterministic,
         depends_on_batch=depends_on_batch,
-        overwritten=(),
-        features_changed=False,
-        sums_to_one=isinstance(output, Tensor) and _are_probabilities(output),
-        not_finite="" if finite else network_name(network),
+        sums_to_one=tensor is not None and _are_probabilities(tensor),
+        not_finite="" if tensor is None or bool(tensor.isfinite().all()) else network_name(network),
     )
 
 
@@ -141,8 +113,7 @@ def _traced(network: nn.Module, features: Tensor) -> Trace:
         changed = entered._version > 0
         finite = recorder.finite
         recorder.listening = False
-        deterministic = _is_deterministic(network, features)
-        depends_on_batch = deterministic and _depends_on_batch(network, features)
+        _, deterministic, depends_on_batch = _asked_again(network, features)
     tensor = output if isinstance(output, Tensor) else None
     return Trace(
         calls=tuple(recorder.calls),
@@ -178,25 +149,19 @@ def changes_in_training(network: nn.Module, features: Tensor) -> bool:
     return not all(torch.allclose(first, other, rtol=1e-4, atol=1e-6, equal_nan=True) for other in (second, evaluated))
 
 
-def _is_deterministic(network: nn.Module, features: Tensor) -> bool:
-    """Whether two forward passes give the same output."""
-    with torch.no_grad():
-        first, second = (run_network(network, features.clone()) for _ in range(2))
-    return not isinstance(first, Tensor) or torch.allclose(first, second, rtol=1e-5, atol=1e-7, equal_nan=True)
-
-
-def _depends_on_batch(network: nn.Module, features: Tensor) -> bool:
-    """Whether a recording's output changes with the recordings beside it."""
-    with torch.no_grad():
-        alone = run_network(network, features.clone())
-        try:
-            beside = run_network(network, torch.cat([features, features.flip(-1) * 0.5 + 0.1]))
-        except ModelError:  # it takes one recording at a time
-            return False
-    if not isinstance(alone, Tensor) or len(beside) != 2:
-        return False
-    beside = beside[:1]
-    return not torch.allclose(alone, beside, rtol=1e-3, atol=1e-6, equal_nan=True)
+@torch.no_grad()
+def _asked_again(network: nn.Module, features: Tensor) -> tuple[Any, bool, bool]:
+    """An answer, whether a second one is the same, and whether it changes with the recordings beside it in a batch."""
+    first, second = (run_network(network, features.clone()) for _ in range(2))
+    if not isinstance(first, Tensor):
+        return first, True, False
+    if not torch.allclose(first, second, rtol=1e-5, atol=1e-7, equal_nan=True):
+        return first, False, False
+    try:
+        beside = run_network(network, torch.cat([features, features.flip(-1) * 0.5 + 0.1]))
+    except ModelError:  # it takes one recording at a time
+        return first, True, False
+    return first, True, len(beside) == 2 and not torch.allclose(first, beside[:1], rtol=1e-3, atol=1e-6, equal_nan=True)
 
 
 def _are_probabilities(output: Tensor) -> bool:

@@ -15,7 +15,7 @@ from ..model.statements import statement_of
 from ..model.trial import example_sound
 from .checks import Statements, check, check_modules
 from .findings import Finding
-from .tracing import answers, trace
+from .tracing import trace
 
 _SAID: WeakKeyDictionary[nn.Module, set[str]] = WeakKeyDictionary()
 
@@ -36,9 +36,9 @@ def examine(model: Model, features: Tensor, stated: Statements) -> list[Finding]
         If the network does not take the features.
     """
     network = model.network
-    if "layers" not in model.offers:
-        return check(answers(network, features), stated) + _unseen(model, stated)
-    return check(trace(network, features), stated) + check_modules(network, stated)
+    inside = "layers" in model.offers
+    findings = check(trace(network, features, inside=inside), stated)
+    return findings + (check_modules(network, stated) if inside else _unseen(model, stated))
 
 
 def _unseen(model: Model, stated: Statements) -> list[Finding]:

@@ -89,10 +89,12 @@ CHANNELS = re.compile(r"to have (\d+) channels")
 """What torch says where a convolution expects other channels."""
 
 TOO_SHORT = (
-    *("greater than actual input size", "Output size is too small", "Invalid computed output size"),
+    "greater than actual input size",
+    "Output size is too small",
+    "Invalid computed output size",
     "Padding size should be less than",
 )
-"""What torch says where a kernel is longer than what it goes over."""
+"""What torch says where a kernel, or what is reflected at an end, is longer than what there is."""
 
 
 def run_network(network: nn.Module, features: Tensor) -> Any:

@@ -32,9 +32,9 @@ def of_torchscript(path: Path, told: Told) -> Model:
 
     existing(path)
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), path.open("rb") as file:  # whose name may be no text, which torch does not take
             warnings.simplefilter("ignore", DeprecationWarning)  # of TorchScript itself
-            network = torch.jit.load(path, map_location="cpu")  # type: ignore[no-untyped-call]
+            network = torch.jit.load(file, map_location="cpu")  # type: ignore[no-untyped-call]
     except Exception as error:  # RuntimeError for most, others for what no archive is
         raise ModelError(
             f"{path}: is damaged or not TorchScript ({_first_line(error)}). Weights alone are read by weights:path={path}."

@@ -1081,6 +1081,16 @@ def test_what_answers_alone_show_is_found_of_a_model_that_cannot_be_watched(last
             explain(network, "occlusion")
 
 
+@pytest.mark.parametrize(("taken_off", "found"), [(False, set()), (True, {"softmax"})])
+def test_a_soft_maximum_makes_no_probabilities_but_where_it_is_taken_off(taken_off, found):
+    def forward(net, x):
+        scores = net.head(net.conv(x).flatten(1)).unflatten(1, (3, 4))
+        return scores[..., 0] - scores[..., 0].logsumexp(1, keepdim=True) if taken_off else scores.logsumexp(2)
+
+    network = Net(forward, conv=conv(), head=nn.Linear(4 * SAMPLES, 12, bias=False))
+    assert names(network, "gradient") == found
+
+
 def test_hooks_are_removed_when_the_network_fails():
     network = chain(conv(2), nn.Flatten(), head())
     with pytest.raises(xaudio.ModelError, match="does not take features"):

@@ -1,9 +1,12 @@
 """Models from files and from the user's own code: the same numbers as the module, and one line for what cannot be used."""
 
 import json
+import os
+import shutil
 import sys
 import warnings
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -216,6 +219,16 @@ def test_names_that_cannot_be_read_are_refused_in_one_line(script, tmp_path):
     (tmp_path / "number.json").write_text("3")
     refused(f"torchscript:path={script},sample_rate=8000,classes={tmp_path / 'number.json'}", "holds a JSON int")
     refused(f"torchscript:path={script},sample_rate=8000,classes=absent.txt", "neither a file nor names")
+
+
+def test_a_torchscript_file_may_have_a_name_that_is_no_text(script):
+    folder = Path(os.fsdecode(os.fsencode(script.parent) + b"/caf\xe9"))
+    try:
+        folder.mkdir()
+    except OSError:
+        pytest.skip("this file system takes only UTF-8")
+    shutil.copy(script, folder / "m.pt")
+    assert xaudio.load_model(f"torchscript:path={folder / 'm.pt'},sample_rate=8000,classes=a+b+c").classes == ("a", "b", "c")
 
 
 def test_a_detector_has_a_single_name_which_is_no_file(tmp_path):

@@ -104,6 +104,7 @@ class Recorder(Watching):
         self._saved: list[tuple[Tensor, int]] = []
         self._writes: dict[int, Place] = {}
         self._squashed: dict[int, frozenset[int]] = {}
+        self._taken_off: set[int] = set()
 
     def follow(self, tensor: Tensor) -> None:
         """Record from now on what happens to a tensor's memory."""
@@ -195,7 +196,9 @@ class Recorder(Watching):
     def squashing(self, output: Any) -> list[Operation]:
         """The operations that make probabilities, or other numbers that saturate, of which an output consists."""
         places = frozenset[int]().union(*(self._squashed.get(storage_of(tensor), frozenset()) for tensor in _tensors(output)))
-        return [self.operations[place] for place in sorted(places)]
+        # A logsumexp alone is a soft maximum, as where scores of frames become one; taken off what it read, it makes a softmax.
+        alone = {place for place in places if self.operations[place].name == "logsumexp"} - self._taken_off
+        return [self.operations[place] for place in sorted(places - alone)]
 
     def _squashed_after(self, operation: Operation, operands: list[Tensor]) -> frozenset[int]:
         """Places of the operations whose probabilities the latest one gives on: none where they weigh something else."""
@@ -205,6 +208,8 @@ class Recorder(Watching):
             return frozenset({len(self.operations) - 1})
         parts = [self._squashed.get(storage_of(tensor), frozenset()) for tensor in operands]
         names = [{self.operations[place].name for place in part} for part in parts]
+        if operation.name in known.SUMS:
+            self._taken_off.update(*parts)
         return frozenset[int]().union(*parts) if known.gives_on(operation.name, names) else frozenset()
 
     def _place(self) -> Place:
